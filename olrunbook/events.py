@@ -1,0 +1,47 @@
+"""One event type for every tool: what an adapter understood of what its tool said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+__all__ = ["Event", "Kind", "now"]
+
+Kind = Literal[
+    "phase",  # the tool entered a named phase; data: none
+    "operation",  # one unit of work changed state; data: name, state, seconds, …
+    "resource",  # one cloud resource changed state; data: urn, op, type, name, …
+    "artifact",  # something was made; data: id, …
+    "line",  # a line of output nobody understood better; data: stream
+    "warning",
+    "error",
+    "progress",  # where a long wait is; replaces the previous one
+    "summary",  # counts at the end; data: the counts
+    "end",  # the tool is gone; data: code, stopped, finishing
+]
+
+
+def now() -> datetime:
+    """Return the present, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a tool said, understood.
+
+    Args:
+        tool: The tool's name, as it is written on a command line.
+        kind: See `Kind`.
+        text: One line for a person, already masked.
+        data: The same for a program, already masked.
+        at: When the supervisor read it (UTC).
+
+    """
+
+    tool: str
+    kind: Kind
+    text: str
+    data: dict[str, Any] = field(default_factory=dict)
+    at: datetime = field(default_factory=now)

@@ -1,0 +1,44 @@
+"""An image set: what travels from the build through every stage, `{node type: AMI id}`."""
+
+from __future__ import annotations
+
+import re
+
+from olrunbook.errors import UsageError
+
+__all__ = ["format_images", "parse_images"]
+
+_PART = re.compile(r"([A-Za-z][\w-]*)=(ami-[0-9a-f]{8,17})")
+
+
+def parse_images(text: str, node_types: list[str]) -> dict[str, str]:
+    """Return the image set a text like `web=ami-…,worker=ami-…` names.
+
+    Args:
+        text: The text; several images are separated by commas or blanks.
+        node_types: The app's node types; each must be named exactly once.
+
+    Raises:
+        UsageError: A part is not `node_type=ami-…`, or the node types do not agree.
+
+    """
+    images: dict[str, str] = {}
+    for part in re.split(r"[,\s]+", text.strip()):
+        found = _PART.fullmatch(part)
+        if not found:
+            msg = f"images: {part!r} is not of the form node_type=ami-0123456789abcdef0"
+            raise UsageError(msg)
+        node, ami = found.groups()
+        if node in images:
+            msg = f"images: {node!r} is named twice"
+            raise UsageError(msg)
+        images[node] = ami
+    if set(images) != set(node_types):
+        msg = f"images name {sorted(images)}, the app has {sorted(node_types)}"
+        raise UsageError(msg)
+    return {node: images[node] for node in node_types}
+
+
+def format_images(images: dict[str, str]) -> str:
+    """Return the text `parse_images` reads."""
+    return ",".join(f"{node}={ami}" for node, ami in images.items())

@@ -1,0 +1,69 @@
+"""What every step is given: values and callables, no globals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from olrunbook.catalog import App, Project
+from olrunbook.errors import RefusedError
+from olrunbook.events import Event
+from olrunbook.redact import Redactor
+from olrunbook.targets import Target
+
+__all__ = ["Commit", "Context"]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The state of the checkout: full hash, and the files that differ from it."""
+
+    sha: str
+    dirty: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One run's surroundings, handed to each of its steps.
+
+    Args:
+        project: Catalog and paths.
+        place: Where the tools work; None for what needs no cloud. Use `target`.
+        app_name: Name of the app in the catalog.
+        app: Its entry.
+        stage: The stage; empty for image notebooks.
+        run_id: The run's id.
+        commit: The checkout's state.
+        logs: Folder for the tools' logs; a step names its file after itself.
+        work: Private scratch folder, removed when the run ends.
+        redactor: The run's secrets.
+        emit: Where a step sends its tools' events as they happen.
+        sleep: Waits a number of seconds.
+        clock: Returns the present in UTC.
+
+    """
+
+    project: Project
+    place: Target | None
+    app_name: str
+    app: App
+    stage: str
+    run_id: str
+    commit: Commit
+    logs: Path
+    work: Path
+    redactor: Redactor
+    emit: Callable[[Event], None] = field(default=lambda event: None)
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+
+    @property
+    def target(self) -> Target:
+        """The target; RefusedError where the run has none."""
+        if self.place is None:
+            msg = "the rehearsal is not up"
+            raise RefusedError(msg, "Start it: olrunbook rehearsal up")
+        return self.place

@@ -1,0 +1,139 @@
+"""Results that more than one step reads. Plain values: they become JSON in the record."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = [
+    "DeployResult",
+    "GroupSeen",
+    "InstanceSeen",
+    "PropertyChange",
+    "ResourceChange",
+    "Result",
+]
+
+
+class Value(BaseModel):
+    """A frozen value that refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Result(Value):
+    """What a step returns; `schema_name` says in the record what its JSON is."""
+
+    schema_name: ClassVar[str] = ""
+
+    def headline(self) -> str:
+        """Return one line that answers the question the step was asked."""
+        raise TypeError(type(self).__name__)
+
+
+class InstanceSeen(Value):
+    """One instance of an Auto Scaling group at one moment."""
+
+    id: str
+    image: str
+    lifecycle: str
+    health: str
+    target_health: str = ""
+    launched_at: datetime | None = None
+
+
+class GroupSeen(Value):
+    """An Auto Scaling group at one moment.
+
+    Args:
+        node_type: Node type of the app.
+        tag_name: Tag `Name` it is found by.
+        name: Its physical name; empty: there is none.
+        desired: Desired capacity.
+        refresh_ids: Ids of its instance refreshes, newest first.
+        instances: Its instances.
+
+    """
+
+    node_type: str
+    tag_name: str
+    name: str = ""
+    desired: int = 0
+    refresh_ids: list[str] = []
+    instances: list[InstanceSeen] = []
+
+
+class PropertyChange(Value):
+    """One property that changes; secrets are masked."""
+
+    path: str
+    kind: str
+    old: str = ""
+    new: str = ""
+
+
+class ResourceChange(Value):
+    """One resource that is not left as it is.
+
+    Args:
+        op: Pulumi's operation: create, update, replace, delete, …
+        type: Pulumi type token.
+        name: Logical name.
+        urn: Its URN.
+        changes: What changes in it.
+        expected: An image roll changes this and nothing else (rule 6.2).
+
+    """
+
+    op: str
+    type: str
+    name: str
+    urn: str
+    changes: list[PropertyChange] = []
+    expected: bool = True
+
+
+class DeployResult(Result):
+    """One update of a stack.
+
+    Args:
+        project: Pulumi project.
+        stack: Stack name.
+        version: Version of the stack's state after the update.
+        counts: Operation to number of resources, from Pulumi's summary event.
+        changes: The resources that changed.
+        images: The image set that was pinned.
+        outputs: Stack outputs; secret ones masked.
+        before: The Auto Scaling groups before the update began.
+        groups: The groups after it.
+        url: Where the load balancer answers.
+        started_at: When the update began (UTC).
+        ended_at: When it ended (UTC).
+        by_hand: The command that does the same by hand.
+
+    """
+
+    schema_name: ClassVar[str] = "olrunbook/deploy/1"
+
+    project: str
+    stack: str
+    version: int
+    counts: dict[str, int]
+    changes: list[ResourceChange]
+    images: dict[str, str]
+    outputs: dict[str, str]
+    before: list[GroupSeen]
+    groups: list[GroupSeen]
+    url: str
+    started_at: datetime
+    ended_at: datetime
+    by_hand: str
+
+    def headline(self) -> str:
+        """Return the counts: `17 created`, `3 updated, 14 same`."""
+        words = {"create": "created", "update": "updated", "delete": "deleted"}
+        words |= {"replace": "replaced", "same": "same", "read": "read"}
+        parts = [f"{n} {words.get(op, op)}" for op, n in self.counts.items() if n]
+        return ", ".join(sorted(parts, key=lambda part: part.endswith("same"))) or "nothing"

@@ -1,0 +1,223 @@
+"""Own one tool: its pipes, its log, its secrets, its stop policy. `python -m`.
+
+Standard input carries one JSON object a line: first the command, then `{"secret": …}` and
+`{"stop": why}`. End of file means that whoever started us is gone: the stop policy is
+applied. Standard output carries `{"started": pid}`, `{"line": …}`, `{"finishing": […]}`
+once the grace is over, and last `{"ended": …}`. Only the standard library is imported, so
+that it starts in a blink and survives a broken installation of the tool.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from olrunbook.redact import Redactor
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+FLUSH_AFTER_S = 0.5  # how long an unfinished line is held back for its rest
+
+
+class Supervisor:
+    """One tool's life.
+
+    Args:
+        spec: The first message.
+        out: Where our messages go; a broken pipe is no reason to stop.
+
+    """
+
+    def __init__(self, spec: dict[str, Any], out: BinaryIO) -> None:
+        self.spec, self.out = spec, out
+        self.redactor = Redactor(spec["key"], spec["secrets"])
+        # SimpleQueue: its put may be called from a signal handler.
+        self.box: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self.stopped = ""
+        self.steps = [(name, float(wait)) for name, wait in spec["policy"]["steps"]]
+        self.next_at = float("inf")
+        self.grace_at = float("inf")
+        # Private: a log may hold what no mask knows.
+        handle = os.open(spec["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self.log = os.fdopen(handle, "w", encoding="utf-8")
+
+    def say(self, message: dict[str, Any]) -> None:
+        """Send one message; whoever should read it may be gone."""
+        try:
+            self.out.write(json.dumps(message).encode() + b"\n")
+            self.out.flush()
+        except (BrokenPipeError, ValueError):
+            pass
+
+    def note(self, text: str) -> None:
+        """Write a line of our own into the log."""
+        try:
+            self.log.write(f"# {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}\n")
+            self.log.flush()
+        except OSError:
+            pass  # a full disk must not keep us from stopping the tool
+
+    def run(self) -> int:
+        """Start the tool, follow it to its end, return 0; 1 if it never started."""
+        spec = self.spec
+        self.note(self.redactor.text("$ " + " ".join(spec["argv"])))
+        try:
+            self.process = subprocess.Popen(  # noqa: S603  (argv comes by pipe from us)
+                spec["argv"],
+                cwd=spec["cwd"],
+                env=spec["env"],
+                stdin=subprocess.PIPE if spec["stdin"] is not None else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  (we have one thread yet)
+            )
+        except OSError as error:
+            self.say({"error": f"{error.strerror}: {spec['argv'][0]}"})
+            return 1
+        self.say({"started": self.process.pid})
+        if spec["stdin"] is not None:
+            threading.Thread(target=self._feed, args=(spec["stdin"],), daemon=True).start()
+        readers = [
+            threading.Thread(target=self._read, args=(name, pipe), daemon=True)
+            for name, pipe in (("stdout", self.process.stdout), ("stderr", self.process.stderr))
+        ]
+        threading.Thread(target=self._orders, daemon=True).start()
+        for thread in readers:
+            thread.start()
+        self._follow(readers)
+        self.log.close()
+        return 0
+
+    def _feed(self, text: str) -> None:
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(text.encode())
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
+
+    def _read(self, name: str, pipe: BinaryIO) -> None:
+        """Cut the stream into lines; a line without end is passed on after a while."""
+        while got := os.read(pipe.fileno(), 1 << 16):
+            self.box.put((name, got))
+        self.box.put((name, b""))
+
+    def _orders(self) -> None:
+        """Read what we are told; the end of the pipe is an order too."""
+        for line in sys.stdin.buffer:
+            self.box.put(("order", json.loads(line)))
+        self.box.put(("order", {"stop": "the run that started it is gone"}))
+
+    def _follow(self, readers: list[threading.Thread]) -> None:
+        rest = {"stdout": b"", "stderr": b""}
+        fed = dict.fromkeys(rest, 0.0)
+        open_streams = set(rest)
+        ended_at = float("inf")
+        while True:
+            try:
+                source, got = self.box.get(timeout=0.1)
+            except queue.Empty:
+                source, got = "", b""
+            clock = time.monotonic()
+            if source == "order":
+                self._order(got, clock)
+            elif source:
+                if not got:
+                    open_streams.discard(source)
+                *lines, rest[source] = (rest[source] + got).split(b"\n")
+                fed[source] = clock
+                for line in lines:
+                    self._line(source, line)
+            for name, text in rest.items():
+                overdue = clock - fed[name] > FLUSH_AFTER_S and self.box.empty()
+                if text and (name not in open_streams or overdue):
+                    rest[name] = b""
+                    self._line(name, text)
+            code = self.process.poll()
+            if code is not None:
+                ended_at = min(ended_at, clock)
+                # A grandchild may hold the pipe open for ever; the tool itself is gone.
+                if (not open_streams or clock - ended_at > 2) and self.box.empty():
+                    break
+            else:
+                self._press(clock)
+        self.note(f"ended with code {code}" + (f" after: {self.stopped}" if self.stopped else ""))
+        self.say(
+            {
+                "ended": True,
+                "code": code,
+                "stopped": self.stopped,
+                "masked": self.redactor.masked,
+            }
+        )
+
+    def _line(self, stream: str, raw: bytes) -> None:
+        text = self.redactor.text(raw.decode(errors="replace").rstrip("\r"))
+        try:
+            self.log.write(text + "\n")
+            self.log.flush()
+        except OSError:
+            pass
+        self.say({"line": text, "stream": stream, "at": time.time()})
+
+    def _order(self, order: dict[str, Any], clock: float) -> None:
+        if secret := order.get("secret"):
+            self.redactor.learn(secret)
+        if (why := order.get("stop")) and not self.stopped:
+            self.stopped = why
+            self.note(f"stopping: {why}")
+            self.next_at = clock
+            self.grace_at = clock + float(self.spec["policy"]["grace_s"])
+
+    def _press(self, clock: float) -> None:
+        """Send the next signal of the policy when its time has come."""
+        if clock >= self.next_at and self.steps:
+            name, wait = self.steps.pop(0)
+            self.note(f"{name} sent")
+            self.next_at = clock + wait
+            number = getattr(signal, name)
+            try:
+                if self.spec["policy"]["group"]:
+                    os.killpg(self.process.pid, number)
+                else:
+                    self.process.send_signal(number)
+            except ProcessLookupError:
+                pass
+        if clock >= self.grace_at:
+            self.grace_at = float("inf")
+            left = f"pid {self.process.pid} {Path(self.spec['argv'][0]).name}"
+            self.note(f"still finishing: {left}")
+            self.say({"finishing": [left], "stopped": self.stopped})
+
+
+def _die_with_parent() -> None:
+    """Let the kernel interrupt the tool if this supervisor is killed."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+def main() -> int:
+    """Read the command and supervise it."""
+    # Only an order or the end of our pipe stops the tool; not a Ctrl-C meant for another.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)  # SIG_IGN would be inherited by the tool
+    spec = json.loads(sys.stdin.buffer.readline())
+    keeper = Supervisor(spec, sys.stdout.buffer)
+    signal.signal(signal.SIGTERM, lambda *_: keeper.box.put(("order", {"stop": "SIGTERM"})))
+    code = keeper.run()
+    sys.stdout.flush()
+    # A thread still reads our standard input; a normal exit would wait for its lock.
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""Where the tools work: a target's endpoint, identity and environment, as a value.
+
+The rehearsal (or, later, whatever guards a real account) writes one private file,
+`target.json`; everything else reads it here. So steps and notebooks need not know how the
+cloud on loopback is made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from olrunbook.errors import RefusedError, UsageError
+
+__all__ = ["KEEP", "Target", "load_target", "state_dir", "tool_environment"]
+
+TARGET_FILE = "target.json"
+
+# What tools inherit from the caller's shell: nothing that names an account, an
+# endpoint, a plugin folder or a credential.
+KEEP = (
+    "LANG",
+    "LC_ALL",
+    "TERM",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "DOCKER_HOST",
+)
+
+
+class Target(BaseModel):
+    """A place to deploy to, ready for use.
+
+    Args:
+        name: `rehearsal` until real accounts are built.
+        cloud_id: Identifies this incarnation of the cloud; records name it.
+        account: AWS account id.
+        region: AWS region.
+        endpoint: Endpoint of the AWS API; empty: Amazon's own.
+        access_key: The kit's access key id.
+        secret_key: The kit's secret key.
+        identity_arn: What GetCallerIdentity must answer before anything is called.
+        env: More environment for tools (PULUMI_HOME, VAULT_ADDR, …).
+        secrets: Names in `env` whose values are secret.
+        home: HOME of the tools (no ambient configuration of the user's).
+        state: The target's private folder.
+        stand_ins: What is not the real thing, one line each, for the record.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    cloud_id: str
+    account: str
+    region: str
+    endpoint: str
+    access_key: SecretStr
+    secret_key: SecretStr
+    identity_arn: str
+    env: dict[str, str] = {}
+    secrets: list[str] = []
+    home: Path
+    state: Path
+    stand_ins: list[str] = []
+    schema_: str = Field("olrunbook/target/1", alias="schema")
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment for tools: an allow-list, then the target's own."""
+        return {
+            **tool_environment(),
+            "HOME": str(self.home),
+            "AWS_ACCESS_KEY_ID": self.access_key.get_secret_value(),
+            "AWS_SECRET_ACCESS_KEY": self.secret_key.get_secret_value(),
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": str(self.home / "aws-config"),
+            "AWS_SHARED_CREDENTIALS_FILE": str(self.home / "aws-credentials"),
+            **({"AWS_ENDPOINT_URL": self.endpoint} if self.endpoint else {}),
+            **self.env,
+        }
+
+    def secret_values(self) -> list[str]:
+        """Return the values that must never be shown."""
+        return [
+            self.secret_key.get_secret_value(),
+            *(self.env[name] for name in self.secrets if name in self.env),
+        ]
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client of this target that no ambient setting can divert."""
+        import boto3  # noqa: PLC0415  (heavy: only where it is used)
+        from botocore.config import Config  # noqa: PLC0415
+
+        session = boto3.session.Session(
+            aws_access_key_id=self.access_key.get_secret_value(),
+            aws_secret_access_key=self.secret_key.get_secret_value(),
+            region_name=self.region,
+        )
+        return session.client(
+            service,
+            endpoint_url=self.endpoint or None,
+            config=Config(
+                retries={"mode": "standard", "max_attempts": 5},
+                connect_timeout=5,
+                read_timeout=60,
+            ),
+        )
+
+
+def tool_environment() -> dict[str, str]:
+    """Return what every tool gets from the caller's shell, with our own PATH first."""
+    env = {name: os.environ[name] for name in KEEP if name in os.environ}
+    own = str(Path(sys.executable).parent)  # pyinfra lives beside our Python
+    env["PATH"] = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])
+    return env
+
+
+def state_dir(project_root: Path) -> Path:
+    """Return the private folder of a checkout's state, outside the tree.
+
+    Two checkouts on one machine have two folders: its name carries a hash of the path.
+    """
+    base = os.environ.get("OLRUNBOOK_STATE") or os.path.join(
+        os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state", "olrunbook"
+    )
+    real = project_root.resolve()
+    return Path(base) / f"{real.name}-{hashlib.sha256(str(real).encode()).hexdigest()[:8]}"
+
+
+def load_target(name: str, project_root: Path) -> Target:
+    """Return a target that is up.
+
+    Args:
+        name: The target's name.
+        project_root: The project in use.
+
+    Raises:
+        UsageError: Any target but `rehearsal`: real accounts are not built yet.
+        RefusedError: The rehearsal is not up.
+
+    """
+    if name != "rehearsal":
+        msg = f"target {name!r} is not available: only `rehearsal` is built and guarded yet"
+        raise UsageError(msg)
+    path = state_dir(project_root) / name / TARGET_FILE
+    try:
+        return Target.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        msg = "the rehearsal is not up"
+        raise RefusedError(msg, "Start it: olrunbook rehearsal up") from None
+    except (ValueError, ValidationError) as error:
+        msg = f"{path} cannot be used: {type(error).__name__}"
+        raise RefusedError(msg, "Start afresh: olrunbook rehearsal reset") from None
