@@ -1,0 +1,135 @@
+"""Find the Debian mirror this machine's apt uses, so that no host need be named."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Source", "debian_sources", "parse_sources", "proxy_options"]
+
+APT = Path("/etc/apt")
+_RELEASE = re.compile(
+    r"(stable|testing|unstable|oldstable|oldoldstable|sid|buster|bullseye|bookworm|trixie"
+    r"|forky|duke)(-updates|-security)?"
+)
+_KEYS = re.compile(r"debian-archive")
+_PROXY = re.compile(r'^(Acquire::(?:http|https)::[\w:.-]*Proxy[\w:.-]*) "(.+)";$', re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One line of apt's sources: a place, a suite, its components."""
+
+    uri: str
+    suite: str
+    components: tuple[str, ...]
+    signed_by: str = ""
+
+    @property
+    def of_debian(self) -> bool:
+        """Whether this is Debian's own archive and not a third party's."""
+        if not _RELEASE.fullmatch(self.suite) or "main" not in self.components:
+            return False
+        if self.signed_by:
+            return bool(_KEYS.search(self.signed_by))
+        # Without a key named, apt trusts Debian's; a third party's must be named.
+        return self.uri.rstrip("/").rsplit("/", 1)[-1].startswith("debian")
+
+
+def debian_sources(suite: str, folder: Path = APT) -> list[str]:
+    """Return lines for sources.list of a release, from this machine's Debian mirror.
+
+    Args:
+        suite: Code name of the release wanted.
+        folder: Where apt's configuration is.
+
+    Returns:
+        Nothing where this machine has no Debian mirror: mmdebstrap then takes its own
+        default.
+
+    """
+    wanted: list[str] = []
+    for source in _read(folder):
+        if not source.of_debian:
+            continue
+        found = _RELEASE.fullmatch(source.suite)
+        kind = (found.group(2) if found else None) or ""
+        line = f"deb {source.uri} {suite}{kind} main"
+        if line not in wanted:
+            wanted.append(line)
+    # A security archive alone is no distribution.
+    return wanted if any(line.endswith(f" {suite} main") for line in wanted) else []
+
+
+def proxy_options() -> list[str]:
+    """Return apt's proxy settings of this machine, as options for another apt."""
+    if not shutil.which("apt-config"):
+        return []
+    done = subprocess.run(
+        ["apt-config", "dump"],  # noqa: S607  (a Debian system's own)
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = (_PROXY.match(line) for line in done.stdout.splitlines())
+    return [f'{match.group(1)} "{match.group(2)}"' for match in found if match]
+
+
+def _read(folder: Path) -> list[Source]:
+    lists = folder / "sources.list.d"
+    files = [folder / "sources.list"]
+    if lists.is_dir():
+        files += sorted(lists.iterdir())
+    found: list[Source] = []
+    for path in files:
+        if path.suffix in (".list", ".sources") and path.is_file():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            found += parse_sources(text, deb822=path.suffix == ".sources")
+    return found
+
+
+def parse_sources(text: str, *, deb822: bool) -> list[Source]:
+    """Return the binary sources of one file of apt's, in either of its two forms."""
+    if deb822:
+        stanzas = re.split(r"\n[ \t]*\n", text)
+        return [source for stanza in stanzas for source in _stanza(stanza)]
+    found = []
+    for line in text.splitlines():
+        match = re.match(
+            r"\s*deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)((?:\s+[^#\s]+)+)", line
+        )
+        if match:
+            options, uri, suite, components = match.groups()
+            key = re.search(r"signed-by=(\S+)", options or "", re.I)
+            found.append(
+                Source(
+                    uri, suite, tuple(components.split()), key.group(1) if key else ""
+                )
+            )
+    return found
+
+
+def _stanza(text: str) -> Iterable[Source]:
+    fields: dict[str, str] = {}
+    name = ""
+    for line in text.splitlines():
+        if line.startswith("#"):
+            continue
+        if line[:1] in (" ", "\t"):
+            fields[name] = f"{fields.get(name, '')} {line.strip()}"
+        elif ":" in line:
+            name, _, value = line.partition(":")
+            name = name.strip().lower()
+            fields[name] = value.strip()
+    if "deb" not in fields.get("types", "").split():
+        return
+    if fields.get("enabled", "yes").lower() in ("no", "false", "0"):
+        return
+    for uri in fields.get("uris", "").split():
+        for suite in fields.get("suites", "").split():
+            components = tuple(fields.get("components", "").split())
+            yield Source(uri, suite, components, fields.get("signed-by", ""))

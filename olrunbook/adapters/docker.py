@@ -1,0 +1,130 @@
+"""The docker command: one call, its output, and errors a reader can act on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+
+from olrunbook.errors import ToolError
+from olrunbook.targets import tool_environment
+
+__all__ = ["docker", "environment", "exists", "explain", "systemd_arguments"]
+
+# How the command finds its daemon. Nothing here names a registry or a credential.
+_KEEP = (
+    "HOME",
+    "DOCKER_CONFIG",
+    "DOCKER_CONTEXT",
+    "DOCKER_CERT_PATH",
+    "DOCKER_TLS_VERIFY",
+)
+
+# What the daemon or the command says, and what the reader can do about it.
+_HINTS = (
+    (
+        "permission denied while trying to connect",
+        "Join the group that may use it: sudo usermod -aG docker $USER, then log in again.",
+    ),
+    (
+        "cannot connect to the docker daemon",
+        "Start it: sudo systemctl start docker (or `make setup` of this project).",
+    ),
+    (
+        "no space left on device",
+        "Free some disk space: `docker system df` shows what docker holds, "
+        "`olrunbook rehearsal down` gives back what the rehearsal holds.",
+    ),
+    (
+        "port is already allocated",
+        "Another program listens there: `ss -ltnp` names it.",
+    ),
+    (
+        "address already in use",
+        "Another program listens there: `ss -ltnp` names it.",
+    ),
+)
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of the docker command: tools' own, and its daemon's place."""
+    found = {name: os.environ[name] for name in _KEEP if name in os.environ}
+    return {**tool_environment(), **found}
+
+
+def explain(output: str) -> str:
+    """Return what a reader can do about docker's words; empty where nothing is known."""
+    low = output.lower()
+    return next((hint for sign, hint in _HINTS if sign in low), "")
+
+
+def docker(
+    *args: str,
+    data: bytes | None = None,
+    timeout_s: float = 300,
+    env: Mapping[str, str] | None = None,
+) -> str:
+    """Run one docker command and return what it printed, stripped.
+
+    Args:
+        args: Its arguments; never through a shell.
+        data: Its standard input; None: none.
+        timeout_s: Seconds until it is given up.
+        env: Its environment; None: `environment()`.
+
+    Raises:
+        ToolError: It is missing, ended badly, or took too long; with a hint where known.
+
+    """
+    try:
+        done = subprocess.run(  # noqa: S603
+            ["docker", *args],  # noqa: S607  (which docker is the user's choice, by PATH)
+            input=data,
+            stdin=subprocess.DEVNULL if data is None else None,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+            env=dict(env) if env is not None else environment(),
+        )
+    except FileNotFoundError:
+        msg = "docker is not installed"
+        raise ToolError(msg, "Install it: sudo apt-get install docker.io") from None
+    except subprocess.TimeoutExpired:
+        msg = f"docker {args[0]} did not answer within {timeout_s:g} s"
+        raise ToolError(msg, "Is the daemon well? `docker info` must answer.") from None
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip()
+        last = said.splitlines()[-1] if said else f"exit code {done.returncode}"
+        msg = f"docker {args[0]}: {last[-400:]}"
+        raise ToolError(msg, explain(said), done.returncode)
+    return done.stdout.decode(errors="replace").strip()
+
+
+def exists(image: str) -> bool:
+    """Return whether an image of this name is here.
+
+    Raises:
+        ToolError: The daemon cannot be asked.
+
+    """
+    try:
+        docker("image", "inspect", "--format", "{{.Id}}", image)
+    except ToolError as error:
+        if "no such image" in str(error).lower():
+            return False
+        raise
+    return True
+
+
+def systemd_arguments() -> list[str]:
+    """Return what `docker run` needs so that systemd can be PID 1 without privileges.
+
+    Under cgroup v1 it only reads its tree; under v2 it must write in the host's, of
+    which its own scope is a part.
+    """
+    # SIGRTMIN+3 is systemd's "power off"; without it a stop takes ten seconds and a kill.
+    common = ["--stop-signal", "SIGRTMIN+3", "--tmpfs", "/run", "--tmpfs", "/run/lock"]
+    if docker("info", "--format", "{{.CgroupVersion}}") == "2":
+        mount = "/sys/fs/cgroup:/sys/fs/cgroup:rw"
+        return [*common, "--cgroupns", "host", "--volume", mount]
+    return [*common, "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:ro"]
