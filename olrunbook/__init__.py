@@ -1,0 +1,31 @@
+"""Operations runbooks as notebooks, from image sources to production."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from olrunbook.params import App, Stage, Target
+    from olrunbook.run import Run, begin
+
+__all__ = ["App", "Run", "Stage", "Target", "__version__", "begin"]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "App": "olrunbook.params",
+    "Stage": "olrunbook.params",
+    "Target": "olrunbook.params",
+    "Run": "olrunbook.run",
+    "begin": "olrunbook.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when they are asked for: `--help` pays for none."""
+    if name in _HOMES:
+        from importlib import import_module  # noqa: PLC0415
+
+        return getattr(import_module(_HOMES[name]), name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

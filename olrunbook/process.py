@@ -45,6 +45,8 @@ class StopPolicy:
     group: bool = False
 
 
+GRACE_VARIABLE = "OLRUNBOOK_GRACE_S"
+
 # A second SIGINT makes the Pulumi engine drop the calls in flight: resources that exist
 # and are in nobody's state (facts: pulumi-real C). So one, and then only patience.
 PULUMI = StopPolicy((("SIGINT", float("inf")),))
@@ -142,6 +144,9 @@ class Tool:
             env=_own_environment(),
         )
         policy = asdict(self.command.policy)
+        # Whoever runs us knows how long it may wait: a person, or CI before its SIGKILL.
+        if grace := os.environ.get(GRACE_VARIABLE):
+            policy["grace_s"] = float(grace)
         self._send(
             {
                 "tool": self.command.tool,
@@ -235,7 +240,10 @@ class Tool:
                         self._finish(message)
                         return
             except KeyboardInterrupt:
-                continue  # never a second signal: the policy has one
+                # Never a second signal: the policy has its own. Only the waiting ends.
+                name = f"{self.command.tool} under its supervisor"
+                self.ended = Ended(None, "interrupted", (name,))
+                return
             self.ended = self.ended or Ended(None, "its supervisor is gone")
             return
 

@@ -13,7 +13,7 @@ import hmac
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import quote
 
@@ -41,11 +41,18 @@ class Redactor:
     Args:
         key: The run's mask key (hex), from `new_key`.
         secrets: Values known to be secret from the start.
+        on_learn: Called with each new value, to hand it to another process by pipe.
 
     """
 
-    def __init__(self, key: str, secrets: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        key: str,
+        secrets: Iterable[str] = (),
+        on_learn: Callable[[str], None] | None = None,
+    ) -> None:
         self._key = bytes.fromhex(key)
+        self.on_learn = on_learn
         self._values: dict[str, str] = {}
         self._forms: list[tuple[str, str]] = []
         self.masked = 0
@@ -84,6 +91,8 @@ class Redactor:
         forms |= {line for line in value.splitlines() if len(line) >= 2 * MIN_LENGTH}
         self._forms += [(form, mask) for form in forms if len(form) >= MIN_LENGTH]
         self._forms.sort(key=lambda pair: len(pair[0]), reverse=True)
+        if self.on_learn:
+            self.on_learn(value)
         return True
 
     def text(self, value: str) -> str:

@@ -46,8 +46,13 @@ class Supervisor:
         self.steps = [(name, float(wait)) for name, wait in spec["policy"]["steps"]]
         self.next_at = float("inf")
         self.grace_at = float("inf")
+        self._open_log(Path(spec["log"]))
+
+    def _open_log(self, path: Path) -> None:
         # Private: a log may hold what no mask knows.
-        handle = os.open(spec["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        if log := getattr(self, "log", None):
+            log.close()
         self.log = os.fdopen(handle, "w", encoding="utf-8")
 
     def say(self, message: dict[str, Any]) -> None:
@@ -198,6 +203,8 @@ class Supervisor:
             left = f"pid {self.process.pid} {Path(self.spec['argv'][0]).name}"
             self.note(f"still finishing: {left}")
             self.say({"finishing": [left], "stopped": self.stopped})
+            # The run may be sealed now: what follows goes into a file of its own.
+            self._open_log(Path(self.spec["log"]).with_suffix(".after.log"))
 
 
 def _die_with_parent() -> None:

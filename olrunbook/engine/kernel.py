@@ -1,0 +1,154 @@
+"""Start, watch and stop one IPython kernel over Unix sockets (no race for a free port)."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from olrunbook.errors import OlrunbookError
+
+if TYPE_CHECKING:
+    from jupyter_client.blocking.client import BlockingKernelClient
+
+__all__ = ["Kernel", "KernelError"]
+
+CHANNELS = ("shell", "iopub", "stdin", "control", "hb")
+READY_S = 90.0
+
+
+class KernelError(OlrunbookError):
+    """The kernel did not start."""
+
+    exit_code = 5
+
+
+class Kernel:
+    """A kernel process, started at once so that imports can go on while it boots.
+
+    Args:
+        cwd: Its working directory.
+        env: What it gets besides the caller's environment.
+
+    """
+
+    def __init__(self, cwd: Path, env: Mapping[str, str]) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="olrunbook-kernel-"))
+        self.connection = self.folder / "kernel.json"
+        self.language_info: dict[str, Any] = {}
+        # What the kernel tells us beside its outputs: secrets it learned, progress.
+        self.told, telling = os.pipe()
+        os.set_blocking(self.told, False)
+        info: dict[str, Any] = {f"{name}_port": n for n, name in enumerate(CHANNELS, 1)}
+        info |= {
+            "transport": "ipc",
+            "ip": str(self.folder / "k"),
+            "key": secrets.token_hex(16),
+            "signature_scheme": "hmac-sha256",
+        }
+        self.connection.touch(mode=0o600)
+        self.connection.write_text(json.dumps(info))
+        self.stderr = (self.folder / "stderr").open("w+b")
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", str(self.connection)]
+        argv += ["--HistoryManager.enabled=False"]
+        own = {
+            "JPY_PARENT_PID": str(os.getpid()),
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+            "OLRUNBOOK_TELL_FD": str(telling),
+        }
+        self.process = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self.stderr,
+            pass_fds=[telling],
+            env={**os.environ, **own, **env},
+        )
+        os.close(telling)
+
+    def client(self) -> BlockingKernelClient:
+        """Connect; return when the kernel answers and its output channel is joined.
+
+        Raises:
+            KernelError: It ended or did not answer in time.
+
+        """
+        from jupyter_client.blocking.client import BlockingKernelClient  # noqa: PLC0415
+
+        client = BlockingKernelClient(connection_file=str(self.connection))
+        client.load_connection_file()
+        client.start_channels(hb=False, stdin=False)
+        client.allow_stdin = False
+        deadline = time.monotonic() + READY_S
+        asked: set[str] = set()
+        ready = joined = False
+        # jupyter_client's own wait flushes messages with waits of 0.2 s; this does not.
+        while not (ready and joined):
+            if self.process.poll() is not None:
+                msg = f"the kernel ended before it was ready: {self.last_words()}"
+                raise KernelError(msg)
+            if time.monotonic() > deadline:
+                msg = f"the kernel did not answer within {READY_S:.0f} s"
+                raise KernelError(msg)
+            if not asked or not client.shell_channel.socket.poll(500):
+                asked.add(client.kernel_info())
+            while client.shell_channel.msg_ready():
+                content = client.shell_channel.get_msg(timeout=0)["content"]
+                self.language_info = content.get("language_info", {})
+                ready = True
+                if not joined and not client.iopub_channel.socket.poll(100):
+                    asked.add(client.kernel_info())  # joined too late for the first idle
+            while client.iopub_channel.msg_ready():
+                message = client.iopub_channel.get_msg(timeout=0)
+                joined |= message["parent_header"].get("msg_id") in asked
+        return client
+
+    def hear(self) -> list[dict[str, Any]]:
+        """Return what the kernel told us beside its outputs since the last call."""
+        got = b""
+        try:
+            while chunk := os.read(self.told, 1 << 16):
+                got += chunk
+                if len(chunk) < 1 << 16 and got.endswith(b"\n"):
+                    break
+        except BlockingIOError:
+            pass
+        return [json.loads(line) for line in got.splitlines() if line.endswith(b"}")]
+
+    def last_words(self) -> str:
+        """Return the last line the kernel wrote on standard error."""
+        self.stderr.seek(0)
+        lines = self.stderr.read().decode(errors="replace").strip().splitlines()
+        code = self.process.poll()
+        how = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"code {code}"
+        return f"{how}{': ' + lines[-1] if lines else ''}"
+
+    def interrupt(self) -> None:
+        """Send SIGINT to the kernel: tools run under supervisors of their own."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+
+    def stop(self, grace_s: float) -> None:
+        """End the kernel: TERM, wait, KILL. Tools end by their supervisors."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.process.poll() is None:
+                self.process.send_signal(number)
+                try:
+                    self.process.wait(grace_s)
+                except subprocess.TimeoutExpired:
+                    continue
+        self.process.wait()
+        self.stderr.close()
+        os.close(self.told)
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,206 @@
+"""One headless run: its directory, its kernel, its record, from the first line to the seal."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from olrunbook.catalog import Project, find_project
+from olrunbook.engine.execution import Ending, Execution
+from olrunbook.engine.kernel import Kernel
+from olrunbook.engine.notebook_file import NotebookFile
+from olrunbook.errors import OlrunbookError
+from olrunbook.params import check, declared, read_notebook
+from olrunbook.record.archive import NOTEBOOK, RunPlace, new_place
+from olrunbook.record.build import seal
+from olrunbook.record.journal import Journal
+from olrunbook.record.model import RunRecord
+from olrunbook.record.provenance import git_state, operator, versions
+from olrunbook.redact import KEY_VARIABLE, Redactor, new_key
+
+__all__ = ["RunEndedError", "Session", "run_notebook"]
+
+# How long tools may go on before they are left to their supervisors: a person at the
+# screen can wait for Packer's clean-up; CI kills ten seconds after SIGTERM.
+PERSON_S, CI_S = 240.0, 6.0
+
+
+class RunEndedError(OlrunbookError):
+    """The notebook did not run to a good end.
+
+    Args:
+        record: Its record.
+
+    """
+
+    def __init__(self, record: RunRecord) -> None:
+        super().__init__(f"{record.status}: {record.cause}")
+        self.record = record
+        self.exit_code = record.exit_code
+
+
+class Session:
+    """One headless run of a notebook.
+
+    Args:
+        project: The project in use.
+        path: The notebook.
+        parameters: Values as typed or given; checked here before anything is written.
+        place: The run's directory; None: a new one.
+        release: Id of the release this run belongs to.
+        env: More environment for the kernel.
+        on_progress: Called with a line whenever there is news.
+
+    Raises:
+        UsageError: A parameter is wrong, or the notebook cannot be read.
+
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        path: Path,
+        parameters: Mapping[str, Any],
+        *,
+        place: RunPlace | None = None,
+        release: str = "",
+        env: Mapping[str, str] | None = None,
+        on_progress: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.path = path
+        source = read_notebook(path)
+        self.declared = declared(source, project.catalog)
+        self.parameters = check(dict(parameters), self.declared, path.stem)
+        values = {n: p.default for n, p in self.declared.items()} | self.parameters
+        self.place = place or new_place(
+            project.outputs,
+            target=values.get("target", "rehearsal"),
+            app=values.get("app", "none"),
+            notebook=path.stem,
+            stage=values.get("stage", ""),
+        )
+        key = new_key()
+        self.redactor = Redactor(key)
+        self.journal = Journal(self.place.folder, self.redactor)
+        sha, dirty = git_state(project.root)
+        self.journal.add(
+            "run",
+            run_id=self.place.run_id,
+            notebook=path.stem,
+            source_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            stage=values.get("stage", ""),
+            parameters=values,
+            commit=sha,
+            dirty=list(dirty),
+            operator={k: v.model_dump() for k, v in operator(project.root).items()},
+            versions=versions(),
+            release=release,
+        )
+        self.on_progress = on_progress
+        patience = PERSON_S if sys.stdin.isatty() else CI_S
+        self.patience_s = float(os.environ.get("OLRUNBOOK_GRACE_S", patience))
+        self.kernel = Kernel(
+            project.root,
+            {
+                "OLRUNBOOK_PROJECT": str(project.root),
+                "OLRUNBOOK_ARCHIVE": str(project.outputs),
+                "OLRUNBOOK_RUN_DIR": str(self.place.folder),
+                "OLRUNBOOK_GRACE_S": str(self.patience_s),
+                "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+                KEY_VARIABLE: key,
+                **(env or {}),
+            },
+        )
+        self.record: RunRecord | None = None
+
+    @classmethod
+    def for_papermill(cls, nb: Any) -> Session:
+        """Return a session for a notebook that papermill's own command line gave us."""
+        meta = nb.metadata.get("papermill", {})
+        given = dict(meta.get("parameters", {}))
+        return cls(find_project(), Path(meta["input_path"]).absolute(), given)
+
+    def execute(self, nb: Any) -> Any:
+        """Run the notebook's cells, seal the record, return the masked notebook.
+
+        Raises:
+            RunEndedError: It did not run to a good end.
+
+        """
+        from nbformat import from_dict  # noqa: PLC0415  (heavy)
+
+        execution = Execution(
+            nb,
+            NotebookFile(self.place.folder / NOTEBOOK, self.redactor),
+            self.place.logs,
+            self.kernel,
+            self.redactor,
+            on_progress=self.on_progress,
+            grace_s=self.patience_s + 4,
+        )
+        record = self.close(execution.run())
+        if record.status != "succeeded":
+            raise RunEndedError(record)
+        return from_dict(self.redactor.tree(nb))
+
+    def close(self, ending: Ending | None) -> RunRecord:
+        """Write the closing line and seal the record; the second call does nothing."""
+        if self.record is None:
+            if self.kernel.process.poll() is None:
+                self.kernel.stop(2.0)
+            self.journal.add(
+                "end",
+                status=ending.status if ending else "succeeded",
+                cause=ending.cause if ending else "",
+                masked=self.redactor.masked,
+                **({"exit_code": ending.exit_code} if ending else {}),
+            )
+            self.record = seal(self.place)
+        return self.record
+
+
+def run_notebook(session: Session) -> RunRecord:
+    """Execute a session's notebook through papermill and return its record.
+
+    Args:
+        session: The run; its kernel boots while papermill is imported.
+
+    """
+    # jsonschema's optional IRI grammar costs a second and is used for nothing here.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    import logging  # noqa: PLC0415
+
+    try:
+        from papermill.engines import papermill_engines  # noqa: PLC0415
+        from papermill.execute import execute_notebook  # noqa: PLC0415
+
+        from olrunbook.engine import OlrunbookEngine  # noqa: PLC0415
+
+        logging.getLogger("papermill").setLevel(logging.ERROR)
+        papermill_engines.register("olrunbook", OlrunbookEngine)
+        execute_notebook(
+            str(session.path),
+            None,
+            session.parameters,
+            engine_name="olrunbook",
+            progress_bar=False,
+            session=session,
+        )
+    except RunEndedError as ended:
+        return ended.record
+    except KeyboardInterrupt:
+        cause = "SIGINT before the first cell"
+        return session.close(Ending("interrupted", cause, 130, "interrupted"))
+    except Exception as error:
+        if session.record is None:
+            name = type(error).__name__
+            session.close(Ending("failed", f"olrunbook: {name}: {error}", 1, "failed"))
+            raise
+        # papermill raises for an expected error (tag raises-exception) after our engine
+        # has judged the run.
+    assert session.record is not None
+    return session.record

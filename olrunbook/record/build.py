@@ -1,0 +1,167 @@
+"""Make `run.json` from what is on the disk: journal, notebook, files. Nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from olrunbook.record.archive import NOTEBOOK, RECORD, RunPlace
+from olrunbook.record.files import sha256_file, write_atomic
+from olrunbook.record.journal import read_journal
+from olrunbook.record.model import EXIT_CODES, FileEntry, PartRecord, RunRecord, StepRecord
+
+__all__ = ["build_record", "seal"]
+
+_STEP_CALL = re.compile(r"\brun\.([a-z_]+)\(")
+_NO_STEPS = {"conclude"}
+
+
+def seal(place: RunPlace) -> RunRecord:
+    """Write a run's `run.json`, last of its files, and return it.
+
+    Raises:
+        OSError: It could not be written.
+
+    """
+    record = build_record(place)
+    text = record.model_dump_json(by_alias=True, indent=1)
+    write_atomic(place.record, text + "\n")
+    return record
+
+
+def build_record(place: RunPlace) -> RunRecord:
+    """Return a run's record: a pure function of its journal, notebook and files."""
+    entries = read_journal(place.folder)
+    opened: dict[str, Any] = {}
+    for entry in entries:
+        if entry["kind"] in ("run", "begin"):
+            opened.update(entry)
+    end = next((e for e in reversed(entries) if e["kind"] == "end"), {})
+    concluded = next((e for e in reversed(entries) if e["kind"] == "conclude"), {})
+    notebook = _read_notebook(place.folder / NOTEBOOK)
+    steps = _steps(entries, notebook)
+    status, cause = _status(end, concluded, steps)
+    last = entries[-1]["at"] if entries else place.at.isoformat()
+    files = _files(place)
+    return RunRecord(
+        run_id=place.run_id,
+        notebook=place.notebook,
+        target=place.target,
+        app=place.app,
+        stage=opened.get("stage", ""),
+        source_sha256=opened.get("source_sha256", ""),
+        account=opened.get("account", ""),
+        cloud_id=opened.get("cloud_id", ""),
+        parameters=opened.get("parameters", {}),
+        images=opened.get("images", {}),
+        commit=opened.get("commit", ""),
+        dirty=opened.get("dirty", []),
+        operator=opened.get("operator", {}),
+        identity=opened.get("identity", ""),
+        versions=opened.get("versions", {}),
+        stand_ins=opened.get("stand_ins", []),
+        release=opened.get("release", ""),
+        started_at=_time(opened.get("at") if not entries else entries[0]["at"], place.at),
+        ended_at=_time(end.get("at", last), place.at),
+        status=status,
+        exit_code=end.get("exit_code", EXIT_CODES[status]),
+        cause=cause,
+        headline=concluded.get("headline", ""),
+        steps=steps,
+        cells_not_run=_cells_not_run(notebook),
+        parts=[
+            PartRecord(**{k: v for k, v in e.items() if k not in ("at", "kind")})
+            for e in entries
+            if e["kind"] == "part"
+        ],
+        finishing=[*end.get("finishing", [])]
+        or [name for step in steps for name in step.finishing],
+        masked=end.get("masked", 0),
+        files=files,
+    )
+
+
+def _time(text: str | None, otherwise: datetime) -> datetime:
+    return datetime.fromisoformat(text) if text else otherwise.astimezone(UTC)
+
+
+def _status(
+    end: dict[str, Any], concluded: dict[str, Any], steps: list[StepRecord]
+) -> tuple[Any, str]:
+    """Decide how the run ended: what was seen at its end, else what is missing."""
+    if end.get("status") and end["status"] != "succeeded":
+        return end["status"], end.get("cause", "")
+    if not concluded:
+        return "failed", "ended early: run.conclude() was not reached"
+    for step in steps:
+        if step.status in ("failed", "refused", "interrupted", "waiting"):
+            return step.status, f'step "{step.name}": {step.cause}'
+    if not end:
+        return "failed", "ended early: its end was not recorded"
+    return "succeeded", ""
+
+
+def _steps(entries: list[dict[str, Any]], notebook: dict[str, Any]) -> list[StepRecord]:
+    """Return the steps in order; a repeated one once, as it ended last."""
+    found: dict[str, StepRecord] = {}
+    begun: dict[str, datetime] = {}
+    for entry in entries:
+        if entry["kind"] != "step":
+            continue
+        name = entry["name"]
+        if entry["event"] == "started":
+            begun[name] = datetime.fromisoformat(entry["at"])
+            found[name] = StepRecord(
+                name=name,
+                status="interrupted",
+                started_at=begun[name],
+                cause="it had begun and its end was not recorded",
+            )
+        else:
+            fields = {
+                k: v for k, v in entry.items() if k not in ("at", "kind", "event", "name")
+            }
+            found[name] = StepRecord(name=name, started_at=begun.get(name), **fields)
+    for cell in notebook.get("cells", []):
+        if cell.get("cell_type") == "code":
+            for name in _STEP_CALL.findall(_text(cell.get("source", ""))):
+                if name not in found and name not in _NO_STEPS:
+                    found[name] = StepRecord(name=name, status="not-run")
+    return list(found.values())
+
+
+def _text(source: str | list[str]) -> str:
+    return source if isinstance(source, str) else "".join(source)
+
+
+def _cells_not_run(notebook: dict[str, Any]) -> int:
+    statuses = [
+        cell.get("metadata", {}).get("olrunbook", {}).get("status")
+        for cell in notebook.get("cells", [])
+        if cell.get("cell_type") == "code"
+    ]
+    return sum(status == "not-run" for status in statuses)
+
+
+def _read_notebook(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found
+
+
+def _files(place: RunPlace) -> dict[str, FileEntry]:
+    """Return every file of the run but `run.json` itself and what is still written.
+
+    A log named `*.after.log` belongs to a tool that outlived the run.
+    """
+    listed = {}
+    for path in sorted(place.folder.rglob("*")):
+        name = path.relative_to(place.folder).as_posix()
+        if path.is_file() and name != RECORD and not name.endswith(".after.log"):
+            listed[name] = FileEntry(sha256=sha256_file(path), size=path.stat().st_size)
+    return listed

@@ -1,0 +1,81 @@
+"""Files that are whole or absent, and the ids and names of runs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+import time
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+__all__ = ["fsync_dir", "new_run_id", "sha256_file", "stamp", "write_atomic"]
+
+DIRECTORY = re.compile(
+    r"(?P<at>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)_(?P<notebook>[a-z][a-z0-9_]*)_"
+    r"(?P<run>[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})"
+)
+
+
+def new_run_id(clock_ns: int | None = None) -> str:
+    """Return a UUIDv7 (RFC 9562): sortable by its millisecond, then random.
+
+    Args:
+        clock_ns: Nanoseconds since the epoch; None: now.
+
+    """
+    milliseconds = (time.time_ns() if clock_ns is None else clock_ns) // 1_000_000
+    random = int.from_bytes(os.urandom(10))
+    value = (milliseconds & (1 << 48) - 1) << 80
+    value |= 7 << 76 | (random >> 68 & 0xFFF) << 64
+    value |= 0b10 << 62 | random & (1 << 62) - 1
+    return str(uuid.UUID(int=value))
+
+
+def stamp(at: datetime) -> str:
+    """Return a time as it stands in directory names: UTC, seconds, no colons."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+
+
+def write_atomic(path: Path, data: str | bytes, mode: int = 0o644) -> None:
+    """Replace a file in one step: a reader sees the old or the new, never half.
+
+    Args:
+        path: The file; its folder exists.
+        data: Text (UTF-8) or bytes.
+        mode: Permissions of the new file.
+
+    Raises:
+        OSError: It could not be written; the old file is untouched.
+
+    """
+    raw = data.encode() if isinstance(data, str) else data
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(raw)
+            out.flush()
+            os.fsync(out.fileno())
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    fsync_dir(path.parent)
+
+
+def fsync_dir(folder: Path) -> None:
+    """Make a rename in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sha256_file(path: Path) -> str:
+    """Return the sha256 of a file's bytes (hex)."""
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()

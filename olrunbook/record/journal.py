@@ -1,0 +1,69 @@
+"""The journal of a run: masked, fsynced lines of JSON, appended as things happen.
+
+One process writes at a time: the engine opens it, the kernel goes on, the engine closes
+it. A line that was cut off by a crash is the last one and is left out when reading.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from olrunbook.redact import Redactor
+
+__all__ = ["FILE", "Journal", "read_journal"]
+
+FILE = "journal.jsonl"
+
+
+class Journal:
+    """Appends to a run's journal.
+
+    Args:
+        folder: The run's directory.
+        redactor: Masks every line before it is written.
+
+    """
+
+    def __init__(self, folder: Path, redactor: Redactor) -> None:
+        self.path = folder / FILE
+        self._redactor = redactor
+
+    def add(self, kind: str, **data: Any) -> None:
+        """Append one line and wait until it is on the disk.
+
+        Args:
+            kind: What happened: run, begin, step, part, conclude, end.
+            data: JSON-able details.
+
+        Raises:
+            OSError: It could not be written (disk full, folder gone).
+
+        """
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        clean = self._redactor.tree({"at": at, "kind": kind, **data})
+        line = json.dumps(clean, ensure_ascii=False) + "\n"
+        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            os.write(handle, line.encode())
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def read_journal(folder: Path) -> list[dict[str, Any]]:
+    """Return the whole lines of a run's journal; none where there is no journal."""
+    try:
+        raw = (folder / FILE).read_bytes()
+    except FileNotFoundError:
+        return []
+    entries = []
+    for line in raw.split(b"\n")[:-1]:  # what follows the last newline was cut off
+        try:
+            entries.append(json.loads(line))
+        except ValueError:
+            entries.append({"kind": "unreadable", "text": line.decode(errors="replace")})
+    return entries

@@ -1,0 +1,153 @@
+"""`run.json`: what one run was, who did it, what came of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "EXIT_CODES",
+    "FileEntry",
+    "Known",
+    "PartRecord",
+    "RunRecord",
+    "RunStatus",
+    "StepRecord",
+    "StepStatus",
+]
+
+RunStatus = Literal[
+    "succeeded",
+    "failed",
+    "refused",
+    "waiting",
+    "interrupted",
+    "timed-out",
+    "kernel-died",
+]
+StepStatus = Literal[
+    "done", "failed", "refused", "waiting", "interrupted", "not-run", "kept"
+]
+
+EXIT_CODES: dict[str, int] = {
+    "succeeded": 0,
+    "failed": 1,
+    "waiting": 3,
+    "refused": 4,
+    "kernel-died": 5,
+    "timed-out": 124,
+    "interrupted": 130,
+}
+
+
+class Strict(BaseModel):
+    """A frozen value that refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Known(Strict):
+    """A fact about the run and how it is known.
+
+    Args:
+        value: The fact.
+        source: Where it comes from (`git config`, `environment GITHUB_RUN_ID`, …).
+
+    """
+
+    value: str
+    source: str
+
+
+class FileEntry(Strict):
+    """One file of the run."""
+
+    sha256: str
+    size: int
+
+
+class StepRecord(Strict):
+    """One step as it ended.
+
+    Args:
+        name: The step.
+        status: How it ended.
+        started_at: When it began; None when it did not run.
+        seconds: How long it took.
+        headline: Its result in one line.
+        cause: Why it did not end well.
+        result: Its result as plain JSON.
+        result_schema: What that JSON is.
+        finishing: Tools that outlived it under their supervisors.
+
+    """
+
+    name: str
+    status: StepStatus
+    started_at: datetime | None = None
+    seconds: float | None = None
+    headline: str = ""
+    cause: str = ""
+    result: dict[str, Any] | None = None
+    result_schema: str = ""
+    finishing: list[str] = []
+
+
+class PartRecord(Strict):
+    """One run that belongs to a release."""
+
+    run_id: str
+    notebook: str
+    stage: str
+    status: str
+    cause: str = ""
+    headline: str = ""
+    seconds: float
+    record: str
+
+
+class RunRecord(Strict):
+    """The record of one run: a pure function of its journal and its notebook.
+
+    Times are UTC, sizes bytes, durations seconds.
+    """
+
+    schema_: Literal["olrunbook/run/1"] = Field("olrunbook/run/1", alias="schema")
+    run_id: str
+    notebook: str
+    source_sha256: str = ""
+    target: str = ""
+    account: str = ""
+    cloud_id: str = ""
+    app: str = ""
+    stage: str = ""
+    parameters: dict[str, Any] = {}
+    images: dict[str, str] = {}
+    commit: str = ""
+    dirty: list[str] = []
+    operator: dict[str, Known] = {}
+    identity: str = ""
+    versions: dict[str, str] = {}
+    stand_ins: list[str] = []
+    started_at: datetime
+    ended_at: datetime
+    status: RunStatus
+    exit_code: int
+    cause: str = ""
+    headline: str = ""
+    steps: list[StepRecord] = []
+    cells_not_run: int = 0
+    parts: list[PartRecord] = []
+    release: str = ""
+    finishing: list[str] = []
+    masked: int = 0
+    files: dict[str, FileEntry] = {}
+
+    def result(self, schema: str) -> dict[str, Any] | None:
+        """Return the last result of a schema among the steps that are done."""
+        for step in reversed(self.steps):
+            if step.result_schema == schema and step.status in ("done", "kept"):
+                return step.result
+        return None

@@ -1,0 +1,98 @@
+"""Who, where, from what: the facts of a run and how each is known."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import socket
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+from olrunbook.record.model import Known
+
+__all__ = ["git_state", "operator", "versions"]
+
+# Variable that carries the build's address or number, by CI system.
+CI_VARIABLES = (
+    "BUILD_URL",
+    "GITHUB_RUN_ID",
+    "CI_PIPELINE_URL",
+    "BUILDKITE_BUILD_URL",
+    "CIRCLE_BUILD_URL",
+    "BUILD_ID",
+)
+PACKAGES = (
+    "olrunbook",
+    "papermill",
+    "ipykernel",
+    "pyinfra",
+    "pulumi",
+    "pulumi-aws",
+    "boto3",
+    "moto",
+)
+
+
+def _git(folder: Path, *words: str) -> str:
+    try:
+        # The owner of the checkout may be another (a CI container): asked for this call only.
+        done = subprocess.run(
+            ["git", "-c", f"safe.directory={folder}", "-C", str(folder), *words],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def git_state(folder: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the checkout's commit and the files that differ from it.
+
+    Args:
+        folder: A folder in the checkout.
+
+    Returns:
+        The full hash and the changed paths; empty where there is no checkout.
+
+    """
+    sha = _git(folder, "rev-parse", "HEAD").strip()
+    if not sha:
+        return "", ()
+    lines = _git(folder, "status", "--porcelain", "--untracked-files=normal").splitlines()
+    return sha, tuple(sorted(line[3:] for line in lines))
+
+
+def operator(folder: Path) -> dict[str, Known]:
+    """Return who runs this and where, each with how it is known."""
+    facts: dict[str, Known] = {}
+    try:
+        facts["user"] = Known(value=getpass.getuser(), source="operating system")
+    except (OSError, KeyError):
+        facts["user"] = Known(value=str(os.getuid()), source="user id")
+    if sudo := os.environ.get("SUDO_USER"):
+        facts["sudo_user"] = Known(value=sudo, source="environment SUDO_USER")
+    facts["host"] = Known(value=socket.gethostname(), source="operating system")
+    if email := _git(folder, "config", "user.email").strip():
+        facts["git"] = Known(value=email, source="git config user.email")
+    for name in CI_VARIABLES:
+        if value := os.environ.get(name):
+            facts["ci_build"] = Known(value=value, source=f"environment {name}")
+            break
+    return facts
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages a run stands on."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,111 @@
+"""What a release was: its runs, in order, and how far it came."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from olrunbook.errors import StepError
+from olrunbook.steps.results import Result, Value
+
+__all__ = ["PartRow", "ReleaseResult", "parts", "require"]
+
+
+class PartRow(Value):
+    """One run of a release.
+
+    Args:
+        step: Its notebook.
+        stage: Its stage; empty for image notebooks.
+        outcome: Its status.
+        headline: Its result in one line, or why it did not succeed.
+        seconds: How long it took.
+        record: Its directory, seen from the archive.
+        run_id: Its id.
+
+    """
+
+    step: str
+    stage: str
+    outcome: str
+    headline: str
+    seconds: float
+    record: str
+    run_id: str
+
+
+class ReleaseResult(Result):
+    """A release: the image set, where it came to, and its runs.
+
+    Args:
+        release: Its id.
+        images: The image set; empty where none was built.
+        stages: The stages it reached with success.
+        wanted: The stages it was to reach.
+        rows: Its runs in order.
+        seconds: From the first run's start to the last one's end.
+
+    """
+
+    schema_name: ClassVar[str] = "olrunbook/release/1"
+
+    release: str
+    images: dict[str, str]
+    stages: list[str]
+    wanted: list[str]
+    rows: list[PartRow]
+    seconds: float
+
+    def headline(self) -> str:
+        """Return where the image set was released to."""
+        images = ", ".join(self.images.values()) or "no image"
+        if not self.stages:
+            return f"{images} was released to no stage"
+        *first, last = self.stages
+        names = f"{', '.join(first)} and {last}" if first else last
+        return f"released {images} to {names}"
+
+
+def parts(release: str, entries: Sequence[dict[str, Any]]) -> ReleaseResult:
+    """Return a release from the lines of its journal."""
+    opened: dict[str, Any] = {}
+    rows, stages = [], []
+    for entry in entries:
+        if entry["kind"] == "release":
+            opened |= entry
+        if entry["kind"] != "part":
+            continue
+        rows.append(
+            PartRow(
+                step=entry["notebook"],
+                stage=entry["stage"],
+                outcome=entry["status"],
+                headline=entry["headline"] or entry["cause"],
+                seconds=entry["seconds"],
+                record=entry["record"],
+                run_id=entry["run_id"],
+            )
+        )
+        if entry["notebook"] == "rollout" and entry["status"] == "succeeded":
+            stages.append(entry["stage"])
+    return ReleaseResult(
+        release=release,
+        images=opened.get("images", {}),
+        stages=stages,
+        wanted=opened.get("stages", []),
+        rows=rows,
+        seconds=round(sum(row.seconds for row in rows), 1),
+    )
+
+
+def require(result: ReleaseResult) -> None:
+    """Raise StepError if a run of the release did not succeed or a stage is missing."""
+    for row in result.rows:
+        if row.outcome != "succeeded":
+            where = f" {row.stage}" if row.stage else ""
+            msg = f"{row.step}{where} {row.outcome}: {row.headline}"
+            raise StepError(msg)
+    missing = [stage for stage in result.wanted if stage not in result.stages]
+    if missing:
+        msg = f"the release did not reach {', '.join(missing)}"
+        raise StepError(msg)
