@@ -18,7 +18,14 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from olrunbook.errors import RefusedError, UsageError
 
-__all__ = ["KEEP", "Target", "load_target", "state_dir", "tool_environment"]
+__all__ = [
+    "KEEP",
+    "Target",
+    "load_target",
+    "save_target",
+    "state_dir",
+    "tool_environment",
+]
 
 TARGET_FILE = "target.json"
 
@@ -51,6 +58,7 @@ class Target(BaseModel):
         identity_arn: What GetCallerIdentity must answer before anything is called.
         env: More environment for tools (PULUMI_HOME, VAULT_ADDR, …).
         secrets: Names in `env` whose values are secret.
+        path: Folders of the tools, before the caller's PATH.
         home: HOME of the tools (no ambient configuration of the user's).
         state: The target's private folder.
         stand_ins: What is not the real thing, one line each, for the record.
@@ -69,6 +77,7 @@ class Target(BaseModel):
     identity_arn: str
     env: dict[str, str] = {}
     secrets: list[str] = []
+    path: list[str] = []
     home: Path
     state: Path
     stand_ins: list[str] = []
@@ -76,8 +85,10 @@ class Target(BaseModel):
 
     def environment(self) -> dict[str, str]:
         """Return the environment for tools: an allow-list, then the target's own."""
+        inherited = tool_environment()
         return {
-            **tool_environment(),
+            **inherited,
+            "PATH": os.pathsep.join([*self.path, inherited["PATH"]]),
             "HOME": str(self.home),
             "AWS_ACCESS_KEY_ID": self.access_key.get_secret_value(),
             "AWS_SECRET_ACCESS_KEY": self.secret_key.get_secret_value(),
@@ -136,6 +147,18 @@ def state_dir(project_root: Path) -> Path:
     )
     real = project_root.resolve()
     return Path(base) / f"{real.name}-{hashlib.sha256(str(real).encode()).hexdigest()[:8]}"
+
+
+def save_target(target: Target) -> None:
+    """Write a target's private file, whole."""
+    path = target.state / TARGET_FILE
+    plain = target.model_dump(mode="json", by_alias=True)
+    plain["access_key"] = target.access_key.get_secret_value()
+    plain["secret_key"] = target.secret_key.get_secret_value()
+    handle = os.open(path.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        json.dump(plain, out, indent=1)
+    path.with_suffix(".new").replace(path)
 
 
 def load_target(name: str, project_root: Path) -> Target:
