@@ -30,7 +30,7 @@ from olrunbook.events import Event
 from olrunbook.record.archive import RunPlace, list_runs, new_place, place_of
 from olrunbook.record.build import seal
 from olrunbook.record.journal import Journal, read_journal
-from olrunbook.record.provenance import git_state, operator, versions
+from olrunbook.record.provenance import opening
 from olrunbook.redact import KEY_VARIABLE, Redactor, new_key
 from olrunbook.steps.context import Commit, Context
 from olrunbook.targets import Target, load_target
@@ -86,7 +86,7 @@ def begin(  # noqa: PLR0913  (the parameters of a notebook)
     place, headless = _place(project, notebook, app, stage, target)
     redactor = Redactor(os.environ.pop(KEY_VARIABLE, "") or new_key())
     journal = Journal(place.folder, redactor)
-    sha, dirty = git_state(project.root)
+    facts = opening(project.root)
     if not headless:
         journal.add(
             "run",
@@ -94,10 +94,7 @@ def begin(  # noqa: PLR0913  (the parameters of a notebook)
             notebook=notebook,
             stage=stage,
             parameters={"app": app, "stage": stage, "images": images, "target": target},
-            commit=sha,
-            dirty=list(dirty),
-            operator={k: v.model_dump() for k, v in operator(project.root).items()},
-            versions=versions(),
+            **facts,
         )
     where: Target | None
     try:
@@ -114,7 +111,7 @@ def begin(  # noqa: PLR0913  (the parameters of a notebook)
             app=spec,
             stage=stage,
             run_id=place.run_id,
-            commit=Commit(sha, dirty),
+            commit=Commit(facts["commit"], tuple(facts["dirty"])),
             logs=place.logs,
             work=Path(tempfile.mkdtemp(prefix="olrunbook-run-")),
             redactor=redactor,
@@ -351,7 +348,7 @@ class Run:
             )
         self._journal.add(
             "begin",
-            images=self._images,
+            **({"images": self._images} if self._images else {}),
             **(
                 {
                     "account": where.account,

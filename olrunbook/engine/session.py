@@ -19,7 +19,7 @@ from olrunbook.record.archive import NOTEBOOK, RunPlace, new_place
 from olrunbook.record.build import seal
 from olrunbook.record.journal import Journal
 from olrunbook.record.model import RunRecord
-from olrunbook.record.provenance import git_state, operator, versions
+from olrunbook.record.provenance import opening
 from olrunbook.redact import KEY_VARIABLE, Redactor, new_key
 
 __all__ = ["RunEndedError", "Session", "run_notebook"]
@@ -86,7 +86,6 @@ class Session:
         key = new_key()
         self.redactor = Redactor(key)
         self.journal = Journal(self.place.folder, self.redactor)
-        sha, dirty = git_state(project.root)
         self.journal.add(
             "run",
             run_id=self.place.run_id,
@@ -94,11 +93,8 @@ class Session:
             source_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
             stage=values.get("stage", ""),
             parameters=values,
-            commit=sha,
-            dirty=list(dirty),
-            operator={k: v.model_dump() for k, v in operator(project.root).items()},
-            versions=versions(),
             release=release,
+            **opening(project.root),
         )
         self.on_progress = on_progress
         patience = PERSON_S if sys.stdin.isatty() else CI_S

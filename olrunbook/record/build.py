@@ -37,7 +37,7 @@ def build_record(place: RunPlace) -> RunRecord:
     entries = read_journal(place.folder)
     opened: dict[str, Any] = {}
     for entry in entries:
-        if entry["kind"] in ("run", "begin"):
+        if entry["kind"] in ("release", "run", "begin"):
             opened.update(entry)
     end = next((e for e in reversed(entries) if e["kind"] == "end"), {})
     concluded = next((e for e in reversed(entries) if e["kind"] == "conclude"), {})
@@ -93,6 +93,9 @@ def _status(
 ) -> tuple[Any, str]:
     """Decide how the run ended: what was seen at its end, else what is missing."""
     if end.get("status") and end["status"] != "succeeded":
+        cut = [step.name for step in steps if step.status == "interrupted"]
+        if end["status"] in ("interrupted", "kernel-died") and cut:
+            return end["status"], f'{end["cause"]} (step "{cut[-1]}")'
         return end["status"], end.get("cause", "")
     if not concluded:
         return "failed", "ended early: run.conclude() was not reached"

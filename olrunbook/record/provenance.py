@@ -9,10 +9,11 @@ import socket
 import subprocess
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from olrunbook.record.model import Known
 
-__all__ = ["git_state", "operator", "versions"]
+__all__ = ["git_state", "opening", "operator", "versions"]
 
 # Variable that carries the build's address or number, by CI system.
 CI_VARIABLES = (
@@ -96,3 +97,19 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def opening(folder: Path) -> dict[str, Any]:
+    """Return the facts that open a run's journal.
+
+    Args:
+        folder: The project in use.
+
+    """
+    sha, dirty = git_state(folder)
+    return {
+        "commit": sha,
+        "dirty": list(dirty),
+        "operator": {name: fact.model_dump() for name, fact in operator(folder).items()},
+        "versions": versions(),
+    }

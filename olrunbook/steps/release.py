@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from olrunbook.errors import StepError
+from olrunbook.errors import RefusedError, StepError
 from olrunbook.steps.results import Result, Value
 
 __all__ = ["PartRow", "ReleaseResult", "parts", "require"]
@@ -99,12 +99,12 @@ def parts(release: str, entries: Sequence[dict[str, Any]]) -> ReleaseResult:
 
 
 def require(result: ReleaseResult) -> None:
-    """Raise StepError if a run of the release did not succeed or a stage is missing."""
+    """Raise if a run of the release did not succeed or a stage is missing."""
     for row in result.rows:
         if row.outcome != "succeeded":
             where = f" {row.stage}" if row.stage else ""
             msg = f"{row.step}{where} {row.outcome}: {row.headline}"
-            raise StepError(msg)
+            raise RefusedError(msg) if row.outcome == "refused" else StepError(msg)
     missing = [stage for stage in result.wanted if stage not in result.stages]
     if missing:
         msg = f"the release did not reach {', '.join(missing)}"

@@ -1,0 +1,106 @@
+"""The command line. Commands are imported when they are called: `--help` pays for none."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from olrunbook import __version__
+from olrunbook.errors import OlrunbookError, RefusedError
+
+__all__ = ["main"]
+
+# Name: (module, one line of help). The module has a click command of that name.
+COMMANDS = {
+    "release": ("release", "Take an app from its sources through the stages."),
+    "run": ("run", "Execute one notebook with typed parameters."),
+    "runs": ("reading", "List the runs in the archive."),
+    "show": ("reading", "Show one run on one screen."),
+    "rehearsal": ("rehearsal", "Start, look at and remove the cloud on loopback."),
+    "tools": ("tools", "Find or build packer, pulumi and the amazon plugin."),
+    "catalog": ("catalog", "Show the apps, stages and targets there are."),
+    "lab": ("lab", "Open the notebooks in JupyterLab, on loopback."),
+    "completion": ("completion", "Print the shell code for tab completion."),
+}
+
+EPILOG = """\b
+Examples:
+  olrunbook release tika              rehearse a release through all stages
+  olrunbook run image_test --app tika
+  olrunbook runs tika --stage CI
+  olrunbook show 0193…d02
+
+\b
+Exit codes: 0 succeeded, 1 failed, 2 usage, 3 waiting for approval, 4 refused,
+5 kernel died, 124 timed out, 130 SIGINT, 143 SIGTERM."""
+
+
+class Commands(click.Group):
+    """A group whose commands live in modules that are imported when needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names, in the order a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"olrunbook.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """Write the commands' help lines without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.command(cls=Commands, epilog=EPILOG, context_settings={"max_content_width": 96})
+@click.option(
+    "--project",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder with catalog.toml; default: the nearest one upwards.",
+)
+@click.version_option(__version__, prog_name="olrunbook")
+def cli(project: Path | None) -> None:
+    """Operations runbooks as notebooks, from image sources to production."""
+    if project is not None:
+        os.environ["OLRUNBOOK_PROJECT"] = str(project.absolute())
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    try:
+        code = cli.main(args, prog_name="olrunbook", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except OlrunbookError as error:
+        word = "Refused" if isinstance(error, RefusedError) else "Error"
+        _complain(f"{word}: {error}", error.hint)
+        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _complain("Interrupted.", "")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader (head, less) left: what it wanted it has.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _complain(text: str, hint: str) -> None:
+    click.secho(text, fg="red", err=True)
+    if hint:
+        click.echo(f"  What you can do: {hint}", err=True)

@@ -1,0 +1,137 @@
+"""What several commands need: the project, the cloud, lines for people."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from olrunbook.catalog import Project, find_project
+from olrunbook.errors import RefusedError, UsageError
+from olrunbook.events import Event
+from olrunbook.targets import Target, save_target, state_dir
+
+if TYPE_CHECKING:
+    from olrunbook.toolchain import Toolchain
+
+__all__ = ["Say", "duration", "ensure_cloud", "one_at_a_time", "project"]
+
+Say = Callable[[str], None]
+
+
+def project() -> Project:
+    """Return the project in use."""
+    return find_project()
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a person reads them: `9 s`, `3 min 10 s`."""
+    if seconds < 60:  # noqa: PLR2004
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s"
+
+
+def ensure_cloud(
+    project: Project, target: str, emit: Callable[[Event], None]
+) -> tuple[Target, Toolchain]:
+    """Return the target, up and with its tools; start the rehearsal if it is not.
+
+    Args:
+        project: The project in use.
+        target: The target's name.
+        emit: Gets the events of what is started or built.
+
+    Raises:
+        UsageError: Any target but `rehearsal`.
+        OlrunbookError: A tool or the cloud cannot be had; the message says what to do.
+
+    """
+    if target != "rehearsal":
+        msg = f"target {target!r} is not available: only `rehearsal` is built and guarded yet"
+        raise UsageError(msg)
+    from olrunbook import toolchain  # noqa: PLC0415
+    from olrunbook.rehearsal import lifecycle  # noqa: PLC0415
+
+    chain = toolchain.ensure(emit=emit)
+    found = lifecycle.up(project.root, emit=emit)
+    tools = chain.environment()
+    path = tools.pop("PATH", "").split(os.pathsep)
+    merged = found.model_copy(
+        update={
+            "path": [folder for folder in path if folder],
+            "env": {**found.env, **tools},
+        }
+    )
+    if merged != found:
+        save_target(merged)
+    return merged, chain
+
+
+@contextlib.contextmanager
+def one_at_a_time(project: Project, app: str, what: str) -> Iterator[None]:
+    """Hold the app's lock: two changes of one app at once would mix their records.
+
+    Raises:
+        RefusedError: Somebody else holds it; the message says who and since when.
+
+    """
+    folder = state_dir(project.root) / "locks"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / f"{app}.lock"
+    with path.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            held = lock.read().strip() or "another process"
+            msg = f"{app} is being worked on: {held}"
+            raise RefusedError(msg, "Wait for its end; two at once would mix.") from None
+        lock.truncate(0)
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+        lock.write(f"{what}, pid {os.getpid()}, since {since} UTC\n")
+        lock.flush()
+        try:
+            yield
+        finally:
+            lock.truncate(0)
+
+
+def notebook_path(project: Project, name: str) -> Path:
+    """Return the path of a notebook of the project (or the one shipped).
+
+    Raises:
+        UsageError: There is none of the name.
+
+    """
+    try:
+        return project.path(f"notebooks/{name}.ipynb")
+    except UsageError:
+        have = ", ".join(notebook_names(project))
+        msg = f"there is no notebook {name!r}; there is: {have}"
+        raise UsageError(msg) from None
+
+
+def notebook_names(project: Project) -> list[str]:
+    """Return the names of the notebooks there are, in the order of the flow."""
+    from olrunbook.catalog import shipped  # noqa: PLC0415
+
+    flow = ["image_test", "image_build", "deploy", "rollout", "release"]
+    found = {
+        path.stem
+        for base in (project.root, shipped())
+        for path in (base / "notebooks").glob("*.ipynb")
+    }
+    return [n for n in flow if n in found] + sorted(found - set(flow))
+
+
+def echo_event(event: Event) -> None:
+    """Print what a person waits for while something is started or built."""
+    if event.kind in ("phase", "progress", "artifact", "warning", "error"):
+        click.echo(f"  {event.text}", err=True)

@@ -1,0 +1,41 @@
+"""`olrunbook lab`: the notebooks in JupyterLab."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from olrunbook.catalog import shipped
+from olrunbook.cli.common import echo_event, ensure_cloud, project
+from olrunbook.errors import UsageError
+
+
+@click.command()
+@click.option("--port", default=8888, show_default=True, help="Port on 127.0.0.1.")
+@click.option("--no-browser", is_flag=True, help="Print the address only.")
+def lab(*, port: int, no_browser: bool) -> None:
+    """Open the notebooks in JupyterLab, on loopback, with the rehearsal up."""
+    found = project()
+    folder = found.root / "notebooks"
+    if not folder.is_dir():
+        msg = f"{found.root} has no notebooks folder to write in"
+        hint = f"Copy the shipped ones: cp -r {shipped() / 'notebooks'} {found.root}"
+        raise UsageError(msg, hint)
+    ensure_cloud(found, "rehearsal", echo_event)
+    env = {**os.environ, "OLRUNBOOK_PROJECT": str(found.root)}
+    argv = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        f"--ServerApp.root_dir={found.root}",
+        f"--ServerApp.port={port}",
+        "--ServerApp.ip=127.0.0.1",
+        "--LabApp.default_url=/lab/tree/notebooks",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.news_url=",
+        *(["--no-browser"] if no_browser else []),
+        *(["--allow-root"] if os.geteuid() == 0 else []),
+    ]
+    os.execve(sys.executable, argv, env)

@@ -1,0 +1,191 @@
+"""`olrunbook release APP`: the rows a person watches."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from olrunbook.cli.common import (
+    duration,
+    echo_event,
+    ensure_cloud,
+    notebook_path,
+    one_at_a_time,
+    project,
+)
+from olrunbook.errors import UsageError
+from olrunbook.imageset import parse_images
+from olrunbook.record.model import RunRecord
+
+QUIET_S = 20.0  # how often a log without a terminal is told that work goes on
+MARKS = {"succeeded": "✓", "interrupted": "■", "waiting": "⋯", "refused": "⊘"}
+
+
+class Rows:
+    """One row a run: live on a terminal, plain lines in a log.
+
+    Args:
+        app: The app.
+        console: Where it is written.
+
+    """
+
+    def __init__(self, app: str, console: Console) -> None:
+        self.app, self.console = app, console
+        self.step = self.stage = self.news = ""
+        self.began = self.told = time.monotonic()
+        self.live: Live | None = None
+
+    def _row(self, text: str, mark: str, seconds: float, style: str) -> Text:
+        head = f"{self.app}  {self.step:<11} {self.stage or '─' * 5:<11}"
+        tail = f" {mark} {duration(seconds):>10}"
+        room = max(20, self.console.width - len(head) - len(tail) - 1)
+        if len(text) > room and self.console.is_terminal:
+            text = text[: room - 1] + "…"
+        row = Text(head)
+        row.append(f"{text:<{room if self.console.is_terminal else 64}}")
+        row.append(tail, style=style)
+        return row
+
+    def started(self, step: str, stage: str) -> None:
+        """Open a row."""
+        self.step, self.stage, self.news = step, stage, ""
+        self.began = self.told = time.monotonic()
+        if self.console.is_terminal:
+            self.live = Live(
+                get_renderable=self._now,
+                console=self.console,
+                refresh_per_second=4,
+                transient=True,
+            )
+            self.live.start()
+
+    def _now(self) -> Text:
+        return self._row(self.news, "⋯", time.monotonic() - self.began, "yellow")
+
+    def progress(self, text: str) -> None:
+        """Take the news of the row."""
+        self.news = text
+        clock = time.monotonic()
+        if self.live is None and clock - self.told > QUIET_S:
+            self.told = clock
+            self.console.print(self._row(text, "⋯", clock - self.began, ""))
+
+    def ended(self, step: str, stage: str, record: RunRecord, seconds: float) -> None:
+        """Close the row."""
+        del step, stage
+        if self.live:
+            self.live.stop()
+            self.live = None
+        good = record.status == "succeeded"
+        text = record.headline if good else f"{record.status}: {record.cause}"
+        mark = MARKS.get(record.status, "✗")
+        self.console.print(self._row(text, mark, seconds, "green" if good else "bold red"))
+
+
+def _complete_app(ctx: Any, param: Any, incomplete: str) -> list[str]:
+    del ctx, param
+    return [name for name in project().catalog.apps if name.startswith(incomplete)]
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  olrunbook release tika                                   all stages, a new image
+  olrunbook release tika --to QA
+  olrunbook release tika --images server=ami-0df7e95b351bd8408"""
+)
+@click.argument("app", shell_complete=_complete_app)
+@click.option("--to", default="", metavar="STAGE", help="The last stage; default: all.")
+@click.option(
+    "--images",
+    default="",
+    metavar="SET",
+    help="Release this image set, `node_type=ami-…`; default: test and build one.",
+)
+@click.option(
+    "--variable",
+    "variables",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A Packer variable for the build; may be given several times.",
+)
+@click.option("--target", default="rehearsal", show_default=True, help="Where to release.")
+@click.option("--json", "as_json", is_flag=True, help="Print the release's run.json.")
+def release(
+    app: str,
+    *,
+    to: str,
+    images: str,
+    variables: tuple[str, ...],
+    target: str,
+    as_json: bool,
+) -> int:
+    """Take APP from its sources through the stages: test, bake, deploy, roll out.
+
+    Stops at the first step that did not succeed. Every step is an executed notebook in
+    the archive, and the release has a record of its own.
+    """
+    console = Console(stderr=as_json, highlight=False)
+    found = project()
+    # Everything that was typed is checked before anything is started or built.
+    spec = found.catalog.app(app)
+    if to:
+        found.catalog.stage(to)
+    if images:
+        parse_images(images, spec.node_types)
+        if variables:
+            msg = "--variable is for a build, and --images names one that was built"
+            raise UsageError(msg)
+    for text in variables:
+        if "=" not in text:
+            msg = f"--variable {text!r} is not of the form NAME=VALUE"
+            raise UsageError(msg)
+    stages = found.catalog.stages.order
+    through = ", ".join(stages[: stages.index(to) + 1] if to else stages)
+    console.print(f"olrunbook · {target} of {app} through {through}")
+    with one_at_a_time(found, app, "olrunbook release"):
+        place, _ = ensure_cloud(found, target, echo_event)
+        # Heavy imports while a person already reads the first line.
+        from olrunbook.adapters.aws import stage_url  # noqa: PLC0415
+        from olrunbook.pipeline import release as make  # noqa: PLC0415
+
+        made = make(
+            found,
+            app,
+            place,
+            to=to,
+            images=images,
+            variables=",".join(variables),
+            notebook=lambda name: notebook_path(found, name),
+            report=Rows(app, console),
+            find_url=lambda stage: stage_url(place, spec, stage),
+        )
+        record = made.run()
+    if as_json:
+        click.echo(record.model_dump_json(by_alias=True, indent=1))
+    else:
+        _summary(console, made, record)
+    return record.exit_code
+
+
+def _summary(console: Console, made: Any, record: RunRecord) -> None:
+    console.print()
+    if record.status == "succeeded":
+        line = record.headline or "released"
+        note = f"({made.target.name}; Vault and Consul are stand-ins)"
+        console.print(f"{line[0].upper()}{line[1:]}.   {note}", style="bold")
+    else:
+        console.print(f"{record.status.capitalize()}: {record.cause}", style="bold red")
+        for left in record.finishing:
+            console.print(f"  still finishing: {left}")
+    console.print(
+        f"Records: {made.place.folder}   ·   read them: olrunbook runs {made.app}"
+        "   ·   stop the rehearsal: olrunbook rehearsal down",
+        soft_wrap=True,
+    )

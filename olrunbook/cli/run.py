@@ -1,0 +1,171 @@
+"""`olrunbook run NOTEBOOK`: one subcommand a notebook, options from its parameters cell."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from olrunbook.cli.common import (
+    duration,
+    echo_event,
+    ensure_cloud,
+    notebook_names,
+    notebook_path,
+    one_at_a_time,
+    project,
+)
+from olrunbook.errors import OlrunbookError, UsageError
+from olrunbook.params import Parameter, check, declared, read_notebook
+
+CHANGES = {"image_build", "deploy", "rollout"}  # hold the app's lock
+NO_CLOUD = {"image_test", "release"}
+
+
+class Notebooks(click.Group):
+    """The notebooks of the project as commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return their names."""
+        return notebook_names(project())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Make the command of one notebook from its declarations."""
+        found = project()
+        name = cmd_name.removesuffix(".ipynb").removeprefix("notebooks/")
+        try:
+            path = notebook_path(found, name)
+        except UsageError:
+            return None
+        notebook = read_notebook(path)
+        return _command(name, _title(notebook), declared(notebook, found.catalog))
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find a notebook; an unknown one is named with what there is."""
+        if args and self.get_command(ctx, args[0]) is None:
+            notebook_path(project(), args[0])  # raises the message
+        return super().resolve_command(ctx, args)
+
+
+@click.command(
+    cls=Notebooks,
+    epilog="""\b
+Examples:
+  olrunbook run deploy --help                 the parameters of a notebook
+  olrunbook run image_test --app tika
+  olrunbook run deploy -p app tika -p stage CI""",
+)
+def run() -> None:
+    """Execute one notebook by papermill and keep its record.
+
+    Parameters are checked before anything starts: by name, type and choice.
+    """
+
+
+def _title(notebook: dict[str, Any]) -> str:
+    """Return the first lines of a notebook's text: its title and what it does."""
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            text = "".join(cell["source"]).lstrip("# ").split("\n\n")
+            return "\n\n".join(part.replace("\n", " ") for part in text[:2])
+    return ""
+
+
+def _command(name: str, text: str, parameters: dict[str, Parameter]) -> click.Command:
+    options: list[click.Parameter] = [
+        click.Option(
+            [f"--{p.name.replace('_', '-')}", p.name],
+            type=click.Choice([str(c) for c in p.choices]) if p.choices else str,
+            default=None,
+            help=_help(p),
+        )
+        for p in parameters.values()
+    ]
+    options.append(
+        click.Option(
+            ["-p", "--parameter", "given"],
+            nargs=2,
+            multiple=True,
+            metavar="NAME VALUE",
+            help="A parameter as papermill takes it; a text stays the text typed.",
+        )
+    )
+    options.append(click.Option(["--json", "as_json"], is_flag=True, help="Print run.json."))
+
+    def call(given: tuple[tuple[str, str], ...], *, as_json: bool, **named: str | None) -> int:
+        values: dict[str, Any] = {k: v for k, v in named.items() if v is not None}
+        for key, value in given:
+            if key in values and values[key] != value:
+                msg = f"parameter {key!r} is given twice, as {values[key]!r} and {value!r}"
+                raise UsageError(msg)
+            values[key] = value
+        return execute(name, check(values, parameters, name), parameters, as_json=as_json)
+
+    return click.Command(
+        name, params=options, callback=call, help=text, short_help=text.split("\n")[0]
+    )
+
+
+def _help(parameter: Parameter) -> str:
+    default = parameter.default
+    shown = f"[default: {default}]" if default not in ("", None) else ""
+    return f"{parameter.help} {shown}".strip()
+
+
+def execute(
+    name: str,
+    values: dict[str, Any],
+    parameters: dict[str, Parameter],
+    *,
+    as_json: bool,
+) -> int:
+    """Run a notebook and print how it ended.
+
+    Returns:
+        The exit code.
+
+    """
+    found = project()
+    path = notebook_path(found, name)
+    merged = {n: p.default for n, p in parameters.items()} | values
+    target, app = merged.get("target", "rehearsal"), merged.get("app", "")
+    if target != "rehearsal":
+        msg = f"target {target!r} is not available: only `rehearsal` is built and guarded yet"
+        raise UsageError(msg)
+    if name not in NO_CLOUD:
+        ensure_cloud(found, target, echo_event)
+    if name in CHANGES:
+        with one_at_a_time(found, app, f"olrunbook run {name}"):
+            return _run(found, path, values, as_json=as_json)
+    return _run(found, path, values, as_json=as_json)
+
+
+def _run(found: Any, path: Any, values: dict[str, Any], *, as_json: bool) -> int:
+    from olrunbook.engine.session import Session, run_notebook  # noqa: PLC0415
+
+    last = [""]
+
+    def progress(text: str) -> None:
+        if text and text != last[0]:
+            last[0] = text
+            click.echo(f"  {text}", err=True)
+
+    session = Session(found, path, values, on_progress=progress)
+    try:
+        record = run_notebook(session)
+    except OlrunbookError:
+        raise
+    seconds = (record.ended_at - record.started_at).total_seconds()
+    if as_json:
+        click.echo(record.model_dump_json(by_alias=True, indent=1))
+    else:
+        line = f"{record.notebook} {record.app} {record.stage}".strip()
+        mark = "✓" if record.status == "succeeded" else "✗"
+        news = record.headline if record.status == "succeeded" else record.cause
+        click.echo(f"{mark} {line} {record.status} after {duration(seconds)}: {news}")
+        click.echo(f"  record {session.place.folder}")
+        for left in record.finishing:
+            click.echo(f"  still finishing: {left}", err=True)
+    sys.stdout.flush()
+    return record.exit_code
