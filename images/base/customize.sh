@@ -28,3 +28,5 @@ printf '%s\n' '[Journal]' 'Storage=volatile' 'RuntimeMaxUse=16M' \
 mkdir -p "$1/etc/systemd/system/ssh.service.d"
 printf '%s\n' '[Service]' 'ExecStartPre=' 'ExecStartPre=/usr/bin/ssh-keygen -A' \
   'ExecStartPre=/usr/sbin/sshd -t' >"$1/etc/systemd/system/ssh.service.d/keys.conf"
+# Manual pages are left out, but packages expect their folders.
+for section in 1 2 3 4 5 6 7 8; do mkdir -p "$1/usr/share/man/man$section"; done
