@@ -1,0 +1,100 @@
+"""Fixtures for every room: a project of one's own, nothing of the user's shell."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from olrunbook.catalog import Project, find_project
+from olrunbook.redact import Redactor, new_key
+
+ROOT = Path(__file__).resolve().parents[1]
+UNSET = ("OLRUNBOOK_PROJECT", "OLRUNBOOK_ARCHIVE", "OLRUNBOOK_RUN_DIR", "OLRUNBOOK_GRACE_S")
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the user's settings out, and bytecode in: tools start faster with it."""
+    for name in (*UNSET, "PYTHONDONTWRITEBYTECODE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Project]:
+    """Return a project in a temporary folder with the shipped catalog and no cloud."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    shutil.copy(ROOT / "catalog.toml", folder)
+    monkeypatch.setenv("OLRUNBOOK_STATE", str(tmp_path / "state"))
+    monkeypatch.chdir(folder)
+    yield find_project()
+
+
+@pytest.fixture
+def redactor() -> Redactor:
+    """Return a redactor with a fresh key and no secrets."""
+    return Redactor(new_key())
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Any]:
+    """Return a function that waits until a condition is true or a deadline is over."""
+
+    def wait(condition: Callable[[], Any], timeout_s: float = 20.0) -> Any:
+        end = time.monotonic() + timeout_s
+        while not (got := condition()):
+            assert time.monotonic() < end, f"not true within {timeout_s} s"
+            time.sleep(0.05)
+        return got
+
+    return wait
+
+
+@pytest.fixture
+def make_notebook(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes a notebook from its cells' sources.
+
+    A source that begins with `# parameters` is tagged so.
+    """
+
+    def make(*sources: str, name: str = "sample", tags: dict[int, str] | None = None) -> Path:
+        cells = []
+        for number, source in enumerate(sources):
+            marks = ["parameters"] if source.startswith("# parameters") else []
+            marks += [tags[number]] if tags and number in tags else []
+            cells.append(
+                {
+                    "cell_type": "code",
+                    "id": f"cell-{number}",
+                    "metadata": {"tags": marks} if marks else {},
+                    "source": source,
+                    "outputs": [],
+                    "execution_count": None,
+                }
+            )
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        body = {
+            "cells": cells,
+            "metadata": {"kernelspec": kernel},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
+        path = tmp_path / f"{name}.ipynb"
+        path.write_text(json.dumps(body))
+        return path
+
+    return make
+
+
+def pytest_configure() -> None:
+    """Let child processes of the tests write bytecode."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -1,0 +1,70 @@
+"""The catalog: data that is checked whole, and where it is found."""
+
+from __future__ import annotations
+
+import pytest
+
+from olrunbook.catalog import find_project, load_catalog
+from olrunbook.errors import UsageError
+
+
+def test_the_shipped_catalog_fits_its_schema(project) -> None:
+    """The catalog this kit ships with is read, and its paths exist."""
+    app = project.catalog.app("tika")
+    assert app.stack is not None
+    assert app.stack.stack_name("CI") == "applications.tika.CI"
+    assert project.path(app.image.template).is_file()
+    assert project.path(app.stack.path).is_dir()
+
+
+def test_an_unknown_app_is_suggested(project) -> None:
+    """A typo in an app's name gets the nearest one."""
+    with pytest.raises(UsageError, match="tika") as caught:
+        project.catalog.app("tikka")
+    assert "tika" in caught.value.hint
+    assert caught.value.exit_code == 2
+
+
+def test_the_order_of_stages_is_known(project) -> None:
+    """Each stage knows the one before it; the first has none."""
+    catalog = project.catalog
+    assert [catalog.before(s) for s in catalog.stages.order] == [None, "CI", "QA"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda t: t.replace("schema = 1", "schema = 2"), "schema"),
+        (lambda t: t.replace("node_types =", "node_typos ="), "node_typ"),
+        (lambda t: t.replace('{ server = "tika:image_id" }', '{ web = "x" }'), "image_config"),
+        (lambda t: t + "\n[broken", "TOML"),
+    ],
+)
+def test_a_wrong_catalog_is_refused_with_the_place(project, change, says) -> None:
+    """A catalog with an unknown key, a contradiction or bad TOML names where."""
+    path = project.catalog_file
+    path.write_text(change(path.read_text()))
+    with pytest.raises(UsageError, match=says):
+        load_catalog(path)
+
+
+def test_the_nearest_catalog_upwards_is_used(project, monkeypatch) -> None:
+    """A subfolder belongs to the project above it."""
+    deep = project.root / "a" / "b"
+    deep.mkdir(parents=True)
+    monkeypatch.chdir(deep)
+    assert find_project().root == project.root
+
+
+def test_a_foreign_folder_gets_what_was_shipped(tmp_path, monkeypatch) -> None:
+    """Without a catalog of its own a folder works with the shipped one."""
+    monkeypatch.chdir(tmp_path)
+    found = find_project()
+    assert found.root == tmp_path
+    assert "tika" in found.catalog.apps
+
+
+def test_a_named_folder_without_catalog_is_an_error(tmp_path) -> None:
+    """--project with a wrong folder is told, not guessed."""
+    with pytest.raises(UsageError, match=r"catalog\.toml"):
+        find_project(tmp_path)

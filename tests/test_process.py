@@ -1,0 +1,185 @@
+"""Supervised tools: what they say is masked, and they stop by their policies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+
+from olrunbook.errors import InterruptedRun, ToolError
+from olrunbook.process import POLITE, Command, StopPolicy, Tool
+
+ENV = {"PATH": os.environ["PATH"]}
+STUBBORN = "import signal,time; signal.signal(signal.SIGINT,lambda *a: print('heard', flush=True));"
+
+
+def command(tmp_path: Path, *argv: str, **more) -> Command:
+    """Return a command with a log in the test's folder."""
+    return Command("tool", argv, tmp_path, ENV, tmp_path / "logs" / "tool.log", **more)
+
+
+def alive(marker: str) -> list[psutil.Process]:
+    """Return the processes whose command line carries a marker."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if any(marker in part for part in process.info["cmdline"] or []):
+            found.append(process)
+    return found
+
+
+def test_lines_come_masked_and_in_the_log(tmp_path, redactor) -> None:
+    """Every line of both streams arrives, masked; the log holds the same."""
+    redactor.learn("s3cret-value")
+    script = "echo out s3cret-value; echo err >&2; printf 'no newline'"
+    with Tool(command(tmp_path, "sh", "-c", script), redactor) as tool:
+        lines = list(tool.lines())
+    mask = redactor.mask("s3cret-value")
+    assert {(x.stream, x.text) for x in lines} == {
+        ("stdout", f"out {mask}"),
+        ("stderr", "err"),
+        ("stdout", "no newline"),
+    }
+    log = (tmp_path / "logs" / "tool.log").read_text()
+    assert f"out {mask}" in log
+    assert "s3cret-value" not in log
+    assert tool.ended is not None
+    assert tool.ended.code == 0
+
+
+def test_a_secret_on_standard_input_is_in_no_log(tmp_path, redactor) -> None:
+    """What is given on standard input reaches the tool and nothing else."""
+    redactor.learn("s3cret-value")
+    with Tool(command(tmp_path, "wc", "-c", stdin="s3cret-value"), redactor) as tool:
+        lines = [line.text.strip() for line in tool.lines()]
+    assert lines == ["12"]
+    assert "s3cret" not in (tmp_path / "logs" / "tool.log").read_text()
+
+
+def test_the_exit_code_is_told(tmp_path, redactor) -> None:
+    """The tool's own exit code comes back, not the supervisor's."""
+    with Tool(command(tmp_path, "sh", "-c", "exit 7"), redactor) as tool:
+        list(tool.lines())
+    assert tool.ended is not None
+    assert tool.ended.code == 7
+
+
+def test_a_program_that_is_not_there_is_an_error(tmp_path, redactor) -> None:
+    """A program that cannot be started is named."""
+    with pytest.raises(ToolError, match="no-such-program"):
+        Tool(command(tmp_path, "no-such-program"), redactor).__enter__()
+
+
+def test_an_interrupt_stops_the_tool_by_its_policy(tmp_path, redactor) -> None:
+    """Ctrl-C asks the tool once, waits for its end, and says that it was interrupted."""
+    script = STUBBORN + "print('up', flush=True); time.sleep(1); print('clean', flush=True)"
+    policy = StopPolicy((("SIGINT", 30.0),))
+    seen = []
+    with (
+        pytest.raises(InterruptedRun) as caught,
+        Tool(command(tmp_path, sys.executable, "-c", script, policy=policy), redactor) as tool,
+    ):
+        for line in tool.lines():
+            seen.append(line.text)
+            if line.text == "up":
+                os.kill(os.getpid(), signal.SIGINT)
+    assert tool.ended is not None
+    assert tool.ended.code == 0
+    assert caught.value.finishing == ()
+    log = (tmp_path / "logs" / "tool.log").read_text().splitlines()
+    assert log.count("heard") == 1
+    assert "clean" in log
+
+
+def test_a_tool_that_outlives_its_grace_is_named_and_followed(
+    tmp_path, redactor, eventually
+) -> None:
+    """Whoever waits is told what still finishes; the supervisor stays to its end."""
+    script = STUBBORN + "print('up', flush=True); time.sleep(3); print('late end', flush=True)"
+    policy = StopPolicy((("SIGINT", 60.0),), grace_s=0.3)
+    with (
+        pytest.raises(InterruptedRun) as caught,
+        Tool(command(tmp_path, sys.executable, "-c", script, policy=policy), redactor) as tool,
+    ):
+        for line in tool.lines():
+            if line.text == "up":
+                os.kill(os.getpid(), signal.SIGINT)
+    assert "pid" in caught.value.finishing[0]
+    after = tmp_path / "logs" / "tool.after.log"
+    eventually(lambda: after.exists() and "ended with code 0" in after.read_text())
+    assert "late end" in after.read_text()
+    sealed = (tmp_path / "logs" / "tool.log").read_text().splitlines()
+    assert "late end" not in sealed
+
+
+def test_a_tool_that_ignores_everything_is_killed(tmp_path, redactor, eventually) -> None:
+    """The policy's last word is SIGKILL where it says so."""
+    script = (
+        "import signal,time; signal.signal(2, signal.SIG_IGN); signal.signal(15, signal.SIG_IGN);"
+        "print('up', flush=True); time.sleep(60)"
+    )
+    policy = StopPolicy((("SIGINT", 0.2), ("SIGTERM", 0.2), ("SIGKILL", 5.0)))
+    with Tool(command(tmp_path, sys.executable, "-c", script, policy=policy), redactor) as tool:
+        for line in tool.lines():
+            if line.text == "up":
+                tool.stop("test")
+    assert tool.ended is not None
+    assert tool.ended.code == -signal.SIGKILL
+
+
+def test_when_the_kernel_is_killed_the_supervisor_stops_the_tool(tmp_path, eventually) -> None:
+    """SIGKILL of whoever started it leaves no tool running."""
+    program = textwrap.dedent(
+        f"""
+        import sys
+        from pathlib import Path
+        from olrunbook.process import Command, Tool
+        from olrunbook.redact import Redactor, new_key
+        argv = [sys.executable, "-c", "import time; time.sleep(61.25)"]
+        log = Path({str(tmp_path)!r}) / "orphan.log"
+        command = Command("tool", argv, Path("/"), {ENV!r}, log)
+        with Tool(command, Redactor(new_key())) as tool:
+            print("up", flush=True)
+            for line in tool.lines():
+                pass
+        """
+    )
+    kernel = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert kernel.stdout is not None
+    assert kernel.stdout.readline() == b"up\n"
+    assert alive("time.sleep(61.25)")
+    kernel.kill()
+    kernel.wait()
+    kernel.stdout.close()
+    eventually(lambda: not alive("time.sleep(61.25)"))
+    eventually(lambda: "the run that started it is gone" in (tmp_path / "orphan.log").read_text())
+
+
+def test_a_killed_supervisor_takes_its_tool_along(tmp_path, redactor, eventually) -> None:
+    """SIGKILL of the supervisor interrupts the tool, and the caller is told."""
+    argv = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(61.5)")
+    with Tool(command(tmp_path, *argv, policy=POLITE), redactor) as tool:
+        for _ in tool.lines():
+            assert tool._process is not None
+            threading.Thread(target=tool._process.kill).start()
+    assert tool.ended is not None
+    assert tool.ended.code is None
+    eventually(lambda: not alive("time.sleep(61.5)"))
+
+
+def test_the_tool_gets_the_environment_it_was_given_and_no_more(tmp_path, redactor) -> None:
+    """Nothing of the caller's shell reaches a tool but what the command says."""
+    os.environ["AWS_PROFILE"] = "hostile"
+    try:
+        with Tool(command(tmp_path, "env"), redactor) as tool:
+            names = {line.text.split("=")[0] for line in tool.lines()}
+    finally:
+        del os.environ["AWS_PROFILE"]
+    assert "AWS_PROFILE" not in names
+    assert "PATH" in names
