@@ -7,6 +7,8 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from olrunbook.adapters.seen import GroupSeen, InstanceSeen
+
 __all__ = [
     "DeployResult",
     "GroupSeen",
@@ -31,38 +33,6 @@ class Result(Value):
     def headline(self) -> str:
         """Return one line that answers the question the step was asked."""
         raise TypeError(type(self).__name__)
-
-
-class InstanceSeen(Value):
-    """One instance of an Auto Scaling group at one moment."""
-
-    id: str
-    image: str
-    lifecycle: str
-    health: str
-    target_health: str = ""
-    launched_at: datetime | None = None
-
-
-class GroupSeen(Value):
-    """An Auto Scaling group at one moment.
-
-    Args:
-        node_type: Node type of the app.
-        tag_name: Tag `Name` it is found by.
-        name: Its physical name; empty: there is none.
-        desired: Desired capacity.
-        refresh_ids: Ids of its instance refreshes, newest first.
-        instances: Its instances.
-
-    """
-
-    node_type: str
-    tag_name: str
-    name: str = ""
-    desired: int = 0
-    refresh_ids: list[str] = []
-    instances: list[InstanceSeen] = []
 
 
 class PropertyChange(Value):

@@ -1,0 +1,168 @@
+"""What was seen of the AWS account at one moment, as plain frozen values."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = [
+    "ACTIVE",
+    "ActivitySeen",
+    "GroupSeen",
+    "ImageSeen",
+    "InstanceSeen",
+    "RefreshSeen",
+    "Seen",
+    "TemplateSeen",
+]
+
+# A refresh in one of these is still at work; every other status is an end. The API
+# spells it `Cancelling`.
+ACTIVE = frozenset(
+    {"Pending", "InProgress", "Baking", "Cancelling", "RollbackInProgress"}
+)
+HEALTHY, IN_SERVICE = "healthy", "InService"
+
+
+class Seen(BaseModel):
+    """A frozen value that refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InstanceSeen(Seen):
+    """One instance of an Auto Scaling group at one moment.
+
+    Args:
+        id: Its id.
+        image: The image it really runs (from EC2; a tag proves nothing).
+        lifecycle: `Pending`, `InService`, `Terminating`, … as the group says.
+        health: `Healthy` or `Unhealthy` as the group says.
+        target_health: As the load balancer says; empty: the group has none.
+        launched_at: When it was launched (UTC).
+
+    """
+
+    id: str
+    image: str
+    lifecycle: str
+    health: str
+    target_health: str = ""
+    launched_at: datetime | None = None
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is in service and everybody who checks calls it healthy."""
+        return (
+            self.lifecycle == IN_SERVICE
+            and self.health == "Healthy"
+            and self.target_health in ("", HEALTHY)
+        )
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it is on its way out and no longer counts."""
+        return self.lifecycle.startswith(("Terminat", "Detach"))
+
+    @property
+    def state(self) -> str:
+        """How it is, in a few words: `in service, healthy` or `pending`."""
+        words = self.lifecycle.replace(IN_SERVICE, "in service").lower()
+        if self.leaving or self.lifecycle.startswith("Pending"):
+            return words
+        return f"{words}, {self.target_health or self.health.lower()}"
+
+
+class GroupSeen(Seen):
+    """An Auto Scaling group at one moment.
+
+    Args:
+        node_type: Node type of the app.
+        tag_name: Tag `Name` it is found by.
+        name: Its physical name; empty: there is none.
+        desired: Desired capacity.
+        refresh_ids: Ids of its instance refreshes, newest first.
+        instances: Its instances.
+
+    """
+
+    node_type: str
+    tag_name: str
+    name: str = ""
+    desired: int = 0
+    refresh_ids: list[str] = []
+    instances: list[InstanceSeen] = []
+
+
+class RefreshSeen(Seen):
+    """An instance refresh at one moment.
+
+    Args:
+        id: Its id.
+        status: As the API says: `InProgress`, `Successful`, `Cancelled`, …
+        reason: Why it is so, in AWS's words.
+        percent: How much is done; goes down while it rolls back.
+        to_update: Instances whose replacement has not begun.
+        started_at: When it began (UTC).
+        ended_at: When it ended.
+        min_healthy: Percentage of the desired capacity that stays healthy.
+        max_healthy: Percentage that may run at once; None: not limited by a request,
+            which means that an instance ends while its replacement starts.
+        warmup_s: Seconds a new instance warms up.
+        skip_matching: Leave instances that already match alone.
+
+    """
+
+    id: str
+    status: str
+    reason: str = ""
+    percent: int = 0
+    to_update: int = 0
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    min_healthy: int | None = None
+    max_healthy: int | None = None
+    warmup_s: int | None = None
+    skip_matching: bool = False
+
+    @property
+    def active(self) -> bool:
+        """Whether it is still at work."""
+        return self.status in ACTIVE
+
+
+class ActivitySeen(Seen):
+    """A scaling activity: one thing a group did or tried to do."""
+
+    at: datetime
+    status: str
+    description: str
+    cause: str = ""
+    message: str = ""
+
+
+class TemplateSeen(Seen):
+    """The launch template of a group.
+
+    Args:
+        id: Its id; empty: the group has none.
+        version: The version the group launches from, often `$Latest`.
+        image: Image of that version.
+        latest_image: Image of the newest version.
+
+    """
+
+    id: str = ""
+    version: str = ""
+    image: str = ""
+    latest_image: str = ""
+
+
+class ImageSeen(Seen):
+    """An image (AMI); its state is empty where there is none of the id."""
+
+    id: str
+    name: str = ""
+    state: str = ""
+    created_at: str = ""
