@@ -1,0 +1,160 @@
+"""Security groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from olrunbook.rehearsal.providers.aws.tags import ec2_tags, from_api, tag_specification
+from olrunbook.rehearsal.providers.handler import AutoName, Caller, Handler
+from olrunbook.rehearsal.providers.values import Props, keep_form
+
+__all__ = ["RESOURCES", "SecurityGroup"]
+
+ANY_PROTOCOL = "-1"
+Rule = tuple[str, int, int, str, str]  # protocol, from, to, kind of peer, peer
+
+
+class SecurityGroup(Handler):
+    """`aws:ec2/securityGroup:SecurityGroup`, rules inline."""
+
+    inputs = frozenset(
+        {
+            "description",
+            "egress",
+            "ingress",
+            "name",
+            "namePrefix",
+            "revokeRulesOnDelete",
+            "tags",
+            "vpcId",
+        }
+    )
+    replace = frozenset({"name", "namePrefix", "description", "vpcId"})
+    unordered = frozenset({"egress", "ingress"})
+    computed = ("arn", "name", "ownerId", "tagsAll")
+    autoname = AutoName(255)
+    tagged = True
+
+    def create(self, call: Caller, wanted: Props) -> str:  # noqa: D102
+        made = call.api("ec2").create_security_group(
+            GroupName=wanted["name"],
+            Description=wanted.get("description") or "Managed by Pulumi",
+            TagSpecifications=tag_specification("security-group", wanted.get("tagsAll")),
+            **({"VpcId": wanted["vpcId"]} if wanted.get("vpcId") else {}),
+        )
+        return str(made["GroupId"])
+
+    def complete(self, call: Caller, ident: str, wanted: Props) -> None:
+        """Set the rules. As the real provider: no egress given means none at all."""
+        for way in ("ingress", "egress"):
+            _set_rules(call, ident, way, rules(wanted.get(way), ident))
+
+    def read(self, call: Caller, ident: str, state: Props) -> Props | None:  # noqa: D102
+        found = call.api("ec2").describe_security_groups(GroupIds=[ident])["SecurityGroups"]
+        if not found:
+            return None
+        group = found[0]
+        seen = {}
+        for way, key in (("ingress", "IpPermissions"), ("egress", "IpPermissionsEgress")):
+            actual = from_permissions(group.get(key, []))
+            recorded = state.get(way)
+            same = rules(recorded, ident) == actual
+            seen[way] = recorded if same else as_inputs(actual)
+        owner = group["OwnerId"]
+        return {
+            **state,
+            **seen,
+            "name": group["GroupName"],
+            "ownerId": owner,
+            "tags": keep_form(state.get("tags"), _own_tags(call, group)),
+            "arn": f"arn:aws:ec2:{call.region}:{owner}:security-group/{ident}",
+        }
+
+    def update(  # noqa: D102
+        self, call: Caller, ident: str, old: Props, new: Props, changed: set[str]
+    ) -> None:
+        for way in ("ingress", "egress"):
+            if way in changed:
+                _set_rules(call, ident, way, rules(new.get(way), ident))
+        if "tags" in changed:
+            ec2_tags(call, ident, old.get("tags"), new.get("tagsAll"))
+
+    def delete(self, call: Caller, ident: str, state: Props) -> None:  # noqa: D102
+        call.api("ec2").delete_security_group(GroupId=ident)
+
+
+def _own_tags(call: Caller, group: dict[str, Any]) -> dict[str, str]:
+    tags = from_api(group.get("Tags"))
+    return {key: val for key, val in tags.items() if key not in call.default_tags}
+
+
+def rules(given: list[Props] | None, own: str) -> set[Rule]:
+    """Return inline rules one by one; `self` is the group's own id."""
+    found: set[Rule] = set()
+    for rule in given or []:
+        protocol = str(rule.get("protocol") or ANY_PROTOCOL)
+        protocol = ANY_PROTOCOL if protocol == "all" else protocol
+        ports = (int(rule.get("fromPort") or 0), int(rule.get("toPort") or 0))
+        if protocol == ANY_PROTOCOL:
+            ports = (0, 0)
+        peers = [("cidr", peer) for peer in rule.get("cidrBlocks") or []]
+        peers += [("cidr6", peer) for peer in rule.get("ipv6CidrBlocks") or []]
+        peers += [("group", peer) for peer in rule.get("securityGroups") or []]
+        if rule.get("self"):
+            peers.append(("group", own))
+        found |= {(protocol, *ports, kind, peer) for kind, peer in peers}
+    return found
+
+
+def from_permissions(permissions: list[dict[str, Any]]) -> set[Rule]:
+    """Return what the API lists one by one."""
+    found: set[Rule] = set()
+    for item in permissions:
+        protocol = str(item["IpProtocol"])
+        ports = (int(item.get("FromPort") or 0), int(item.get("ToPort") or 0))
+        if protocol == ANY_PROTOCOL:
+            ports = (0, 0)
+        peers = [("cidr", peer["CidrIp"]) for peer in item.get("IpRanges", [])]
+        peers += [("cidr6", peer["CidrIpv6"]) for peer in item.get("Ipv6Ranges", [])]
+        peers += [("group", peer["GroupId"]) for peer in item.get("UserIdGroupPairs", [])]
+        found |= {(protocol, *ports, kind, peer) for kind, peer in peers}
+    return found
+
+
+def as_inputs(found: set[Rule]) -> list[Props]:
+    """Return rules in the shape of inputs, one peer each, for showing drift."""
+    names = {"cidr": "cidrBlocks", "cidr6": "ipv6CidrBlocks", "group": "securityGroups"}
+    return [
+        {"protocol": protocol, "fromPort": low, "toPort": high, names[kind]: [peer]}
+        for protocol, low, high, kind, peer in sorted(found)
+    ]
+
+
+def _permission(rule: Rule) -> dict[str, Any]:
+    protocol, low, high, kind, peer = rule
+    item: dict[str, Any] = {"IpProtocol": protocol}
+    if protocol != ANY_PROTOCOL:
+        item |= {"FromPort": low, "ToPort": high}
+    if kind == "cidr":
+        item["IpRanges"] = [{"CidrIp": peer}]
+    elif kind == "cidr6":
+        item["Ipv6Ranges"] = [{"CidrIpv6": peer}]
+    else:
+        item["UserIdGroupPairs"] = [{"GroupId": peer}]
+    return item
+
+
+def _set_rules(call: Caller, ident: str, way: str, wanted: set[Rule]) -> None:
+    ec2 = call.api("ec2")
+    group = ec2.describe_security_groups(GroupIds=[ident])["SecurityGroups"][0]
+    key = "IpPermissions" if way == "ingress" else "IpPermissionsEgress"
+    have = from_permissions(group.get(key, []))
+    for rule in sorted(have - wanted):
+        revoke = getattr(ec2, f"revoke_security_group_{way}")
+        revoke(GroupId=ident, IpPermissions=[_permission(rule)])
+    for rule in sorted(wanted - have):
+        authorize = getattr(ec2, f"authorize_security_group_{way}")
+        authorize(GroupId=ident, IpPermissions=[_permission(rule)])
+
+
+RESOURCES: dict[str, Handler] = {"aws:ec2/securityGroup:SecurityGroup": SecurityGroup()}

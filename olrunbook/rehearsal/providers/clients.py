@@ -1,0 +1,131 @@
+"""API clients of the stand-in providers: loopback only, patient with throttling."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+__all__ = ["AwsClients", "HttpClient", "on_loopback"]
+
+ATTEMPTS = 25  # as the real provider does when the API throttles
+
+
+def on_loopback(url: str) -> str:
+    """Return the URL if it names an address in 127.0.0.0/8.
+
+    Raises:
+        PermissionError: It leaves this machine.
+
+    """
+    host = urllib.parse.urlsplit(url).hostname or ""
+    try:
+        inside = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        inside = False
+    if not inside:
+        msg = f"a stand-in provider calls this machine only, not {host or url!r}"
+        raise PermissionError(msg)
+    return url
+
+
+class AwsClients:
+    """botocore clients by service, made once each (gRPC calls come on many threads).
+
+    Args:
+        region: The region; empty: AWS_REGION.
+
+    Raises:
+        PermissionError: AWS_ENDPOINT_URL is not on loopback.
+
+    """
+
+    def __init__(self, region: str = "") -> None:
+        import botocore.session  # noqa: PLC0415  (light start: only for aws)
+        from botocore.config import Config  # noqa: PLC0415
+
+        self.endpoint = on_loopback(os.environ.get("AWS_ENDPOINT_URL", ""))
+        self.region = region or os.environ.get("AWS_REGION", "")
+        self._session = botocore.session.Session()
+        self._config = Config(
+            retries={"mode": "standard", "max_attempts": ATTEMPTS},
+            connect_timeout=5,
+            read_timeout=60,
+            s3={"addressing_style": "path"},
+        )
+        self._made: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, service: str) -> Any:
+        """Return the client of a service."""
+        with self._lock:
+            if service not in self._made:
+                # The endpoint is named: AWS_ENDPOINT_URL_EC2 or a profile changes nothing
+                self._made[service] = self._session.create_client(
+                    service,
+                    region_name=self.region,
+                    endpoint_url=self.endpoint,
+                    config=self._config,
+                    aws_access_key_id=os.environ.get("AWS_ACCESS_KEY_ID"),
+                    aws_secret_access_key=os.environ.get("AWS_SECRET_ACCESS_KEY"),
+                    aws_session_token=os.environ.get("AWS_SESSION_TOKEN"),
+                )
+            return self._made[service]
+
+
+class HttpClient:
+    """Calls of Vault's and Consul's HTTP APIs.
+
+    Args:
+        address: Where the service answers, before `/v1/`.
+        token_header: The header its token goes in.
+        token: The token.
+
+    Raises:
+        PermissionError: The address is not on loopback.
+
+    """
+
+    def __init__(self, address: str, token_header: str, token: str) -> None:
+        full = address if "://" in address else f"http://{address}"
+        self.base = on_loopback(full).rstrip("/")
+        self._headers = {token_header: token, "Content-Type": "application/json"}
+        self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+
+    def __call__(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the API.
+
+        Args:
+            method: HTTP method.
+            path: Path after `/v1/`.
+            body: Text is sent as it is, anything else as JSON; None: no body.
+
+        Returns:
+            What the JSON answer says; None for 404.
+
+        Raises:
+            RuntimeError: Any other error of the service.
+
+        """
+        data = body if isinstance(body, str) else None if body is None else json.dumps(body)
+        request = urllib.request.Request(  # noqa: S310  (checked to be loopback)
+            f"{self.base}/v1/{urllib.parse.quote(path)}",
+            None if data is None else data.encode(),
+            self._headers,
+            method=method,
+        )
+        try:
+            with self._open(request, timeout=30) as answer:
+                text = answer.read()
+        except urllib.error.HTTPError as error:
+            if error.code == 404:  # noqa: PLR2004
+                return None
+            detail = error.read()[:300].decode(errors="replace")
+            msg = f"{method} {path}: {error.code} {detail}"
+            raise RuntimeError(msg) from None
+        return json.loads(text) if text else {}

@@ -1,0 +1,67 @@
+"""The stand-in `consul` provider: keys of the key-value store."""
+
+from __future__ import annotations
+
+import base64
+import os
+
+from olrunbook.rehearsal.providers.clients import HttpClient
+from olrunbook.rehearsal.providers.handler import Caller, Function, Handler
+from olrunbook.rehearsal.providers.values import Props
+
+__all__ = ["FUNCTIONS", "RESOURCES", "connect"]
+
+DEFAULT_ADDRESS = "http://127.0.0.1:8500"
+
+
+class Keys(Handler):
+    """`consul:index/keys:Keys`."""
+
+    inputs = frozenset({"datacenter", "keys"})
+    replace = frozenset({"datacenter"})
+    computed = ("var",)
+
+    def _put(self, call: Caller, keys: list[Props]) -> None:
+        for key in keys:
+            call.api("PUT", f"kv/{key['path']}", str(key.get("value") or ""))
+
+    def create(self, call: Caller, wanted: Props) -> str:  # noqa: D102
+        self._put(call, wanted.get("keys") or [])
+        return "consul"
+
+    def read(self, call: Caller, ident: str, state: Props) -> Props | None:  # noqa: D102
+        keys = []
+        for key in state.get("keys") or []:
+            found = call.api("GET", f"kv/{key['path']}")
+            value = base64.b64decode(found[0]["Value"] or "").decode() if found else None
+            keys.append({**key, "value": value if found else ""})
+        var = {key["name"]: key["value"] for key in keys if key.get("name")}
+        return {**state, "keys": keys, "var": var}
+
+    def update(  # noqa: D102
+        self, call: Caller, ident: str, old: Props, new: Props, changed: set[str]
+    ) -> None:
+        gone = {key["path"] for key in old.get("keys") or []}
+        gone -= {key["path"] for key in new.get("keys") or []}
+        for path in sorted(gone):
+            call.api("DELETE", f"kv/{path}")
+        self._put(call, new.get("keys") or [])
+
+    def delete(self, call: Caller, ident: str, state: Props) -> None:  # noqa: D102
+        for key in state.get("keys") or []:
+            if key.get("delete"):
+                call.api("DELETE", f"kv/{key['path']}")
+
+
+RESOURCES: dict[str, Handler] = {"consul:index/keys:Keys": Keys()}
+FUNCTIONS: dict[str, Function] = {}
+
+
+def connect(config: Props) -> Caller:
+    """Return the caller; CONSUL_HTTP_ADDR and CONSUL_HTTP_TOKEN fill the gaps."""
+    address = config.get("address") or os.environ.get("CONSUL_HTTP_ADDR", DEFAULT_ADDRESS)
+    token = config.get("token") or os.environ.get("CONSUL_HTTP_TOKEN", "")
+    full = str(address)
+    if config.get("scheme") and "://" not in full:
+        full = f"{config['scheme']}://{full}"
+    return Caller(HttpClient(full, "X-Consul-Token", str(token)))

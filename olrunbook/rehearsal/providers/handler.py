@@ -1,0 +1,103 @@
+"""What a resource type's handler is: values in, values out, no wire format."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from olrunbook.rehearsal.providers.values import Props
+
+__all__ = ["AutoName", "Caller", "Function", "Handler", "is_gone"]
+
+
+@dataclass(frozen=True, slots=True)
+class AutoName:
+    """How a physical name is made where the program gives none.
+
+    Args:
+        limit: The longest name the service takes.
+        suffix: A suffix for `namePrefix`; the logical name gets `-` before it.
+
+    """
+
+    limit: int
+
+
+@dataclass(slots=True)
+class Caller:
+    """What handlers call: API clients, and whether the engine asked us to give up.
+
+    Args:
+        api: For aws, a boto client by service name; for vault and consul, an HTTP call.
+        region: AWS region; empty for the others.
+        default_tags: Tags the provider's configuration puts on everything.
+        stopping: Set by Cancel; waits look at it and return what they have.
+
+    """
+
+    api: Callable[..., Any]
+    region: str = ""
+    default_tags: Props = field(default_factory=dict)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+
+class Handler:
+    """One resource type. Properties are Pulumi's own, camelCase.
+
+    An input that is not listed is refused: a stand-in must not pretend to have done what
+    it cannot do.
+    """
+
+    inputs: ClassVar[frozenset[str]] = frozenset()
+    replace: ClassVar[frozenset[str]] = frozenset()
+    unordered: ClassVar[frozenset[str]] = frozenset()
+    computed: ClassVar[tuple[str, ...]] = ()
+    autoname: ClassVar[AutoName | None] = None
+    tagged: ClassVar[bool] = False
+
+    def check(self, wanted: Props) -> list[tuple[str, str]]:
+        """Return (property, reason) for each input that cannot be done here."""
+        return [
+            (name, f"the rehearsal's stand-in does not do `{name}`")
+            for name in wanted
+            if name not in self.inputs and not name.startswith("__")
+        ]
+
+    def moving(self, changed: set[str]) -> tuple[str, ...]:
+        """Return the outputs an update of these properties changes (for a preview)."""
+        return ()
+
+    def create(self, call: Caller, wanted: Props) -> str:
+        """Make the thing and return its id; nothing that may fail comes after."""
+        raise NotImplementedError(type(self).__name__)
+
+    def complete(self, call: Caller, ident: str, wanted: Props) -> None:
+        """Do the rest of a creation; a failure here leaves a resource in the state."""
+
+    def read(self, call: Caller, ident: str, state: Props) -> Props | None:
+        """Return the state as it is, in the recorded form where equal; None: gone."""
+        raise NotImplementedError(type(self).__name__)
+
+    def update(
+        self, call: Caller, ident: str, old: Props, new: Props, changed: set[str]
+    ) -> None:
+        """Change the properties named."""
+
+    def delete(self, call: Caller, ident: str, state: Props) -> None:
+        """Remove it; that it is gone already is no error."""
+        raise NotImplementedError(type(self).__name__)
+
+
+Function = Callable[[Caller, Props], Props]
+
+
+def is_gone(error: Exception) -> bool:
+    """Whether an AWS error says that the thing does not exist."""
+    response = getattr(error, "response", None) or {}
+    found = response.get("Error", {})
+    code = str(found.get("Code", ""))
+    if code == "ValidationError":  # Auto Scaling has no code of its own for it
+        return "not found" in str(found.get("Message", "")).lower()
+    return "NotFound" in code or code.startswith("NoSuch")

@@ -1,0 +1,330 @@
+"""Pulumi's resource provider protocol over plain handlers."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf import any_pb2, empty_pb2, json_format, struct_pb2
+from pulumi.runtime.proto import (
+    plugin_pb2,
+    provider_pb2,
+    provider_pb2_grpc,
+    status_pb2,
+)
+
+from olrunbook.rehearsal.providers.handler import Caller, Function, Handler, is_gone
+from olrunbook.rehearsal.providers.values import (
+    UNKNOWN,
+    Props,
+    differences,
+    same,
+    top,
+    whole,
+)
+
+__all__ = ["Package", "Provider"]
+
+DEFAULTS = "__defaults"  # the bridge's own mark for inputs nobody wrote
+
+
+class Package:
+    """One provider: its name, version, resource types, functions and configuration.
+
+    Args:
+        name: `aws`, `vault` or `consul`.
+        version: The version its SDK asks for.
+        resources: Type token to handler.
+        functions: Function token to function.
+        connect: Makes a `Caller` of the provider's configuration.
+
+    """
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        resources: Mapping[str, Handler],
+        functions: Mapping[str, Function],
+        connect: Callable[[Props], Caller],
+    ) -> None:
+        self.name, self.version = name, version
+        self.resources, self.functions = resources, functions
+        self.connect = connect
+
+
+class Provider(provider_pb2_grpc.ResourceProviderServicer):
+    """The servicer. Secrets are unwrapped and marked again by the engine.
+
+    Args:
+        package: What is served.
+
+    """
+
+    def __init__(self, package: Package) -> None:
+        self.package = package
+        self.call: Caller | None = None
+        self._calls = threading.Lock()
+        self._stopping = threading.Event()
+
+    # -- the plugin itself ----------------------------------------------------------
+
+    def Handshake(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+        return provider_pb2.ProviderHandshakeResponse(
+            accept_secrets=False, accept_resources=False, accept_outputs=False
+        )
+
+    def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+        return plugin_pb2.PluginInfo(version=self.package.version)
+
+    def Attach(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+        return empty_pb2.Empty()
+
+    def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Set a flag that waits look at.
+
+        Stopping the server here would cut the calls in flight and leave resources that
+        exist but are in nobody's state.
+        """
+        self._stopping.set()
+        return empty_pb2.Empty()
+
+    def GetSchema(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+        return provider_pb2.GetSchemaResponse(
+            schema=f'{{"name": "{self.package.name}", "version": "{self.package.version}"}}'
+        )
+
+    def CheckConfig(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+        return provider_pb2.CheckResponse(inputs=request.news)
+
+    def DiffConfig(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+        return provider_pb2.DiffResponse(
+            changes=provider_pb2.DiffResponse.DIFF_NONE
+            if request.olds == request.news
+            else provider_pb2.DiffResponse.DIFF_SOME
+        )
+
+    def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+        wanted = load(request.args)
+        if not _has_unknown(wanted):
+            with self._calls:
+                self.call = self._guard(context, self.package.connect, wanted)
+                self.call.stopping = self._stopping
+        return provider_pb2.ConfigureResponse(supportsPreview=True)
+
+    # -- resources ------------------------------------------------------------------
+
+    def Check(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+        handler = self._handler(request.urn, context)
+        old, new = load(request.olds), load(request.news)
+        failures = [
+            provider_pb2.CheckFailure(property=name, reason=reason)
+            for name, reason in handler.check(new)
+        ]
+        if handler.autoname and not new.get("name"):
+            new["name"] = self._name(handler, request, old, new)
+            new[DEFAULTS] = ["name"]
+        return provider_pb2.CheckResponse(inputs=dump(new), failures=failures)
+
+    def _name(self, handler: Handler, request: Any, old: Props, new: Props) -> str:
+        prefix = new.get("namePrefix")
+        if old.get("name") and old.get("namePrefix") == prefix:
+            return str(old["name"])  # made before; a replacement comes without `olds`
+        logical = request.urn.rsplit("::", 1)[-1]
+        digits = f"{random.Random(request.randomSeed).getrandbits(28):07x}"  # noqa: S311
+        assert handler.autoname is not None
+        room = handler.autoname.limit - len(digits)
+        return f"{prefix[:room]}{digits}" if prefix else f"{logical[: room - 1]}-{digits}"
+
+    def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+        handler = self._handler(request.urn, context)
+        old = load(request.old_inputs) or load(request.olds)
+        new = load(request.news)
+        ignored = {top(path) for path in request.ignoreChanges}
+        found = {
+            path: kind
+            for name in sorted({*old, *new} - ignored)
+            if not name.startswith("__")
+            for path, kind in differences(
+                old.get(name), new.get(name), name, unordered=name in handler.unordered
+            )
+        }
+        changed = sorted({top(path) for path in found})
+        replaces = [name for name in changed if name in handler.replace]
+        kinds = provider_pb2.PropertyDiff.Kind
+        detailed = {
+            path: provider_pb2.PropertyDiff(
+                kind=kinds.Value(
+                    kind.upper() + ("_REPLACE" if top(path) in replaces else "")
+                ),
+                inputDiff=True,
+            )
+            for path, kind in found.items()
+        }
+        # A name the program chose cannot be had twice at the same time.
+        fixed_name = "name" in new and "name" not in new.get(DEFAULTS, [])
+        return provider_pb2.DiffResponse(
+            changes=provider_pb2.DiffResponse.DIFF_SOME
+            if changed
+            else provider_pb2.DiffResponse.DIFF_NONE,
+            diffs=changed,
+            replaces=replaces,
+            detailedDiff=detailed,
+            hasDetailedDiff=True,
+            deleteBeforeReplace=bool(replaces) and fixed_name and "name" not in replaces,
+        )
+
+    def Create(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+        handler = self._handler(request.urn, context)
+        wanted = self._with_tags(handler, load(request.properties))
+        if request.preview:
+            unknown = {name: UNKNOWN for name in handler.computed if name not in wanted}
+            return provider_pb2.CreateResponse(properties=dump({**wanted, **unknown}))
+        call = self._caller(context)
+        ident = self._guard(context, handler.create, call, wanted)
+        state: Props | None = wanted
+        try:
+            handler.complete(call, ident, wanted)
+            state = handler.read(call, ident, wanted)
+        except Exception as error:  # noqa: BLE001  (it exists: the state must hold it)
+            self._half_made(context, ident, request.properties, error)
+        return provider_pb2.CreateResponse(id=ident, properties=dump(state or wanted))
+
+    def Update(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+        handler = self._handler(request.urn, context)
+        state, new = load(request.olds), self._with_tags(handler, load(request.news))
+        old = load(request.old_inputs) or state
+        ignored = {top(path) for path in request.ignoreChanges}
+        changed = {
+            name
+            for name in {*old, *new} - ignored
+            if not name.startswith("__")
+            and name != "tagsAll"
+            and not same(old.get(name), new.get(name), unordered=name in handler.unordered)
+        }
+        kept = {name: value for name, value in state.items() if name in handler.computed}
+        if request.preview:
+            unknown = dict.fromkeys(handler.moving(changed), UNKNOWN)
+            return provider_pb2.UpdateResponse(properties=dump({**kept, **new, **unknown}))
+        call = self._caller(context)
+        self._guard(context, handler.update, call, request.id, old, new, changed)
+        after = self._guard(context, handler.read, call, request.id, {**kept, **new})
+        return provider_pb2.UpdateResponse(properties=dump(after or {**kept, **new}))
+
+    def Read(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+        handler = self._handler(request.urn, context)
+        state, inputs = load(request.properties), load(request.inputs)
+        try:
+            after = handler.read(self._caller(context), request.id, state)
+        except Exception as error:  # noqa: BLE001
+            if not is_gone(error):
+                self._fail(context, error)
+            after = None
+        if after is None:
+            return provider_pb2.ReadResponse()
+        seen = {name: after.get(name, value) for name, value in inputs.items()}
+        return provider_pb2.ReadResponse(
+            id=request.id, properties=dump(after), inputs=dump(seen)
+        )
+
+    def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+        handler = self._handler(request.urn, context)
+        try:
+            handler.delete(self._caller(context), request.id, load(request.properties))
+        except Exception as error:  # noqa: BLE001
+            if not is_gone(error):
+                self._fail(context, error)
+        return empty_pb2.Empty()
+
+    def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+        function = self.package.functions.get(request.tok)
+        if function is None:
+            msg = f"the rehearsal's stand-in has no function {request.tok}"
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, msg)
+        assert function is not None
+        found = self._guard(context, function, self._caller(context), load(request.args))
+        return provider_pb2.InvokeResponse(**{"return": dump(found)})
+
+    # -- helpers --------------------------------------------------------------------
+
+    def _handler(self, urn: str, context: Any) -> Handler:
+        token = urn.split("::")[2].rsplit("$", 1)[-1]
+        handler = self.package.resources.get(token)
+        if handler is None:
+            have = ", ".join(sorted(self.package.resources))
+            msg = f"the rehearsal's stand-in has no {token}; it has {have}"
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, msg)
+        assert handler is not None
+        return handler
+
+    def _caller(self, context: Any) -> Caller:
+        if self.call is None:
+            msg = f"provider {self.package.name} is not configured yet"
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, msg)
+        assert self.call is not None
+        return self.call
+
+    def _with_tags(self, handler: Handler, wanted: Props) -> Props:
+        if not handler.tagged:
+            return wanted
+        shared = self.call.default_tags if self.call else {}
+        return {**wanted, "tagsAll": {**shared, **(wanted.get("tags") or {})}}
+
+    def _guard(self, context: Any, action: Callable[..., Any], *values: Any) -> Any:
+        try:
+            return action(*values)
+        except Exception as error:  # noqa: BLE001  (the engine wants every error by gRPC)
+            self._fail(context, error)
+
+    def _fail(self, context: Any, error: Exception) -> NoReturn:
+        context.abort(grpc.StatusCode.UNKNOWN, _say(error))
+        raise error
+
+    def _half_made(
+        self, context: Any, ident: str, inputs: struct_pb2.Struct, error: Exception
+    ) -> NoReturn:
+        """Fail a creation whose resource exists: the engine keeps it in its state."""
+        detail = any_pb2.Any()
+        detail.Pack(
+            provider_pb2.ErrorResourceInitFailed(
+                id=ident, properties=inputs, inputs=inputs, reasons=[_say(error)]
+            )
+        )
+        status = status_pb2.Status(
+            code=grpc.StatusCode.UNKNOWN.value[0], message=_say(error), details=[detail]
+        )
+        context.set_trailing_metadata(
+            (("grpc-status-details-bin", status.SerializeToString()),)
+        )
+        self._fail(context, error)
+
+
+def load(struct: struct_pb2.Struct) -> Props:
+    """Return a protobuf struct as plain values."""
+    values: Props = whole(json_format.MessageToDict(struct))
+    return values
+
+
+def dump(values: Props) -> struct_pb2.Struct:
+    """Return plain values as a protobuf struct; the id travels beside it."""
+    plain = {key: value for key, value in values.items() if value is not None}
+    plain.pop("id", None)
+    return json_format.ParseDict(plain, struct_pb2.Struct())
+
+
+def _has_unknown(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_unknown, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_unknown, value))
+    return bool(value == UNKNOWN)
+
+
+def _say(error: Exception) -> str:
+    """Return one line about an error, as a provider words it."""
+    if getattr(error, "response", None):
+        return str(error)  # botocore's own text names the call and the code
+    return f"{type(error).__name__}: {error}"

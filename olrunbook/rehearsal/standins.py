@@ -1,0 +1,263 @@
+"""Stand-ins of Vault's and Consul's HTTP APIs: enough for the stacks, and they say so.
+
+Each listens on loopback, wants its token, and keeps what it is given in memory. An
+address may carry one name before `/v1/` (`http://127.0.0.1:8200/ci`): each name is a
+server of its own, so that three stages have three Vaults as they have at home. Nothing is
+enforced: a bound image is kept and shown, no instance ever logs in.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import ipaddress
+import json
+import re
+import threading
+import uuid
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+__all__ = ["HEADER", "NOTE", "start"]
+
+HEADER = "X-Olrunbook-Stand-In"
+NOTE = "stand-in of a rehearsal, not the real service"
+LARGEST_BODY = 1 << 20
+_PATH = re.compile(r"(?:/(?P<name>[a-z0-9-]+))?/v1/(?P<path>[^?]*)(?:\?(?P<query>.*))?")
+
+Answer = tuple[int, Any]
+
+
+@dataclass(slots=True)
+class Store:
+    """What one named server holds.
+
+    Args:
+        policies: Vault policies by name.
+        auth: Auth mounts by path.
+        mounts: Secret mounts by path.
+        data: Everything else by path: roles, secrets, keys.
+        index: Counts changes (Consul's ModifyIndex).
+
+    """
+
+    policies: dict[str, str] = field(default_factory=lambda: {"default": "", "root": ""})
+    auth: dict[str, dict[str, Any]] = field(
+        default_factory=lambda: {"aws": _mount("aws"), "token": _mount("token")}
+    )
+    mounts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    index: int = 0
+
+
+def _mount(kind: str, description: str = "") -> dict[str, Any]:
+    accessor = f"auth_{kind}_{uuid.uuid4().hex[:8]}"
+    return {"type": kind, "description": description, "accessor": accessor}
+
+
+class _Service(BaseHTTPRequestHandler):
+    """What both have in common: the token, the name, the answer."""
+
+    service: ClassVar[str]
+    token_header: ClassVar[str]
+    token: ClassVar[str]
+    stores: ClassVar[dict[str, Store]]
+    lock: ClassVar[threading.RLock]
+    protocol_version = "HTTP/1.1"
+    server_version = "olrunbook-stand-in"
+    sys_version = ""
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Say nothing: what is sent may be secret."""
+
+    def handle_method(self) -> None:
+        """Answer one request."""
+        length = int(self.headers.get("Content-Length") or 0)
+        if length > LARGEST_BODY:
+            self.close_connection = True
+            self._send(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"errors": ["too large"]})
+            return
+        body = self.rfile.read(length)
+        found = _PATH.fullmatch(self.path)
+        if not found:
+            self._send(HTTPStatus.NOT_FOUND, {"errors": []})
+            return
+        path = found["path"].strip("/")
+        if not self.public(path) and not hmac.compare_digest(
+            self.headers.get(self.token_header, "").encode(), self.token.encode()
+        ):
+            self._send(HTTPStatus.FORBIDDEN, {"errors": ["permission denied"]})
+            return
+        with self.lock:
+            store = self.stores.setdefault(found["name"] or "", Store())
+            try:
+                answer = self.respond(store, path, found["query"] or "", body)
+            except (ValueError, KeyError) as error:
+                answer = HTTPStatus.BAD_REQUEST, {"errors": [str(error)]}
+        self._send(*answer)
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_LIST = handle_method  # noqa: N815
+
+    def _send(self, status: int, body: Any) -> None:
+        raw = b"" if body is None else json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(raw)))
+        self.send_header(HEADER, f"{self.service}: {NOTE}")
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def public(self, path: str) -> bool:
+        """Whether a path is answered without the token."""
+        raise NotImplementedError(path)
+
+    def respond(self, store: Store, path: str, query: str, body: bytes) -> Answer:
+        """Return status and body."""
+        raise NotImplementedError(path)
+
+
+class _Vault(_Service):
+    service = "vault"
+    token_header = "X-Vault-Token"  # noqa: S105  (a header's name)
+
+    def public(self, path: str) -> bool:
+        return path in ("sys/health", "sys/seal-status")
+
+    def respond(self, store: Store, path: str, query: str, body: bytes) -> Answer:
+        given = json.loads(body) if body else {}
+        for base, mounts in (("sys/auth", store.auth), ("sys/mounts", store.mounts)):
+            if path == base or path.startswith(f"{base}/"):
+                return self._mounts(mounts, path[len(base) + 1 :], given)
+        if path.startswith("sys/policies/acl/"):
+            return self._policy(store, path.removeprefix("sys/policies/acl/"), given)
+        if path in ("sys/health", "sys/seal-status"):
+            state = {"initialized": True, "sealed": False, "standby": False}
+            return HTTPStatus.OK, {**state, "version": "stand-in", "note": NOTE}
+        if path == "auth/token/lookup-self":
+            return HTTPStatus.OK, {"data": {"policies": ["root"], "display_name": NOTE}}
+        if found := re.fullmatch(r"auth/(.+)/role/([^/]+)", path):
+            if found[1] not in store.auth:
+                error = f"no handler for route {path!r}: auth mount is not there"
+                return HTTPStatus.NOT_FOUND, {"errors": [error]}
+            return self._role(store, path, given)
+        return HTTPStatus.NOT_FOUND, {"errors": [f"the stand-in has no {path}"]}
+
+    def _mounts(
+        self, mounts: dict[str, dict[str, Any]], path: str, given: dict[str, Any]
+    ) -> Answer:
+        if self.command == "GET":
+            return HTTPStatus.OK, {"data": {f"{key}/": one for key, one in mounts.items()}}
+        if self.command == "DELETE":
+            mounts.pop(path, None)
+        elif path.endswith("/tune"):
+            mounts[path.removesuffix("/tune")] |= given
+        elif path in mounts:
+            return HTTPStatus.BAD_REQUEST, {"errors": [f"path is already in use at {path}/"]}
+        else:
+            mounts[path] = _mount(given["type"], given.get("description", ""))
+        return HTTPStatus.NO_CONTENT, None
+
+    def _policy(self, store: Store, name: str, given: dict[str, Any]) -> Answer:
+        if self.command == "GET":
+            if name not in store.policies:
+                return HTTPStatus.NOT_FOUND, {"errors": []}
+            data = {"name": name, "policy": store.policies[name]}
+            return HTTPStatus.OK, {"data": data}
+        if self.command == "DELETE":
+            store.policies.pop(name, None)
+        else:
+            store.policies[name] = given["policy"]
+        return HTTPStatus.NO_CONTENT, None
+
+    def _role(self, store: Store, path: str, given: dict[str, Any]) -> Answer:
+        if self.command == "GET":
+            if path not in store.data:
+                return HTTPStatus.NOT_FOUND, {"errors": []}
+            return HTTPStatus.OK, {"data": store.data[path]}
+        if self.command == "DELETE":
+            store.data.pop(path, None)
+        else:
+            known = store.data.get(path) or {"role_id": str(uuid.uuid4())}
+            store.data[path] = {**known, **given}
+        return HTTPStatus.NO_CONTENT, None
+
+
+class _Consul(_Service):
+    service = "consul"
+    token_header = "X-Consul-Token"  # noqa: S105  (a header's name)
+
+    def public(self, path: str) -> bool:
+        return path == "status/leader"
+
+    def respond(self, store: Store, path: str, query: str, body: bytes) -> Answer:
+        if path == "status/leader":
+            return HTTPStatus.OK, "127.0.0.1:8300"
+        if path == "agent/self":
+            return HTTPStatus.OK, {"Config": {"Version": "stand-in", "NodeName": NOTE}}
+        if not path.startswith("kv/"):
+            return HTTPStatus.NOT_FOUND, {"errors": [f"the stand-in has no {path}"]}
+        key = path.removeprefix("kv/")
+        if self.command in ("PUT", "POST"):
+            store.index += 1
+            store.data[key] = (base64.b64encode(body).decode(), store.index)
+            return HTTPStatus.OK, True
+        below = "recurse" in query
+        names = [
+            name for name in store.data if name == key or (below and name.startswith(key))
+        ]
+        if self.command == "DELETE":
+            for name in names:
+                del store.data[name]
+            return HTTPStatus.OK, True
+        found = [
+            {"Key": name, "Value": store.data[name][0], "ModifyIndex": store.data[name][1]}
+            for name in names
+        ]
+        return (HTTPStatus.OK, found) if found else (HTTPStatus.NOT_FOUND, None)
+
+
+def start(
+    host: str, vault_port: int, consul_port: int, vault_token: str, consul_token: str
+) -> list[ThreadingHTTPServer]:
+    """Start both stand-ins, each on a thread of its own.
+
+    Args:
+        host: An address in 127.0.0.0/8.
+        vault_port: Port of the Vault stand-in; 0: any free one (`server_address`).
+        consul_port: Port of the Consul stand-in, likewise.
+        vault_token: The token Vault's callers must send.
+        consul_token: The token Consul's callers must send.
+
+    Returns:
+        The two servers, Vault first; `shutdown()` and `server_close()` end one.
+
+    Raises:
+        ValueError: The host is not on loopback.
+        OSError: A port is taken.
+
+    """
+    if not ipaddress.ip_address(host).is_loopback:
+        msg = f"a stand-in listens on loopback only, not on {host}"
+        raise ValueError(msg)
+    servers: list[ThreadingHTTPServer] = []
+    kinds: list[tuple[type[_Service], int, str]] = [
+        (_Vault, vault_port, vault_token),
+        (_Consul, consul_port, consul_token),
+    ]
+    try:
+        for kind, port, token in kinds:
+            # A class of its own: two rehearsals in one process share nothing.
+            own: dict[str, Any] = {"token": token, "stores": {}, "lock": threading.RLock()}
+            server = ThreadingHTTPServer((host, port), type(kind.__name__, (kind,), own))
+            server.daemon_threads = True
+            servers.append(server)
+    except OSError:
+        for server in servers:
+            server.server_close()
+        raise
+    for server in servers:
+        name = f"stand-in {server.server_address}"
+        threading.Thread(target=server.serve_forever, name=name, daemon=True).start()
+    return servers
