@@ -15,6 +15,7 @@ __all__ = [
     "RefreshSeen",
     "Seen",
     "TemplateSeen",
+    "short",
 ]
 
 # A refresh in one of these is still at work; every other status is an end. The API
@@ -23,6 +24,7 @@ ACTIVE = frozenset(
     {"Pending", "InProgress", "Baking", "Cancelling", "RollbackInProgress"}
 )
 HEALTHY, IN_SERVICE = "healthy", "InService"
+UUID_LENGTH = 36
 
 
 class Seen(BaseModel):
@@ -166,3 +168,16 @@ class ImageSeen(Seen):
     name: str = ""
     state: str = ""
     created_at: str = ""
+
+
+def short(identifier: str) -> str:
+    """Return an id as it is shown in a line: `ami-0df7…408`, `2de4959a`."""
+    if "-" not in identifier:
+        return identifier
+    prefix, _, rest = identifier.partition("-")
+    if len(identifier) == UUID_LENGTH:
+        return prefix
+    head, tail = 4, 3
+    if len(rest) <= head + tail + 1:
+        return identifier
+    return f"{prefix}-{rest[:head]}…{rest[-tail:]}"

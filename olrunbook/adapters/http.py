@@ -1,0 +1,108 @@
+"""One HTTP request on a connection of its own; every way it can fail is an answer."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+__all__ = ["Answer", "ask"]
+
+TARGET_HEADER = "x-ol-target"  # the rehearsal's balancer says which instance answered
+MAX_BODY = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back.
+
+    Args:
+        status: HTTP status; 0: no answer.
+        seconds: From the first byte of the connection to the last of the answer.
+        body: The beginning of the body.
+        target: The instance that answered, where the balancer says so.
+        error: Why there is no answer, in a few words.
+
+    """
+
+    status: int
+    seconds: float
+    body: str = field(default="", repr=False)
+    target: str = ""
+    error: str = ""
+
+
+def _unverified() -> ssl.SSLContext:
+    """Return a TLS context that accepts any certificate (rehearsals sign their own)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+TLS = _unverified()
+
+
+def ask(
+    url: str,
+    method: str = "GET",
+    *,
+    body: str = "",
+    headers: Mapping[str, str] | None = None,
+    timeout_s: float = 2.0,
+) -> Answer:
+    """Make one request; never raises for what the other side does.
+
+    Certificates are not verified: what is asked is whether a stage answers, and a
+    rehearsal's certificate is its own. Whoever shows the answer says so.
+
+    Args:
+        url: `http://` or `https://`.
+        method: HTTP method.
+        body: Request body.
+        headers: Request headers.
+        timeout_s: Seconds to wait for the connection, and for each part of the answer.
+
+    """
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port
+    began = time.monotonic()
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        connection = http.client.HTTPSConnection(
+            host, port, timeout=timeout_s, context=TLS
+        )
+    else:
+        connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    try:
+        connection.request(
+            method,
+            path,
+            body=body.encode() if body else None,
+            headers={"Connection": "close", **(headers or {})},
+        )
+        answer = connection.getresponse()
+        text = answer.read(MAX_BODY).decode(errors="replace")
+    except TimeoutError:
+        return Answer(0, time.monotonic() - began, error="timed out")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return Answer(0, time.monotonic() - began, error=_words(error))
+    finally:
+        connection.close()
+    target = answer.getheader(TARGET_HEADER, "")
+    return Answer(answer.status, time.monotonic() - began, text, target)
+
+
+def _words(error: Exception) -> str:
+    """Return a short name of what went wrong, the same for the same cause."""
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(error, ConnectionResetError | http.client.RemoteDisconnected):
+        return "connection closed"
+    if isinstance(error, ssl.SSLError):
+        return "TLS failed"
+    return type(error).__name__
