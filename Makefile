@@ -1,0 +1,76 @@
+# olrunbook. `make` alone explains the targets.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/sh
+
+APP ?= tika
+ARGS ?=
+PYTEST_ARGS ?=
+SETUP := @sh setup/run.sh
+BIN := .venv/bin
+SLOW := rehearsal or browser
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo "  APP=tika          the app to release        ARGS='--to QA'  more for the release"
+	@echo "  PYTEST_ARGS='-k packer'  more for pytest    PYTHON=python3.12  the Python to use"
+	@echo "  OLRUNBOOK_SETUP=yes  install system packages with sudo without asking"
+
+release:  ## rehearse a release of APP through CI, QA and Production (does all set-up)
+	$(SETUP) release
+	@$(BIN)/olrunbook release $(APP) $(ARGS)
+
+setup:  ## the Python packages alone: read catalog and records (works anywhere)
+	$(SETUP) packages
+
+test:  ## every test: lint, unit, rehearsal, browser (does all set-up)
+	$(SETUP) test
+	@$(MAKE) lint
+	@$(MAKE) unit
+	@$(MAKE) unit-313
+	@$(MAKE) test-rehearsal
+	@$(MAKE) test-browser
+
+lint:  ## ruff, mypy, import-linter, packer fmt, and secrets: changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m olrunbook.toolchain exec packer fmt -check -diff -recursive images
+	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
+
+unit:  ## the unit tests: no network, no docker
+	$(BIN)/python -m pytest -m "not ($(SLOW))" $(PYTEST_ARGS)
+
+unit-313:  ## the unit tests on Python 3.13, where there is one
+	$(SETUP) other 3.13
+	@if [ -x .venv-3.13/bin/python ]; then \
+	    .venv-3.13/bin/python -m pytest -q -m "not ($(SLOW))" $(PYTEST_ARGS); fi
+
+test-rehearsal:  ## the tests that run the real tools on the rehearsal cloud
+	$(BIN)/python -m pytest -m rehearsal $(PYTEST_ARGS)
+
+test-browser:  ## the tests that drive JupyterLab in a headless Chromium
+	@# 5: none was selected (PYTEST_ARGS may leave none)
+	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS) || [ $$? -eq 5 ]
+
+lab:  ## JupyterLab with the notebooks
+	$(SETUP) release
+	@$(BIN)/jupyter lab notebooks
+
+down:  ## stop the rehearsal, and the docker engine if set-up started it
+	@if [ -x $(BIN)/olrunbook ]; then $(BIN)/olrunbook rehearsal down; fi
+	$(SETUP) down
+
+lock:  ## renew requirements/*.txt from pyproject.toml (ARGS=--upgrade: newest)
+	$(SETUP) lock $(ARGS)
+
+clean:  ## remove .venv and what tools left in the tree (never outputs/ or the cache)
+	rm -rf .venv .venv-3.13 .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .hypothesis dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help release setup test lint unit unit-313 test-rehearsal test-browser lab \
+        down lock clean

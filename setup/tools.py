@@ -1,0 +1,40 @@
+"""Packer, its Amazon plugin and Pulumi: found, or built once by olrunbook.toolchain."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+
+from setup.report import Report, Step
+
+__all__ = ["TOOLS", "ensure"]
+
+TOOLS = ("packer", "packer-plugin-amazon", "pulumi")
+
+
+def ensure(report: Report, python: Path, root: Path) -> None:
+    """See that every tool is there.
+
+    Raises:
+        SetupError: One can neither be found nor built.
+
+    """
+    for name in TOOLS:
+        with report.step(name) as step:
+            argv = [str(python), "-m", "olrunbook.toolchain", "ensure", "--events"]
+            step.run([*argv, name], cwd=root, line=functools.partial(relay, step))
+
+
+def relay(step: Step, line: str) -> None:
+    """Tell what the toolchain says in JSON; other lines are in the log."""
+    if not line.startswith("{"):
+        return
+    said = json.loads(line)
+    text = str(said["text"])
+    if said["state"] == "doing":
+        step.doing(text, float(said.get("expected_s", 0)), said.get("fraction"))
+    elif said["state"] == "found":
+        step.found(text)
+    else:
+        step.done(text)
