@@ -14,6 +14,7 @@ TIKA_VERSION, VAULT_VERSION, CONSUL_VERSION     instead of those in versions.tom
 import io
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from products import (
@@ -23,8 +24,10 @@ from products import (
 )
 from pyinfra import host
 from pyinfra.api import deploy
-from pyinfra.facts.files import File
+from pyinfra.api.operation import OperationMeta
+from pyinfra.facts.files import Directory
 from pyinfra.operations import apt, files, server, systemd
+from pyinfra.operations.util import any_changed
 
 from olrunbook.artifacts import Artifact, fetch, read_versions
 
@@ -41,9 +44,9 @@ TOKEN_FILE = "/etc/tika/access_token.env"  # noqa: S105  (a path; user data writ
 
 
 @deploy("Install Tika")
-def install_tika(jar: Artifact) -> None:
+def install_tika(jar: Artifact) -> list[OperationMeta]:
     """Install the JRE, the official jar with its checksum, and the unit."""
-    apt.packages(
+    java = apt.packages(
         name="Install a Java runtime",
         packages=["openjdk-17-jre-headless"],
         no_recommends=True,
@@ -71,7 +74,7 @@ def install_tika(jar: Artifact) -> None:
         commands=[f"echo '{jar.sha256}  {place}' | sha256sum --check --quiet"],
         _if=put.did_change,
     )
-    files.template(
+    settings = files.template(
         name="Configure Tika",
         src="templates/tika-config.xml.j2",
         dest="/etc/tika/tika-config.xml",
@@ -80,7 +83,7 @@ def install_tika(jar: Artifact) -> None:
         port=TIKA_PORT,
         java_options=JAVA_OPTIONS.split(),
     )
-    files.template(
+    unit = files.template(
         name="Place the tika-server unit",
         src="templates/tika-server.service.j2",
         dest="/etc/systemd/system/tika-server.service",
@@ -88,12 +91,13 @@ def install_tika(jar: Artifact) -> None:
         jar=place,
         home=TIKA_HOME,
     )
+    return [java, put, settings, unit]
 
 
 @deploy("Install the proxy")
-def install_proxy() -> None:
+def install_proxy() -> list[OperationMeta]:
     """Install Caddy: TLS on 443, everything but /version and /image behind the token."""
-    apt.packages(name="Install Caddy", packages=["caddy"], no_recommends=True)
+    caddy = apt.packages(name="Install Caddy", packages=["caddy"], no_recommends=True)
     files.put(
         name="Place the Caddyfile",
         src="files/Caddyfile",
@@ -106,15 +110,16 @@ def install_proxy() -> None:
         dest="/usr/local/sbin/make-certificate",
         mode="755",
     )
-    files.directory(name="Ensure the unit's settings", path="/etc/systemd/system/caddy.service.d")
-    files.template(
+    drop_in = "/etc/systemd/system/caddy.service.d"
+    files.directory(name="Ensure the unit's settings", path=drop_in)
+    settings = files.template(
         name="Place the unit's settings",
         src="templates/caddy.conf.j2",
-        dest="/etc/systemd/system/caddy.service.d/tika.conf",
+        dest=f"{drop_in}/tika.conf",
         mode="644",
         token_file=TOKEN_FILE,
     )
-    for kind in ("path", "service"):
+    watch = [
         files.template(
             name=f"Place the token watch ({kind})",
             src=f"templates/caddy-restart.{kind}.j2",
@@ -122,6 +127,9 @@ def install_proxy() -> None:
             mode="644",
             token_file=TOKEN_FILE,
         )
+        for kind in ("path", "service")
+    ]
+    return [caddy, settings, *watch]
 
 
 @deploy("Mark the image")
@@ -142,7 +150,7 @@ def mark_image() -> None:
 
 
 @deploy("Check Tika")
-def check_tika() -> None:
+def check_tika(changed: Callable[[], bool]) -> None:
     """Start Tika once, ask it for its version, and stop it: no state is baked."""
     server.shell(
         name="Tika answers",
@@ -153,6 +161,7 @@ def check_tika() -> None:
             "|| { systemctl status --no-pager --lines 20 tika-server; exit 1; }",
             "systemctl stop tika-server",
         ],
+        _if=changed,
     )
 
 
@@ -162,14 +171,18 @@ artifacts = {
 products = [artifacts["vault"], artifacts["consul"]]
 
 apt.update(name="Update the package lists", cache_time=3600)
-install_hashicorp_products(products)
-install_tika(artifacts["tika"])
-install_proxy()
-configure_hashicorp_products(products, role=f"tika-{NODE_TYPE}")
+units = [
+    *install_hashicorp_products(products),
+    *install_tika(artifacts["tika"]),
+    *install_proxy(),
+    *configure_hashicorp_products(products, role=f"tika-{NODE_TYPE}"),
+]
+changed = any_changed(*units)
 mark_image()
-if host.get_fact(File, path="/bin/systemctl"):
-    systemd.daemon_reload(name="Reload systemd")
+if host.get_fact(Directory, path="/run/systemd/system"):
+    systemd.daemon_reload(name="Reload systemd", _if=changed)
     # Enabled, not started: an image carries no state of a service that ran.
     register_services(["vault", "consul", "tika-server", "caddy", "caddy-restart.path"])
     if CHECK_AT_BAKE:
-        check_tika()
+        check_tika(changed)
+server.shell(name="Remove downloaded packages", commands=["apt-get clean"], _if=changed)

@@ -2,6 +2,7 @@
 
 from pyinfra import host
 from pyinfra.api import deploy
+from pyinfra.api.operation import OperationMeta
 from pyinfra.facts.files import File
 from pyinfra.operations import apt, files, server, systemd
 
@@ -15,9 +16,9 @@ CONFIGURATION = {
 
 
 @deploy("Install Hashicorp Products")
-def install_hashicorp_products(products: list[Artifact]) -> None:
+def install_hashicorp_products(products: list[Artifact]) -> list[OperationMeta]:
     """Install each product's binary, with its user and directories."""
-    apt.packages(name="Ensure unzip is installed", packages=["unzip"])
+    done = [apt.packages(name="Ensure unzip is installed", packages=["unzip"])]
     for product in products:
         name, folder = product.name, f"/opt/{product.name}/{product.version}"
         archive = f"/var/tmp/{product.path.name}"  # noqa: S108  (on the image, by root)
@@ -44,7 +45,7 @@ def install_hashicorp_products(products: list[Artifact]) -> None:
             commands=[f"echo '{product.sha256}  {archive}' | sha256sum --check --quiet"],
             **missing,
         )
-        server.shell(
+        unzipped = server.shell(
             name=f"Unzip {name}",
             commands=[
                 f"mkdir -p {folder}",
@@ -74,10 +75,14 @@ def install_hashicorp_products(products: list[Artifact]) -> None:
             group=name,
             mode="700",
         )
+        done.append(unzipped)
+    return done
 
 
 @deploy("Configure Hashicorp Products")
-def configure_hashicorp_products(products: list[Artifact], role: str) -> None:
+def configure_hashicorp_products(
+    products: list[Artifact], role: str
+) -> list[OperationMeta]:
     """Write each product's configuration and unit.
 
     Args:
@@ -85,10 +90,11 @@ def configure_hashicorp_products(products: list[Artifact], role: str) -> None:
         role: Vault's role for the AWS login of instances from this image.
 
     """
+    done = []
     for product in products:
         name = product.name
         folder, file = CONFIGURATION[name]
-        files.template(
+        settings = files.template(
             name=f"Configure {name}",
             src=f"templates/{name}.json.j2",
             dest=f"{folder}/{file}",
@@ -97,12 +103,14 @@ def configure_hashicorp_products(products: list[Artifact], role: str) -> None:
             mode="640",
             role=role,
         )
-        files.template(
+        unit = files.template(
             name=f"Place the {name} unit",
             src=f"templates/{name}.service.j2",
             dest=f"/etc/systemd/system/{name}.service",
             mode="644",
         )
+        done += [settings, unit]
+    return done
 
 
 @deploy("Register services")

@@ -121,8 +121,9 @@ source "amazon-ebs" "tika" {
     most_recent = true
     owners      = ["610119931565"]
   }
-  ssh_username  = "admin"
-  ssh_interface = "public_ip"
+  ssh_username              = "admin"
+  ssh_interface             = "public_ip"
+  ssh_clear_authorized_keys = true # the image must not let the builder's key in
   subnet_filter {
     filters = {
       "tag:Environment" : var.build_environment
@@ -153,6 +154,7 @@ build {
       "private=$(mktemp -d)",
       "trap 'rm -rf \"$private\"' EXIT",
       "trap 'exit 130' INT TERM HUP",
+      "touch \"$private/known_hosts\"",
       "printf '%s\\n' '${build.SSHPrivateKey}' > \"$private/key\"",
       "pyinfra -y --sudo --user ${build.User} --port ${build.Port} --key \"$private/key\" --data ssh_strict_host_key_checking=off --data ssh_known_hosts_file=\"$private/known_hosts\" --chdir '${abspath(path.root)}' ${build.Host} deploy.py",
     ]

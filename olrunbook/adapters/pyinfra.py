@@ -1,0 +1,126 @@
+"""pyinfra under a supervisor: a deploy file against one host, told as events."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from olrunbook.events import Event
+from olrunbook.process import POLITE, Command, Line, Tool
+from olrunbook.redact import Redactor
+
+__all__ = ["deploy", "event_of", "from_its_own_words"]
+
+WORKER = "olrunbook.adapters.pyinfra_worker"
+# pyinfra's command as it speaks on its standard error: `--> Starting operation: …`,
+# then `[host] Success`.
+_STARTING = re.compile(r"^--> Starting operation: (.+?)\s*$")
+_ENDED = re.compile(
+    r"^\s+\[[^\]]+\] (Success|No changes|Skipped|Error: executed \d+ commands)\b"
+)
+_STATES = {"Success": "changed", "No changes": "no change", "Skipped": "no change"}
+
+
+def deploy(  # noqa: PLR0913  (each is a value of the call)
+    inventory: str,
+    file: Path,
+    *,
+    env: Mapping[str, str],
+    log: Path,
+    redactor: Redactor,
+    data: Mapping[str, str] | None = None,
+) -> Iterator[Event]:
+    """Run a deploy file against one host; yield what happens, at last an `end`.
+
+    Args:
+        inventory: pyinfra's name of the host, such as `@docker/NAME`.
+        file: The deploy file; it runs in its own folder.
+        env: The worker's whole environment.
+        log: File for its masked output.
+        redactor: The run's secrets.
+        data: pyinfra data for the host.
+
+    Raises:
+        ToolError: The worker cannot be started.
+        InterruptedRun: The step was interrupted; the worker was told to stop.
+
+    """
+    pairs = [f"{key}={value}" for key, value in (data or {}).items()]
+    command = Command(
+        "pyinfra",
+        [sys.executable, "-P", "-m", WORKER, inventory, str(file), *pairs],
+        cwd=file.parent,
+        env=env,
+        log=log,
+        policy=POLITE,
+    )
+    with Tool(command, redactor) as tool:
+        for line in tool.lines():
+            yield event_of(line)
+        ended = tool.ended
+    assert ended is not None
+    data_ = {
+        "code": ended.code,
+        "stopped": ended.stopped,
+        "finishing": list(ended.finishing),
+        "seconds": ended.seconds,
+    }
+    yield Event("pyinfra", "end", f"pyinfra ended with code {ended.code}", data_)
+
+
+def event_of(line: Line) -> Event:
+    """Return what one line of the worker says."""
+    if line.stream == "stdout" and line.text.startswith("{"):
+        try:
+            said = json.loads(line.text)
+        except ValueError:
+            said = {}
+        if found := _understood(said, line):
+            return found
+    return Event("pyinfra", "line", line.text, {"stream": line.stream}, line.at)
+
+
+def _understood(said: dict[str, Any], line: Line) -> Event | None:
+    match said:
+        case {"event": "connecting", "host": host}:
+            return Event("pyinfra", "phase", f"connecting to {host}", {}, line.at)
+        case {"event": "connected" | "preparing"}:
+            return Event("pyinfra", "phase", "gathering facts", {}, line.at)
+        case {"event": "plan", "operations": names}:
+            text = f"{len(names)} operations"
+            return Event("pyinfra", "phase", text, {"operations": names}, line.at)
+        case {"event": "started", "name": name}:
+            data = {"name": name, "index": said["index"], "state": "running"}
+            return Event("pyinfra", "operation", name, data, line.at)
+        case {"event": "ended", "name": name, "state": state}:
+            keep = ("name", "index", "state", "seconds", "commands", "output")
+            data = {key: said[key] for key in keep}
+            return Event("pyinfra", "operation", f"{name}: {state}", data, line.at)
+        case {"event": "retry", "name": name}:
+            text = f"{name}: attempt {said['attempt']} of {said['of']} failed, trying again"
+            return Event("pyinfra", "warning", text, {}, line.at)
+        case {"event": "error", "text": text}:
+            return Event("pyinfra", "error", text, {}, line.at)
+    return None
+
+
+def from_its_own_words(text: str, running: str) -> tuple[str, str] | None:
+    """Return (operation, state) that a line of pyinfra's own command tells.
+
+    Args:
+        text: A line of its standard error, without anything Packer put before it.
+        running: The operation it named last.
+
+    Returns:
+        None where the line says nothing about an operation.
+
+    """
+    if found := _STARTING.match(text):
+        return found.group(1), "running"
+    if running and (found := _ENDED.match(text)):
+        return running, _STATES.get(found.group(1), "failed")
+    return None
