@@ -1,0 +1,101 @@
+"""What the rehearsal's account holds from the start: what the stacks expect to find."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from moto.acm.models import CertBundle, acm_backends
+from moto.ec2.models import ec2_backends
+from moto.kms.models import kms_backends
+from moto.route53.models import route53_backends
+from moto.s3.models import s3_backends
+
+from olrunbook.rehearsal.machines.amis import AmiStore
+from olrunbook.rehearsal.places import ACCOUNT, REGION
+
+__all__ = ["BUCKET", "DOMAIN", "KEY_PAIR", "STAGES", "VPC_NAME", "BaseImage", "seed"]
+
+VPC_NAME = "applications_vpc"
+KEY_PAIR = "oldevops"
+DOMAIN = "odl.mit.edu"
+BUCKET = "mitol-pulumi-state"
+STAGES = ("ci", "qa", "production")
+NETWORK = "10.31"
+ZONES = ("us-east-1a", "us-east-1b")
+DEBIAN, BASELINE = "136693071363", "610119931565"  # owners of the base AMIs
+
+
+@dataclass(frozen=True, slots=True)
+class BaseImage:
+    """The container image both base AMIs stand for, and when it was made (UTC)."""
+
+    name: str = ""
+    created: datetime = datetime(2026, 11, 1, tzinfo=UTC)
+
+    @classmethod
+    def parse(cls, name: str, created: str) -> BaseImage:
+        """Return it from docker's own words (ISO 8601 with nanoseconds)."""
+        if not created:
+            return cls(name)
+        seconds = created.partition(".")[0].rstrip("Z")
+        return cls(name, datetime.fromisoformat(seconds).replace(tzinfo=UTC))
+
+
+def seed(amis: AmiStore, base: BaseImage) -> None:
+    """Fill the account.
+
+    Args:
+        amis: Takes the base AMIs, and has those that outlived the last incarnation.
+        base: What the base AMIs are.
+
+    """
+    _network()
+    _images(amis, base)
+    ec2_backends[ACCOUNT][REGION].create_key_pair(KEY_PAIR, "ed25519", {})
+    route53_backends[ACCOUNT]["aws"].create_hosted_zone(
+        f"{DOMAIN}.", private_zone=False
+    )
+    s3 = s3_backends[ACCOUNT]["aws"]
+    s3.create_bucket(BUCKET, REGION)
+    s3.put_bucket_versioning(BUCKET, "Enabled")
+    kms = kms_backends[ACCOUNT][REGION]
+    for stage in STAGES:
+        words = f"Pulumi secrets of {stage} (rehearsal)"
+        key = kms.create_key(None, "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT", words, None)
+        kms.create_alias(key.id, f"alias/infrastructure-secrets-{stage}")
+    wildcard = CertBundle.generate_cert(f"*.{DOMAIN}", ACCOUNT, REGION, [DOMAIN])
+    wildcard.status = "ISSUED"
+    acm_backends[ACCOUNT][REGION]._certificates[wildcard.arn] = wildcard  # noqa: SLF001
+
+
+def _network() -> None:
+    """Make the VPC with two public subnets, in two zones, for each environment."""
+    ec2 = ec2_backends[ACCOUNT][REGION]
+    vpc = ec2.create_vpc(f"{NETWORK}.0.0/16", tags=[{"Key": "Name", "Value": VPC_NAME}])
+    gateway = ec2.create_internet_gateway(tags=[{"Key": "Name", "Value": VPC_NAME}])
+    ec2.attach_internet_gateway(gateway.id, vpc.id)
+    number = 0
+    for stage in STAGES:
+        for zone in ZONES:
+            number += 1
+            cidr = f"{NETWORK}.{number}.0/24"
+            subnet = ec2.create_subnet(vpc.id, cidr, availability_zone=zone)
+            name = f"{VPC_NAME}-{stage}-{zone[-1]}"
+            subnet.add_tags({"Name": name, "Environment": f"operations-{stage}"})
+            ec2.modify_subnet_attribute(
+                subnet.id, "map_public_ip_on_launch", attr_value=True
+            )
+
+
+def _images(amis: AmiStore, base: BaseImage) -> None:
+    ec2 = ec2_backends[ACCOUNT][REGION]
+    day = f"{base.created:%Y%m%d}"
+    for name, owner in (
+        (f"debian-12-amd64-{day}-1", DEBIAN),
+        (f"docker_baseline_ami-{day}", BASELINE),
+    ):
+        amis.add_base(
+            ec2, name=name, owner=owner, image=base.name, created=base.created
+        )
+    amis.restore(ec2)

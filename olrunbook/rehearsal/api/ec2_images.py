@@ -1,0 +1,100 @@
+"""AMIs: made of an instance's disk, pending until that is done, kept with their tags."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models import EC2Backend
+from moto.ec2.models.amis import Ami
+
+from olrunbook.rehearsal.api.patching import override
+from olrunbook.rehearsal.machines.fleet import Fleet
+
+__all__ = ["install"]
+
+HOLD_S = 10.0
+
+
+def install(fleet: Fleet) -> None:
+    """Put the fleet's images behind moto's AMIs."""
+    amis = fleet.amis
+
+    @override(EC2Backend)
+    def create_image(
+        original: Any,
+        backend: EC2Backend,
+        instance_id: str,
+        name: str,
+        description: str = "",
+        tag_specifications: list[dict[str, Any]] | None = None,
+    ) -> Ami:
+        _check_name(backend, name)
+        instance = backend.get_instance(instance_id)
+        specs = tag_specifications or []
+        of_snapshot = [spec for spec in specs if spec["ResourceType"] == "snapshot"]
+        rest = [spec for spec in specs if spec["ResourceType"] != "snapshot"]
+        ami: Ami = original(backend, instance_id, name, description, rest)
+        for spec in of_snapshot:
+            tags = {tag["Key"]: tag["Value"] for tag in spec["Tags"]}
+            backend.create_tags([ami.ebs_snapshot.id], tags)
+        ami.root_device_type, ami.root_device_name = "ebs", "/dev/xvda"
+        ami.hypervisor = "xen"
+        fleet.create_image(instance, ami)
+        return ami
+
+    @override(EC2Backend)
+    def copy_image(
+        original: Any,
+        backend: EC2Backend,
+        source_image_id: str,
+        source_region: str,
+        name: str | None = None,
+        description: str | None = None,
+    ) -> Ami:
+        _check_name(backend, name or "")
+        ami: Ami = original(backend, source_image_id, source_region, name, description)
+        ami.root_device_type = "ebs"
+        fleet.hardware.copy(amis.image_of(source_image_id), amis.image_of(ami.id))
+        amis.remember(ami)
+        return ami
+
+    @override(EC2Backend)
+    def deregister_image(original: Any, backend: EC2Backend, ami_id: str) -> None:
+        original(backend, ami_id)
+        amis.forget(ami_id)
+
+    @override(EC2Backend)
+    def describe_images(
+        original: Any,
+        backend: EC2Backend,
+        ami_ids: list[str] | None = None,
+        **options: Any,
+    ) -> Any:
+        # Waiters of the SDKs look again only after 15 s: whoever names a pending image
+        # is held for a while, which takes 10 s off each Packer build.
+        end = time.monotonic() + HOLD_S
+        while ami_ids and time.monotonic() < end:
+            named = [backend.amis[i] for i in ami_ids if i in backend.amis]
+            if not any(ami.state == "pending" for ami in named):
+                break
+            time.sleep(0.05)
+        return original(backend, ami_ids=ami_ids, **options)
+
+    for method in ("create_tags", "delete_tags", "delete_tag_keys"):
+
+        @override(EC2Backend, method)
+        def tagged(
+            original: Any, backend: EC2Backend, resource_ids: list[str], *rest: Any
+        ) -> Any:
+            done = original(backend, resource_ids, *rest)
+            amis.changed(resource_ids)
+            return done
+
+
+def _check_name(backend: EC2Backend, name: str) -> None:
+    mine = (ami for ami in backend.amis.values() if ami.owner_id == backend.account_id)
+    if any(ami.name == name for ami in mine):
+        msg = f"AMI name {name} is already in use by another AMI"
+        raise EC2ClientError("InvalidAMIName.Duplicate", msg)

@@ -1,0 +1,134 @@
+"""EC2 instances: moto keeps the records, the fleet does the work."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models import EC2Backend
+from moto.ec2.models.instances import Instance
+
+from olrunbook.rehearsal.api.patching import override
+from olrunbook.rehearsal.machines.fleet import Fleet
+
+__all__ = ["install"]
+
+
+def install(
+    fleet: Fleet, lock: threading.RLock, leaving: Callable[[Instance], None]
+) -> None:
+    """Put the fleet behind moto's instances.
+
+    Args:
+        fleet: The machines.
+        lock: Held where Auto Scaling groups are changed.
+        leaving: Called with an instance of a group that is about to be terminated.
+
+    """
+
+    @override(EC2Backend)
+    def run_instances(
+        original: Any,
+        backend: EC2Backend,
+        image_id: str,
+        count: int,
+        user_data: Any,
+        security_group_names: list[str],
+        **options: Any,
+    ) -> Any:
+        template = options.get("launch_template")
+        version = backend._get_template_from_args(template) if template else None  # noqa: SLF001
+        if not image_id and version:
+            image_id = version.image_id
+        check_image(backend, image_id)
+        made = original(
+            backend, image_id, count, user_data, security_group_names, **options
+        )
+        nics = (version.data if version else {}).get("NetworkInterfaces") or []
+        for instance in made.instances:
+            _add_template_groups(backend, instance, nics)
+            asked = any(nic.get("AssociatePublicIpAddress") for nic in nics)
+            fleet.launch(instance, public=bool(instance.nics[0].public_ip or asked))
+        return made
+
+    @override(EC2Backend)
+    def start_instances(
+        original: Any, backend: EC2Backend, instance_ids: list[str]
+    ) -> Any:
+        changes = original(backend, instance_ids)
+        for instance, before in changes:
+            if before.name == "stopped":
+                fleet.start(instance)
+        return changes
+
+    @override(EC2Backend)
+    def stop_instances(
+        original: Any, backend: EC2Backend, instance_ids: list[str]
+    ) -> Any:
+        changes = original(backend, instance_ids)
+        for instance, before in changes:
+            if before.name in ("running", "pending"):
+                fleet.stop(instance)
+        return changes
+
+    @override(EC2Backend)
+    def terminate_instances(
+        original: Any, backend: EC2Backend, instance_ids: list[str]
+    ) -> Any:
+        with lock:
+            found = backend.get_multi_instances_by_id(instance_ids)
+            gone = [i for i in found if i.state in ("shutting-down", "terminated")]
+            alive = [i for i in found if i not in gone]
+            for instance in alive:
+                if getattr(instance, "autoscaling_group", None):
+                    leaving(instance)  # whatever way its group loses it
+            changes = (
+                original(backend, [i.id for i in alive]) if alive or not found else []
+            )
+            for instance, _ in changes:
+                fleet.terminate(instance)
+            return [
+                *changes,
+                *((instance, instance.instance_state) for instance in gone),
+            ]
+
+    @override(EC2Backend)
+    def reboot_instances(
+        original: Any, backend: EC2Backend, instance_ids: list[str]
+    ) -> Any:
+        rebooted = original(backend, instance_ids)
+        for instance in rebooted:
+            fleet.reboot(instance)
+        return rebooted
+
+    # Names that resolve to nothing help nobody: the address is the name.
+    Instance.private_dns_name = property(lambda self: self.nics[0].private_ip_address)  # type: ignore[method-assign, assignment]
+    Instance.public_dns_name = property(lambda self: self.nics[0].public_ip)  # type: ignore[method-assign, assignment]
+
+
+def check_image(backend: EC2Backend, image_id: str) -> None:
+    """Refuse an AMI that is not there or not ready, as AWS does and moto does not.
+
+    Raises:
+        EC2ClientError: With AWS's code and words.
+
+    """
+    ami = backend.amis.get(image_id)
+    if ami is None:
+        msg = f"The image id '[{image_id}]' does not exist"
+        raise EC2ClientError("InvalidAMIID.NotFound", msg)
+    if ami.state != "available":
+        msg = f"The image ID '{image_id}' is not available"
+        raise EC2ClientError("InvalidAMIID.Unavailable", msg)
+
+
+def _add_template_groups(
+    backend: EC2Backend, instance: Instance, nics: list[dict[str, Any]]
+) -> None:
+    """Add the security groups of a template's network interfaces, which moto forgets."""
+    for group_id in (group for nic in nics for group in nic.get("Groups") or []):
+        group = backend.get_security_group_from_id(group_id)
+        if group and group not in instance.security_groups:
+            instance.security_groups.append(group)

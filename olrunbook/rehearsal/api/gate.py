@@ -1,0 +1,162 @@
+"""What every request passes before moto sees it: Host, access key, allowed service."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+import traceback
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+from olrunbook.rehearsal.api.faults import Fault, fault_of, respond
+from olrunbook.rehearsal.api.headers import KEY_HEADER, OWN_PREFIX, PACE_PREFIX
+from olrunbook.rehearsal.signals import log
+
+__all__ = ["SERVICES", "Gate"]
+
+# What a release meets, by signing name. Not here: whatever could reach out of loopback
+# (SNS and EventBridge deliver to URLs, Lambda and Batch start containers of their own).
+SERVICES = frozenset(
+    {
+        "acm",
+        "autoscaling",
+        "cloudwatch",
+        "dynamodb",
+        "ec2",
+        "ecr",
+        "elasticache",
+        "elasticloadbalancing",
+        "iam",
+        "kms",
+        "logs",
+        "monitoring",
+        "rds",
+        "resource-groups",
+        "route53",
+        "s3",
+        "secretsmanager",
+        "sqs",
+        "ssm",
+        "sts",
+        "tagging",
+    }
+)
+
+_CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/[^/]*/([^/]+)/aws4_request")
+_ACTION = re.compile(rb"(?:^|&)Action=([A-Za-z0-9]+)")
+MOST_PEEKED = 1 << 20
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+App = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+class Gate:
+    """A WSGI application around moto's.
+
+    Args:
+        app: moto's.
+        host: The only Host that is served (`address:port`): no page in a browser can
+            reach the API under another name.
+        access_key: The only access key id that is served.
+        status: Returns what `GET /_rehearsal/status` answers.
+
+    """
+
+    def __init__(
+        self, app: App, host: str, access_key: str, status: Callable[[], dict[str, Any]]
+    ) -> None:
+        self._app, self._host = app, host
+        self._key, self._status = access_key, status
+
+    def __call__(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        path = environ.get("PATH_INFO", "")
+        key, service = _signed_by(environ)
+        if path.startswith((OWN_PREFIX, PACE_PREFIX)):
+            key = environ.get(f"HTTP_{KEY_HEADER.upper().replace('-', '_')}", "")
+            service = "rehearsal"
+        if fault := self._refusal(environ, key, service):
+            return self._answer(environ, start, fault, service)
+        if path.startswith(OWN_PREFIX):
+            return self._own(start)
+        action = _action(environ)
+        try:
+            return self._app(environ, start)
+        except Exception as error:  # noqa: BLE001  (moto's own page is no answer for an SDK)
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{where.filename.rsplit('/', 2)[-1]}:{where.lineno}"
+            log("FAULT", service, action, type(error).__name__, error, place)
+            return self._answer(
+                environ, start, fault_of(error, service, action), service
+            )
+
+    def _refusal(self, environ: Environ, key: str, service: str) -> Fault | None:
+        if environ.get("HTTP_HOST") != self._host:
+            return Fault(
+                "AccessDenied", f"This cloud is served as {self._host} only.", 403
+            )
+        if not key:
+            return Fault("MissingAuthenticationToken", "Request is missing a key.", 403)
+        if not hmac.compare_digest(key.encode(), self._key.encode()):
+            words = "The security token included in the request is invalid."
+            return Fault("InvalidClientTokenId", words, 403)
+        if service != "rehearsal" and service not in SERVICES:
+            return Fault(
+                "InvalidAction", f"The rehearsal cloud has no service {service!r}."
+            )
+        return None
+
+    def _own(self, start: StartResponse) -> Iterable[bytes]:
+        body = json.dumps(self._status()).encode()
+        start("200 OK", [("Content-Type", "application/json")])
+        return [body]
+
+    @staticmethod
+    def _answer(
+        environ: Environ, start: StartResponse, fault: Fault, service: str
+    ) -> Iterable[bytes]:
+        _drain(environ)
+        target = bool(environ.get("HTTP_X_AMZ_TARGET"))
+        status, kind, body = respond(fault, service, json_target=target)
+        start(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
+        return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]
+
+
+def _signed_by(environ: Environ) -> tuple[str, str]:
+    """Return access key id and service of a signed request; both empty: it is not."""
+    found = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+    if not found:
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        given = (query.get("X-Amz-Credential") or [""])[0]
+        found = _CREDENTIAL.search(f"Credential={unquote(given)}")
+    return (found.group(1), found.group(2).lower()) if found else ("", "")
+
+
+def _action(environ: Environ) -> str:
+    """Return the action a request names, for messages; leave its body unread."""
+    if target := environ.get("HTTP_X_AMZ_TARGET"):
+        return str(target).rpartition(".")[2]
+    form = str(environ.get("CONTENT_TYPE", "")).startswith("application/x-www-form")
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    if not form or not 0 < length < MOST_PEEKED:
+        return f"{environ.get('REQUEST_METHOD')} {environ.get('PATH_INFO')}"
+    import io  # noqa: PLC0415  (here only)
+
+    body = environ["wsgi.input"].read(length)
+    environ["wsgi.input"] = io.BytesIO(body)
+    found = _ACTION.search(body)
+    return found.group(1).decode() if found else ""
+
+
+def _drain(environ: Environ) -> None:
+    """Read a body that nobody will read, or the next request on the line breaks."""
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    stream = environ.get("wsgi.input")
+    while stream is not None and length > 0:
+        got = stream.read(min(length, 1 << 16))
+        if not got:
+            return
+        length -= len(got)

@@ -1,0 +1,9 @@
+"""How the kit itself talks to the daemon, beside the AWS API."""
+
+from __future__ import annotations
+
+__all__ = ["KEY_HEADER", "OWN_PREFIX", "PACE_PREFIX"]
+
+KEY_HEADER = "X-Olrunbook-Key"  # carries the access key id
+OWN_PREFIX = "/_rehearsal/"
+PACE_PREFIX = "/moto-api/"  # moto's own state manager: how fast things go

@@ -1,0 +1,74 @@
+"""The HTTP server of the AWS API: moto's applications behind the gate, on loopback."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from olrunbook.rehearsal.api.gate import Gate
+
+__all__ = ["Server"]
+
+
+class _QuietHandler(MotoRequestHandler):
+    """One request; the log is for what goes wrong."""
+
+    protocol_version = "HTTP/1.1"  # connections are kept: tools call often
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing."""
+
+
+class Server:
+    """Serves the API in a thread of its own.
+
+    Args:
+        listening: The socket that already listens: it is this cloud's mutex.
+        access_key: The only access key id that is served.
+        status: Returns what `GET /_rehearsal/status` answers.
+
+    """
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        access_key: str,
+        status: Callable[[], dict[str, Any]],
+    ) -> None:
+        self._listening = listening
+        host, port = listening.getsockname()[:2]
+        moto = DomainDispatcherApplication(create_backend_app)
+        gate = Gate(moto, f"{host}:{port}", access_key, status)
+        self._server: BaseWSGIServer = make_server(
+            host,
+            port,
+            gate,
+            threaded=True,
+            request_handler=_QuietHandler,
+            fd=listening.fileno(),
+        )
+        self._thread = threading.Thread(
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": 0.1},
+            daemon=True,
+        )
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop serving and close the socket."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._listening.close()
+        self._thread.join(5)

@@ -1,0 +1,1 @@
+"""Load balancers: target health, haproxy, draining."""

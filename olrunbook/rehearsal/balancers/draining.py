@@ -1,0 +1,77 @@
+"""Targets that have left their target group and may still have requests in flight."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from olrunbook.rehearsal.balancers.targets import target_group
+
+__all__ = ["Draining"]
+
+SHORTEST_DELAY_S = 0.5
+SETTLE_S = 0.3  # until the balancers have been told
+TURN_S = 0.25  # one turn of the control loop: haproxy has dropped the server
+LOOK_S = 0.05
+
+
+class Draining:
+    """Knows what drains, and until when.
+
+    Args:
+        scale: Factor on deregistration_delay.timeout_seconds.
+        changed: Wakes the control loop.
+        balanced: Whether there are balancers that could have requests in flight.
+
+    """
+
+    def __init__(
+        self, scale: float, changed: Callable[[], None], *, balanced: bool
+    ) -> None:
+        self._scale, self._changed, self._balanced = scale, changed, balanced
+        self._leaving: dict[tuple[str, str], tuple[float, float]] = {}
+        self._lock = threading.Lock()
+
+    def leave(self, group_arn: str, target_id: str) -> None:
+        """Begin to drain a target that is registered."""
+        group = target_group(group_arn)
+        if not self._balanced or group is None or target_id not in group.targets:
+            return
+        delay = float(group.attributes.get("deregistration_delay.timeout_seconds", 300))
+        now = time.monotonic()
+        with self._lock:
+            until = now + max(delay * self._scale, SHORTEST_DELAY_S)
+            self._leaving[group_arn, target_id] = now, until
+        self._changed()
+
+    def is_draining(self, group_arn: str, target_id: str) -> bool:
+        """Whether a target drains."""
+        return (group_arn, target_id) in self._leaving
+
+    def of_group(self, group_arn: str) -> list[str]:
+        """Return the targets of a group that drain."""
+        with self._lock:
+            return [target for arn, target in self._leaving if arn == group_arn]
+
+    def settle(self, idle: Callable[[str, str], bool]) -> None:
+        """End the draining of what is idle or over its time.
+
+        Args:
+            idle: Whether nothing is in flight to a target any more.
+
+        """
+        now = time.monotonic()
+        for (arn, target), (since, until) in list(self._leaving.items()):
+            if now > until or (now - since > SETTLE_S and idle(arn, target)):
+                with self._lock:
+                    self._leaving.pop((arn, target), None)
+
+    def wait_for(self, target_id: str) -> None:
+        """Wait until a target drains nowhere any more."""
+        if not self._balanced:
+            return
+        while any(target == target_id for _, target in list(self._leaving)):
+            time.sleep(LOOK_S)
+        self._changed()
+        time.sleep(TURN_S)

@@ -1,0 +1,168 @@
+"""One incarnation of the cloud on loopback: all its parts, wired together.
+
+Built once in the daemon. moto keeps its state in its own module globals; ours is here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+from olrunbook.rehearsal import standins
+from olrunbook.rehearsal.api import account, ec2_images, ec2_instances, ec2_repairs
+from olrunbook.rehearsal.api import elb_repairs, identity
+from olrunbook.rehearsal.api.server import Server
+from olrunbook.rehearsal.balancers.assumed import AssumedHealth
+from olrunbook.rehearsal.balancers.balancers import Balancers
+from olrunbook.rehearsal.balancers.draining import Draining
+from olrunbook.rehearsal.balancers.health import HealthBook
+from olrunbook.rehearsal.control import Control, advance_refreshes
+from olrunbook.rehearsal.groups import repairs
+from olrunbook.rehearsal.groups.groups import Groups
+from olrunbook.rehearsal.groups.members import Ledger
+from olrunbook.rehearsal.groups.refresh import calls
+from olrunbook.rehearsal.machines.amis import AmiStore
+from olrunbook.rehearsal.machines.containers import Containers
+from olrunbook.rehearsal.machines.fleet import Fleet
+from olrunbook.rehearsal.machines.records import Records
+from olrunbook.rehearsal.machines.watch import DeathWatch
+from olrunbook.rehearsal.order import Order
+from olrunbook.rehearsal.places import CONSUL_PORT, VAULT_PORT, Block, Places
+from olrunbook.rehearsal.signals import Signals, log
+from olrunbook.rehearsal.survey import survey
+
+if TYPE_CHECKING:
+    from moto.ec2.models.instances import Instance
+
+    from olrunbook.rehearsal.machines.machine import Hardware
+
+__all__ = ["Cloud"]
+
+
+class Cloud:
+    """Everything that lives while the rehearsal is up.
+
+    Args:
+        order: What was asked for.
+        places: Where it keeps things.
+        block: Its addresses.
+        listening: The API's socket, listening already.
+
+    """
+
+    def __init__(
+        self, order: Order, places: Places, block: Block, listening: socket.socket
+    ) -> None:
+        self.order, self.places, self.block = order, places, block
+        self.settings = settings = order.settings
+        self.signals = Signals()
+        self.lock = threading.RLock()
+        hardware: Hardware = (
+            Containers(places, block)
+            if settings.containers
+            else Records(
+                settings.boot_s, lambda: calls.current_pace(settings).scale == 0
+            )
+        )
+        self.amis = AmiStore(
+            places.amis_file,
+            places.ami_repository,
+            hardware,
+            containers=settings.containers,
+        )
+        self.fleet = Fleet(block, hardware, self.amis, self.signals)
+        self.draining = Draining(
+            settings.time_scale, self.signals.changed, balanced=settings.containers
+        )
+        self.health: HealthBook | AssumedHealth = (
+            HealthBook(self.fleet.address_of, settings.health_scale, self.signals)
+            if settings.containers
+            else AssumedHealth(self.fleet.address_of)
+        )
+        self.groups = Groups(Ledger(), settings, self.health, self.draining.leave)
+        self.balancers: Balancers | None = None
+        self._deaths: DeathWatch | None = None
+        if isinstance(self.health, HealthBook):
+            self.balancers = Balancers(
+                places, order.balancer, self.fleet, self.health, self.draining
+            )
+            self._deaths = DeathWatch(places, self.signals, self._died)
+        self._control = Control(
+            self.groups,
+            [self.health.tick, *([self.balancers.tick] if self.balancers else [])],
+            self.lock,
+            self.signals,
+            settings.tick_s,
+        )
+        self._server = Server(listening, order.access_key, self.describe)
+        self._stand_ins: list[Any] = []
+
+    def start(self) -> None:
+        """Put moto right, fill the account, and begin to serve."""
+        self._install()
+        base = account.BaseImage.parse(self.order.base, self.order.base_created)
+        account.seed(self.amis, base)
+        self._stand_ins = list(
+            standins.start(
+                self.block.api_host,
+                VAULT_PORT,
+                CONSUL_PORT,
+                self.order.vault_token,
+                self.order.consul_token,
+            )
+        )
+        if self._deaths:
+            self._deaths.start()
+        self._control.start()
+        self._server.start()
+
+    def end(self) -> None:
+        """Take everything down. First what heals, then what would be healed."""
+        log("going down")
+        self.signals.ending.set()
+        self._server.end()
+        for stand_in in self._stand_ins:
+            stand_in.shutdown()
+            stand_in.server_close()
+        self._control.end()
+        self.health.end()
+        if self._deaths:
+            self._deaths.end()
+        self.fleet.shut_down()
+        for machine in self.fleet.machines():
+            self.fleet.hardware.remove(machine)
+        if self.balancers:
+            self.balancers.end()
+        self.amis.sweep()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what `status` shows of a cloud that is up."""
+        return survey(self).model_dump(mode="json")
+
+    def _install(self) -> None:
+        identity.install(self.order.identity_arn)
+        ec2_repairs.install()
+        ec2_instances.install(self.fleet, self.lock, self._leaving)
+        ec2_images.install(self.fleet)
+        addresses = (self.block.balancer(number) for number in itertools.count())
+        elb_repairs.install(
+            self.health, self.draining, addresses.__next__, self.signals.changed
+        )
+        calls.install(self.groups, self.settings)
+        repairs.install(
+            self.groups,
+            self.lock,
+            lambda: advance_refreshes(self.groups),
+            self.signals.changed,
+        )
+        self.fleet.before_removal = lambda machine: self.draining.wait_for(machine.id)
+
+    def _leaving(self, instance: Instance) -> None:
+        self.groups.leave_targets(instance)
+
+    def _died(self, container: str) -> None:
+        self.fleet.died(container)
+        if self.balancers:
+            self.balancers.died(container)

@@ -1,0 +1,1 @@
+"""Auto Scaling groups: launching, healing, scaling, and the instance refresh."""

@@ -1,0 +1,112 @@
+"""What moto does not keep about groups and their instances."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from moto.autoscaling.models import FakeAutoScalingGroup, InstanceState
+
+    from olrunbook.rehearsal.groups.refresh.engine import Refresh
+
+__all__ = ["GroupState", "Ledger", "Member", "moment"]
+
+ACTIVITIES_KEPT = 200
+
+
+def moment(seconds: float) -> datetime:
+    """Return seconds since the epoch as an aware datetime in UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+@dataclass(slots=True)
+class Member:
+    """More about one instance of a group.
+
+    Args:
+        template: Launch template and version it was really launched from.
+        born: When it was launched (seconds since the epoch).
+        up_since: When it was first seen running.
+        surplus: Launched before the one it replaces goes: it does not count yet.
+
+    """
+
+    template: dict[str, str] | None = None
+    born: float = field(default_factory=time.time)
+    up_since: float | None = None
+    surplus: bool = False
+
+
+@dataclass(slots=True)
+class GroupState:
+    """More about one group.
+
+    Args:
+        refresh: The refresh that is active.
+        history: All refreshes, newest first.
+        activities: Scaling activities, newest first.
+        default_warmup: DefaultInstanceWarmup in seconds.
+        retry_at: No launch is tried before this moment (one has just failed).
+
+    """
+
+    refresh: Refresh | None = None
+    history: list[Refresh] = field(default_factory=list)
+    activities: list[dict[str, Any]] = field(default_factory=list)
+    default_warmup: int | None = None
+    retry_at: float = 0.0
+
+
+class Ledger:
+    """Keeps both, for as long as moto keeps the group or the instance."""
+
+    def __init__(self) -> None:
+        self._groups: WeakKeyDictionary[FakeAutoScalingGroup, GroupState]
+        self._members: WeakKeyDictionary[InstanceState, Member]
+        self._groups, self._members = WeakKeyDictionary(), WeakKeyDictionary()
+
+    def group(self, group: FakeAutoScalingGroup) -> GroupState:
+        """Return what is kept about a group."""
+        return self._groups.setdefault(group, GroupState())
+
+    def member(self, state: InstanceState) -> Member:
+        """Return what is kept about an instance."""
+        return self._members.setdefault(state, Member())
+
+    def known(self, state: InstanceState) -> Member | None:
+        """Return what is kept about an instance, if it was launched by us."""
+        return self._members.get(state)
+
+    def note(
+        self,
+        group: FakeAutoScalingGroup,
+        what: str,
+        cause: str,
+        *,
+        failed: bool = False,
+    ) -> None:
+        """Add a scaling activity."""
+        now = time.time()
+        activities = self.group(group).activities
+        activities.insert(
+            0,
+            {
+                "ActivityId": str(uuid.uuid4()),
+                "AutoScalingGroupName": group.name,
+                "AutoScalingGroupARN": group.arn,
+                "Description": what,
+                "Cause": f"At {moment(now):%Y-%m-%dT%H:%M:%SZ} {cause}",
+                "StartTime": moment(now),
+                "EndTime": moment(now),
+                "StatusCode": "Failed" if failed else "Successful",
+                "StatusMessage": what.partition("Status Reason: ")[2] or None,
+                "Progress": 100,
+                "Details": "{}",
+            },
+        )
+        del activities[ACTIVITIES_KEPT:]

@@ -1,0 +1,1 @@
+"""Instance refresh, which moto lacks: preferences, engine, the four API calls."""

@@ -1,0 +1,386 @@
+"""One instance refresh: a state machine that is advanced event by event to the present.
+
+Nothing runs between two calls of `advance`; each goes through the events that are due, in
+order and with their own times, so start and end are true however rarely anybody looks.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from moto.autoscaling.models import FakeAutoScalingGroup, InstanceState
+
+from olrunbook.rehearsal.groups.members import moment
+from olrunbook.rehearsal.groups.refresh.preferences import HOUR, Preferences
+from olrunbook.rehearsal.groups.source import LaunchSource
+from olrunbook.rehearsal.signals import log
+
+if TYPE_CHECKING:
+    from olrunbook.rehearsal.groups.groups import Groups
+
+__all__ = ["ACTIVE", "Arrival", "Pace", "Refresh"]
+
+ACTIVE = ("Pending", "InProgress", "Baking", "Cancelling", "RollbackInProgress")
+MOST_EVENTS = 10_000  # of one call of `advance`
+LOOK_AGAIN_S = 0.1  # at an instance that is not InService yet
+SHORTEST_RETRY_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a refresh goes: seconds for a launch, factor on AWS's durations."""
+
+    launch_s: float
+    scale: float
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A new instance on its way into service in the place of an old one.
+
+    Args:
+        new: The new instance.
+        old: The one it replaces.
+        at: When it is looked at next (seconds since the epoch).
+        warm: Whether its warm-up has begun.
+
+    """
+
+    new: InstanceState
+    old: InstanceState
+    at: float
+    warm: bool = False
+
+
+class Refresh:
+    """One refresh of one group.
+
+    Args:
+        groups: Launches and retires instances.
+        group: The group.
+        desired: DesiredConfiguration of the call.
+        preferences: Checked preferences.
+        pace: Returns the pace of the moment.
+
+    """
+
+    def __init__(
+        self,
+        groups: Groups,
+        group: FakeAutoScalingGroup,
+        desired: dict[str, Any] | None,
+        preferences: Preferences,
+        pace: Callable[[], Pace],
+    ) -> None:
+        self.id = str(uuid.uuid4())
+        self.group, self.desired, self.preferences = group, desired, preferences
+        self._groups, self._pace = groups, pace
+        self.status = "Pending"
+        self.reason: str | None = None
+        self.started, self.ended = time.time(), 0.0
+        self.rollback: dict[str, Any] | None = None
+        self.before = LaunchSource.of(group)
+        self.source = LaunchSource.desired(group, desired) if desired else None
+        self.forward = bool(desired)
+        self.todo = [state for state in group.instance_states if self._is_due(state)]
+        self.total = len(self.todo)
+        self.arrivals: list[Arrival] = []
+        self.done: list[InstanceState] = []
+        self._passed = 0  # checkpoints
+        self._blocked_since: float | None = None
+        self._at = self.started + pace().launch_s / 2
+
+    # -- what is shown ----------------------------------------------------------------
+
+    def percent(self) -> int:
+        """Return PercentageComplete: instances past their warm-up."""
+        if self.status == "Successful" and not self.preferences.checkpoints:
+            return 100
+        return 100 * len(self.done) // self.total if self.total else 100
+
+    def view(self) -> dict[str, Any]:
+        """Return what DescribeInstanceRefreshes shows."""
+        waiting = (
+            self.rollback["InstancesToUpdateOnRollback"] if self.rollback else None
+        )
+        shown = {
+            "InstanceRefreshId": self.id,
+            "AutoScalingGroupName": self.group.name,
+            "Status": self.status,
+            "StatusReason": self.reason,
+            "StartTime": moment(self.started),
+            "EndTime": moment(self.ended) if self.ended else None,
+            "PercentageComplete": self.percent(),
+            "InstancesToUpdate": len(self.todo) if waiting is None else waiting,
+            "Preferences": self.preferences.values,
+            "DesiredConfiguration": self.desired,
+            "RollbackDetails": self.rollback,
+            "Strategy": "Rolling",
+        }
+        return {key: value for key, value in shown.items() if value is not None}
+
+    # -- what others tell it ------------------------------------------------------------
+
+    def forget(self, state: InstanceState) -> None:
+        """Leave out an instance that its group replaces for another reason."""
+        if state in self.todo:
+            self.todo.remove(state)
+            self.total -= 1
+
+    def cancel(self, *, wait: bool) -> None:
+        """Start nothing more; what is on its way is waited for, or taken as it is."""
+        self.status, self.reason = "Cancelling", "Cancelled due to user request."
+        if not wait:
+            for arrival in self.arrivals:
+                arrival.new.lifecycle_state = "InService"
+            self.arrivals = []
+        self._at = min((arrival.at for arrival in self.arrivals), default=time.time())
+
+    def roll_back(self, why: str, at: float | None = None) -> None:
+        """Go back to what the group launched before."""
+        self._at = self._at if at is None else at
+        self.rollback = {
+            "RollbackReason": why,
+            "RollbackStartTime": moment(self._at),
+            "PercentageCompleteOnRollback": self.percent(),
+            "InstancesToUpdateOnRollback": len(self.todo),
+        }
+        undo = [*self.done, *(arrival.new for arrival in self.arrivals)]
+        for arrival in self.arrivals:
+            if arrival.old in self.group.instance_states:  # the old one still serves
+                self._retire(arrival.new)
+                undo.remove(arrival.new)
+            else:
+                arrival.new.lifecycle_state = "InService"
+        self.status, self.reason = "RollbackInProgress", why
+        self.todo, self.arrivals = undo, []
+        self._blocked_since, self.forward = None, False
+
+    # -- the clock ----------------------------------------------------------------------
+
+    def advance(self, now: float) -> None:
+        """Go through every event that is due."""
+        for _ in range(MOST_EVENTS):
+            if self.status not in ACTIVE or self._at > now:
+                return
+            self._event()
+
+    def _event(self) -> None:
+        pace = self._pace()
+        if self.status == "Pending":
+            self.status = "InProgress"
+        for arrival in list(self.arrivals):
+            if arrival.at <= self._at:
+                self._look_at(arrival, pace)
+                if self.status not in ACTIVE or not self.arrivals:
+                    break
+        if self.status not in ACTIVE:
+            return
+        if self.status == "Cancelling":
+            self._go_on_cancelling()
+        elif self.arrivals:
+            self._at = max(min(arrival.at for arrival in self.arrivals), self._at)
+        elif (alarm := self._alarm()) and not self.rollback:
+            self._fail(f"The CloudWatch alarm {alarm} is in the ALARM state.")
+        elif self.status == "Baking":
+            self._finish("Successful")
+        else:
+            self._between_batches(pace)
+
+    def _look_at(self, arrival: Arrival, pace: Pace) -> None:
+        """Move one new instance on: up, in service, warm."""
+        new = arrival.new
+        if new in self.group.instance_states:
+            self._groups.observe(self.group, new, time.time())
+        if new.health_status != "Healthy" or new not in self.group.instance_states:
+            self._replace_again(arrival)
+        elif new.lifecycle_state == "Pending":
+            self._blocked_since = self._blocked_since or self._at
+            arrival.at = max(time.time(), arrival.at) + LOOK_AGAIN_S
+            self.reason = _waiting_for(f"{new.instance.id} is not healthy yet.")
+            if self._at - self._blocked_since >= HOUR * pace.scale:
+                self._fail("The new instances did not become healthy in time.")
+        elif not arrival.warm:
+            arrival.warm, arrival.at = (
+                True,
+                self._at + self.preferences.warmup_s * pace.scale,
+            )
+            self.reason = (
+                "Waiting for instances to warm up before continuing. "
+                f"For example: {new.instance.id} is warming up."
+            )
+        else:
+            self.arrivals.remove(arrival)
+            self._retire(arrival.old)
+            self._groups.ledger.member(new).surplus = False
+            self._blocked_since = None
+            if not self.rollback:
+                self.done.append(new)
+            elif self.done:
+                self.done.pop()
+
+    def _replace_again(self, arrival: Arrival) -> None:
+        """Put an instance that came to nothing, or its old one, back on the list."""
+        self.arrivals.remove(arrival)
+        self._retire(arrival.new)
+        old_serves = arrival.old in self.group.instance_states
+        self.todo.insert(0, arrival.old if old_serves else arrival.new)
+        self._blocked_since = self._blocked_since or self._at
+        self.reason = _waiting_for(f"{arrival.new.instance.id} is unhealthy.")
+
+    def _go_on_cancelling(self) -> None:
+        coming = [a for a in self.arrivals if a.new.lifecycle_state == "Pending"]
+        if coming:
+            self._at = max(min(arrival.at for arrival in coming), self._at)
+            return
+        for arrival in self.arrivals:
+            self._retire(arrival.old)
+        self._finish("Cancelled", "Cancelled due to user request.")
+
+    def _between_batches(self, pace: Pace) -> None:
+        """Stop at a checkpoint, end, or begin the next batch."""
+        points = [] if self.rollback else self.preferences.checkpoints
+        replaced, limit = self.total - len(self.todo), len(self.todo)
+        reached = [point for point in points if replaced * 100 >= point * self.total]
+        if len(reached) > self._passed:
+            self._passed = len(reached)
+            if self._passed < len(points):
+                self.reason = (
+                    f"Checkpoint reached: {reached[-1]}% of the instances were replaced. "
+                    "Waiting before continuing."
+                )
+                self._at += self.preferences.checkpoint_delay_s * pace.scale
+                return
+        if (points and self._passed == len(points)) or not self.todo:
+            self._bake(pace)
+            return
+        if points:
+            limit = math.ceil(points[self._passed] * self.total / 100) - replaced
+        held = self._held()
+        if not self.todo:
+            return  # all that was left is ignored: the next event ends it
+        if len(held) == len(self.todo):
+            standby = held[0].lifecycle_state == "Standby"
+            why = "in Standby." if standby else "protected from scale in."
+            example = f"{held[0].instance.id} is {why}"
+            self._stuck(
+                f"Waiting for instances that cannot be replaced: {example}", pace
+            )
+            return
+        self.todo.sort(key=lambda state: state in held)  # stable: the free ones first
+        self._next_batch(min(limit, len(self.todo) - len(held)), pace)
+
+    def _next_batch(self, limit: int, pace: Pace) -> None:
+        size, first = self.preferences.batch(self.group.desired_capacity or 0)
+        size = min(size, limit)
+        first = min(first, size)
+        olds = self.todo[:size]
+        try:
+            source = self.before if self.rollback else self.source
+            news = self._groups.launch(self.group, size, source)
+        except Exception as error:  # noqa: BLE001  (whatever it is, AWS retries for an hour)
+            said = str(getattr(error, "message", "") or error or type(error).__name__)
+            log(self.group.name, "refresh: launch failed:", said)
+            what = f"Launching a new EC2 instance.  Status Reason: {said}"
+            cause = "an instance refresh replaces instances."
+            self._groups.ledger.note(self.group, what, cause, failed=True)
+            self._stuck(f"Failed to launch instances: {said}", pace)
+            return
+        del self.todo[:size]
+        for position, (old, new) in enumerate(zip(olds, news, strict=True)):
+            goes_first = position < first
+            self._groups.ledger.member(new).surplus = not goes_first
+            if goes_first:
+                self._retire(old)
+            self.arrivals.append(Arrival(new, old, self._at + pace.launch_s))
+        self.reason = _waiting_for(f"{news[-1].instance.id} is pending.")
+        self._at = self.arrivals[0].at
+
+    # -- help -----------------------------------------------------------------------------
+
+    def _is_due(self, state: InstanceState) -> bool:
+        """Whether an instance must be replaced (with SkipMatching: if it differs)."""
+        if not self.preferences.flag("SkipMatching"):
+            return True
+        source = self.source or self.before
+        version, has = source.version, state.launch_template
+        if version is None or not has:
+            return True
+        kinds = [entry.get("InstanceType") for entry in source.overrides]
+        return not (
+            has["LaunchTemplateId"] == source.template_id
+            and str(has["Version"]) == str(version.number)
+            and state.instance_type in (kinds or [version.instance_type])
+        )
+
+    def _held(self) -> list[InstanceState]:
+        """Return the instances to wait for; ignored ones leave the list."""
+        if self.rollback:
+            return []
+        protected = self.preferences.choice("ScaleInProtectedInstances")
+        standby = self.preferences.choice("StandbyInstances")
+
+        def told(state: InstanceState, word: str) -> bool:
+            in_standby = state.lifecycle_state == "Standby" and standby == word
+            return in_standby or bool(
+                state.protected_from_scale_in and protected == word
+            )
+
+        for state in [state for state in self.todo if told(state, "Ignore")]:
+            self.forget(state)
+        return [state for state in self.todo if told(state, "Wait")]
+
+    def _stuck(self, why: str, pace: Pace) -> None:
+        self._blocked_since, self.reason = self._blocked_since or self._at, why
+        if self._at - self._blocked_since >= HOUR * pace.scale:
+            self._fail(why)
+        else:
+            self._at += max(HOUR * pace.scale / 60, SHORTEST_RETRY_S)
+
+    def _alarm(self) -> str | None:
+        names = self.preferences.alarms
+        if not names:
+            return None
+        from moto.cloudwatch.models import cloudwatch_backends  # noqa: PLC0415  (rarely)
+
+        alarms = cloudwatch_backends[self.group.account_id][self.group.region].alarms
+        ringing = (n for n in names if n in alarms and alarms[n].state_value == "ALARM")
+        return next(ringing, None)
+
+    def _bake(self, pace: Pace) -> None:
+        if self.preferences.bake_s and not self.rollback:
+            self.status, self.reason = "Baking", "Waiting for the bake time to pass."
+            self._at += self.preferences.bake_s * pace.scale
+            return
+        self._finish("RollbackSuccessful" if self.rollback else "Successful")
+
+    def _fail(self, why: str) -> None:
+        if self.preferences.flag("AutoRollback") and not self.rollback:
+            self.roll_back(f"Automatic rollback: {why}")
+            return
+        self._finish("RollbackFailed" if self.rollback else "Failed", why)
+
+    def _finish(self, status: str, why: str | None = None) -> None:
+        self.status, self.reason, self.ended = status, why, self._at
+        for arrival in self.arrivals:  # failed on the way: keep what serves
+            self._groups.ledger.member(arrival.new).surplus = False
+            if arrival.new.lifecycle_state == "Pending":
+                self._retire(arrival.new)
+        self.arrivals = []
+        if status == "Successful" and self.source:
+            self.source.apply(self.group)
+        self._groups.ledger.group(self.group).refresh = None
+
+    def _retire(self, state: InstanceState) -> None:
+        self._groups.retire(
+            self.group, state, "an instance refresh replaces instances."
+        )
+
+
+def _waiting_for(example: str) -> str:
+    return f"Waiting for remaining instances to be available. For example: {example}"

@@ -1,0 +1,130 @@
+"""What a cloud leaves on the machine, found by label, and its removal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+
+from pydantic import BaseModel, ConfigDict
+
+from olrunbook.adapters.docker import docker
+from olrunbook.errors import ToolError
+from olrunbook.rehearsal.places import BLOCK_LABEL, LABEL, Places
+
+__all__ = ["Removed", "ami_images", "containers", "foreign_blocks", "remove_all"]
+
+
+class Removed(BaseModel):
+    """What was taken away.
+
+    Args:
+        process: Id of the background process that was ended; 0: there was none.
+        containers: Names of containers.
+        images: AMI images.
+        kept_images: AMI images that stay.
+        files: Whether there was a state folder.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    process: int = 0
+    containers: list[str] = []
+    images: list[str] = []
+    kept_images: list[str] = []
+    files: bool = False
+
+    def headline(self) -> str:
+        """Return one line."""
+        parts = []
+        if self.process:
+            parts.append(f"process {self.process} ended")
+        if self.containers:
+            parts.append(f"{len(self.containers)} containers removed")
+        if self.images:
+            parts.append(f"{len(self.images)} AMI images removed")
+        if self.kept_images:
+            parts.append(f"{len(self.kept_images)} AMI images kept for the next time")
+        return ", ".join(parts) or "there was nothing to take down"
+
+
+def containers(places: Places) -> list[str]:
+    """Return the names of this cloud's containers.
+
+    Raises:
+        ToolError: docker cannot be asked.
+
+    """
+    listing = docker(
+        "ps", "--all", "--filter", f"label={places.label}", "--format", "{{.Names}}"
+    )
+    return listing.split()
+
+
+def ami_images(places: Places) -> list[str]:
+    """Return the names of this cloud's AMI images.
+
+    Raises:
+        ToolError: docker cannot be asked.
+
+    """
+    reference = f"reference={places.ami_repository}"
+    form = "{{.Repository}}:{{.Tag}}"
+    return docker("images", "--filter", reference, "--format", form).split()
+
+
+def foreign_blocks(places: Places) -> set[int]:
+    """Return the blocks on which containers of other checkouts are published.
+
+    Their process may be gone (then its socket is free) while their ports are still held.
+    """
+    listing = docker(
+        "ps", "--all", "--filter", f"label={LABEL}", "--format", "{{json .Labels}}"
+    )
+    blocks = set()
+    for line in listing.splitlines():
+        pairs = (pair.partition("=") for pair in json.loads(line).split(","))
+        labels = {key: value for key, _, value in pairs}
+        if (
+            labels.get(LABEL) != places.checkout
+            and labels.get(BLOCK_LABEL, "").isdigit()
+        ):
+            blocks.add(int(labels[BLOCK_LABEL]))
+    return blocks
+
+
+def remove_all(places: Places, *, images: bool) -> Removed:
+    """Remove containers, files, and where asked the AMI images.
+
+    Args:
+        places: The cloud's labels and folders.
+        images: Also the AMIs, which otherwise outlive the cloud.
+
+    """
+    names: list[str] = []
+    gone: list[str] = []
+    kept: list[str] = []
+    with contextlib.suppress(
+        ToolError
+    ):  # without docker there is nothing of ours in it
+        if names := containers(places):
+            docker("rm", "--force", "--volumes", *names)
+        found = ami_images(places)
+        if images and found:
+            # By name: removing by id would take every other name of the image, too.
+            docker("rmi", *found)
+        gone, kept = (found, []) if images else ([], found)
+    there = places.root.exists()
+    if there:
+        for entry in places.root.iterdir():
+            if entry == places.amis_file and not images:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the kept AMIs are in it
+            places.root.rmdir()
+            places.root.parent.rmdir()
+    return Removed(containers=names, images=gone, kept_images=kept, files=there)

@@ -1,0 +1,306 @@
+"""Start, find, look at and end a checkout's cloud: what the command line calls."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+import urllib.request
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from olrunbook.adapters import base_image
+from olrunbook.adapters.docker import docker
+from olrunbook.catalog import FILE, Project, find_project, shipped
+from olrunbook.errors import OlrunbookError, ToolError, UsageError
+from olrunbook.events import Event
+from olrunbook.rehearsal import preflight, providers
+from olrunbook.rehearsal.api.headers import KEY_HEADER, OWN_PREFIX
+from olrunbook.rehearsal.api.identity_name import rehearsal_identity
+from olrunbook.rehearsal.launching import end_daemon, launch
+from olrunbook.rehearsal.leftovers import (
+    Removed,
+    ami_images,
+    containers as containers_of,
+    foreign_blocks,
+    remove_all,
+)
+from olrunbook.rehearsal.locking import hold
+from olrunbook.rehearsal.order import Order
+from olrunbook.rehearsal.places import Places, candidate_blocks
+from olrunbook.rehearsal.record import DaemonRecord, read_record
+from olrunbook.rehearsal.settings import Settings
+from olrunbook.rehearsal.survey import Survey
+from olrunbook.rehearsal.target_file import (
+    check_identity,
+    make_target,
+    new_key_pair,
+    read_target,
+    write_target,
+)
+from olrunbook.targets import Target
+
+__all__ = ["Status", "down", "reset", "status", "up"]
+
+Emit = Callable[[Event], None]
+SURVEY_S = 10
+
+OUTLIVES = "AMIs and their tags outlive the process; instances, stacks, secrets and all else end"
+
+
+class Status(BaseModel):
+    """What is up.
+
+    Args:
+        up: Whether the cloud serves.
+        cloud_id: Id of this incarnation; empty: it is not up.
+        endpoint: URL of the AWS API.
+        pid: Its background process.
+        since: When it was started (UTC).
+        settings: How it behaves.
+        survey: What lives in it.
+        stand_ins: What is not the real thing.
+        leftovers: What an earlier one left, by name; the next up or down removes it.
+        kept_images: Images of AMIs that outlive it.
+        notes: What a reader should know.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    up: bool
+    cloud_id: str = ""
+    endpoint: str = ""
+    pid: int = 0
+    since: datetime | None = None
+    settings: Settings | None = None
+    survey: Survey | None = None
+    stand_ins: list[str] = []
+    leftovers: list[str] = []
+    kept_images: list[str] = []
+    notes: list[str] = []
+
+
+def up(
+    project_root: Path,
+    *,
+    containers: bool = True,
+    aws_order: bool = False,
+    settings: Settings | None = None,
+    emit: Emit = lambda event: None,
+) -> Target:
+    """Return the checkout's cloud, and start it first where it is not up.
+
+    Args:
+        project_root: The project in use.
+        containers: Instances are containers; False: only records, for fast tests.
+        aws_order: An instance is InService before its health check counts, as on AWS.
+        settings: All settings; the two flags then count for nothing.
+        emit: Where progress goes.
+
+    Raises:
+        OlrunbookError: It cannot be started; the hint says what can be done.
+        UsageError: It is up, with other settings.
+
+    """
+    wanted = settings or Settings(containers=containers, aws_order=aws_order)
+    preflight.check_platform()
+    places = Places.of(project_root)
+    with hold(
+        places.lock_file, waiting=lambda: _say(emit, "another command starts it")
+    ):
+        if found := _running(places, wanted):
+            return found
+        return _start(places, project_root, wanted, emit)
+
+
+def down(
+    project_root: Path, *, images: bool = False, emit: Emit = lambda event: None
+) -> Removed:
+    """Take the checkout's cloud down: process, containers, addresses, keys, files.
+
+    Args:
+        project_root: The project in use.
+        images: Also the AMIs, which otherwise stay for the next time.
+        emit: Where progress goes.
+
+    """
+    places = Places.of(project_root)
+    if not places.root.exists() and not images and not places.root.parent.exists():
+        removed = remove_all(places, images=False)  # by label, whatever the folder says
+        return removed
+    with hold(
+        places.lock_file, waiting=lambda: _say(emit, "another command changes it")
+    ):
+        removed = _take_down(places, images=images, emit=emit)
+    _drop_empty(places.root.parent)
+    return removed
+
+
+def reset(
+    project_root: Path,
+    *,
+    containers: bool = True,
+    aws_order: bool = False,
+    emit: Emit = lambda event: None,
+) -> Target:
+    """Take it down with its AMIs, and start afresh."""
+    down(project_root, images=True, emit=emit)
+    return up(project_root, containers=containers, aws_order=aws_order, emit=emit)
+
+
+def status(project_root: Path) -> Status:
+    """Look at the checkout's cloud; nothing is changed."""
+    places = Places.of(project_root)
+    record, target = read_record(places.daemon_file), read_target(places.target_file)
+    process = record.process() if record else None
+    try:
+        mine, kept = containers_of(places), ami_images(places)
+    except ToolError:
+        mine, kept = [], []
+    if record is None or process is None or target is None:
+        left = [*mine, *([f"process {process.pid}"] if process else [])]
+        return Status(up=False, leftovers=left, kept_images=kept)
+    survey = _survey(record, target)
+    notes = [*record.settings.describe(), OUTLIVES]
+    if survey is None:
+        notes.append("it does not answer; `olrunbook rehearsal reset` starts it afresh")
+    return Status(
+        up=survey is not None,
+        cloud_id=record.cloud_id,
+        endpoint=record.endpoint,
+        pid=record.pid,
+        since=record.started_at,
+        settings=record.settings,
+        survey=survey,
+        stand_ins=target.stand_ins,
+        kept_images=kept,
+        notes=notes,
+    )
+
+
+# -- parts of up and down -------------------------------------------------------------
+
+
+def _running(places: Places, wanted: Settings) -> Target | None:
+    """Return the target of a cloud that is up and answers."""
+    record, target = read_record(places.daemon_file), read_target(places.target_file)
+    if record is None or record.process() is None or target is None:
+        return None
+    if target.cloud_id != record.cloud_id:
+        return None
+    if record.settings != wanted:
+        has, wants = "; ".join(record.settings.describe()), "; ".join(wanted.describe())
+        msg = f"the rehearsal is up with other settings ({has}), wanted: {wants}"
+        raise UsageError(msg, "Take it down first: olrunbook rehearsal down")
+    try:
+        check_identity(target)
+    except OlrunbookError:
+        return None
+    return target
+
+
+def _start(places: Places, project_root: Path, wanted: Settings, emit: Emit) -> Target:
+    began = time.monotonic()
+    if wanted.containers:
+        preflight.check_docker()
+        preflight.check_ports()
+    preflight.check_disk(places.root)
+    left = _take_down(places, images=False, emit=emit)
+    if left.process or left.containers:
+        _say(emit, f"cleaned up after an earlier one: {left.headline()}")
+    base = balancer = base_created = ""
+    if wanted.containers:
+        project = _project(project_root)
+        base = base_image.ensure("base", project=project, emit=emit)
+        balancer = base_image.ensure("balancer", project=project, emit=emit)
+        base_created = docker("image", "inspect", "--format", "{{.Created}}", base)
+    taken = foreign_blocks(places) if wanted.containers else set()
+    access_key, secret_key = new_key_pair()
+    order = Order(
+        cloud_id=f"cloud-{secrets.token_hex(6)}",
+        settings=wanted,
+        identity_arn=rehearsal_identity(),
+        access_key=access_key,
+        vault_token=f"hvs.{secrets.token_urlsafe(18)}",
+        consul_token=secrets.token_hex(16),
+        base=base,
+        base_created=base_created,
+        balancer=balancer,
+    )
+    places.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    places.root.chmod(0o700)
+    _say(emit, "starting the AWS API, Vault and Consul stand-ins")
+    blocks = [block for block in candidate_blocks(project_root) if block not in taken]
+    record = launch(places, order, blocks)
+    try:
+        environment = providers.install(places.pulumi_home)
+        target = make_target(places, order, record, secret_key, environment)
+        write_target(places, target)
+        check_identity(target)
+    except BaseException:
+        _take_down(places, images=False, emit=emit)
+        raise
+    took = time.monotonic() - began
+    text = f"ready in {took:.1f} s: {record.endpoint}"
+    data = {
+        "endpoint": record.endpoint,
+        "cloud_id": order.cloud_id,
+        "seconds": round(took, 1),
+    }
+    emit(Event("rehearsal", "end", text, data))
+    return target
+
+
+def _take_down(places: Places, *, images: bool, emit: Emit) -> Removed:
+    record = read_record(places.daemon_file)
+    ended = 0
+    if record and record.process():
+        _say(emit, f"ending process {record.pid} and what it runs")
+        before = _names(places)
+        ended = record.pid if end_daemon(record) else 0
+        rest = remove_all(places, images=images)
+        names = sorted({*before, *rest.containers})
+        return rest.model_copy(update={"process": ended, "containers": names})
+    return remove_all(places, images=images)
+
+
+def _names(places: Places) -> list[str]:
+    try:
+        return containers_of(places)
+    except ToolError:
+        return []
+
+
+def _survey(record: DaemonRecord, target: Target) -> Survey | None:
+    request = urllib.request.Request(  # noqa: S310  (our own endpoint)
+        f"{record.endpoint}{OWN_PREFIX}status",
+        headers={KEY_HEADER: target.access_key.get_secret_value()},
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=SURVEY_S) as answer:
+            return Survey.model_validate(json.load(answer))
+    except (OSError, ValueError):
+        return None
+
+
+def _project(root: Path) -> Project:
+    """Return the project at a folder; its catalog may be the shipped one."""
+    if (root / FILE).is_file():
+        return find_project(root)
+    return Project(root.absolute(), shipped() / FILE)
+
+
+def _drop_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        return
+
+
+def _say(emit: Emit, text: str) -> None:
+    emit(Event("rehearsal", "progress", text))

@@ -1,0 +1,1 @@
+"""EC2 instances as containers, AMIs as container images, and the first boot."""

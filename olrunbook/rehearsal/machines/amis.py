@@ -1,0 +1,226 @@
+"""Which image an AMI is, and the AMIs that outlive the process, with their tags."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from olrunbook.rehearsal.signals import log
+
+if TYPE_CHECKING:
+    from moto.ec2.models import EC2Backend
+    from moto.ec2.models.amis import Ami
+
+    from olrunbook.rehearsal.machines.machine import Hardware
+
+__all__ = ["AMI_LABEL", "AmiRecord", "AmiStore", "read_records"]
+
+AMI_LABEL = "olrunbook.ami"
+
+
+class AmiRecord(BaseModel):
+    """One AMI as it is kept.
+
+    Args:
+        id: AMI id.
+        name: Its name.
+        description: Its description.
+        created: When it was made (UTC).
+        image: The container image behind it; empty: it is only a record.
+        root_device: Name of its root device.
+        tags: Its tags as they are now.
+        snapshot_tags: Tags of the snapshot behind it.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    name: str
+    description: str = ""
+    created: datetime
+    image: str = ""
+    root_device: str = "/dev/xvda"
+    tags: dict[str, str] = {}
+    snapshot_tags: dict[str, str] = {}
+
+
+def read_records(file: Path) -> list[AmiRecord]:
+    """Return the AMIs kept in a file; none where it is missing or cannot be read."""
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8"))
+        return [AmiRecord.model_validate(row) for row in rows]
+    except FileNotFoundError:
+        return []
+    except (ValueError, ValidationError, TypeError) as error:
+        log("the kept AMIs cannot be read:", type(error).__name__)
+        return []
+
+
+class AmiStore:
+    """Knows the image of every AMI and keeps those that were made here.
+
+    Args:
+        file: Where they are kept.
+        repository: Name of their images, without the tag.
+        hardware: Has the images.
+        containers: Whether there are images at all.
+
+    """
+
+    def __init__(
+        self, file: Path, repository: str, hardware: Hardware, *, containers: bool
+    ) -> None:
+        self._file, self._repository, self._hardware = file, repository, hardware
+        self._containers = containers
+        self._bases: dict[str, str] = {}
+        self._kept: dict[str, Ami] = {}
+        self._doomed: set[str] = set()
+        self._lock = threading.Lock()
+
+    def image_of(self, ami_id: str) -> str:
+        """Return the container image behind an AMI."""
+        return self._bases.get(ami_id) or f"{self._repository}:{ami_id}"
+
+    def add_base(
+        self,
+        backend: EC2Backend,
+        *,
+        name: str,
+        owner: str,
+        image: str,
+        created: datetime,
+    ) -> Ami:
+        """Add a public AMI of another owner that a container image stands for."""
+        from moto.ec2.models.amis import Ami  # noqa: PLC0415  (only in the daemon)
+
+        # The same name has the same id in every incarnation: templates may name it.
+        ami_id = "ami-0" + hashlib.sha256(f"{owner}/{name}".encode()).hexdigest()[:16]
+        ami = Ami(
+            backend,
+            ami_id,
+            name=name,
+            description=f"{name} (rehearsal)",
+            owner_id=owner,
+            public=True,
+            virtualization_type="hvm",
+            architecture="x86_64",
+            hypervisor="xen",
+            creation_date=created,
+            image_location=f"{owner}/{name}",
+            root_device_type="ebs",
+            root_device_name="/dev/xvda",
+        )
+        backend.amis[ami_id] = ami
+        self._bases[ami_id] = image
+        return ami
+
+    def kept(self) -> list[Ami]:
+        """Return the AMIs that were made here, oldest first."""
+        with self._lock:
+            return list(self._kept.values())
+
+    @staticmethod
+    def tags(ami: Ami) -> dict[str, str]:
+        """Return an AMI's tags as they are now."""
+        return _tags(ami, ami.id)
+
+    def remember(self, ami: Ami) -> None:
+        """Keep an AMI from now on."""
+        with self._lock:
+            self._kept[ami.id] = ami
+        self.save()
+
+    def changed(self, resource_ids: list[str]) -> None:
+        """Write the file again if a kept AMI or its snapshot is among these resources."""
+        with self._lock:
+            ids = {
+                i for ami in self._kept.values() for i in (ami.id, ami.ebs_snapshot.id)
+            }
+        if ids & set(resource_ids):
+            self.save()
+
+    def forget(self, ami_id: str) -> None:
+        """Drop a deregistered AMI; its image goes as soon as nothing uses it."""
+        with self._lock:
+            known = self._kept.pop(ami_id, None) is not None
+            if known and self._containers:
+                self._doomed.add(self.image_of(ami_id))
+        if known:
+            self.save()
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Remove the images of deregistered AMIs that nothing uses any more."""
+        for image in list(self._doomed):
+            if self._hardware.discard(image):
+                self._doomed.discard(image)
+
+    def save(self) -> None:
+        """Write the file whole, or leave it as it was."""
+        with self._lock:
+            rows = [
+                self._record(ami).model_dump(mode="json") for ami in self._kept.values()
+            ]
+            aside = self._file.with_suffix(".new")
+            handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(handle, "w", encoding="utf-8") as out:
+                json.dump(rows, out, indent=1)
+                out.flush()
+                os.fsync(handle)
+            aside.replace(self._file)
+
+    def restore(self, backend: EC2Backend) -> list[str]:
+        """Make AMIs of what an earlier incarnation kept; return their ids."""
+        from moto.ec2.models.amis import Ami  # noqa: PLC0415  (only in the daemon)
+
+        found = []
+        for record in read_records(self._file):
+            if bool(record.image) != self._containers or not self._hardware.has(
+                record.image or record.id
+            ):
+                continue
+            ami = Ami(
+                backend,
+                record.id,
+                name=record.name,
+                description=record.description,
+                creation_date=record.created,
+                virtualization_type="hvm",
+                architecture="x86_64",
+                hypervisor="xen",
+                root_device_type="ebs",
+                root_device_name=record.root_device,
+            )
+            ami.add_tags(record.tags)
+            ami.ebs_snapshot.add_tags(record.snapshot_tags)
+            backend.amis[ami.id] = self._kept[ami.id] = ami
+            found.append(ami.id)
+        return found
+
+    def _record(self, ami: Ami) -> AmiRecord:
+        return AmiRecord(
+            id=ami.id,
+            name=ami.name or "",
+            description=ami.description or "",
+            created=_aware(ami.creation_date),
+            image=self.image_of(ami.id) if self._containers else "",
+            root_device=ami.root_device_name,
+            tags=_tags(ami, ami.id),
+            snapshot_tags=_tags(ami, ami.ebs_snapshot.id),
+        )
+
+
+def _tags(ami: Ami, resource_id: str) -> dict[str, str]:
+    return dict(ami.ec2_backend.tags.get(resource_id, {}))
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,114 @@
+"""Understand user data as cloud-init does: scripts, cloud-config, MIME parts, gzip."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import email
+import gzip
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+__all__ = ["Instructions", "WrittenFile", "parse_user_data"]
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """One entry of write_files."""
+
+    path: str
+    content: bytes
+    mode: str = "0644"
+    owner: str = "root:root"
+    append: bool = False
+
+
+@dataclass(slots=True)
+class Instructions:
+    """What user data asks for; `notes` names what is not done here."""
+
+    files: list[WrittenFile] = field(default_factory=list)
+    scripts: list[bytes] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+_DECODERS: dict[str, Callable[[bytes], bytes]] = {
+    "b64": base64.b64decode,
+    "gz": gzip.decompress,
+    "gz+b64": lambda data: gzip.decompress(base64.b64decode(data)),
+}
+_ALIASES = {
+    "base64": "b64",
+    "gzip": "gz",
+    "gz+base64": "gz+b64",
+    "gzip+base64": "gz+b64",
+    "gzip+b64": "gz+b64",
+}
+
+
+def parse_user_data(raw: bytes) -> Instructions:
+    """Return what user data asks for; what cannot be understood becomes a note."""
+    wanted = Instructions()
+    try:
+        _read(raw, wanted)
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        yaml.YAMLError,
+        binascii.Error,
+    ) as error:
+        wanted.notes.append(
+            f"user data could not be read: {type(error).__name__}: {error}"
+        )
+    return wanted
+
+
+def _read(raw: bytes, wanted: Instructions) -> None:
+    if raw[:2] == b"\x1f\x8b":
+        raw = gzip.decompress(raw)
+    head = raw[:13].lower()
+    if not raw.strip():
+        return
+    if head in (b"content-type:", b"mime-version:"):
+        for part in email.message_from_bytes(raw).walk():
+            if not part.is_multipart():
+                body = part.get_payload(decode=True)
+                _read(body if isinstance(body, bytes) else b"", wanted)
+    elif raw.startswith(b"#!"):
+        wanted.scripts.append(raw)
+    elif raw.startswith(b"#cloud-config"):
+        _read_config(yaml.safe_load(raw) or {}, wanted)
+    else:
+        wanted.notes.append("user data of an unknown kind was ignored")
+
+
+def _read_config(config: dict[str, Any], wanted: Instructions) -> None:
+    for entry in config.pop("write_files", None) or []:
+        wanted.files.append(_file(entry))
+    if commands := config.pop("runcmd", None):
+        lines = [
+            command if isinstance(command, str) else shlex.join(map(str, command))
+            for command in commands
+        ]
+        wanted.scripts.append("\n".join(["#!/bin/sh", *lines, ""]).encode())
+    wanted.notes += [f"cloud-config key not done here: {key}" for key in config]
+
+
+def _file(entry: dict[str, Any]) -> WrittenFile:
+    content = entry.get("content") or ""
+    data = content if isinstance(content, bytes) else str(content).encode()
+    encoding = str(entry.get("encoding") or "")
+    decode = _DECODERS.get(_ALIASES.get(encoding, encoding))
+    return WrittenFile(
+        path=str(entry["path"]),
+        content=decode(data) if decode else data,
+        mode=str(entry.get("permissions", "0644")),
+        owner=str(entry.get("owner", "root:root")),
+        append=bool(entry.get("append")),
+    )

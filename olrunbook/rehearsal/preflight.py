@@ -1,0 +1,131 @@
+"""What must hold before a rehearsal can be started, each with what to do about it."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+from olrunbook.adapters.docker import docker
+from olrunbook.errors import OlrunbookError, ToolError
+
+__all__ = [
+    "check_disk",
+    "check_docker",
+    "check_platform",
+    "check_ports",
+    "wildcard_ports",
+]
+
+DOCKER_FREE = 3 << 30  # an image is committed beside the one it came from
+STATE_FREE = 200 << 20
+LISTEN = "0A"
+# What instances and balancers publish on their own loopback addresses.
+NEEDED = {22: "ssh to instances", 443: "HTTPS of instances and load balancers"}
+
+
+def check_platform() -> None:
+    """Refuse anything but Linux on amd64.
+
+    Raises:
+        OlrunbookError: It is something else.
+
+    """
+    machine = platform.machine().lower()
+    if sys.platform == "linux" and machine in ("x86_64", "amd64"):
+        return
+    msg = f"the rehearsal needs Linux on amd64; this is {sys.platform} on {machine}"
+    hint = (
+        "Use a Linux virtual machine. Reading records, catalog and parameters works here: "
+        "olrunbook runs, olrunbook show."
+    )
+    raise OlrunbookError(msg, hint)
+
+
+def check_docker() -> None:
+    """Refuse a docker engine that does not answer, or cannot do what is needed.
+
+    Raises:
+        ToolError: It does not answer.
+        OlrunbookError: It runs elsewhere (rootless, Desktop): its "host" is another one.
+
+    """
+    try:
+        info = json.loads(docker("info", "--format", "{{json .}}", timeout_s=20))
+    except ToolError as error:
+        msg = f"the docker engine cannot be used: {error}"
+        hint = error.hint or "`make setup` starts it; `docker info` must answer."
+        raise ToolError(msg, hint, error.code) from None
+    system, options = info.get("OperatingSystem", ""), info.get("SecurityOptions") or []
+    elsewhere = "Docker Desktop" in system or any("rootless" in str(o) for o in options)
+    if elsewhere or info.get("OSType") != "linux":
+        msg = f"this docker engine ({system}) does not share this machine's network"
+        raise OlrunbookError(
+            msg, "Use docker.io's own engine: sudo apt-get install docker.io"
+        )
+    root = Path(info.get("DockerRootDir") or "/var/lib/docker")
+    _check_free(root, DOCKER_FREE, "images")
+
+
+def check_disk(folder: Path) -> None:
+    """Refuse a full disk under the state folder.
+
+    Raises:
+        OlrunbookError: It is full.
+
+    """
+    _check_free(folder, STATE_FREE, "the rehearsal's state")
+
+
+def check_ports() -> None:
+    """Refuse where a program listens on all addresses at a port that instances need.
+
+    Raises:
+        OlrunbookError: One does.
+
+    """
+    held = sorted(set(NEEDED) & wildcard_ports())
+    if not held:
+        return
+    port = held[0]
+    msg = f"port {port} is taken on all addresses: {NEEDED[port]} cannot be published"
+    hint = (
+        f"`ss -ltnp 'sport = :{port}'` names the program; let it listen on one address"
+    )
+    if port == 22:  # noqa: PLR2004
+        hint += " (sshd: `ListenAddress` in /etc/ssh/sshd_config)"
+    raise OlrunbookError(msg, f"{hint}, or stop it for the rehearsal.")
+
+
+def wildcard_ports() -> set[int]:
+    """Return the TCP ports somebody listens on at all addresses.
+
+    From /proc, so that it needs no rights and binds nothing.
+    """
+    ports: set[int] = set()
+    for name in ("tcp", "tcp6"):
+        try:
+            lines = Path(f"/proc/net/{name}").read_text(encoding="ascii").splitlines()
+        except OSError:
+            continue
+        for line in lines[1:]:
+            cells = line.split()
+            address, _, port = cells[1].rpartition(":")
+            if cells[3] == LISTEN and not address.strip("0"):
+                ports.add(int(port, 16))
+    return ports
+
+
+def _check_free(folder: Path, wanted: int, what: str) -> None:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        return  # docker's own folder may be closed to its users
+    if free < wanted:
+        msg = f"{free >> 20} MiB are free under {folder}; {what} may need {wanted >> 20} MiB"
+        hint = "Free some space: `docker system df` shows what docker holds."
+        raise OlrunbookError(msg, hint)

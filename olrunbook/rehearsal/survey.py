@@ -1,0 +1,132 @@
+"""What lives in the cloud at one moment, as plain values for `status`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psutil
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from olrunbook.rehearsal.cloud import Cloud
+
+__all__ = ["AmiSeen", "BalancerSeen", "GroupCount", "MachineSeen", "Survey", "survey"]
+
+
+class _Seen(BaseModel):
+    """A plain value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MachineSeen(_Seen):
+    """One instance: its id, state, AMI, address and group (empty: none)."""
+
+    id: str
+    state: str
+    ami: str
+    address: str
+    group: str = ""
+
+
+class GroupCount(_Seen):
+    """One Auto Scaling group: capacity, how many serve, and its active refresh."""
+
+    name: str
+    desired: int
+    in_service: int
+    refresh: str = ""
+
+
+class BalancerSeen(_Seen):
+    """One load balancer: its name, address and ports."""
+
+    name: str
+    address: str
+    ports: list[int]
+
+
+class AmiSeen(_Seen):
+    """One AMI that was made here (or in an earlier incarnation)."""
+
+    id: str
+    name: str
+    state: str
+    tags: dict[str, str] = {}
+
+
+class Survey(_Seen):
+    """Everything that lives.
+
+    Args:
+        cloud_id: Id of this incarnation.
+        instances: Instances that have a machine.
+        groups: Auto Scaling groups.
+        balancers: Load balancers.
+        amis: AMIs made here.
+        memory_mib: Resident memory of the daemon.
+
+    """
+
+    cloud_id: str
+    instances: list[MachineSeen]
+    groups: list[GroupCount]
+    balancers: list[BalancerSeen]
+    amis: list[AmiSeen]
+    memory_mib: int
+
+
+def survey(cloud: Cloud) -> Survey:
+    """Look at a cloud from inside its process."""
+    from olrunbook.rehearsal.balancers.targets import load_balancers  # noqa: PLC0415
+    from olrunbook.rehearsal.groups.groups import all_groups  # noqa: PLC0415  (needs moto)
+
+    return Survey(
+        cloud_id=cloud.order.cloud_id,
+        instances=[
+            MachineSeen(
+                id=machine.id,
+                state=machine.instance.state,
+                ami=machine.instance.image_id,
+                address=machine.address,
+                group=getattr(
+                    getattr(machine.instance, "autoscaling_group", None), "name", ""
+                ),
+            )
+            for machine in cloud.fleet.machines()
+        ],
+        groups=[
+            GroupCount(
+                name=group.name,
+                desired=group.desired_capacity or 0,
+                in_service=sum(
+                    state.lifecycle_state == "InService"
+                    for state in group.instance_states
+                ),
+                refresh=refresh.status
+                if (refresh := cloud.groups.ledger.group(group).refresh)
+                else "",
+            )
+            for group in all_groups()
+        ],
+        balancers=[
+            BalancerSeen(
+                name=balancer.name,
+                address=balancer.dns_name,
+                ports=sorted(
+                    int(listener.port) for listener in balancer.listeners.values()
+                ),
+            )
+            for balancer in load_balancers()
+        ],
+        amis=[
+            AmiSeen(
+                id=ami.id,
+                name=ami.name or "",
+                state=ami.state,
+                tags=cloud.amis.tags(ami),
+            )
+            for ami in cloud.amis.kept()
+        ],
+        memory_mib=psutil.Process().memory_info().rss >> 20,
+    )

@@ -1,0 +1,126 @@
+"""The target a rehearsal offers: keys, environment, folders, and what is a stand-in."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import SecretStr, ValidationError
+
+from olrunbook.errors import OlrunbookError
+from olrunbook.rehearsal.order import Order
+from olrunbook.rehearsal.places import (
+    ACCOUNT,
+    CONSUL_PORT,
+    REGION,
+    VAULT_PORT,
+    Block,
+    Places,
+)
+from olrunbook.rehearsal.record import DaemonRecord, write_private
+from olrunbook.targets import Target
+
+__all__ = [
+    "check_identity",
+    "make_target",
+    "new_key_pair",
+    "read_target",
+    "write_target",
+]
+
+STAND_INS = (
+    "AWS API: moto on loopback, with instance refresh and repairs of its own",
+    "Vault API: a stand-in that keeps what it is told; a bound image is shown, not enforced",
+    "Consul API: a stand-in that keeps what it is told",
+    "Pulumi provider plugins of aws, vault and consul: stand-ins; the engine and SDKs are real",
+)
+WITH_CONTAINERS = (
+    "EC2 instances: containers of this machine; AMIs: container images",
+    "base AMIs of Debian and docker_baseline_ami: one image made from the Debian mirror",
+    "load balancers: haproxy in a container, on loopback addresses",
+    "times: AWS's own durations are shortened; grace periods are real",
+)
+WITHOUT_CONTAINERS = (
+    "EC2 instances, AMIs and load balancers: records only, nothing runs behind them",
+)
+
+
+def new_key_pair() -> tuple[str, str]:
+    """Return an access key id and its secret key, random and of AWS's form."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+    key = "AKIAOL" + "".join(secrets.choice(letters) for _ in range(14))
+    return key, secrets.token_urlsafe(30)
+
+
+def make_target(
+    places: Places,
+    order: Order,
+    record: DaemonRecord,
+    secret_key: str,
+    provider_environment: dict[str, str],
+) -> Target:
+    """Return the target of a cloud that is up."""
+    host = Block(record.block).api_host
+    how = WITH_CONTAINERS if order.settings.containers else WITHOUT_CONTAINERS
+    return Target(
+        name="rehearsal",
+        cloud_id=order.cloud_id,
+        account=ACCOUNT,
+        region=REGION,
+        endpoint=record.endpoint,
+        access_key=SecretStr(order.access_key),
+        secret_key=SecretStr(secret_key),
+        identity_arn=order.identity_arn,
+        env={
+            **provider_environment,
+            "VAULT_ADDR": f"http://{host}:{VAULT_PORT}",
+            "VAULT_TOKEN": order.vault_token,
+            "CONSUL_HTTP_ADDR": f"http://{host}:{CONSUL_PORT}",
+            "CONSUL_HTTP_TOKEN": order.consul_token,
+        },
+        secrets=["VAULT_TOKEN", "CONSUL_HTTP_TOKEN"],
+        home=places.home,
+        state=places.root,
+        stand_ins=[*STAND_INS, *how],
+        schema="olrunbook/target/1",
+    )
+
+
+def write_target(places: Places, target: Target) -> None:
+    """Write the file everything else reads, and the tools' HOME."""
+    places.home.mkdir(mode=0o700, exist_ok=True)
+    for name in ("aws-config", "aws-credentials"):
+        handle = os.open(places.home / name, os.O_WRONLY | os.O_CREAT, 0o600)
+        os.close(handle)  # empty: nothing ambient, and no tool goes looking elsewhere
+    data = target.model_dump(mode="json", by_alias=True)
+    data["access_key"] = target.access_key.get_secret_value()
+    data["secret_key"] = target.secret_key.get_secret_value()
+    write_private(places.target_file, data)
+
+
+def read_target(file: Path) -> Target | None:
+    """Return the target in a file; None where there is none that can be read."""
+    try:
+        return Target.model_validate(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError):
+        return None
+
+
+def check_identity(target: Target) -> None:
+    """Ask the endpoint who we are; it must be the rehearsal's identity.
+
+    Raises:
+        OlrunbookError: It is another, or nobody answers.
+
+    """
+    try:
+        found = target.client("sts").get_caller_identity()["Arn"]
+    except (BotoCoreError, ClientError) as error:
+        msg = f"{target.endpoint} does not answer as the rehearsal: {error}"
+        raise OlrunbookError(msg, "Start afresh: olrunbook rehearsal reset") from None
+    if found != target.identity_arn:
+        msg = f"{target.endpoint} answers as {found}, not as {target.identity_arn}"
+        raise OlrunbookError(msg, "Start afresh: olrunbook rehearsal reset")
