@@ -30,7 +30,14 @@ from olrunbook.events import Event
 from olrunbook.standin_archive import write_stand_in
 from olrunbook.targets import tool_environment
 
-__all__ = ["Artifact", "ArtifactSpec", "fetch", "fetch_all", "read_versions"]
+__all__ = [
+    "Artifact",
+    "ArtifactSpec",
+    "cache_dir",
+    "fetch",
+    "fetch_all",
+    "read_versions",
+]
 
 Source = Literal["vendor", "maven", "stand-in"]
 Emit = Callable[[Event], None]
@@ -90,6 +97,14 @@ class Artifact(BaseModel):
     path: Path
 
 
+def cache_dir() -> Path:
+    """Return the kit's cache on this machine: OLRUNBOOK_CACHE, else the user's own."""
+    if named := os.environ.get("OLRUNBOOK_CACHE"):
+        return Path(named)
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "olrunbook"
+
+
 def read_versions(
     path: Path, env: Mapping[str, str] = os.environ
 ) -> dict[str, ArtifactSpec]:
@@ -120,8 +135,17 @@ def read_versions(
     return found
 
 
-def fetch_all(versions: Path, emit: Emit = lambda event: None) -> list[Artifact]:
+def fetch_all(
+    versions: Path,
+    emit: Emit = lambda event: None,
+    env: Mapping[str, str] = os.environ,
+) -> list[Artifact]:
     """Return every artifact a `versions.toml` names, checked; none where it is missing.
+
+    Args:
+        versions: The file.
+        emit: Where progress goes.
+        env: See `read_versions`.
 
     Raises:
         UsageError: The file is wrong.
@@ -130,7 +154,7 @@ def fetch_all(versions: Path, emit: Emit = lambda event: None) -> list[Artifact]
     """
     if not versions.is_file():
         return []
-    return [fetch(spec, emit) for spec in read_versions(versions).values()]
+    return [fetch(spec, emit) for spec in read_versions(versions, env).values()]
 
 
 def fetch(spec: ArtifactSpec, emit: Emit = lambda event: None) -> Artifact:
@@ -146,7 +170,7 @@ def fetch(spec: ArtifactSpec, emit: Emit = lambda event: None) -> Artifact:
         msg = f"{spec.name} {spec.version} has no sha256 in versions.toml"
         hint = f"Give it there, or as {spec.name.upper()}_SHA256 in the environment."
         raise UsageError(msg, hint)
-    folder = _cache() / spec.name / spec.version
+    folder = cache_dir() / "artifacts" / spec.name / spec.version
     kept = _kept(spec, folder, wanted)
     if kept and (kept.source != "stand-in" or _fresh(kept.path)):
         return kept
@@ -164,7 +188,9 @@ def fetch(spec: ArtifactSpec, emit: Emit = lambda event: None) -> Artifact:
         found = _keep(spec, folder, path, source)
     why = f" ({'; '.join(tried)})" if tried else ""
     words = {"stand-in": "is a stand-in, not the vendor's program"}
-    emit(_said(f"{spec.name} {spec.version} {words.get(source, f'from {source}')}{why}"))
+    emit(
+        _said(f"{spec.name} {spec.version} {words.get(source, f'from {source}')}{why}")
+    )
     return found
 
 
@@ -224,9 +250,14 @@ def _maven(spec: ArtifactSpec, path: Path) -> str:
     if not mvn:
         return "mvn is not installed (sudo apt-get install maven)"
     keep = ("HOME", "JAVA_HOME", "MAVEN_OPTS", "MAVEN_ARGS", "M2_HOME")
-    env = tool_environment() | {name: os.environ[name] for name in keep if name in os.environ}
+    env = tool_environment() | {
+        name: os.environ[name] for name in keep if name in os.environ
+    }
     argv = [mvn, "--quiet", "--batch-mode", "dependency:copy"]
-    argv += [f"-Dartifact={spec.filled(spec.maven)}", f"-DoutputDirectory={path.parent}"]
+    argv += [
+        f"-Dartifact={spec.filled(spec.maven)}",
+        f"-DoutputDirectory={path.parent}",
+    ]
     try:
         done = subprocess.run(  # noqa: S603
             argv,
@@ -242,14 +273,18 @@ def _maven(spec: ArtifactSpec, path: Path) -> str:
     if not path.is_file():
         output = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
         errors = [line for line in output.splitlines() if "[ERROR]" in line]
-        return (errors or ["mvn ended without the file"])[0].replace("[ERROR]", "").strip()
+        return (
+            (errors or ["mvn ended without the file"])[0].replace("[ERROR]", "").strip()
+        )
     return ""
 
 
 def _check(spec: ArtifactSpec, path: Path, wanted: str) -> None:
     if (found := _sha256(path)) != wanted:
         msg = f"{spec.name} {spec.version} has sha256 {found}, wanted {wanted}"
-        raise ToolError(msg, "It was not used. Somebody changed it, or the pin is wrong.")
+        raise ToolError(
+            msg, "It was not used. Somebody changed it, or the pin is wrong."
+        )
 
 
 def _keep(spec: ArtifactSpec, folder: Path, path: Path, source: Source) -> Artifact:
@@ -296,9 +331,3 @@ def _sha256(path: Path) -> str:
 
 def _said(text: str) -> Event:
     return Event("artifacts", "progress", text)
-
-
-def _cache() -> Path:
-    named = os.environ.get("OLRUNBOOK_CACHE")
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return (Path(named) if named else Path(home) / "olrunbook") / "artifacts"

@@ -22,6 +22,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from olrunbook.adapters.apt_sources import debian_sources, proxy_options
+from olrunbook.artifacts import cache_dir
 from olrunbook.adapters.docker import docker, exists
 from olrunbook.catalog import Project
 from olrunbook.errors import ToolError, UsageError
@@ -88,7 +89,8 @@ def ensure(
     tag = tag_of(name, folder)
     if exists(tag):
         return tag
-    cache = _cache()
+    cache = cache_dir() / "base-images"
+    cache.mkdir(parents=True, exist_ok=True)
     with _lock(cache / f"{tag.replace('/', '-').replace(':', '-')}.lock", emit):
         if not exists(tag):  # another process may have made it meanwhile
             _make(name, tag, load_recipe(folder), cache, emit)
@@ -220,14 +222,6 @@ def _environment() -> dict[str, str]:
 
 def _progress(text: str) -> Event:
     return Event("mmdebstrap", "progress", text)
-
-
-def _cache() -> Path:
-    named = os.environ.get("OLRUNBOOK_CACHE")
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = (Path(named) if named else Path(home) / "olrunbook") / "base-images"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 @contextlib.contextmanager

@@ -1,0 +1,179 @@
+"""Packer under a supervisor: init, fmt, validate, build. No rules: steps judge."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from olrunbook.adapters.packer_lines import Reader, split_line
+from olrunbook.errors import ToolError
+from olrunbook.events import Event
+from olrunbook.process import PACKER, Command, Tool
+from olrunbook.redact import Redactor
+
+__all__ = ["Answer", "Packer", "build_arguments", "find_packer", "plugin_folder"]
+
+PLUGIN = "packer-plugin-amazon"
+SOURCE = "github.com/hashicorp/amazon"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a short call of Packer's said.
+
+    Args:
+        code: Its exit code.
+        lines: What it wrote, without Packer's prefixes.
+        seconds: How long it took.
+
+    """
+
+    code: int | None
+    lines: list[str]
+    seconds: float
+
+
+def find_packer(env: Mapping[str, str]) -> str:
+    """Return the packer of an environment's PATH.
+
+    Raises:
+        ToolError: There is none.
+
+    """
+    found = shutil.which("packer", path=env.get("PATH"))
+    if not found:
+        msg = "packer is not on the PATH"
+        raise ToolError(msg, "olrunbook tools finds it, or builds it.")
+    return found
+
+
+def plugin_folder(
+    env: Mapping[str, str], folder: Path, log: Path, redactor: Redactor
+) -> Path:
+    """Return a folder Packer can use as PACKER_PLUGIN_PATH, with the amazon plugin in it.
+
+    Args:
+        env: The tools' environment; its own PACKER_PLUGIN_PATH wins.
+        folder: Where the plugin is put otherwise, from the binary on the PATH: offline.
+        log: File for Packer's output.
+        redactor: The run's secrets.
+
+    Raises:
+        ToolError: The plugin is neither there nor on the PATH, or cannot be put there.
+
+    """
+    if named := env.get("PACKER_PLUGIN_PATH"):
+        return Path(named)
+    binary = shutil.which(PLUGIN, path=env.get("PATH"))
+    if not binary:
+        msg = f"{PLUGIN} is not on the PATH"
+        raise ToolError(msg, "olrunbook tools finds it, or builds it.")
+    place = folder / SOURCE
+    newest = max(
+        (path.stat().st_mtime for path in place.glob(f"{PLUGIN}_*")), default=0.0
+    )
+    if newest < Path(binary).stat().st_mtime:
+        folder.mkdir(parents=True, exist_ok=True)
+        own = {**env, "PACKER_PLUGIN_PATH": str(folder)}
+        packer = Packer(find_packer(env), own, folder, log, redactor)
+        answer = packer.call("plugins", "install", "--path", binary, SOURCE)
+        if answer.code:
+            msg = f"the amazon plugin cannot be installed: {answer.lines[-1]}"
+            raise ToolError(msg, f"Its output is in {log}.", answer.code)
+    return folder
+
+
+def build_arguments(
+    template: str,
+    *,
+    only: str,
+    variables: Mapping[str, str],
+    on_error: str = "cleanup",
+) -> list[str]:
+    """Return the arguments of `packer build`, as they are also shown for a person."""
+    return [
+        "build",
+        *([f"-on-error={on_error}"] if on_error != "cleanup" else []),
+        *([f"-only={only}"] if only else []),
+        *(
+            part
+            for name, value in variables.items()
+            for part in ("-var", f"{name}={value}")
+        ),
+        template,
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Packer:
+    """Packer in one place.
+
+    Args:
+        program: The binary.
+        env: Its whole environment.
+        cwd: Where it runs; relative paths of the arguments start here.
+        log: File for its masked output.
+        redactor: The run's secrets.
+
+    """
+
+    program: str
+    env: Mapping[str, str]
+    cwd: Path
+    log: Path
+    redactor: Redactor
+
+    def call(self, *args: str) -> Answer:
+        """Run a short subcommand to its end and return what it said.
+
+        Raises:
+            ToolError: It cannot be started.
+            InterruptedRun: The step was interrupted.
+
+        """
+        rows: list[str] = []
+        with Tool(self._command(args), self.redactor) as tool:
+            for line in tool.lines():
+                found = split_line(line.text)
+                rows += ("\n".join(found[2]) if found else line.text).split("\n")
+            ended = tool.ended
+        assert ended is not None
+        return Answer(ended.code, [row for row in rows if row.strip()], ended.seconds)
+
+    def build(self, arguments: Sequence[str]) -> Iterator[Event]:
+        """Run `packer build` and yield what happens, at last an `end`.
+
+        Args:
+            arguments: From `build_arguments`.
+
+        Raises:
+            ToolError: It cannot be started.
+            InterruptedRun: The step was interrupted; Packer was told once, and cleans up.
+
+        """
+        reader = Reader()
+        command = self._command([arguments[0], "-machine-readable", *arguments[1:]])
+        with Tool(command, self.redactor) as tool:
+            for line in tool.lines():
+                yield from reader.read(line)
+            ended = tool.ended
+        assert ended is not None
+        data = {
+            "code": ended.code,
+            "stopped": ended.stopped,
+            "finishing": list(ended.finishing),
+            "seconds": ended.seconds,
+        }
+        yield Event("packer", "end", f"packer ended with code {ended.code}", data)
+
+    def _command(self, args: Sequence[str]) -> Command:
+        return Command(
+            "packer",
+            [self.program, *args],
+            cwd=self.cwd,
+            env=self.env,
+            log=self.log,
+            policy=PACKER,
+        )

@@ -1,0 +1,166 @@
+"""What Packer says with `-machine-readable`, understood line by line.
+
+A line is `time,target,type,data,…`; commas and newlines inside data are escaped. What a
+person reads comes as `ui` lines, from which the phases of an Amazon build are read, and the
+names of what it made for itself (instance, key pair, security group). pyinfra writes to
+its standard error, so its ordinary output arrives as `ui,error`: no failure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from olrunbook.adapters.pyinfra import from_its_own_words
+from olrunbook.events import Event
+from olrunbook.process import Line
+
+__all__ = ["Reader", "split_line"]
+
+PHASES = (
+    (re.compile(r"Prevalidating"), "checking"),
+    (re.compile(r"Launching a source AWS instance"), "launching"),
+    (re.compile(r"Waiting for SSH to become available"), "waiting for ssh"),
+    (re.compile(r"Connected to SSH"), "provisioning"),
+    (re.compile(r"Stopping the source instance"), "stopping"),
+    (re.compile(r"Creating AMI "), "creating image"),
+    (re.compile(r"Terminating the source AWS instance"), "cleaning up"),
+    (re.compile(r"Provisioning step had errors"), "cleaning up"),
+)
+# What a build makes for itself and must remove again.
+_MADE = (
+    (re.compile(r"Creating temporary keypair: (\S+)"), "key pair"),
+    (re.compile(r"Creating temporary security group .*: (\S+)"), "security group"),
+    (re.compile(r"Instance ID: (i-[0-9a-f]+)"), "instance"),
+    (re.compile(r"^\s*AMI: (ami-[0-9a-f]+)"), "image"),
+)
+_FOUND = re.compile(r"Found Image ID: (ami-[0-9a-f]+)")
+_PREFIX = re.compile(r"^(?:==>|-->) ([\w.-]+): ?")
+
+
+def split_line(text: str) -> tuple[str, str, list[str]] | None:
+    """Return (target, type, data) of a machine-readable line; None where it is none."""
+    parts = text.split(",")
+    if len(parts) < 3 or not parts[0].isdigit():  # noqa: PLR2004  (time, target, type)
+        return None
+    data = [
+        part.replace("%!(PACKER_COMMA)", ",").replace("\\n", "\n").replace("\\r", "\r")
+        for part in parts[3:]
+    ]
+    return parts[1], parts[2], data
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads one build's lines in order and keeps where it is.
+
+    Args:
+        phase: The phase the build is in.
+        operation: The pyinfra operation that runs.
+        index: Its number, from 0; -1 before the first.
+        began: When it began (UTC).
+        output: What it said, to be told if it fails.
+
+    """
+
+    phase: str = ""
+    operation: str = ""
+    index: int = -1
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    output: list[str] = field(default_factory=list)
+
+    def read(self, line: Line) -> list[Event]:
+        """Return the events of one line."""
+        found = split_line(line.text)
+        if found is None:
+            data = {"stream": line.stream}
+            return [Event("packer", "line", line.text, data, line.at)]
+        target, kind, data_ = found
+        match kind:
+            case "ui":
+                return self._spoken(data_, line)
+            case "artifact" if data_[1:2] == ["id"]:
+                return [
+                    Event(
+                        "packer",
+                        "artifact",
+                        data_[2],
+                        self._artifact(target, data_),
+                        line.at,
+                    )
+                ]
+            case "artifact-count" | "error-count":
+                number = int(data_[0]) if data_ and data_[0].isdigit() else 0
+                return [Event("packer", "summary", "", {kind: number}, line.at)]
+            case "error":
+                return [
+                    Event(
+                        "packer",
+                        "error",
+                        data_[0].strip() if data_ else "",
+                        {},
+                        line.at,
+                    )
+                ]
+        return []
+
+    def _artifact(self, target: str, data: list[str]) -> dict[str, str]:
+        region, _, image = data[2].rpartition(":")
+        return {"id": image, "region": region, "build": target}
+
+    def _spoken(self, data: list[str], line: Line) -> list[Event]:
+        events: list[Event] = []
+        for row in "".join(data[1:]).split("\n"):
+            text = _PREFIX.sub("", row).rstrip()
+            if text:
+                events += self._row(text, data[0], line)
+        return events
+
+    def _row(self, text: str, how: str, line: Line) -> list[Event]:
+        spoken = Event("packer", "line", text, {"stream": how}, line.at)
+        if told := from_its_own_words(text, self.operation):
+            return [spoken, self._operation(*told, line)]
+        self.output.append(text)
+        for sign, phase in PHASES:
+            if sign.search(text) and phase != self.phase:
+                self.phase = phase
+                return [spoken, Event("packer", "phase", phase, {}, line.at)]
+        for sign, what in _MADE:
+            if found := sign.search(text):
+                made = {"what": what, "id": found.group(1)}
+                return [
+                    spoken,
+                    Event("packer", "progress", f"{what} {made['id']}", made, line.at),
+                ]
+        if found := _FOUND.search(text):
+            made = {"what": "base image", "id": found.group(1)}
+            return [
+                spoken,
+                Event("packer", "progress", f"base image {made['id']}", made, line.at),
+            ]
+        return [spoken]
+
+    def _operation(self, name: str, state: str, line: Line) -> Event:
+        if state == "running":
+            self.operation, self.began, self.output = name, line.at, []
+            self.index += 1
+            data = {"name": name, "index": self.index, "state": state}
+            return Event("packer", "operation", name, data, line.at)
+        data = {
+            "name": name,
+            "index": self.index,
+            "state": state,
+            "seconds": round((line.at - self.began).total_seconds(), 3),
+            "commands": [],
+            "output": [_bare(row) for row in self.output[-20:]]
+            if state == "failed"
+            else [],
+        }
+        self.operation = ""
+        return Event("packer", "operation", f"{name}: {state}", data, line.at)
+
+
+def _bare(row: str) -> str:
+    """Return a row of pyinfra's output without the host before it."""
+    return re.sub(r"^\s*\[[^\]]+\] ?", "", row)
