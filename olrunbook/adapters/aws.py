@@ -17,6 +17,7 @@ from olrunbook.adapters.aws_answers import (
     pages,
     refresh_seen,
     tags_of,
+    template_of,
     utc,
 )
 from olrunbook.adapters.seen import (
@@ -270,26 +271,25 @@ class Account:
         """Return the launch template of a group, with its images."""
         with asked(f"the launch template of {group}"):
             call = self._client("autoscaling").describe_auto_scaling_groups
-            found = list(
-                pages(call, "AutoScalingGroups", AutoScalingGroupNames=[group])
-            )
-            spec = found[0].get("LaunchTemplate") if found else None
-            if not spec:
+            groups = pages(call, "AutoScalingGroups", AutoScalingGroupNames=[group])
+            name, version = template_of(next(groups, {}))
+            if not name:
                 return TemplateSeen()
-            name, version = spec["LaunchTemplateId"], spec.get("Version", "$Default")
-            images = {v: self._template_image(name, v) for v in {version, "$Latest"}}
+            number, image = self._template_version(name, version)
+            latest = image
+            if version != "$Latest":
+                _, latest = self._template_version(name, "$Latest")
         return TemplateSeen(
-            id=name,
-            version=version,
-            image=images[version],
-            latest_image=images["$Latest"],
+            id=name, version=version, number=number, image=image, latest_image=latest
         )
 
-    def _template_image(self, template: str, version: str) -> str:
+    def _template_version(self, template: str, version: str) -> tuple[str, str]:
+        """Return the number of a template's version, and its image."""
         call = self._client("ec2").describe_launch_template_versions
         answer = call(LaunchTemplateId=template, Versions=[version])
-        data = answer["LaunchTemplateVersions"][0]["LaunchTemplateData"]
-        return str(data.get("ImageId", ""))
+        (found,) = answer["LaunchTemplateVersions"]
+        image = found["LaunchTemplateData"].get("ImageId", "")
+        return str(found["VersionNumber"]), image
 
     def images(self, ids: Sequence[str]) -> dict[str, ImageSeen]:
         """Return what is seen of each image; an empty state: there is none."""

@@ -10,7 +10,15 @@ from typing import Any
 from olrunbook.adapters.seen import HEALTHY, InstanceSeen, RefreshSeen
 from olrunbook.errors import ToolError
 
-__all__ = ["asked", "instance_seen", "pages", "refresh_seen", "tags_of", "utc"]
+__all__ = [
+    "asked",
+    "instance_seen",
+    "pages",
+    "refresh_seen",
+    "tags_of",
+    "template_of",
+    "utc",
+]
 
 NO_ANSWER = "Is the target up? olrunbook rehearsal status"
 
@@ -78,7 +86,15 @@ def instance_seen(
         health=item["HealthStatus"].capitalize(),
         target_health=_target_word(item["InstanceId"], health),
         launched_at=utc(machine.get("LaunchTime")),
+        template_version=(item.get("LaunchTemplate") or {}).get("Version", ""),
     )
+
+
+def template_of(group: Mapping[str, Any]) -> tuple[str, str]:
+    """Return id and version of a group's launch template; empty: it has none."""
+    mixed = (group.get("MixedInstancesPolicy") or {}).get("LaunchTemplate") or {}
+    spec = group.get("LaunchTemplate") or mixed.get("LaunchTemplateSpecification") or {}
+    return spec.get("LaunchTemplateId", ""), spec.get("Version", "$Default")
 
 
 def refresh_seen(item: Mapping[str, Any]) -> RefreshSeen:

@@ -43,6 +43,7 @@ class InstanceSeen(Seen):
         health: `Healthy` or `Unhealthy` as the group says.
         target_health: As the load balancer says; empty: the group has none.
         launched_at: When it was launched (UTC).
+        template_version: Version of the launch template it was made from.
 
     """
 
@@ -52,6 +53,7 @@ class InstanceSeen(Seen):
     health: str
     target_health: str = ""
     launched_at: datetime | None = None
+    template_version: str = ""
 
     @property
     def serves(self) -> bool:
@@ -150,6 +152,7 @@ class TemplateSeen(Seen):
     Args:
         id: Its id; empty: the group has none.
         version: The version the group launches from, often `$Latest`.
+        number: What that version is at this moment.
         image: Image of that version.
         latest_image: Image of the newest version.
 
@@ -157,6 +160,7 @@ class TemplateSeen(Seen):
 
     id: str = ""
     version: str = ""
+    number: str = ""
     image: str = ""
     latest_image: str = ""
 
