@@ -246,7 +246,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             context.abort(grpc.StatusCode.UNIMPLEMENTED, msg)
         assert function is not None
         found = self._guard(context, function, self._caller(context), load(request.args))
-        return provider_pb2.InvokeResponse(**{"return": dump(found)})
+        return provider_pb2.InvokeResponse(**{"return": struct(found)})
 
     # -- helpers --------------------------------------------------------------------
 
@@ -308,11 +308,15 @@ def load(struct: struct_pb2.Struct) -> Props:
     return values
 
 
-def dump(values: Props) -> struct_pb2.Struct:
-    """Return plain values as a protobuf struct; the id travels beside it."""
+def struct(values: Props) -> struct_pb2.Struct:
+    """Return plain values as a protobuf struct."""
     plain = {key: value for key, value in values.items() if value is not None}
-    plain.pop("id", None)
     return json_format.ParseDict(plain, struct_pb2.Struct())
+
+
+def dump(values: Props) -> struct_pb2.Struct:
+    """Return a resource's properties as a protobuf struct; its id travels beside it."""
+    return struct({key: value for key, value in values.items() if key != "id"})
 
 
 def _has_unknown(value: Any) -> bool:

@@ -83,6 +83,22 @@ def get_subnets(call: Caller, args: Props) -> Props:
     return {"id": call.region, "ids": sorted(item["SubnetId"] for item in found)}
 
 
+def get_subnet(call: Caller, args: Props) -> Props:
+    """Return the one subnet that fits."""
+    which = {"SubnetIds": [args["id"]]} if args.get("id") else {}
+    found = call.api("ec2").describe_subnets(Filters=_filters(args), **which)["Subnets"]
+    subnet = _only(found, "subnets")
+    return {
+        "id": subnet["SubnetId"],
+        "arn": subnet.get("SubnetArn", ""),
+        "availabilityZone": subnet["AvailabilityZone"],
+        "cidrBlock": subnet["CidrBlock"],
+        "mapPublicIpOnLaunch": subnet.get("MapPublicIpOnLaunch", False),
+        "tags": from_api(subnet.get("Tags")),
+        "vpcId": subnet["VpcId"],
+    }
+
+
 def get_zone(call: Caller, args: Props) -> Props:
     """Return the one hosted zone of a name or id."""
     route53 = call.api("route53")
@@ -204,6 +220,7 @@ def get_policy_document(_call: Caller, args: Props) -> Props:
 FUNCTIONS: dict[str, Function] = {
     "aws:acm/getCertificate:getCertificate": get_certificate,
     "aws:ec2/getAmi:getAmi": get_ami,
+    "aws:ec2/getSubnet:getSubnet": get_subnet,
     "aws:ec2/getSubnets:getSubnets": get_subnets,
     "aws:ec2/getVpc:getVpc": get_vpc,
     "aws:iam/getPolicyDocument:getPolicyDocument": get_policy_document,

@@ -1,0 +1,361 @@
+"""Pulumi: preview and update a stack, read its secrets, look at its state.
+
+Every call but the reading of secrets runs `olrunbook.adapters.pulumi_worker` under a
+supervisor with the stop policy PULUMI. No rules here: what must be refused is decided by
+the steps.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from olrunbook.adapters.pulumi_settings import (
+    Prepared,
+    Surroundings,
+    keep_settings,
+    prepare,
+    reopen,
+    stack_spec,
+)
+from olrunbook.adapters.sealed import unseal
+from olrunbook.errors import InterruptedRun, ToolError, UsageError
+from olrunbook.events import Event
+from olrunbook.process import PULUMI, Command, Line, Tool
+
+__all__ = [
+    "Change",
+    "Found",
+    "State",
+    "by_hand",
+    "look",
+    "prepare",
+    "preview",
+    "read_secrets",
+    "reopen",
+    "secret_config",
+    "up",
+]
+
+TOOL = "pulumi"
+READ_TIMEOUT_S = 120
+Operation = Literal["preview", "up", "look", "destroy"]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Change(_Value):
+    """One resource that is not left as it is; `changes`: path, kind, old, new."""
+
+    op: str
+    type: str
+    name: str
+    urn: str
+    changes: list[dict[str, str]] = []
+
+
+class State(_Value):
+    """What a stack's backend holds.
+
+    Args:
+        version: Of the last update; 0: there was none.
+        result: How that ended; `succeeded`, `failed`, or empty.
+        digest: Over resources and pending operations.
+        resources: How many there are.
+        types: Their types.
+        pending: Operations that were begun and never finished.
+        locks: Who holds the stack.
+
+    """
+
+    version: int = 0
+    result: str = ""
+    digest: str = ""
+    resources: int = 0
+    types: list[str] = []
+    pending: list[str] = []
+    locks: list[str] = []
+
+    def line(self) -> str:
+        """Return what a person must know after an update that did not end well."""
+        parts = [
+            f"locks: {'; '.join(self.locks)}" if self.locks else "no lock",
+            f"pending: {'; '.join(self.pending)}" if self.pending else "nothing pending",
+            f"{self.resources} resources in the state",
+        ]
+        if self.result:
+            parts.append(f"last update {self.version} {self.result}")
+        return ", ".join(parts)
+
+
+class Found(_Value):
+    """What a preview or an update found.
+
+    Args:
+        state: Before a preview, after an update.
+        counts: Operation to number of resources, from the summary event.
+        changes: The resources that are not left as they are.
+        facts: URN to what a step must know of launch templates and groups.
+        outputs: Stack outputs; secret ones are `[secret]`.
+        refused: Nothing was run: the state has locks or pending operations.
+        changed: Nothing was run: the state is not the one that was previewed.
+
+    """
+
+    state: State
+    counts: dict[str, int] = {}
+    changes: list[Change] = []
+    facts: dict[str, dict[str, Any]] = {}
+    outputs: dict[str, str] = {}
+    refused: bool = False
+    changed: bool = False
+
+
+def preview(ctx: Surroundings, prepared: Prepared) -> Found:
+    """Preview a prepared stack, drift included; leave the plan beside it.
+
+    Args:
+        ctx: The run; its `emit` gets the events.
+        prepared: From `prepare`.
+
+    Raises:
+        ToolError: Pulumi failed; its message is in the error.
+        InterruptedRun: The run was interrupted.
+
+    """
+    return _found(ctx, prepared, "preview", plan=str(prepared.plan))
+
+
+def up(ctx: Surroundings, prepared: Prepared, state: str, message: str = "") -> Found:
+    """Apply what was previewed, held to its plan.
+
+    Args:
+        ctx: The run; its `emit` gets the events.
+        prepared: The copy that was previewed.
+        state: Digest of the state the preview saw.
+        message: Kept in the stack's history.
+
+    Raises:
+        ToolError: Pulumi failed; the error says what the state holds now.
+        InterruptedRun: The run was interrupted; likewise.
+
+    """
+    return _found(
+        ctx, prepared, "up", plan=str(prepared.plan), expect_state=state, message=message
+    )
+
+
+def look(ctx: Surroundings, prepared: Prepared) -> State | None:
+    """Return what the backend holds; None: the stack was never made."""
+    answer = _run(ctx, prepared, "look", {}, quiet=True)
+    state = answer.get("result", {}).get("state")
+    return State.model_validate(state) if state else None
+
+
+def by_hand(ctx: Surroundings, verb: str = "up --refresh --yes") -> str:
+    """Return the command that does the same by hand, from the project's folder."""
+    spec = stack_spec(ctx)
+    return f"pulumi {verb} -s {spec.stack_name(ctx.stage)} -C {spec.path}"
+
+
+def read_secrets(ctx: Surroundings, prepared: Prepared) -> dict[str, SecretStr]:
+    """Return the stack's secret settings in clear, and let the redactor learn them.
+
+    They come through a pipe of this call alone: no log, no file.
+
+    Raises:
+        ToolError: The CLI could not decrypt them.
+
+    """
+    program = _program(ctx)
+    arguments = ["config", "--show-secrets", "--json", "--stack", prepared.stack]
+    done = subprocess.run(  # noqa: S603  (argv is ours)
+        [program, "--non-interactive", *arguments],
+        cwd=prepared.folder,
+        env=ctx.target.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=READ_TIMEOUT_S,
+        start_new_session=True,
+        check=False,
+    )
+    if done.returncode:
+        detail = ctx.redactor.text(" ".join(done.stderr.strip().splitlines()[-1:]))
+        msg = f"the secrets of {prepared.stack} could not be read: {detail}"
+        raise ToolError(msg, code=done.returncode)
+    found = {
+        key: SecretStr(item.get("value") or "")
+        for key, item in json.loads(done.stdout).items()
+        if item.get("secret")
+    }
+    for value in found.values():
+        ctx.redactor.learn(value.get_secret_value())
+    return found
+
+
+def secret_config(ctx: Surroundings, key: str) -> SecretStr:
+    """Return one secret setting of the app's stack in this stage.
+
+    Args:
+        ctx: The run.
+        key: As in the catalog, `tika:access_token`.
+
+    Raises:
+        UsageError: The stack has no such secret (it was never previewed or deployed).
+        ToolError: The CLI could not decrypt it.
+
+    """
+    prepared = prepare(ctx, {})
+    try:
+        if key in prepared.new_secrets or not prepared.kept.exists():
+            found: dict[str, SecretStr] = {}
+        else:
+            found = read_secrets(ctx, prepared)
+        if key not in found:
+            msg = f"stack {prepared.stack} has no secret setting {key!r}"
+            raise UsageError(msg, "Deploy the stage first.")
+        return found[key]
+    finally:
+        shutil.rmtree(prepared.root, ignore_errors=True)
+
+
+def _program(ctx: Surroundings) -> str:
+    path = ctx.target.environment().get("PATH")
+    found = shutil.which("pulumi", path=path)
+    if found is None:
+        msg = "pulumi is not on PATH"
+        raise ToolError(msg, "Build or find the tools: olrunbook tools")
+    return found
+
+
+def _found(
+    ctx: Surroundings, prepared: Prepared, operation: Operation, **more: Any
+) -> Found:
+    try:
+        answer = _run(ctx, prepared, operation, more)
+    except InterruptedRun as stopped:
+        raise _after_stop(ctx, prepared, stopped) from None
+    finally:
+        keep_settings(prepared)
+    if error := answer.get("error"):
+        raise _failure(prepared, error)
+    return Found.model_validate(answer["result"])
+
+
+def _run(
+    ctx: Surroundings,
+    prepared: Prepared,
+    operation: Operation,
+    more: dict[str, Any],
+    *,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Run the worker to its end and return its last message."""
+    _program(ctx)
+    key = ctx.redactor._key.hex()  # noqa: SLF001  (by pipe, never by disk)
+    request = {
+        "op": operation,
+        "folder": str(prepared.folder),
+        "scratch": str(prepared.root),
+        "project": prepared.project,
+        "stack": prepared.stack,
+        "secrets_provider": prepared.secrets_provider,
+        "new_secrets": dict(prepared.new_secrets),
+        "mask_key": key,
+        "secrets": list(ctx.redactor.values),
+        **more,
+    }
+    command = Command(
+        tool=TOOL,
+        argv=[sys.executable, "-P", "-m", "olrunbook.adapters.pulumi_worker"],
+        cwd=prepared.folder,
+        env=ctx.target.environment(),
+        log=ctx.logs / f"pulumi-{operation}.log",
+        policy=PULUMI,
+        stdin=json.dumps(request) + "\n",
+    )
+    last: dict[str, Any] = {}
+    stderr: list[str] = []
+    with Tool(command, ctx.redactor) as tool:
+        for line in tool.lines():
+            if line.stream == "stderr":
+                stderr = [*stderr[-9:], line.text]
+                continue
+            message = _message(line)
+            if message is None:
+                continue
+            if sealed := message.get("sealed"):
+                tool.learn(unseal(key, sealed))
+            elif "event" in message:
+                if not quiet:
+                    ctx.emit(_event(message, line))
+            else:
+                last = message
+        ended = tool.ended
+    if not last:
+        code = ended.code if ended else None
+        detail = ctx.redactor.text(" / ".join(stderr[-2:]))
+        msg = f"pulumi {operation}: its worker ended with code {code} and said nothing"
+        raise ToolError(f"{msg}: {detail}" if detail else msg, code=code)
+    if not quiet:
+        code = ended.code if ended else None
+        ctx.emit(Event(TOOL, "end", f"{operation} ended", {"code": code}))
+    return last
+
+
+def _message(line: Line) -> dict[str, Any] | None:
+    try:
+        message = json.loads(line.text)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) else None
+
+
+def _event(message: dict[str, Any], line: Line) -> Event:
+    kind = message["event"]
+    return Event(TOOL, kind, message["text"], message.get("data") or {}, line.at)
+
+
+def _failure(prepared: Prepared, error: dict[str, Any]) -> ToolError:
+    """Return the error for what the worker reported, with what the state holds now."""
+    state = State.model_validate(error["state"]) if error.get("state") else None
+    now = f" Now: {state.line()}." if state else " The state could not be read."
+    hints = {
+        "locked": "Wait for the other update; if its process is gone: "
+        f"pulumi cancel -s {prepared.stack}.",
+        "plan": "Something changed since the preview. Preview again.",
+        "stopped": "Start the step again: the next update does the rest.",
+        "program": "The stack's program failed; the log has its traceback.",
+        "failed": "The log has the whole output; the next update does the rest.",
+    }
+    text = error["text"]
+    if error["kind"] == "locked" and state and state.locks:
+        text = f"another update has the stack: {'; '.join(state.locks)}"
+    left = f"; not finished: {', '.join(error['unfinished'])}" if error["unfinished"] else ""
+    return ToolError(
+        f"{prepared.stack}: {text}{left}", hints.get(error["kind"], "") + now
+    )
+
+
+def _after_stop(
+    ctx: Surroundings, prepared: Prepared, stopped: InterruptedRun
+) -> InterruptedRun:
+    """Return the interruption with what the state holds now."""
+    if stopped.finishing:
+        hint = "It keeps the stack's lock until it ends; the next update does the rest."
+        return InterruptedRun(str(stopped), hint, stopped.finishing)
+    try:
+        state = look(ctx, prepared)
+    except ToolError as error:
+        return InterruptedRun(str(stopped), f"The state could not be read: {error}")
+    hint = f"{state.line()}. The next update does the rest." if state else "No stack yet."
+    ctx.emit(Event(TOOL, "warning", hint))
+    return InterruptedRun(str(stopped), hint)

@@ -1,0 +1,159 @@
+"""What Pulumi's engine events say about resources. Plain values in, plain values out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = [
+    "SECRET",
+    "facts",
+    "is_hidden",
+    "is_secret",
+    "property_changes",
+    "resource_name",
+    "shown",
+    "value_at",
+]
+
+SECRET = "[secret]"  # noqa: S105  (how the engine prints one)
+SIGNATURE = "4dabf18193072939515e22adb298388d"
+WHOLE_MASKED = {"userdata", "userdatabase64"}  # often a secret nobody marked as one
+LONGEST = 400
+_STEP = re.compile(r"""\[(?:"((?:[^"\\]|\\.)*)"|(\d+))\]|\.?([^.\[\]"]+)""")
+
+
+def steps(path: str) -> list[str | int]:
+    """Return the steps of a property path, `a.b[0]["c.d"]`."""
+    found: list[str | int] = []
+    for quoted, number, plain in _STEP.findall(path):
+        if number:
+            found.append(int(number))
+        else:
+            found.append(quoted.replace('\\"', '"') if quoted else plain)
+    return found
+
+
+def value_at(tree: Any, path: str) -> Any:
+    """Return what stands at a property path; None: nothing."""
+    for step in steps(path):
+        if isinstance(tree, Mapping):
+            tree = tree.get(str(step))
+        elif isinstance(tree, list) and isinstance(step, int) and step < len(tree):
+            tree = tree[step]
+        else:
+            return None
+    return tree
+
+
+def is_hidden(path: str) -> bool:
+    """Whether a property is never shown, whatever its value."""
+    first = steps(path)[:1]
+    return bool(first) and str(first[0]).lower() in WHOLE_MASKED
+
+
+def is_secret(value: Any) -> bool:
+    """Whether a value is one the engine has hidden."""
+    if isinstance(value, Mapping):
+        return SIGNATURE in value
+    return isinstance(value, str) and value == SECRET
+
+
+def resource_name(urn: str) -> str:
+    """Return the logical name in a URN."""
+    return urn.rsplit("::", 1)[-1]
+
+
+def shown(value: Any) -> str:
+    """Return a value as one short line."""
+    if value is None:
+        return ""
+    if is_secret(value):
+        return SECRET
+    if isinstance(value, str):
+        text = value
+    else:
+        text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def property_changes(metadata: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return what changes in a resource: path, kind, old and new.
+
+    Args:
+        metadata: A step's `old`, `new` (each with `inputs`, `outputs`) and
+            `detailedDiff`.
+
+    """
+    old, new = metadata.get("old") or {}, metadata.get("new") or {}
+    details: Mapping[str, Any] = metadata.get("detailedDiff") or {}
+    changes: list[dict[str, str]] = []
+    keyed: set[str] = set()
+    for path in sorted(details):
+        detail = details[path]
+        side = "inputs" if detail.get("inputDiff") else "outputs"
+        first = str((steps(path) or [path])[0])
+        before = (old.get(side) or {}).get(first)
+        after = (new.get("inputs") or {}).get(first)
+        if _keyed(before) and _keyed(after):
+            if first not in keyed:
+                keyed.add(first)
+                changes += _by_key(first, before or [], after or [])
+            continue
+        was = value_at(old.get(side) or {}, path)
+        now = value_at(new.get("inputs") or {}, path)
+        kind = str(detail.get("diffKind") or "update")
+        changes.append({"path": path, "kind": kind, "old": shown(was), "new": shown(now)})
+    if not details:
+        changes += [
+            {"path": name, "kind": "update", "old": "", "new": ""}
+            for name in metadata.get("diffs") or []
+        ]
+    return changes
+
+
+def _keyed(value: Any) -> bool:
+    """Whether a list is a set of `{key, value, …}`, as the tags of a group are."""
+    return value is None or (
+        isinstance(value, list)
+        and all(isinstance(item, Mapping) and {"key", "value"} <= set(item) for item in value)
+    )
+
+
+def _by_key(
+    name: str, old: list[Mapping[str, Any]], new: list[Mapping[str, Any]]
+) -> list[dict[str, str]]:
+    """Return the changes of a keyed list by key: its order says nothing."""
+    before = {str(item["key"]): item for item in old}
+    after = {str(item["key"]): item for item in new}
+    changes = []
+    for key in sorted({*before, *after}):
+        was, now = before.get(key), after.get(key)
+        if was == now:
+            continue
+        kind = "add" if was is None else "delete" if now is None else "update"
+        same_value = was and now and was["value"] == now["value"]
+        values = [
+            "" if item is None else shown(dict(item) if same_value else item["value"])
+            for item in (was, now)
+        ]
+        path = f"{name}.{key}"
+        changes.append({"path": path, "kind": kind, "old": values[0], "new": values[1]})
+    return changes
+
+
+def facts(kind: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a step must know of a resource that may not change at all."""
+    if kind == "aws:ec2/launchTemplate:LaunchTemplate":
+        return {"image": inputs.get("imageId")}
+    if kind == "aws:autoscaling/group:Group":
+        tags = inputs.get("tags") or []
+        names = ("minSize", "maxSize", "desiredCapacity", "instanceRefresh")
+        return {
+            **{name: inputs.get(name) for name in names},
+            "version": (inputs.get("launchTemplate") or {}).get("version"),
+            "tags": {tag["key"]: tag["value"] for tag in tags if _keyed([tag])},
+        }
+    return {}

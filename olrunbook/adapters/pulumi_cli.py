@@ -1,0 +1,176 @@
+"""The Pulumi CLI, made safe to interrupt. Used by the worker only, never in a kernel.
+
+The CLI gets a session of its own and writes to files: when whoever started it dies, it
+meets no broken pipe and finishes by itself. It is asked to stop once; a second SIGINT
+would make the engine drop the calls in flight, and what they made would be in nobody's
+state.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pulumi.automation import CommandResult, PulumiCommand
+from pulumi.automation.errors import create_command_error
+
+__all__ = ["SafeCommand", "StoppedError", "find_pulumi"]
+
+POLL_S = 0.05
+LineSink = Callable[[str], object]
+
+
+class StoppedError(Exception):
+    """The CLI was asked to stop before it was started."""
+
+
+def find_pulumi(path: str | None = None) -> str | None:
+    """Return the CLI on a PATH; None: there is none."""
+    return shutil.which("pulumi", path=path)
+
+
+class SafeCommand(PulumiCommand):
+    """Runs the CLI for the Automation API.
+
+    Args:
+        scratch: A private folder for the CLI's output files.
+        program: The CLI; None: the one on PATH.
+
+    Raises:
+        FileNotFoundError: There is none.
+
+    """
+
+    def __init__(self, scratch: Path, program: str | None = None) -> None:
+        found = program or find_pulumi()
+        if found is None:
+            msg = "pulumi is not on PATH"
+            raise FileNotFoundError(msg)
+        self._scratch = scratch
+        self._process: subprocess.Popen[bytes] | None = None
+        self._count = itertools.count(1)
+        self.asked = False
+        super().__init__()  # asks `pulumi` on PATH for its version
+        self.command = found
+
+    def stop(self) -> None:
+        """Ask the CLI to stop, once; it finishes its calls in flight and drops its lock.
+
+        May be called from a signal handler. Nothing is started afterwards.
+        """
+        if self.asked:
+            return
+        self.asked = True
+        process = self._process
+        if process and process.poll() is None:
+            process.send_signal(signal.SIGINT)
+
+    def run(
+        self,
+        args: list[str],
+        cwd: str,
+        additional_env: Mapping[str, str],
+        on_output: LineSink | None = None,
+        on_error: LineSink | None = None,
+    ) -> CommandResult:
+        """Run the CLI to its end, however long that takes.
+
+        Raises:
+            StoppedError: It was asked to stop before it was started.
+            CommandError: It ended with another code than 0.
+
+        """
+        return self.call(args, cwd, additional_env, on_output, on_error)
+
+    def call(
+        self,
+        args: list[str],
+        cwd: str,
+        additional_env: Mapping[str, str],
+        on_output: LineSink | None = None,
+        on_error: LineSink | None = None,
+        *,
+        given: str | None = None,
+        even_if_stopped: bool = False,
+    ) -> CommandResult:
+        """As `run`.
+
+        Args:
+            args: Arguments.
+            cwd: Working directory.
+            additional_env: Laid over this process's environment.
+            on_output: Gets each line of standard output.
+            on_error: Gets each line of standard error.
+            given: Text for standard input: for secrets, which argv would show.
+            even_if_stopped: For looking at what a stopped update left.
+
+        """
+        if self.asked and not even_if_stopped:
+            raise StoppedError
+        arguments = [self.command, "--non-interactive", *args]
+        env = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
+        number = next(self._count)
+        files = [self._scratch / f"cli-{number}.{name}" for name in ("out", "err")]
+        with files[0].open("wb") as out, files[1].open("wb") as err:
+            process = subprocess.Popen(  # noqa: S603  (argv is ours)
+                arguments,
+                stdin=subprocess.PIPE if given is not None else subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                cwd=cwd,
+                env=env,
+                start_new_session=True,
+            )
+        if not even_if_stopped:
+            self._process = process
+            if self.asked:  # asked between the check and the start
+                process.send_signal(signal.SIGINT)
+        if given is not None:
+            assert process.stdin is not None
+            process.stdin.write(given.encode())
+            process.stdin.close()
+        texts: list[list[str]] = [[], []]
+        readers = [
+            threading.Thread(target=_follow, args=(process, file, text, sink), daemon=True)
+            for file, text, sink in zip(files, texts, (on_output, on_error), strict=True)
+        ]
+        for thread in readers:
+            thread.start()
+        code = process.wait()
+        for thread in readers:
+            thread.join()
+        for file in files:
+            file.unlink(missing_ok=True)
+        result = CommandResult("\n".join(texts[0]), "\n".join(texts[1]), code)
+        if code:
+            raise create_command_error(result)
+        return result
+
+
+def _follow(
+    process: subprocess.Popen[bytes], file: Path, text: list[str], sink: LineSink | None
+) -> None:
+    """Hand on the lines of a file that grows until the process has ended."""
+    rest = ""
+    with file.open(encoding="utf-8", errors="replace") as source:
+        while True:
+            over = process.poll() is not None
+            got = source.read()
+            *lines, rest = (rest + got).split("\n")
+            if over and not got and rest:
+                lines, rest = [rest], ""
+            for line in lines:
+                text.append(line.rstrip())
+                if sink:
+                    sink(line.rstrip())
+            if over and not got:
+                return
+            if not got:
+                time.sleep(POLL_S)

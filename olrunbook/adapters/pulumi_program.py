@@ -1,0 +1,54 @@
+"""Run a stack's own `__main__.py` as the inline program of the Automation API."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Captured", "stack_program"]
+
+# Resource type, name and property (no case, no underscores) to a value in clear.
+Captured = dict[tuple[str, str, str], str]
+
+
+def stack_program(folder: Path, captured: Captured) -> Callable[[], None]:
+    """Return a program that runs the folder's `__main__.py` as `pulumi up` would.
+
+    Args:
+        folder: The Pulumi project.
+        captured: Receives the values of the texts that resources are given, so that a
+            change of a secret one can be shown as a change of its mask.
+
+    """
+
+    def program() -> None:
+        _capture_into(captured)
+        # Neither is put back: applies of outputs run after this function has returned,
+        # and this process runs one program in its life.
+        os.chdir(folder)
+        sys.path.insert(0, str(folder))
+        runpy.run_path(str(folder / "__main__.py"), run_name="__main__")
+
+    return program
+
+
+def _capture_into(captured: Captured) -> None:
+    """Note every text property of every resource of the stack that runs now."""
+    import pulumi  # noqa: PLC0415  (heavy: only in the worker)
+
+    def note(args: Any) -> None:
+        for name, value in (args.props or {}).items():
+            if isinstance(value, pulumi.Output):
+                key = (args.type_, args.name, name.replace("_", "").lower())
+
+                def keep(text: Any, key: tuple[str, str, str] = key) -> None:
+                    if isinstance(text, str):
+                        captured[key] = text
+
+                value.apply(keep)
+
+    pulumi.runtime.register_stack_transformation(note)

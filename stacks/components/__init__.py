@@ -1,0 +1,1 @@
+"""Pulumi components shared by the stacks. Nothing here knows olrunbook."""
