@@ -1,0 +1,204 @@
+"""Build a pinned tool from Go modules, each checked against the go.sum we ship."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from olrunbook.errors import ToolError
+from olrunbook.events import Event
+from olrunbook.process import POLITE, Command, Ended, Tool
+from olrunbook.redact import Redactor, new_key
+from olrunbook.toolchain.cache import Cache, sha256
+from olrunbook.toolchain.find import PLUGIN_SOURCE
+from olrunbook.toolchain.golang import build_environment, find_go, modules
+from olrunbook.toolchain.model import ToolFound
+from olrunbook.toolchain.pins import Pin
+
+__all__ = ["build", "drop", "room"]
+
+Emit = Callable[[Event], None]
+NEED_BYTES = 6 * 1024**3  # sources, what is compiled, and the linker's work
+NEWS_S = 3.0
+TAIL = 6
+
+
+class Progress:
+    """Understands what `go build -v` says, and tells it now and then.
+
+    Args:
+        pin: What is built.
+        emit: Gets the events.
+        clock: Seconds, monotonic.
+
+    """
+
+    def __init__(
+        self, pin: Pin, emit: Emit, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.pin, self.emit, self.clock = pin, emit, clock
+        self.began = clock()
+        self.told = 0.0
+        self.fetched = self.compiled = 0
+        self.tail: deque[str] = deque(maxlen=TAIL)
+
+    def say(self, text: str) -> None:
+        """Tell where the build is."""
+        data = {
+            "state": "doing",
+            "elapsed_s": round(self.clock() - self.began, 1),
+            "expected_s": self.pin.expected_s,
+        }
+        self.emit(Event(self.pin.name, "progress", text, data))
+
+    def line(self, text: str) -> None:
+        """Take one line of `go build -v`."""
+        if text.startswith("go: downloading "):
+            self.fetched += 1
+            news = f"fetching modules ({self.fetched}): {text.split()[2]}"
+        elif " " not in text.strip():
+            self.compiled += 1
+            news = f"compiling packages ({self.compiled}): {text.strip()}"
+        else:
+            self.tail.append(text)
+            return
+        self.tail.append(text)
+        if self.clock() - self.told >= NEWS_S:
+            self.told = self.clock()
+            self.say(f"{self.pin.title}: {news}")
+
+
+def build(pin: Pin, cache: Cache, emit: Emit) -> ToolFound:
+    """Build a tool and keep it; the caller holds the cache's lock.
+
+    Args:
+        pin: The tool.
+        cache: Where it is kept.
+        emit: Gets the events.
+
+    Returns:
+        The tool, verified.
+
+    Raises:
+        ToolError: It cannot be built; with the end of what the compiler said.
+        InterruptedRun: The build was stopped; nothing half-made is kept.
+
+    """
+    progress = Progress(pin, emit)
+    minutes = f"about {pin.expected_s / 60:.0f} min, once"
+    text = f"{pin.title}: building from source, {minutes} ({pin.why})"
+    emit(Event(pin.name, "phase", text, {"expected_s": pin.expected_s}))
+    room(cache)
+    for folder in ("tmp", "modules", "compiled", "path", pin.name):
+        (cache.build / folder).mkdir(parents=True, exist_ok=True)
+    go = find_go(cache.build, progress.say)
+    source = cache.build / pin.name
+    shutil.copytree(modules(pin.name), source, dirs_exist_ok=True)
+    log = cache.logs / f"build-{pin.name}-{pin.version}.log"
+    log.unlink(missing_ok=True)
+    made: dict[str, Any] = {
+        "package": pin.package,
+        "flags": list(pin.flags),
+        "go": go_version(go, cache, source),
+        "go_sum_sha256": sha256(source / "go.sum"),
+        "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    plugin = pin.name == "packer-plugin-amazon"
+    if plugin:
+        made["plugins"] = "plugins"
+
+    def fill(folder: Path) -> Path:
+        program = folder / (plugin_path(pin) if plugin else Path(pin.name))
+        program.parent.mkdir(parents=True, exist_ok=True)
+        argv = [go, "build", "-v", "-trimpath", "-mod=readonly", "-modcacherw"]
+        argv += ["-buildvcs=false", *pin.flags, "-o", str(program), pin.package]
+        ended = run(argv, cache, source, log, progress)
+        if ended.code or not program.is_file():
+            said = "\n  ".join(["", *progress.tail])
+            msg = f"{pin.title} could not be built (go ended with {ended.code}):{said}"
+            hint = (
+                f"The whole output is in {log}. Is the Go module proxy reachable? "
+                f"Or install {pin.name} yourself and put it on the PATH."
+            )
+            raise ToolError(msg, hint, ended.code)
+        if plugin:  # Packer takes a plugin only with its digest beside it
+            beside = program.with_name(f"{program.name}_SHA256SUM")
+            beside.write_text(f"{sha256(program)}\n", encoding="utf-8")
+        made["seconds"] = round(ended.seconds, 1)
+        return program
+
+    found = cache.put(pin, fill, made)
+    text = f"{pin.title}: built in {made['seconds']:.0f} s"
+    emit(Event(pin.name, "artifact", text, {"path": str(found.path)}))
+    return found
+
+
+def plugin_path(pin: Pin) -> Path:
+    """Return where Packer looks for the plugin, and under which name."""
+    system = platform.system().lower()
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), "amd64")
+    name = f"{pin.name}_v{pin.version}_x5.0_{system}_{machine}"
+    return Path("plugins") / PLUGIN_SOURCE / name
+
+
+def run(
+    argv: list[str], cache: Cache, source: Path, log: Path, progress: Progress
+) -> Ended:
+    """Run go under its own supervisor, so that it ends when we do."""
+    command = Command(
+        tool="go",
+        argv=argv,
+        cwd=source,
+        env=build_environment(cache.build),
+        log=log,
+        policy=POLITE,
+    )
+    with Tool(command, Redactor(new_key())) as tool:
+        for line in tool.lines():
+            progress.line(line.text)
+    assert tool.ended is not None
+    return tool.ended
+
+
+def go_version(go: str, cache: Cache, source: Path) -> str:
+    """Return the compiler's version, for the manifest."""
+    said: list[str] = []
+    command = Command(
+        tool="go",
+        argv=[go, "env", "GOVERSION"],
+        cwd=source,
+        env=build_environment(cache.build),
+        log=cache.logs / "go-version.log",
+    )
+    with Tool(command, Redactor(new_key())) as tool:
+        said += [line.text for line in tool.lines()]
+    return "".join(said).strip()
+
+
+def room(cache: Cache, need: int = NEED_BYTES) -> None:
+    """Refuse before anything is fetched when the disk is too full.
+
+    Raises:
+        ToolError: Less than `need` bytes are free.
+
+    """
+    free = shutil.disk_usage(cache.root).free
+    if free < need:
+        msg = (
+            f"{cache.root} has {free / 1024**3:.1f} GB free; "
+            f"a build needs {need / 1024**3:.0f} GB for a few minutes"
+        )
+        raise ToolError(msg, "Free some, or set OLRUNBOOK_CACHE to another disk.")
+
+
+def drop(cache: Cache) -> None:
+    """Remove sources and compiled packages; only the tools stay."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(cache.build)

@@ -1,0 +1,174 @@
+"""What was built is kept outside the tree, whole or not at all, verified before use.
+
+<cache>/tools/packer-1.15.4/packer          the program
+<cache>/tools/packer-1.15.4/manifest.json   its sha256, and how it was made
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from olrunbook.errors import OlrunbookError, ToolError
+from olrunbook.toolchain.model import ToolFound
+from olrunbook.toolchain.pins import Pin
+
+__all__ = ["Cache", "cache_dir", "sha256"]
+
+MANIFEST = "manifest.json"
+SCHEMA = "olrunbook/tool/1"
+
+
+def cache_dir() -> Path:
+    """Return the folder of what is kept between checkouts: OLRUNBOOK_CACHE first."""
+    if named := os.environ.get("OLRUNBOOK_CACHE"):
+        return Path(named).absolute()
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "olrunbook"
+
+
+def sha256(path: Path) -> str:
+    """Return a file's digest."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+class Cache:
+    """The built tools of one user.
+
+    Args:
+        root: The cache folder.
+
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.tools = root / "tools"
+        self.build = root / "build"
+        self.logs = root / "logs"
+
+    def folder(self, pin: Pin) -> Path:
+        """Return where a tool is kept."""
+        return self.tools / f"{pin.name}-{pin.version}"
+
+    def get(self, pin: Pin) -> ToolFound | None:
+        """Return a built tool whose file is the one that was built, or None.
+
+        Raises:
+            ToolError: The file differs from what its manifest says.
+
+        """
+        folder = self.folder(pin)
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            program = folder / manifest["program"]
+            wanted = str(manifest["sha256"])
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            msg = f"{folder / MANIFEST} cannot be used: {type(error).__name__}"
+            raise ToolError(msg, self._anew(folder)) from None
+        found = sha256(program) if program.is_file() else "none: the file is gone"
+        if found != wanted:
+            msg = f"{program} is not what was built: sha256 {found}, built {wanted}"
+            raise ToolError(msg, self._anew(folder))
+        plugins = manifest.get("plugins")
+        return ToolFound(
+            name=pin.name,
+            version=pin.version,
+            path=program,
+            how="built",
+            plugins=folder / plugins if plugins else None,
+            sha256=wanted,
+        )
+
+    @staticmethod
+    def _anew(folder: Path) -> str:
+        return f"Find out why; then remove {folder}: it is built anew."
+
+    def put(
+        self, pin: Pin, fill: Callable[[Path], Path], made: dict[str, Any]
+    ) -> ToolFound:
+        """Keep a tool; its folder appears whole or not at all.
+
+        Args:
+            pin: The tool.
+            fill: Called with an empty folder; puts the program into it, and returns
+                its path.
+            made: How it was made, for the manifest; `plugins` names a folder in it.
+
+        Returns:
+            The tool, verified.
+
+        """
+        self.tools.mkdir(parents=True, exist_ok=True)
+        fresh = self.tools / f".new-{pin.name}-{os.getpid()}"
+        final = self.folder(pin)
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        try:
+            program = fill(fresh)
+            manifest = {
+                "schema": SCHEMA,
+                "name": pin.name,
+                "version": pin.version,
+                "program": str(program.relative_to(fresh)),
+                "sha256": sha256(program),
+                "size": program.stat().st_size,
+                **made,
+            }
+            text = json.dumps(manifest, indent=1) + "\n"
+            (fresh / MANIFEST).write_text(text, encoding="utf-8")
+            for path in (program, fresh / MANIFEST, fresh):
+                flush(path)
+            shutil.rmtree(final, ignore_errors=True)  # it has no manifest: half removed
+            fresh.rename(final)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+        found = self.get(pin)
+        assert found is not None
+        return found
+
+    @contextlib.contextmanager
+    def locked(self, waiting: Callable[[], None]) -> Iterator[None]:
+        """Let one process build at a time; remove what a killed one left.
+
+        Args:
+            waiting: Called once when another process is building.
+
+        Raises:
+            OlrunbookError: The folder cannot be written.
+
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle = (self.root / "build.lock").open("a", encoding="utf-8")
+        except OSError as error:
+            msg = f"{self.root}: {error.strerror}"
+            hint = "Set OLRUNBOOK_CACHE to a folder that can be written."
+            raise OlrunbookError(msg, hint) from None
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waiting()
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            for left in self.tools.glob(".new-*"):
+                shutil.rmtree(left, ignore_errors=True)
+            yield
+
+
+def flush(path: Path) -> None:
+    """Write a file or folder to the disk before it is relied on."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,95 @@
+"""The whole toolchain: found where it fits, else built once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from olrunbook.errors import UsageError
+from olrunbook.events import Event
+from olrunbook.toolchain.build import Emit, build, drop
+from olrunbook.toolchain.cache import Cache, cache_dir
+from olrunbook.toolchain.find import look
+from olrunbook.toolchain.model import Status, Toolchain, ToolFound
+from olrunbook.toolchain.pins import PINS, Pin
+
+__all__ = ["ensure", "status"]
+
+
+def chosen(names: Iterable[str] | None) -> list[Pin]:
+    """Return the pins of these tools, all by default, in building order."""
+    wanted = set(PINS if names is None else names)
+    if unknown := sorted(wanted - set(PINS)):
+        msg = f"no such tool: {', '.join(unknown)}; there is: {', '.join(PINS)}"
+        raise UsageError(msg)
+    return [pin for name, pin in PINS.items() if name in wanted]
+
+
+def status(
+    names: Iterable[str] | None = None, *, cache: Cache | None = None
+) -> list[Status]:
+    """Return what there is of each tool; nothing is built.
+
+    Args:
+        names: The tools; None: all.
+        cache: Where built tools are kept.
+
+    Raises:
+        ToolError: What was built is not what it was.
+
+    """
+    cache = cache or Cache(cache_dir())
+    return [look(pin, cache) for pin in chosen(names)]
+
+
+def ensure(
+    names: Iterable[str] | None = None,
+    emit: Emit = lambda event: None,
+    *,
+    keep_build: bool = False,
+    cache: Cache | None = None,
+) -> Toolchain:
+    """Return the tools, building what is neither on the machine nor kept from before.
+
+    Args:
+        names: The tools; None: all.
+        emit: Gets an event when a build starts, goes on, and ends; none otherwise.
+        keep_build: Leave sources and compiled packages for the next call, which
+            shares them; else they are removed.
+        cache: Where built tools are kept.
+
+    Raises:
+        ToolError: One can neither be found nor built; the hint says what to install.
+        InterruptedRun: A build was stopped; nothing half-made is kept.
+
+    """
+    cache = cache or Cache(cache_dir())
+    pins = chosen(names)
+    found = {pin.name: look(pin, cache).found for pin in pins}
+    if missing := [pin for pin in pins if not found[pin.name]]:
+        found |= build_missing(missing, cache, emit, keep_build=keep_build)
+    elif not keep_build and cache.build.exists():
+        with cache.locked(lambda: None):
+            drop(cache)
+    return Toolchain(tools={name: tool for name, tool in found.items() if tool})
+
+
+def build_missing(
+    pins: list[Pin], cache: Cache, emit: Emit, *, keep_build: bool
+) -> dict[str, ToolFound]:
+    """Build tools, one process at a time; another one may build them while we wait."""
+
+    def waiting() -> None:
+        text = f"{pins[0].title}: another olrunbook is building; waiting for its end"
+        emit(Event(pins[0].name, "phase", text, {"expected_s": pins[0].expected_s}))
+
+    made: dict[str, ToolFound] = {}
+    with cache.locked(waiting):
+        whole = False
+        try:
+            for pin in pins:
+                made[pin.name] = cache.get(pin) or build(pin, cache, emit)
+            whole = True
+        finally:
+            if not (whole and keep_build):
+                drop(cache)
+    return made

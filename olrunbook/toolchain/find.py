@@ -1,0 +1,114 @@
+"""Look for a tool on the machine: the PATH, Packer's plugin folders, what was built."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from olrunbook.toolchain.cache import Cache, sha256
+from olrunbook.toolchain.model import Status, ToolFound
+from olrunbook.toolchain.pins import Pin, parse
+
+__all__ = ["dotted", "look", "plugin_folders"]
+
+PLUGIN_SOURCE = Path("github.com/hashicorp/amazon")
+PLUGIN_FILE = re.compile(
+    r"packer-plugin-amazon_v(?P<version>\d+\.\d+\.\d+)_x5\.\d+_linux_amd64"
+)
+ASK_S = 20.0
+# Nothing of the kind may call home while it is only asked for its version.
+QUIET = {"CHECKPOINT_DISABLE": "1", "PULUMI_SKIP_UPDATE_CHECK": "true"}
+
+
+def dotted(version: tuple[int, ...]) -> str:
+    """Return a version as people write it."""
+    return ".".join(map(str, version))
+
+
+def look(pin: Pin, cache: Cache) -> Status:
+    """Return what there is of a tool; nothing is built.
+
+    Raises:
+        ToolError: What was built is not what it was.
+
+    """
+    wanted = f"{pin.name} >= {dotted(pin.minimum)}"
+    candidates = plugins() if pin.name == "packer-plugin-amazon" else programs(pin)
+    passed_over = []
+    for tool in candidates:
+        version = parse(tool.version)
+        if version and version >= pin.minimum and version[0] == pin.minimum[0]:
+            return Status(name=pin.name, wanted=wanted, found=tool)
+        passed_over.append(f"{tool.path} is {tool.version}")
+    return Status(
+        name=pin.name, wanted=wanted, found=cache.get(pin), passed_over=passed_over
+    )
+
+
+def programs(pin: Pin) -> Iterator[ToolFound]:
+    """Yield the program the PATH leads to, with the version it says it has."""
+    path = shutil.which(pin.name)
+    if not path:
+        return
+    try:
+        said = subprocess.run(
+            [path, *pin.ask],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=ASK_S,
+            env={**os.environ, **QUIET},
+            stdin=subprocess.DEVNULL,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        said = "does not run"
+    version = parse(said)
+    yield ToolFound(
+        name=pin.name,
+        version=dotted(version) if version else "of no known version",
+        path=Path(path),
+        how="path",
+    )
+
+
+def plugin_folders() -> list[Path]:
+    """Return the folders in which Packer itself would look for plugins."""
+    named = os.environ.get("PACKER_PLUGIN_PATH", "")
+    if named:
+        return [Path(folder) for folder in named.split(os.pathsep) if folder]
+    config = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return [Path(config) / "packer" / "plugins", Path.home() / ".packer.d" / "plugins"]
+
+
+def plugins() -> Iterator[ToolFound]:
+    """Yield the amazon plugins Packer would take, newest first.
+
+    Packer takes only a file that has its digest beside it; so do we.
+    """
+    found = []
+    for root in plugin_folders():
+        for path in (root / PLUGIN_SOURCE).glob("packer-plugin-amazon_*"):
+            match = PLUGIN_FILE.fullmatch(path.name)
+            if match and os.access(path, os.X_OK) and digest_fits(path):
+                found.append((parse(match["version"]) or (), root, path))
+    for version, root, path in sorted(found, reverse=True):
+        yield ToolFound(
+            name="packer-plugin-amazon",
+            version=dotted(version),
+            path=path,
+            how="plugins",
+            plugins=root,
+        )
+
+
+def digest_fits(path: Path) -> bool:
+    """Whether a plugin is the file its digest was written for."""
+    try:
+        wanted = path.with_name(f"{path.name}_SHA256SUM").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return wanted.split()[:1] == [sha256(path)]

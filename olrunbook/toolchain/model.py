@@ -1,0 +1,103 @@
+"""What was found: a tool, and all of them together."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["How", "Status", "ToolFound", "Toolchain"]
+
+How = Literal["path", "plugins", "built"]
+HOW = {
+    "path": "on the PATH",
+    "plugins": "in Packer's plugin folder",
+    "built": "built from source",
+}
+
+
+class ToolFound(BaseModel):
+    """A tool that can be used.
+
+    Args:
+        name: The program.
+        version: Its version.
+        path: The program's file.
+        how: Where it comes from.
+        plugins: For a plugin: the folder Packer must look into.
+        sha256: Of a program we built: what its file was verified to have.
+
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    version: str
+    path: Path
+    how: How
+    plugins: Path | None = None
+    sha256: str = ""
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        return f"{self.name:<22}{self.version:<10}{HOW[self.how]:<28}{self.path}"
+
+
+class Toolchain(BaseModel):
+    """The tools, ready for use."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tools: dict[str, ToolFound]
+
+    def __str__(self) -> str:
+        """One line a tool."""
+        return "\n".join(str(tool) for tool in self.tools.values())
+
+    def __getitem__(self, name: str) -> ToolFound:
+        """Return a tool by its name."""
+        return self.tools[name]
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Name to version, for the record."""
+        return {name: tool.version for name, tool in self.tools.items()}
+
+    def environment(self) -> dict[str, str]:
+        """Return what the tools need: PATH (their folders only), PACKER_PLUGIN_PATH."""
+        folders: list[str] = []
+        env: dict[str, str] = {}
+        for tool in self.tools.values():
+            if tool.plugins:
+                env["PACKER_PLUGIN_PATH"] = str(tool.plugins)
+            elif str(tool.path.parent) not in folders:
+                folders.append(str(tool.path.parent))
+        return {"PATH": os.pathsep.join(folders), **env}
+
+
+class Status(BaseModel):
+    """What is known of a tool without building anything.
+
+    Args:
+        name: The program.
+        wanted: What fits, in words.
+        found: The tool, when there is one.
+        passed_over: What was seen and does not fit, and why.
+
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    wanted: str
+    found: ToolFound | None = None
+    passed_over: list[str] = []
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        if self.found:
+            return str(self.found)
+        seen = "; ".join(self.passed_over) or "none on this machine"
+        return f"{self.name:<22}{'missing':<10}wanted: {self.wanted} ({seen})"
