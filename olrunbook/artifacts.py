@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from olrunbook.errors import ToolError, UsageError
 from olrunbook.events import Event
-from olrunbook.standin_archive import write_stand_in
+from olrunbook.adapters.standin_archive import write_stand_in
 from olrunbook.targets import tool_environment
 
 __all__ = [

@@ -68,7 +68,9 @@ def install_tika(jar: Artifact) -> list[OperationMeta]:
         mode="750",
     )
     place = f"{TIKA_HOME}/{jar.path.name}"
-    put = files.put(name="Put the Tika server jar", src=str(jar.path), dest=place, mode="644")
+    put = files.put(
+        name="Put the Tika server jar", src=str(jar.path), dest=place, mode="644"
+    )
     server.shell(
         name="Verify the jar's checksum",
         commands=[f"echo '{jar.sha256}  {place}' | sha256sum --check --quiet"],

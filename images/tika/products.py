@@ -42,7 +42,9 @@ def install_hashicorp_products(products: list[Artifact]) -> list[OperationMeta]:
         )
         server.shell(
             name=f"Verify the {name} archive's checksum",
-            commands=[f"echo '{product.sha256}  {archive}' | sha256sum --check --quiet"],
+            commands=[
+                f"echo '{product.sha256}  {archive}' | sha256sum --check --quiet"
+            ],
             **missing,
         )
         unzipped = server.shell(

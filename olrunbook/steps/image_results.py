@@ -155,6 +155,7 @@ class TestedImage(Value):
     Args:
         node_type: Node type.
         base: Image the container was started from.
+        systemd: Whether systemd ran in it; without, no service was tested.
         operations: The first run's operations, also those not reached.
         again: Operations that changed something in the second run.
         repeated: Whether there was a second run.
@@ -169,6 +170,7 @@ class TestedImage(Value):
 
     node_type: str
     base: str
+    systemd: bool
     operations: list[Operation]
     again: list[str]
     repeated: bool
