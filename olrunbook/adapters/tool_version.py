@@ -1,0 +1,64 @@
+"""Which version of a tool is found where the tools are looked for."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["ToolFound", "tool_version"]
+
+ASK = {"pyinfra": "--version", "docker": "--version"}
+ANSWER_S = 30.0
+_VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFound:
+    """A tool.
+
+    Args:
+        path: Where it is; empty: nowhere.
+        version: Its version; empty: it did not say.
+
+    """
+
+    path: str = ""
+    version: str = ""
+
+    def at_least(self, wanted: tuple[int, ...]) -> bool:
+        """Whether its version is this one or a later one."""
+        found = _VERSION.search(self.version)
+        if not found:
+            return False
+        return tuple(int(part or 0) for part in found.groups()) >= wanted
+
+
+def tool_version(name: str, env: Mapping[str, str]) -> ToolFound:
+    """Look for a tool and ask it for its version.
+
+    Args:
+        name: Its name.
+        env: The whole environment it gets; its PATH is where it is looked for.
+
+    """
+    path = shutil.which(name, path=env.get("PATH", ""))
+    if path is None:
+        return ToolFound()
+    quiet = {"PULUMI_SKIP_UPDATE_CHECK": "true", "CHECKPOINT_DISABLE": "1"}
+    try:
+        said = subprocess.run(
+            [path, ASK.get(name, "version")],
+            capture_output=True,
+            check=False,
+            env={**env, **quiet},
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=ANSWER_S,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ToolFound(path)
+    found = _VERSION.search(said.stdout)
+    return ToolFound(path, found.group(0) if found else "")

@@ -1,0 +1,99 @@
+"""What must hold before anything changes: a table, and a refusal where one fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+from olrunbook.errors import OlrunbookError, RefusedError
+from olrunbook.events import Event
+from olrunbook.steps.context import Context
+from olrunbook.steps.preflight_checks import CHECKS, Asked, CheckRow, check_row
+from olrunbook.steps.results import Result
+
+__all__ = ["NEEDS", "CheckRow", "PreflightResult", "preflight", "require"]
+
+NEEDS: dict[str, tuple[str, ...]] = {
+    "image_test": ("deploy file", "docker", "free disk", "checkout"),
+    "image_build": (
+        "target",
+        "packer",
+        "pyinfra",
+        "template",
+        "deploy file",
+        "docker",
+        "free disk",
+        "checkout",
+    ),
+    "deploy": (
+        "target",
+        "pulumi",
+        "stack",
+        "images",
+        "stage order",
+        "no refresh at work",
+        "checkout",
+    ),
+    "rollout": ("target", "group"),
+    "release": (),
+}
+
+
+class PreflightResult(Result):
+    """All checks of a preflight."""
+
+    schema_name: ClassVar[str] = "olrunbook/preflight/1"
+
+    rows: list[CheckRow]
+
+    @property
+    def failed(self) -> list[CheckRow]:
+        """The checks that failed."""
+        return [row for row in self.rows if row.status == "failed"]
+
+    def headline(self) -> str:
+        """Return how many checks passed, or the first that failed."""
+        if self.failed:
+            first = self.failed[0]
+            more = f" (and {len(self.failed) - 1} more)" if len(self.failed) > 1 else ""
+            return f"{first.name}: {first.found}; wanted: {first.wanted}{more}"
+        warned = [row.name for row in self.rows if row.status == "warn"]
+        text = f"{len(self.rows)} checks passed"
+        return f"{text}; to know: {', '.join(warned)}" if warned else text
+
+
+def preflight(
+    ctx: Context,
+    *,
+    need: Sequence[str],
+    images: Mapping[str, str] | None = None,
+    stage_before: Callable[[], str] | None = None,
+) -> PreflightResult:
+    """Check what must hold; change nothing.
+
+    Args:
+        ctx: The step's context.
+        need: The checks, by name; see `NEEDS`.
+        images: The image set that is to be deployed.
+        stage_before: Returns the run that brought the image set to the stage before
+            (empty: there is no stage before), or raises RefusedError.
+
+    """
+    asked, rows = Asked(ctx, images or {}, stage_before), []
+    for name in need:
+        try:
+            row = CHECKS[name](asked)
+        except OlrunbookError as error:
+            wanted = "an answer"
+            row = check_row(name, "failed", str(error), wanted, error.hint)
+        rows.append(row)
+        data = {"name": name, "state": row.status, "found": row.found}
+        ctx.emit(Event("preflight", "operation", f"{name}: {row.found}", data))
+    return PreflightResult(rows=rows)
+
+
+def require(result: PreflightResult) -> None:
+    """Raise RefusedError where a check failed: nothing was changed."""
+    if result.failed:
+        hints = [row.hint for row in result.failed if row.hint]
+        raise RefusedError(result.headline(), hints[0] if hints else "")

@@ -1,0 +1,238 @@
+"""The checks of a preflight, by name. Each looks and changes nothing."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from olrunbook.adapters.aws import Account, images_exist, require_identity
+from olrunbook.adapters.docker import docker
+from olrunbook.adapters.seen import short
+from olrunbook.adapters.tool_version import tool_version
+from olrunbook.errors import OlrunbookError, RefusedError
+from olrunbook.steps.context import Context
+from olrunbook.steps.results import Value
+from olrunbook.targets import tool_environment
+
+__all__ = ["CHECKS", "Asked", "CheckRow", "check_row"]
+
+VERSIONS = {"packer": (1, 14), "pulumi": (3, 199), "pyinfra": (3,)}
+FREE_GB = 3.0
+GB = 1e9
+FILES_NAMED = 3
+
+
+class CheckRow(Value):
+    """One check.
+
+    Args:
+        name: What was checked.
+        status: `ok`, `warn` (said, and no reason to stop) or `failed`.
+        found: What was found.
+        wanted: What was wanted.
+        hint: What the reader can do.
+
+    """
+
+    name: str
+    status: Literal["ok", "warn", "failed"]
+    found: str
+    wanted: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the checks are asked about."""
+
+    ctx: Context
+    images: Mapping[str, str]
+    stage_before: Callable[[], str] | None
+
+
+def check_row(
+    name: str,
+    status: Literal["ok", "warn", "failed"],
+    found: str,
+    wanted: str,
+    hint: str = "",
+) -> CheckRow:
+    """Return a check's row."""
+    return CheckRow(name=name, status=status, found=found, wanted=wanted, hint=hint)
+
+
+def _target(asked: Asked) -> CheckRow:
+    target = asked.ctx.target
+    wanted = f"{target.identity_arn}"
+    try:
+        require_identity(asked.ctx)
+    except OlrunbookError as error:
+        hint = error.hint or "Start afresh: olrunbook rehearsal reset"
+        return check_row("target", "failed", str(error), wanted, hint)
+    found = f"{target.name}, cloud {target.cloud_id}, as {target.identity_arn}"
+    return check_row("target", "ok", found, wanted)
+
+
+def _tool(name: str) -> Callable[[Asked], CheckRow]:
+    lowest = VERSIONS[name]
+    wanted = f">= {'.'.join(map(str, lowest))}"
+
+    def check(asked: Asked) -> CheckRow:
+        place = asked.ctx.place
+        found = tool_version(name, place.environment() if place else tool_environment())
+        hint = "olrunbook tools shows where each tool comes from."
+        if not found.path:
+            return check_row(name, "failed", "not found", wanted, hint)
+        text = f"{found.version or 'no version'}, {found.path}"
+        if not found.at_least(lowest):
+            return check_row(name, "failed", text, wanted, hint)
+        return check_row(name, "ok", text, wanted)
+
+    return check
+
+
+def _docker(asked: Asked) -> CheckRow:
+    del asked
+    version = docker("version", "--format", "{{.Server.Version}}", timeout_s=30)
+    return check_row(
+        "docker", "ok", f"engine {version} answers", "an engine that answers"
+    )
+
+
+def _disk(asked: Asked) -> CheckRow:
+    """Look where docker keeps its images; elsewhere than here it cannot be seen."""
+    root = Path(docker("info", "--format", "{{.DockerRootDir}}", timeout_s=30))
+    place = root if os.access(root, os.X_OK) else asked.ctx.work
+    free = shutil.disk_usage(place).free / GB
+    wanted, found = f">= {FREE_GB:g} GB", f"{free:.1f} GB free in {place}"
+    hint = "`docker system df` shows what docker holds."
+    return check_row(
+        "free disk", "ok" if free >= FREE_GB else "failed", found, wanted, hint
+    )
+
+
+def _file(name: str, pick: Callable[[Context], str]) -> Callable[[Asked], CheckRow]:
+    def check(asked: Asked) -> CheckRow:
+        relative = pick(asked.ctx)
+        path = asked.ctx.project.path(relative)
+        here = path.is_relative_to(asked.ctx.project.root)
+        found = relative if here else f"{relative}, as shipped"
+        return check_row(name, "ok", found, "a file of the project or shipped")
+
+    return check
+
+
+def _stack(asked: Asked) -> CheckRow:
+    spec = asked.ctx.app.stack
+    if spec is None:
+        hint = "docs/adding-an-app.md describes a stack."
+        return check_row("stack", "failed", "the app has none", "a stack", hint)
+    folder, name = asked.ctx.project.path(spec.path), spec.stack_name(asked.ctx.stage)
+    files = ("Pulumi.yaml", "__main__.py", f"Pulumi.{name}.yaml")
+    missing = [file for file in files if not (folder / file).is_file()]
+    if missing:
+        text = f"{spec.path} lacks {', '.join(missing)}"
+        return check_row("stack", "failed", text, ", ".join(files))
+    return check_row("stack", "ok", f"{name} in {spec.path}", ", ".join(files))
+
+
+def _images(asked: Asked) -> CheckRow:
+    spec = asked.ctx.app.image
+    found, wrong = [], []
+    for node, image in images_exist(asked.ctx, asked.images).items():
+        pattern = spec.name.format(node_type=node)
+        if not image.state:
+            wrong.append(f"{node}: there is no {image.id}")
+        elif image.state != "available":
+            wrong.append(f"{node}: {image.id} is {image.state}")
+        elif not fnmatch.fnmatchcase(image.name, pattern):
+            wrong.append(f"{node}: {image.id} is {image.name}, not {pattern}")
+        else:
+            found.append(f"{node}={image.id}, {image.name}")
+    wanted = f"available images of {asked.ctx.app_name}"
+    if wrong or not found:
+        hint = f"Build one: olrunbook run image_build -p app {asked.ctx.app_name}"
+        text = "; ".join(wrong) or "no image set"
+        return check_row("images", "failed", text, wanted, hint)
+    return check_row("images", "ok", "; ".join(found), wanted)
+
+
+def _stage_order(asked: Asked) -> CheckRow:
+    order = asked.ctx.project.catalog.stages.order
+    wanted = f"{' → '.join(order)}, the same images in each"
+    if asked.stage_before is None:
+        return check_row("stage order", "warn", "not asked", wanted)
+    try:
+        run = asked.stage_before()
+    except RefusedError as error:
+        return check_row("stage order", "failed", str(error), wanted, error.hint)
+    before = asked.ctx.project.catalog.before(asked.ctx.stage)
+    found = (
+        f"{before} has these images by run {run}" if run else "this is the first stage"
+    )
+    return check_row("stage order", "ok", found, wanted)
+
+
+def _no_refresh(asked: Asked) -> CheckRow:
+    name, wanted = "no refresh at work", "no instance refresh at work: it would end"
+    account = Account(asked.ctx.target)
+    for group, refreshes in account.observe(asked.ctx.app, asked.ctx.stage):
+        for refresh in refreshes:
+            if refresh.active:
+                what = f"refresh {short(refresh.id)} of {group.name}"
+                found = f"{what} is {refresh.status}, {refresh.percent} %"
+                hint = "Wait for its end: olrunbook run rollout; an update cancels it."
+                return check_row(name, "failed", found, wanted, hint)
+    return check_row(name, "ok", "none", wanted)
+
+
+def _group(asked: Asked) -> CheckRow:
+    groups = Account(asked.ctx.target).groups(asked.ctx.app, asked.ctx.stage)
+    missing = [group.tag_name for group in groups if not group.name]
+    wanted = "one Auto Scaling group for each node type"
+    if missing:
+        found = f"no group is tagged Name={', '.join(missing)}"
+        hint = f"Deploy first: olrunbook run deploy -p stage {asked.ctx.stage}"
+        return check_row("group", "failed", found, wanted, hint)
+    names = [f"{g.name}, {len(g.instances)} of {g.desired} instances" for g in groups]
+    return check_row("group", "ok", "; ".join(names), wanted)
+
+
+def _checkout(asked: Asked) -> CheckRow:
+    """Say whether what runs is what is committed; a rehearsal may try what is not."""
+    commit = asked.ctx.commit
+    wanted = "all files committed, so that the commit says what ran"
+    if not commit.sha:
+        return check_row("checkout", "warn", "no git checkout", wanted)
+    head = commit.sha[:12]
+    if commit.dirty:
+        named = ", ".join(commit.dirty[:FILES_NAMED])
+        others = len(commit.dirty) - FILES_NAMED
+        more = f" and {others} more" if others > 0 else ""
+        return check_row(
+            "checkout", "warn", f"{head}, differs in {named}{more}", wanted
+        )
+    return check_row("checkout", "ok", f"{head}, clean", wanted)
+
+
+CHECKS: dict[str, Callable[[Asked], CheckRow]] = {
+    "target": _target,
+    "packer": _tool("packer"),
+    "pulumi": _tool("pulumi"),
+    "pyinfra": _tool("pyinfra"),
+    "docker": _docker,
+    "free disk": _disk,
+    "template": _file("template", lambda ctx: ctx.app.image.template),
+    "deploy file": _file("deploy file", lambda ctx: ctx.app.image.deploy),
+    "stack": _stack,
+    "images": _images,
+    "stage order": _stage_order,
+    "no refresh at work": _no_refresh,
+    "group": _group,
+    "checkout": _checkout,
+}
