@@ -1,4 +1,8 @@
-"""Look at a stack's state without changing it: pending operations, locks, history."""
+"""Look at a stack's state without changing it: pending operations, locks, history.
+
+The layout of Pulumi's own S3 and file backends is read directly, where the CLI has no
+command (locks) or one that costs half a second (history).
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,91 @@ import os
 import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
-__all__ = ["StateLook", "find_locks", "look"]
+__all__ = ["StateLook", "look", "open_backend"]
 
 StateLook = dict[str, Any]
 Run = Callable[[list[str]], str]
+
+
+class Backend(Protocol):
+    """A place where a stack's files are."""
+
+    def names(self, prefix: str) -> list[str]:
+        """Return the files below a prefix, sorted by name."""
+
+    def text(self, name: str) -> str:
+        """Return a file's text."""
+
+
+class S3Backend:
+    """A bucket.
+
+    Args:
+        bucket: Its name.
+        base: A prefix of everything, without slashes around it.
+
+    """
+
+    def __init__(self, bucket: str, base: str = "") -> None:
+        import boto3  # noqa: PLC0415  (heavy: only when it is an S3 backend)
+
+        self._bucket, self._base = bucket, f"{base}/" if base else ""
+        self._client = boto3.client("s3")
+
+    def names(self, prefix: str) -> list[str]:
+        """Return the objects below a prefix."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=self._base + prefix
+        )
+        keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+        return sorted(key.removeprefix(self._base) for key in keys)
+
+    def text(self, name: str) -> str:
+        """Return an object's text."""
+        answer = self._client.get_object(Bucket=self._bucket, Key=self._base + name)
+        return str(answer["Body"].read().decode())
+
+
+class FileBackend:
+    """A folder.
+
+    Args:
+        folder: The one that holds `.pulumi`.
+
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def names(self, prefix: str) -> list[str]:
+        """Return the files in a folder."""
+        found = (self._folder / prefix).glob("*")
+        return sorted(prefix + file.name for file in found if file.is_file())
+
+    def text(self, name: str) -> str:
+        """Return a file's text."""
+        return (self._folder / name).read_text(encoding="utf-8")
+
+
+def open_backend(folder: Path) -> Backend | None:
+    """Return the backend of a Pulumi project; None: one we cannot read.
+
+    Args:
+        folder: The project; PULUMI_BACKEND_URL comes before what it says itself.
+
+    """
+    text = folder.joinpath("Pulumi.yaml").read_text(encoding="utf-8")
+    own = (yaml.safe_load(text).get("backend") or {}).get("url") or ""
+    url = urllib.parse.urlsplit(os.environ.get("PULUMI_BACKEND_URL") or own)
+    if url.scheme == "s3":
+        return S3Backend(url.netloc, url.path.strip("/"))
+    if url.scheme == "file":
+        return FileBackend(Path(urllib.parse.unquote(url.netloc + url.path)).expanduser())
+    return None
 
 
 def look(folder: Path, project: str, stack: str, run: Run) -> StateLook:
@@ -28,8 +109,8 @@ def look(folder: Path, project: str, stack: str, run: Run) -> StateLook:
         run: Runs the CLI with arguments and returns its standard output.
 
     Returns:
-        `version` of the last update, its `result`, a `digest` of the state, the number
-        of `resources`, whether a group is among them, `pending` operations, `locks`.
+        `version` (number of updates), `result` of the last one, `digest` of the state,
+        number of `resources` and their `types`, `pending` operations, `locks`.
 
     """
     exported = json.loads(run(["stack", "export", "--stack", stack]))
@@ -37,57 +118,34 @@ def look(folder: Path, project: str, stack: str, run: Run) -> StateLook:
     resources = deployment.get("resources") or []
     pending = deployment.get("pending_operations") or []
     text = json.dumps([resources, pending], sort_keys=True)
-    history = run(["stack", "history", "--json", "--page-size", "1", "--stack", stack])
-    last = (json.loads(history) or [{}])[0]
+    backend = open_backend(folder)
     return {
-        "version": int(last.get("version") or 0),
-        "result": str(last.get("result") or ""),
+        **_history(backend, project, stack, run),
         "digest": hashlib.sha256(text.encode()).hexdigest(),
         "resources": len(resources),
         "types": sorted({str(item.get("type")) for item in resources}),
-        "pending": [
-            f"{item.get('type')} {str(item.get('resource', {}).get('urn')).split('::', 2)[-1]}"
-            for item in pending
-        ],
-        "locks": find_locks(folder, project, stack),
+        "pending": [_pending_line(item) for item in pending],
+        "locks": find_locks(backend, project, stack) if backend else [],
     }
 
 
-def backend_url(folder: Path) -> str:
-    """Return where a project's state is: PULUMI_BACKEND_URL, else what it says itself."""
-    if url := os.environ.get("PULUMI_BACKEND_URL"):
-        return url
-    text = folder.joinpath("Pulumi.yaml").read_text(encoding="utf-8")
-    return str((yaml.safe_load(text).get("backend") or {}).get("url") or "")
+def _history(
+    backend: Backend | None, project: str, stack: str, run: Run
+) -> dict[str, int | str]:
+    if backend is None:
+        text = run(["stack", "history", "--json", "--page-size", "1", "--stack", stack])
+        last = (json.loads(text) or [{}])[0]
+        return {"version": int(last.get("version") or 0), "result": last.get("result", "")}
+    names = backend.names(f".pulumi/history/{project}/{stack}/")
+    found = [name for name in names if name.endswith(".history.json")]
+    result = json.loads(backend.text(found[-1])).get("result", "") if found else ""
+    return {"version": len(found), "result": str(result)}
 
 
-def find_locks(folder: Path, project: str, stack: str) -> list[str]:
-    """Return the locks on a stack, one line each: who, where, since when.
-
-    Pulumi has no command for it; the layout of its file and S3 backends is used.
-    """
-    url = urllib.parse.urlsplit(backend_url(folder))
-    prefix = f".pulumi/locks/organization/{project}/{stack}/"
-    if url.scheme == "s3":
-        texts = _s3_texts(url.netloc, url.path.strip("/"), prefix)
-    elif url.scheme == "file":
-        home = Path(urllib.parse.unquote(url.netloc + url.path)).expanduser()
-        texts = [file.read_text() for file in sorted((home / prefix).glob("*.json"))]
-    else:
-        return []
-    return [_lock_line(text) for text in texts]
-
-
-def _s3_texts(bucket: str, base: str, prefix: str) -> list[str]:
-    import boto3  # noqa: PLC0415  (heavy: only when it is an S3 backend)
-
-    client = boto3.client("s3")
-    full = f"{base}/{prefix}" if base else prefix
-    found = client.list_objects_v2(Bucket=bucket, Prefix=full).get("Contents", [])
-    keys = [item["Key"] for item in found if item["Key"].endswith(".json")]
-    return [
-        client.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys
-    ]
+def find_locks(backend: Backend, project: str, stack: str) -> list[str]:
+    """Return the locks on a stack, one line each: who, where, since when."""
+    names = backend.names(f".pulumi/locks/organization/{project}/{stack}/")
+    return [_lock_line(backend.text(name)) for name in names if name.endswith(".json")]
 
 
 def _lock_line(text: str) -> str:
@@ -97,3 +155,10 @@ def _lock_line(text: str) -> str:
         return "a lock that cannot be read"
     who = f"{lock.get('username', '?')}@{lock.get('hostname', '?')}"
     return f"held by {who} (pid {lock.get('pid', '?')}) since {lock.get('timestamp', '?')}"
+
+
+def _pending_line(item: dict[str, Any]) -> str:
+    """Return a pending operation in words: `creating aws:lb/…:LoadBalancer name`."""
+    urn = str((item.get("resource") or {}).get("urn") or "")
+    kind = urn.split("::")[2].rsplit("$", 1)[-1] if urn.count("::") > 2 else ""  # noqa: PLR2004
+    return " ".join(f"{item.get('type', '?')} {kind} {urn.rsplit('::', 1)[-1]}".split())

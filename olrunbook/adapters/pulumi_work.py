@@ -98,6 +98,7 @@ class Work:
     def preview(self) -> dict[str, Any]:
         """Show what an update would do; the stack is made where there is none."""
         stack = self._open()
+        self._learn_config()
         state = self._look()
         if state["pending"] or state["locks"]:
             return {"state": state, "refused": True}
@@ -285,11 +286,23 @@ class Work:
 
     # -- secrets --------------------------------------------------------------------
 
+    def _learn_config(self) -> None:
+        """Let the run learn the secret settings before anything can print them."""
+        arguments = ["config", "--show-secrets", "--json", "--stack", self.request["stack"]]
+        shown = self.command.call(arguments, str(self.folder), {}).stdout
+        for item in json.loads(shown).values():
+            if item.get("secret"):
+                self._learn(str(item.get("value") or ""))
+
+    def _learn(self, value: str) -> None:
+        if self.redactor.learn(value):
+            self.channel.say({"sealed": seal(self.request["mask_key"], value)})
+
     def _hand_on_secrets(self) -> None:
         """Let the run learn what is hidden whatever it holds, and mask what changed."""
         for (_, _, name), value in self.captured.items():
-            if changes.is_hidden(name) and self.redactor.learn(value):
-                self.channel.say({"sealed": seal(self.request["mask_key"], value)})
+            if changes.is_hidden(name):
+                self._learn(value)
         self._mask_secrets()
 
     def _mask_secrets(self) -> None:
