@@ -154,15 +154,10 @@ def mark_image() -> None:
 @deploy("Check Tika")
 def check_tika(changed: Callable[[], bool]) -> None:
     """Start Tika once, ask it for its version, and stop it: no state is baked."""
-    server.shell(
+    server.script(
         name="Tika answers",
-        commands=[
-            "systemctl start tika-server && "
-            f"curl --silent --show-error --fail --retry 60 --retry-delay 1 "
-            f"--retry-connrefused --retry-max-time 90 http://127.0.0.1:{TIKA_PORT}/version "
-            "|| { systemctl status --no-pager --lines 20 tika-server; exit 1; }",
-            "systemctl stop tika-server",
-        ],
+        src="files/answers-once",
+        args=("tika-server", f"http://127.0.0.1:{TIKA_PORT}/version"),
         _if=changed,
     )
 
