@@ -1,20 +1,18 @@
 """Pulumi: preview and update a stack, read its secrets, look at its state.
 
 Every call but the reading of secrets runs `olrunbook.adapters.pulumi_worker` under a
-supervisor with the stop policy PULUMI. No rules here: what must be refused is decided by
-the steps.
+supervisor with the stop policy PULUMI. No rules here: what must be refused is decided
+by the steps.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import sys
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, SecretStr
-
+from olrunbook.adapters.pulumi_found import Change, Found, State
+from olrunbook.adapters.pulumi_secrets import cli, read_secrets, secret_config
 from olrunbook.adapters.pulumi_settings import (
     Prepared,
     Surroundings,
@@ -24,7 +22,7 @@ from olrunbook.adapters.pulumi_settings import (
     stack_spec,
 )
 from olrunbook.adapters.sealed import unseal
-from olrunbook.errors import InterruptedRun, ToolError, UsageError
+from olrunbook.errors import InterruptedRun, ToolError
 from olrunbook.events import Event
 from olrunbook.process import PULUMI, Command, Line, Tool
 
@@ -43,79 +41,7 @@ __all__ = [
 ]
 
 TOOL = "pulumi"
-READ_TIMEOUT_S = 120
 Operation = Literal["preview", "up", "look", "destroy"]
-
-
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Change(_Value):
-    """One resource that is not left as it is; `changes`: path, kind, old, new."""
-
-    op: str
-    type: str
-    name: str
-    urn: str
-    changes: list[dict[str, str]] = []
-
-
-class State(_Value):
-    """What a stack's backend holds.
-
-    Args:
-        version: Of the last update; 0: there was none.
-        result: How that ended; `succeeded`, `failed`, or empty.
-        digest: Over resources and pending operations.
-        resources: How many there are.
-        types: Their types.
-        pending: Operations that were begun and never finished.
-        locks: Who holds the stack.
-
-    """
-
-    version: int = 0
-    result: str = ""
-    digest: str = ""
-    resources: int = 0
-    types: list[str] = []
-    pending: list[str] = []
-    locks: list[str] = []
-
-    def line(self) -> str:
-        """Return what a person must know after an update that did not end well."""
-        parts = [
-            f"locks: {'; '.join(self.locks)}" if self.locks else "no lock",
-            f"pending: {'; '.join(self.pending)}" if self.pending else "nothing pending",
-            f"{self.resources} resources in the state",
-        ]
-        if self.result:
-            parts.append(f"last update {self.version} {self.result}")
-        return ", ".join(parts)
-
-
-class Found(_Value):
-    """What a preview or an update found.
-
-    Args:
-        state: Before a preview, after an update.
-        counts: Operation to number of resources, from the summary event.
-        changes: The resources that are not left as they are.
-        facts: URN to what a step must know of launch templates and groups.
-        outputs: Stack outputs; secret ones are `[secret]`.
-        refused: Nothing was run: the state has locks or pending operations.
-        changed: Nothing was run: the state is not the one that was previewed.
-
-    """
-
-    state: State
-    counts: dict[str, int] = {}
-    changes: list[Change] = []
-    facts: dict[str, dict[str, Any]] = {}
-    outputs: dict[str, str] = {}
-    refused: bool = False
-    changed: bool = False
 
 
 def preview(ctx: Surroundings, prepared: Prepared) -> Found:
@@ -148,7 +74,12 @@ def up(ctx: Surroundings, prepared: Prepared, state: str, message: str = "") -> 
 
     """
     return _found(
-        ctx, prepared, "up", plan=str(prepared.plan), expect_state=state, message=message
+        ctx,
+        prepared,
+        "up",
+        plan=str(prepared.plan),
+        expect_state=state,
+        message=message,
     )
 
 
@@ -163,77 +94,6 @@ def by_hand(ctx: Surroundings, verb: str = "up --refresh --yes") -> str:
     """Return the command that does the same by hand, from the project's folder."""
     spec = stack_spec(ctx)
     return f"pulumi {verb} -s {spec.stack_name(ctx.stage)} -C {spec.path}"
-
-
-def read_secrets(ctx: Surroundings, prepared: Prepared) -> dict[str, SecretStr]:
-    """Return the stack's secret settings in clear, and let the redactor learn them.
-
-    They come through a pipe of this call alone: no log, no file.
-
-    Raises:
-        ToolError: The CLI could not decrypt them.
-
-    """
-    program = _program(ctx)
-    arguments = ["config", "--show-secrets", "--json", "--stack", prepared.stack]
-    done = subprocess.run(  # noqa: S603  (argv is ours)
-        [program, "--non-interactive", *arguments],
-        cwd=prepared.folder,
-        env=ctx.target.environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=READ_TIMEOUT_S,
-        start_new_session=True,
-        check=False,
-    )
-    if done.returncode:
-        detail = ctx.redactor.text(" ".join(done.stderr.strip().splitlines()[-1:]))
-        msg = f"the secrets of {prepared.stack} could not be read: {detail}"
-        raise ToolError(msg, code=done.returncode)
-    found = {
-        key: SecretStr(item.get("value") or "")
-        for key, item in json.loads(done.stdout).items()
-        if item.get("secret")
-    }
-    for value in found.values():
-        ctx.redactor.learn(value.get_secret_value())
-    return found
-
-
-def secret_config(ctx: Surroundings, key: str) -> SecretStr:
-    """Return one secret setting of the app's stack in this stage.
-
-    Args:
-        ctx: The run.
-        key: As in the catalog, `tika:access_token`.
-
-    Raises:
-        UsageError: The stack has no such secret (it was never previewed or deployed).
-        ToolError: The CLI could not decrypt it.
-
-    """
-    prepared = prepare(ctx, {})
-    try:
-        if key in prepared.new_secrets or not prepared.kept.exists():
-            found: dict[str, SecretStr] = {}
-        else:
-            found = read_secrets(ctx, prepared)
-        if key not in found:
-            msg = f"stack {prepared.stack} has no secret setting {key!r}"
-            raise UsageError(msg, "Deploy the stage first.")
-        return found[key]
-    finally:
-        shutil.rmtree(prepared.root, ignore_errors=True)
-
-
-def _program(ctx: Surroundings) -> str:
-    path = ctx.target.environment().get("PATH")
-    found = shutil.which("pulumi", path=path)
-    if found is None:
-        msg = "pulumi is not on PATH"
-        raise ToolError(msg, "Build or find the tools: olrunbook tools")
-    return found
 
 
 def _found(
@@ -259,7 +119,7 @@ def _run(
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Run the worker to its end and return its last message."""
-    _program(ctx)
+    cli(ctx)
     key = ctx.redactor._key.hex()  # noqa: SLF001  (by pipe, never by disk)
     request = {
         "op": operation,
@@ -339,7 +199,11 @@ def _failure(prepared: Prepared, error: dict[str, Any]) -> ToolError:
     text = error["text"]
     if error["kind"] == "locked" and state and state.locks:
         text = f"another update has the stack: {'; '.join(state.locks)}"
-    left = f"; not finished: {', '.join(error['unfinished'])}" if error["unfinished"] else ""
+    left = (
+        f"; not finished: {', '.join(error['unfinished'])}"
+        if error["unfinished"]
+        else ""
+    )
     return ToolError(
         f"{prepared.stack}: {text}{left}", hints.get(error["kind"], "") + now
     )
@@ -356,6 +220,8 @@ def _after_stop(
         state = look(ctx, prepared)
     except ToolError as error:
         return InterruptedRun(str(stopped), f"The state could not be read: {error}")
-    hint = f"{state.line()}. The next update does the rest." if state else "No stack yet."
+    hint = (
+        f"{state.line()}. The next update does the rest." if state else "No stack yet."
+    )
     ctx.emit(Event(TOOL, "warning", hint))
     return InterruptedRun(str(stopped), hint)

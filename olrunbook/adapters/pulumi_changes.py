@@ -1,4 +1,4 @@
-"""What Pulumi's engine events say about resources. Plain values in, plain values out."""
+"""What Pulumi's engine says about a resource: plain values in, plain values out."""
 
 from __future__ import annotations
 
@@ -105,7 +105,9 @@ def property_changes(metadata: Mapping[str, Any]) -> list[dict[str, str]]:
         was = value_at(old.get(side) or {}, path)
         now = value_at(new.get("inputs") or {}, path)
         kind = str(detail.get("diffKind") or "update")
-        changes.append({"path": path, "kind": kind, "old": shown(was), "new": shown(now)})
+        changes.append(
+            {"path": path, "kind": kind, "old": shown(was), "new": shown(now)}
+        )
     if not details:
         changes += [
             {"path": name, "kind": "update", "old": "", "new": ""}
@@ -118,7 +120,10 @@ def _keyed(value: Any) -> bool:
     """Whether a list is a set of `{key, value, …}`, as the tags of a group are."""
     return value is None or (
         isinstance(value, list)
-        and all(isinstance(item, Mapping) and {"key", "value"} <= set(item) for item in value)
+        and all(
+            isinstance(item, Mapping) and {"key", "value"} <= set(item)
+            for item in value
+        )
     )
 
 

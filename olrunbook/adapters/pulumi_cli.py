@@ -61,7 +61,7 @@ class SafeCommand(PulumiCommand):
         self.command = found
 
     def stop(self) -> None:
-        """Ask the CLI to stop, once; it finishes its calls in flight and drops its lock.
+        """Ask the CLI to stop, once: it finishes its calls in flight, drops its lock.
 
         May be called from a signal handler. Nothing is started afterwards.
         """
@@ -119,7 +119,7 @@ class SafeCommand(PulumiCommand):
         number = next(self._count)
         files = [self._scratch / f"cli-{number}.{name}" for name in ("out", "err")]
         with files[0].open("wb") as out, files[1].open("wb") as err:
-            process = subprocess.Popen(  # noqa: S603  (argv is ours)
+            process = subprocess.Popen(
                 arguments,
                 stdin=subprocess.PIPE if given is not None else subprocess.DEVNULL,
                 stdout=out,
@@ -138,8 +138,12 @@ class SafeCommand(PulumiCommand):
             process.stdin.close()
         texts: list[list[str]] = [[], []]
         readers = [
-            threading.Thread(target=_follow, args=(process, file, text, sink), daemon=True)
-            for file, text, sink in zip(files, texts, (on_output, on_error), strict=True)
+            threading.Thread(
+                target=_follow, args=(process, file, text, sink), daemon=True
+            )
+            for file, text, sink in zip(
+                files, texts, (on_output, on_error), strict=True
+            )
         ]
         for thread in readers:
             thread.start()

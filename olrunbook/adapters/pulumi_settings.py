@@ -1,8 +1,9 @@
 """A copy of a stack's folder, with the settings of one stage of one cloud in it.
 
-The checkout is never written. What belongs to a cloud (the key its secrets are encrypted
-with, and the encrypted secrets) is kept in the target's private folder and laid over the
-checkout's plain settings, then the target's own addresses, then the pinned images.
+The checkout is never written. What belongs to a cloud (the key its secrets are
+encrypted with, and the encrypted secrets) is kept in the target's private folder and
+laid over the checkout's plain settings, then the target's own addresses, then the
+pinned images.
 """
 
 from __future__ import annotations
@@ -24,7 +25,14 @@ from olrunbook.events import Event
 from olrunbook.redact import Redactor
 from olrunbook.targets import Target
 
-__all__ = ["Prepared", "Surroundings", "keep_settings", "prepare", "reopen", "stack_spec"]
+__all__ = [
+    "Prepared",
+    "Surroundings",
+    "keep_settings",
+    "prepare",
+    "reopen",
+    "stack_spec",
+]
 
 KEPT = ("secretsprovider", "encryptedkey", "encryptionsalt")
 COMPONENTS = "components"  # beside the stack's folder, imported by it
@@ -121,7 +129,10 @@ def prepare(ctx: Surroundings, images: Mapping[str, str]) -> Prepared:
     _copy(source, folder)
     shared = spec.path.rpartition("/")[0]
     try:
-        _copy(ctx.project.path(f"{shared}/{COMPONENTS}".lstrip("/")), folder.parent / COMPONENTS)
+        _copy(
+            ctx.project.path(f"{shared}/{COMPONENTS}".lstrip("/")),
+            folder.parent / COMPONENTS,
+        )
     except UsageError:
         pass  # a project of its own may have no components
     _check_project(folder, spec)
@@ -181,7 +192,8 @@ def _copy(source: Path, to: Path) -> None:
 def _check_project(folder: Path, spec: StackSpec) -> None:
     name = read_yaml(folder / "Pulumi.yaml").get("name")
     if name != spec.project:
-        msg = f"{spec.path}/Pulumi.yaml names project {name!r}, the catalog {spec.project!r}"
+        where = f"{spec.path}/Pulumi.yaml"
+        msg = f"{where} names project {name!r}, the catalog {spec.project!r}"
         raise UsageError(msg, "Make them the same.")
 
 
@@ -211,7 +223,7 @@ def _missing_secrets(
 
 
 def keep_settings(prepared: Prepared) -> None:
-    """Keep what the CLI wrote into the copy's settings and what belongs to the cloud."""
+    """Keep what the CLI wrote into the copy's settings and belongs to the cloud."""
     settings = read_yaml(prepared.settings)
     kept: dict[str, Any] = {key: settings[key] for key in KEPT if key in settings}
     config = settings.get("config") or {}

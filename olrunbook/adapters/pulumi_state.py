@@ -95,7 +95,9 @@ def open_backend(folder: Path) -> Backend | None:
     if url.scheme == "s3":
         return S3Backend(url.netloc, url.path.strip("/"))
     if url.scheme == "file":
-        return FileBackend(Path(urllib.parse.unquote(url.netloc + url.path)).expanduser())
+        return FileBackend(
+            Path(urllib.parse.unquote(url.netloc + url.path)).expanduser()
+        )
     return None
 
 
@@ -135,7 +137,10 @@ def _history(
     if backend is None:
         text = run(["stack", "history", "--json", "--page-size", "1", "--stack", stack])
         last = (json.loads(text) or [{}])[0]
-        return {"version": int(last.get("version") or 0), "result": last.get("result", "")}
+        return {
+            "version": int(last.get("version") or 0),
+            "result": last.get("result", ""),
+        }
     names = backend.names(f".pulumi/history/{project}/{stack}/")
     found = [name for name in names if name.endswith(".history.json")]
     result = json.loads(backend.text(found[-1])).get("result", "") if found else ""
@@ -154,7 +159,9 @@ def _lock_line(text: str) -> str:
     except ValueError:
         return "a lock that cannot be read"
     who = f"{lock.get('username', '?')}@{lock.get('hostname', '?')}"
-    return f"held by {who} (pid {lock.get('pid', '?')}) since {lock.get('timestamp', '?')}"
+    return (
+        f"held by {who} (pid {lock.get('pid', '?')}) since {lock.get('timestamp', '?')}"
+    )
 
 
 def _pending_line(item: dict[str, Any]) -> str:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
 import json
-import re
-import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pulumi.automation as auto
+from typing_extensions import override
 
 from olrunbook.adapters import pulumi_changes as changes
 from olrunbook.adapters.pulumi_cli import SafeCommand, StoppedError
 from olrunbook.adapters.pulumi_program import Captured, stack_program
+from olrunbook.adapters.pulumi_rows import Rows, plain_text
 from olrunbook.adapters.pulumi_state import StateLook, look
 from olrunbook.adapters.sealed import seal
 from olrunbook.redact import Redactor
@@ -24,25 +24,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Work"]
 
-STACK = "pulumi:pulumi:Stack"
-PROVIDER = "pulumi:providers:"
-SKIPPED_OPS = {"refresh"}
-TRACEBACK = "Traceback (most recent call last)"
-COLOURS = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
-
 
 class QuickStack(auto.Stack):
     """A stack whose `up` is one call of the CLI: outputs come from its events."""
 
-    seen_outputs: auto.OutputMap = {}
-
+    @override
     def outputs(self) -> auto.OutputMap:
-        """Return what the event of the root resource said."""
-        return self.seen_outputs
+        """Return nothing: they were in the event of the root resource."""
+        return {}
 
-    def info(self, show_secrets: bool = True) -> auto.UpdateSummary:  # noqa: ARG002, FBT
-        """Return a summary with nothing in it: counts come from the summary event."""
-        now = datetime.datetime.now(datetime.UTC)
+    @override
+    def info(self, show_secrets: bool = True) -> auto.UpdateSummary:
+        """Return nothing of use: the counts were in the summary event."""
+        now = datetime.now(UTC)
         return auto.UpdateSummary("update", now, "", {}, {}, result="succeeded")
 
 
@@ -68,12 +62,7 @@ class Work:
         self.channel, self.redactor = channel, redactor
         self.folder = Path(request["folder"])
         self.captured: Captured = {}
-        self.rows: dict[str, dict[str, Any]] = {}
-        self.facts: dict[str, dict[str, Any]] = {}
-        self.counts: dict[str, int] = {}
-        self.outputs: dict[str, str] = {}
-        self.errors: list[str] = []
-        self.started: dict[str, float] = {}
+        self.rows = Rows(channel.event)
 
     def run(self) -> dict[str, Any]:
         """Return `{"result": …}` or `{"error": …}` with what was found afterwards."""
@@ -107,7 +96,7 @@ class Work:
         stack.preview(
             refresh=True,
             plan=plan,
-            on_event=self._on_event,
+            on_event=self.rows.on_event,
             on_output=_to_log,
             color="never",
         )
@@ -129,7 +118,7 @@ class Work:
             refresh=True,
             plan=self.request.get("plan"),
             message=self.request.get("message"),
-            on_event=self._on_event,
+            on_event=self.rows.on_event,
             on_output=_to_log,
             color="never",
         )
@@ -148,7 +137,7 @@ class Work:
     def destroy(self) -> dict[str, Any]:
         """Remove everything the stack made."""
         stack = self._open()
-        stack.destroy(on_event=self._on_event, on_output=_to_log, color="never")
+        stack.destroy(on_event=self.rows.on_event, on_output=_to_log, color="never")
         return {"state": self._look(), **self._found()}
 
     # -- parts ----------------------------------------------------------------------
@@ -181,15 +170,12 @@ class Work:
         return look(self.folder, self.request["project"], self.request["stack"], run)
 
     def _found(self) -> dict[str, Any]:
+        rows = self.rows
         return {
-            "counts": self.counts,
-            "changes": [
-                {key: row[key] for key in ("op", "type", "name", "urn", "changes")}
-                for row in self.rows.values()
-                if row["op"] != "same"
-            ],
-            "facts": self.facts,
-            "outputs": self.outputs,
+            "counts": rows.counts,
+            "changes": rows.changed(),
+            "facts": rows.facts,
+            "outputs": rows.outputs,
         }
 
     def _error(self, kind: str, text: str) -> dict[str, Any]:
@@ -198,97 +184,26 @@ class Work:
             state = self._look()
         except Exception as error:  # noqa: BLE001  (the first error is what counts)
             self.channel.event("warning", f"the state could not be read: {error}")
-        unfinished = [
-            f"{row['op']} {row['name']}"
-            for row in self.rows.values()
-            if row["state"] == "running"
-        ]
-        done = [row for row in self.rows.values() if row["state"] == "done"]
-        made = sum(1 for row in done if row["op"] not in ("same", "read"))
         return {
             "error": {
                 "kind": kind,
-                "text": self.errors[0] if self.errors else text,
-                "errors": self.errors,
-                "unfinished": unfinished,
-                "done": made,
+                "text": self.rows.errors[0] if self.rows.errors else text,
+                "unfinished": self.rows.unfinished(),
                 "state": state,
             }
         }
-
-    # -- events ---------------------------------------------------------------------
-
-    def _on_event(self, event: Any) -> None:
-        try:
-            self._take(event)
-        except Exception as error:  # noqa: BLE001  (the SDK would swallow it silently)
-            self.channel.event("warning", f"an engine event was not understood: {error!r}")
-
-    def _take(self, event: Any) -> None:
-        if event.resource_pre_event:
-            self._resource(event.resource_pre_event.metadata, "running")
-        elif event.res_outputs_event:
-            self._resource(event.res_outputs_event.metadata, "done")
-        elif event.res_op_failed_event:
-            self._resource(event.res_op_failed_event.metadata, "failed")
-        elif event.diagnostic_event:
-            self._diagnostic(event.diagnostic_event)
-        elif event.summary_event:
-            found = event.summary_event.resource_changes or {}
-            self.counts = {str(getattr(k, "value", k)): n for k, n in found.items()}
-            self.channel.event("summary", _counted(self.counts), **self.counts)
-
-    def _resource(self, metadata: Any, state: str) -> None:
-        op = str(getattr(metadata.op, "value", metadata.op))
-        urn, kind = metadata.urn, metadata.type
-        name = changes.resource_name(urn)
-        if op in SKIPPED_OPS or (kind.startswith(PROVIDER) and name.startswith("default")):
-            return
-        plain = _plain(metadata)
-        if found := changes.facts(kind, (plain.get("new") or {}).get("inputs") or {}):
-            self.facts[urn] = {"type": kind, **found}
-        if kind == STACK and state == "done" and plain.get("new"):
-            given = plain["new"].get("outputs") or {}
-            self.outputs = {key: changes.shown(value) for key, value in given.items()}
-        row = self.rows.get(urn)
-        if row is None or row["op"] != op:
-            self.started[urn] = time.monotonic()
-            row = self.rows[urn] = {
-                "urn": urn,
-                "op": op,
-                "type": kind,
-                "name": name,
-                "changes": [] if op == "same" else changes.property_changes(plain),
-            }
-        row["state"] = state
-        for change in row["changes"]:
-            if changes.is_hidden(change["path"]):
-                change["old"] = change["old"] and changes.SECRET
-                change["new"] = change["new"] and changes.SECRET
-        if op == "same" and state == "running":
-            return
-        paths = ", ".join(change["path"] for change in row["changes"])
-        text = f"{op} {row['type']} {row['name']}" + (f" [{paths}]" if paths else "")
-        seconds = round(time.monotonic() - self.started[urn], 1)
-        self.channel.event("resource", text, **row, seconds=seconds)
-
-    def _diagnostic(self, event: Any) -> None:
-        if event.severity not in ("error", "warning", "info#err"):
-            return
-        text = COLOURS.sub("", event.message).partition(TRACEBACK)[0].strip()
-        if not text or event.severity == "info#err":
-            return
-        name = changes.resource_name(event.urn) if event.urn else ""
-        line = " ".join(f"{name}: {text}".split()) if name else " ".join(text.split())
-        if event.severity == "error":
-            self.errors.append(line)
-        self.channel.event(event.severity, line, urn=event.urn or "")
 
     # -- secrets --------------------------------------------------------------------
 
     def _learn_config(self) -> None:
         """Let the run learn the secret settings before anything can print them."""
-        arguments = ["config", "--show-secrets", "--json", "--stack", self.request["stack"]]
+        arguments = [
+            "config",
+            "--show-secrets",
+            "--json",
+            "--stack",
+            self.request["stack"],
+        ]
         shown = self.command.call(arguments, str(self.folder), {}).stdout
         for item in json.loads(shown).values():
             if item.get("secret"):
@@ -309,7 +224,7 @@ class Work:
         """Give each changed secret its mask, so that old and new can be told apart."""
         wanted = [
             (row, change)
-            for row in self.rows.values()
+            for row in self.rows.rows.values()
             for change in row["changes"]
             if changes.SECRET in (change["old"], change["new"])
         ]
@@ -331,30 +246,9 @@ class Work:
                     change[side] = self.redactor.mask(value)
 
 
-def _plain(metadata: Any) -> dict[str, Any]:
-    """Return a step's metadata as plain values."""
-    sides = {}
-    for side in ("old", "new"):
-        state = getattr(metadata, side)
-        if state:
-            sides[side] = {"inputs": state.inputs or {}, "outputs": state.outputs or {}}
-    details = {
-        path: {
-            "diffKind": str(getattr(item.diff_kind, "value", item.diff_kind)),
-            "inputDiff": item.input_diff,
-        }
-        for path, item in (metadata.detailed_diff or {}).items()
-    }
-    return {**sides, "detailedDiff": details, "diffs": metadata.diffs or []}
-
-
-def _counted(counts: dict[str, int]) -> str:
-    return ", ".join(f"{number} {op}" for op, number in sorted(counts.items()) if number)
-
-
 def _last_error(text: str) -> str:
     """Return the line of a CLI's output that says what went wrong."""
-    lines = [COLOURS.sub("", line).strip() for line in text.splitlines()]
+    lines = [plain_text(line) for line in text.splitlines()]
     errors = [line for line in lines if line.lower().startswith("error:")]
     return (errors or [line for line in lines if line] or ["Pulumi failed"])[-1]
 

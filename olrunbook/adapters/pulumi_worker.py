@@ -4,8 +4,8 @@ Standard input carries one JSON object, the request. Standard output carries one
 object a line: `{"event": …}` as things happen, last `{"result": …}` or `{"error": …}`.
 What the stack's program and the CLI print goes to standard error, into the log.
 
-SIGINT and SIGTERM ask the CLI to stop, once; this process stays until the CLI has ended,
-then says what is left.
+SIGINT and SIGTERM ask the CLI to stop, once; this process stays until the CLI has
+ended, then says what is left.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Each listens on loopback, wants its token, and keeps what it is given in memory. An
 address may carry one name before `/v1/` (`http://127.0.0.1:8200/ci`): each name is a
-server of its own, so that three stages have three Vaults as they have at home. Nothing is
-enforced: a bound image is kept and shown, no instance ever logs in.
+server of its own, so that three stages have three Vaults as they have at home. Nothing
+is enforced: a bound image is kept and shown, no instance ever logs in.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
+
+from typing_extensions import override
 
 __all__ = ["HEADER", "NOTE", "start"]
 
@@ -43,7 +45,9 @@ class Store:
 
     """
 
-    policies: dict[str, str] = field(default_factory=lambda: {"default": "", "root": ""})
+    policies: dict[str, str] = field(
+        default_factory=lambda: {"default": "", "root": ""}
+    )
     auth: dict[str, dict[str, Any]] = field(
         default_factory=lambda: {"aws": _mount("aws"), "token": _mount("token")}
     )
@@ -122,9 +126,11 @@ class _Vault(_Service):
     service = "vault"
     token_header = "X-Vault-Token"  # noqa: S105  (a header's name)
 
+    @override
     def public(self, path: str) -> bool:
         return path in ("sys/health", "sys/seal-status")
 
+    @override
     def respond(self, store: Store, path: str, query: str, body: bytes) -> Answer:
         given = json.loads(body) if body else {}
         for base, mounts in (("sys/auth", store.auth), ("sys/mounts", store.mounts)):
@@ -137,24 +143,25 @@ class _Vault(_Service):
             return HTTPStatus.OK, {**state, "version": "stand-in", "note": NOTE}
         if path == "auth/token/lookup-self":
             return HTTPStatus.OK, {"data": {"policies": ["root"], "display_name": NOTE}}
-        if found := re.fullmatch(r"auth/(.+)/role/([^/]+)", path):
-            if found[1] not in store.auth:
-                error = f"no handler for route {path!r}: auth mount is not there"
-                return HTTPStatus.NOT_FOUND, {"errors": [error]}
+        found = re.fullmatch(r"auth/(.+)/role/([^/]+)", path)
+        if found and found[1] in store.auth:
             return self._role(store, path, given)
-        return HTTPStatus.NOT_FOUND, {"errors": [f"the stand-in has no {path}"]}
+        error = f"no handler for {path!r}: not mounted, or not part of the stand-in"
+        return HTTPStatus.NOT_FOUND, {"errors": [error]}
 
     def _mounts(
         self, mounts: dict[str, dict[str, Any]], path: str, given: dict[str, Any]
     ) -> Answer:
         if self.command == "GET":
-            return HTTPStatus.OK, {"data": {f"{key}/": one for key, one in mounts.items()}}
+            found = {f"{key}/": one for key, one in mounts.items()}
+            return HTTPStatus.OK, {"data": found}
         if self.command == "DELETE":
             mounts.pop(path, None)
         elif path.endswith("/tune"):
             mounts[path.removesuffix("/tune")] |= given
         elif path in mounts:
-            return HTTPStatus.BAD_REQUEST, {"errors": [f"path is already in use at {path}/"]}
+            error = f"path is already in use at {path}/"
+            return HTTPStatus.BAD_REQUEST, {"errors": [error]}
         else:
             mounts[path] = _mount(given["type"], given.get("description", ""))
         return HTTPStatus.NO_CONTENT, None
@@ -188,9 +195,11 @@ class _Consul(_Service):
     service = "consul"
     token_header = "X-Consul-Token"  # noqa: S105  (a header's name)
 
+    @override
     def public(self, path: str) -> bool:
         return path == "status/leader"
 
+    @override
     def respond(self, store: Store, path: str, query: str, body: bytes) -> Answer:
         if path == "status/leader":
             return HTTPStatus.OK, "127.0.0.1:8300"
@@ -205,14 +214,20 @@ class _Consul(_Service):
             return HTTPStatus.OK, True
         below = "recurse" in query
         names = [
-            name for name in store.data if name == key or (below and name.startswith(key))
+            name
+            for name in store.data
+            if name == key or (below and name.startswith(key))
         ]
         if self.command == "DELETE":
             for name in names:
                 del store.data[name]
             return HTTPStatus.OK, True
         found = [
-            {"Key": name, "Value": store.data[name][0], "ModifyIndex": store.data[name][1]}
+            {
+                "Key": name,
+                "Value": store.data[name][0],
+                "ModifyIndex": store.data[name][1],
+            }
             for name in names
         ]
         return (HTTPStatus.OK, found) if found else (HTTPStatus.NOT_FOUND, None)
@@ -249,8 +264,14 @@ def start(
     try:
         for kind, port, token in kinds:
             # A class of its own: two rehearsals in one process share nothing.
-            own: dict[str, Any] = {"token": token, "stores": {}, "lock": threading.RLock()}
-            server = ThreadingHTTPServer((host, port), type(kind.__name__, (kind,), own))
+            own: dict[str, Any] = {
+                "token": token,
+                "stores": {},
+                "lock": threading.RLock(),
+            }
+            server = ThreadingHTTPServer(
+                (host, port), type(kind.__name__, (kind,), own)
+            )
             server.daemon_threads = True
             servers.append(server)
     except OSError:

@@ -112,10 +112,14 @@ def preview(
     changes = resource_changes(found)
     if not allow_replace and (lost := guarded(changes)):
         msg = f"this would {'; '.join(f'{c.op} {c.type} {c.name}' for c in lost)}"
-        raise RefusedError(msg, "What serves now would go. Look at what changed and why.")
+        raise RefusedError(
+            msg, "What serves now would go. Look at what changed and why."
+        )
     if wrong := wrong_images(stack_spec(ctx), ctx.stage, images, found):
         msg = f"the preview does not use the image set: {'; '.join(wrong)}"
-        hint = f"The stack must read {', '.join(stack_spec(ctx).image_config.values())}."
+        hint = (
+            f"The stack must read {', '.join(stack_spec(ctx).image_config.values())}."
+        )
         raise RefusedError(msg, hint)
     seen = Account(ctx.target).observe(ctx.app, ctx.stage)
     canonical = {
@@ -248,7 +252,9 @@ def _on_images(
         if tag != wanted:
             wrong.append(f"the tag ami_id of {group.name} is {tag}")
     if wrong:
-        msg = f"after the update {'; '.join(wrong)}; wanted {format_images(dict(images))}"
+        msg = (
+            f"after the update {'; '.join(wrong)}; wanted {format_images(dict(images))}"
+        )
         raise StepError(msg, "The stack did not take the image it was given.")
 
 

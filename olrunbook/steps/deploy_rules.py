@@ -1,4 +1,4 @@
-"""What a preview's changes mean: part of an image roll or not, what serves meanwhile."""
+"""What changes mean: part of an image roll or not, and what serves meanwhile."""
 
 from __future__ import annotations
 
@@ -26,8 +26,14 @@ IMAGE_ROLL = {
     VAULT_ROLE: re.compile(r"boundAmiIds(\[\d+\])?"),
 }
 # What serves: none of these may go without a person's word.
-GUARDED = re.compile(r"aws:(autoscaling/group:|(lb|alb)/(loadBalancer|targetGroup|listener):)")
+GUARDED = re.compile(
+    r"aws:(autoscaling/group:|(lb|alb)/(loadBalancer|targetGroup|listener):)"
+)
 GOES = {"replace", "delete", "create-replacement", "delete-replaced"}
+LEFT_ALONE = (
+    "the launch template changes but nothing that starts a refresh does. Instances that "
+    "run stay as they are; new ones get the new template."
+)
 ALWAYS_REFRESH = ("launchTemplate", "mixedInstancesPolicy", "launchConfiguration")
 
 
@@ -82,10 +88,13 @@ def wrong_images(
     group must name that node type's image.
     """
     templates = {
-        str(fact.get("image")) for fact in found.facts.values() if fact["type"] == TEMPLATE
+        str(fact.get("image"))
+        for fact in found.facts.values()
+        if fact["type"] == TEMPLATE
     }
+    have = ", ".join(sorted(templates))
     wrong = [
-        f"no launch template has {image} of {node} (found {', '.join(sorted(templates))})"
+        f"no launch template has {image} of {node} (found {have})"
         for node, image in images.items()
         if image not in templates
     ]
@@ -112,7 +121,9 @@ def outlook(
     for urn, fact in found.facts.items():
         if fact["type"] != GROUP:
             continue
-        group, refreshes = by_tag.get((fact.get("tags") or {}).get("Name", ""), (None, ()))
+        group, refreshes = by_tag.get(
+            (fact.get("tags") or {}).get("Name", ""), (None, ())
+        )
         lines += _group_outlook(
             fact,
             by_urn.get(urn),
@@ -131,20 +142,21 @@ def _group_outlook(
     *,
     template_changes: bool,
 ) -> list[str]:
-    desired = group.desired if group and group.name else int(fact.get("desiredCapacity") or 0)
-    name = (group.name if group else "") or str((fact.get("tags") or {}).get("Name", ""))
+    desired = (
+        group.desired if group and group.name else int(fact.get("desiredCapacity") or 0)
+    )
+    name = (group.name if group else "") or str(
+        (fact.get("tags") or {}).get("Name", "")
+    )
     if change and change.op == "create":
         return [f"{name} is new: {_machines(desired)} launched, nothing is replaced."]
     if change is None or not _starts_refresh(fact, change):
         if template_changes:
-            return [
-                f"{name}: the launch template changes but nothing that starts a refresh "
-                "does. Instances that run stay as they are; new ones get the new template."
-            ]
+            return [f"{name}: {LEFT_ALONE}"]
         return []
     lines = [f"{name}: {availability(desired, _preferences(fact))}"]
     lines += [
-        f"{name}: refresh {short(refresh.id)} is {refresh.status}; this update cancels it."
+        f"{name}: this update cancels refresh {short(refresh.id)} ({refresh.status})."
         for refresh in refreshes
         if refresh.active
     ]
@@ -165,14 +177,16 @@ def _starts_refresh(fact: Mapping[str, Any], change: ResourceChange) -> bool:
     refresh = fact.get("instanceRefresh")
     if not refresh:
         return False
-    triggers = {"tags" if item == "tag" else _camel(item) for item in _triggers(refresh)}
+    triggers = {
+        "tags" if item == "tag" else _camel(item) for item in _triggers(refresh)
+    }
     wanted = triggers.union(ALWAYS_REFRESH)
     changed = {re.split(r"[.\[]", item.path, maxsplit=1)[0] for item in change.changes}
     return bool(wanted & changed)
 
 
 def _triggers(refresh: Mapping[str, Any]) -> list[str]:
-    """Return the triggers the provider knows; `tags` has been nobody's since version 5."""
+    """Return the triggers the provider knows: since version 5 `tags` is none."""
     return [str(item) for item in refresh.get("triggers") or [] if item != "tags"]
 
 

@@ -7,6 +7,9 @@ other change of the template alone leaves the instances that run as they are.
 
 from __future__ import annotations
 
+from pulumi import ComponentResource, Output, ResourceOptions
+from pulumi_aws import acm, autoscaling, ec2, lb
+
 from components.auto_scaling_config import (
     BlockDeviceMapping,
     OLAutoScaleGroupConfig,
@@ -15,8 +18,6 @@ from components.auto_scaling_config import (
     OLTargetGroupConfig,
     TagSpecification,
 )
-from pulumi import ComponentResource, Output, ResourceOptions
-from pulumi_aws import acm, autoscaling, ec2, lb
 
 __all__ = [
     "BlockDeviceMapping",
@@ -34,7 +35,7 @@ HTTP_PORT = 80
 
 
 class OLAutoScaling(ComponentResource):
-    """Launch template and group; target group, load balancer and listener if configured.
+    """Launch template and group; balancer, listener and target group if configured.
 
     Args:
         asg_config: The group.
@@ -131,7 +132,9 @@ class OLAutoScaling(ComponentResource):
         certificate = config.listener_cert_arn
         if certificate is None and config.listener_use_acm:
             certificate = acm.get_certificate(
-                domain=config.listener_cert_domain, most_recent=True, statuses=["ISSUED"]
+                domain=config.listener_cert_domain,
+                most_recent=True,
+                statuses=["ISSUED"],
             ).arn
         forward = lb.ListenerDefaultActionArgs(
             type=config.listener_action_type, target_group_arn=self.target_group.arn
@@ -150,18 +153,24 @@ class OLAutoScaling(ComponentResource):
             load_balancer_arn=self.load_balancer.arn,
             port=config.port,
             protocol=config.listener_protocol,
-            certificate_arn=certificate if config.listener_protocol == "HTTPS" else None,
+            certificate_arn=certificate
+            if config.listener_protocol == "HTTPS"
+            else None,
             default_actions=[forward],
             tags=config.tags,
             opts=self._opts,
         )
 
-    def _make_launch_template(self, config: OLLaunchTemplateConfig) -> ec2.LaunchTemplate:
+    def _make_launch_template(
+        self, config: OLLaunchTemplateConfig
+    ) -> ec2.LaunchTemplate:
         return ec2.LaunchTemplate(
             f"{self._name}-launch-template",
             name_prefix=f"{self._name}-",
             description=f"Launch template of {self._name}",
-            block_device_mappings=[_disk(disk) for disk in config.block_device_mappings],
+            block_device_mappings=[
+                _disk(disk) for disk in config.block_device_mappings
+            ],
             iam_instance_profile=ec2.LaunchTemplateIamInstanceProfileArgs(
                 arn=config.instance_profile_arn
             ),
@@ -187,11 +196,15 @@ class OLAutoScaling(ComponentResource):
             checkpoint_delay=str(config.instance_refresh_checkpoint_delay)
             if config.instance_refresh_checkpoint_percentages
             else None,
-            checkpoint_percentages=config.instance_refresh_checkpoint_percentages or None,
+            checkpoint_percentages=config.instance_refresh_checkpoint_percentages
+            or None,
             instance_warmup=str(config.instance_refresh_warmup),
             min_healthy_percentage=config.instance_refresh_min_healthy_percentage,
         )
-        tags: dict[str, str | Output[str]] = {**config.tags, "ami_id": template.image_id}
+        tags: dict[str, str | Output[str]] = {
+            **config.tags,
+            "ami_id": template.image_id,
+        }
         return autoscaling.Group(
             f"{self._name}-auto-scale-group",
             desired_capacity=config.desired_size,

@@ -1,10 +1,10 @@
-"""Configuration of `OLAutoScaling`: fields, names and defaults of ol-infrastructure's."""
+"""Configuration of `OLAutoScaling`: fields and defaults of ol-infrastructure's."""
 
 from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from components.aws_base import AWSBase
+from pulumi import Output
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -13,7 +13,8 @@ from pydantic import (
     PositiveInt,
     model_validator,
 )
-from pulumi import Output
+
+from components.aws_base import AWSBase
 
 __all__ = [
     "BlockDeviceMapping",
@@ -111,8 +112,8 @@ class OLAutoScaleGroupConfig(AWSBase):
     Args:
         asg_name: Prefix of every name; at most 32 characters remain where AWS says so.
         health_check_grace_period: Seconds; 0 leaves the provider's default (300 s).
-        instance_refresh_triggers: `tag` starts a refresh when a tag of the group changes;
-            the tag `ami_id` makes a new image do that.
+        instance_refresh_triggers: `tag` starts a refresh when a tag of the group
+            changes; the tag `ami_id` makes a new image do that.
 
     """
 
@@ -126,11 +127,11 @@ class OLAutoScaleGroupConfig(AWSBase):
     vpc_zone_identifiers: list[Text] | Output[list[str]]
 
     instance_refresh_checkpoint_delay: PositiveInt = 3600
-    instance_refresh_checkpoint_percentages: list[NonNegativeInt] = []
+    instance_refresh_checkpoint_percentages: list[NonNegativeInt] = Field([])
     instance_refresh_warmup: NonNegativeInt = 0
     instance_refresh_min_healthy_percentage: NonNegativeInt = 50
     instance_refresh_strategy: Literal["Rolling"] = "Rolling"
-    instance_refresh_triggers: list[str] = ["tag"]
+    instance_refresh_triggers: list[str] = Field(["tag"])
 
     @model_validator(mode="after")
     def _sizes_agree(self) -> Self:

@@ -36,7 +36,7 @@ class AWSBase(BaseModel):
     """Base of the configuration objects.
 
     Args:
-        tags: Tags of every resource; OU (a `BusinessUnit`) and Environment must be there.
+        tags: Tags of every resource; OU (a `BusinessUnit`) and Environment are needed.
         region: AWS region.
 
     """

@@ -22,7 +22,9 @@ def find_network(vpc_name: str) -> Network:
 
     A load balancer takes one subnet of a zone only.
     """
-    vpc = ec2.get_vpc(filters=[ec2.GetVpcFilterArgs(name="tag:Name", values=[vpc_name])])
+    vpc = ec2.get_vpc(
+        filters=[ec2.GetVpcFilterArgs(name="tag:Name", values=[vpc_name])]
+    )
     found = ec2.get_subnets(
         filters=[ec2.GetSubnetsFilterArgs(name="vpc-id", values=[vpc.id])]
     )

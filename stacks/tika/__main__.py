@@ -193,7 +193,10 @@ def first_boot(access_token: str) -> str:
             WriteFile(
                 path="/etc/consul.d/99-autojoin.json",
                 content=json.dumps(
-                    {"retry_join": [join], "datacenter": f"operations-{stack.env_suffix}"}
+                    {
+                        "retry_join": [join],
+                        "datacenter": f"operations-{stack.env_suffix}",
+                    }
                 ),
             ),
         ]

@@ -65,7 +65,7 @@ class AwsClients:
         """Return the client of a service."""
         with self._lock:
             if service not in self._made:
-                # The endpoint is named: AWS_ENDPOINT_URL_EC2 or a profile changes nothing
+                # Named, so that AWS_ENDPOINT_URL_EC2 or a profile changes nothing
                 self._made[service] = self._session.create_client(
                     service,
                     region_name=self.region,
@@ -112,7 +112,13 @@ class HttpClient:
             RuntimeError: Any other error of the service.
 
         """
-        data = body if isinstance(body, str) else None if body is None else json.dumps(body)
+        data = (
+            body
+            if isinstance(body, str)
+            else None
+            if body is None
+            else json.dumps(body)
+        )
         request = urllib.request.Request(  # noqa: S310  (checked to be loopback)
             f"{self.base}/v1/{urllib.parse.quote(path)}",
             None if data is None else data.encode(),

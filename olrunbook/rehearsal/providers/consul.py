@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import os
 
+from typing_extensions import override
+
 from olrunbook.rehearsal.providers.clients import HttpClient
 from olrunbook.rehearsal.providers.handler import Caller, Function, Handler
 from olrunbook.rehearsal.providers.values import Props
@@ -25,20 +27,25 @@ class Keys(Handler):
         for key in keys:
             call.api("PUT", f"kv/{key['path']}", str(key.get("value") or ""))
 
-    def create(self, call: Caller, wanted: Props) -> str:  # noqa: D102
+    @override
+    def create(self, call: Caller, wanted: Props) -> str:
         self._put(call, wanted.get("keys") or [])
         return "consul"
 
-    def read(self, call: Caller, ident: str, state: Props) -> Props | None:  # noqa: D102
+    @override
+    def read(self, call: Caller, ident: str, state: Props) -> Props | None:
         keys = []
         for key in state.get("keys") or []:
             found = call.api("GET", f"kv/{key['path']}")
-            value = base64.b64decode(found[0]["Value"] or "").decode() if found else None
+            value = (
+                base64.b64decode(found[0]["Value"] or "").decode() if found else None
+            )
             keys.append({**key, "value": value if found else ""})
         var = {key["name"]: key["value"] for key in keys if key.get("name")}
         return {**state, "keys": keys, "var": var}
 
-    def update(  # noqa: D102
+    @override
+    def update(
         self, call: Caller, ident: str, old: Props, new: Props, changed: set[str]
     ) -> None:
         gone = {key["path"] for key in old.get("keys") or []}
@@ -47,7 +54,8 @@ class Keys(Handler):
             call.api("DELETE", f"kv/{path}")
         self._put(call, new.get("keys") or [])
 
-    def delete(self, call: Caller, ident: str, state: Props) -> None:  # noqa: D102
+    @override
+    def delete(self, call: Caller, ident: str, state: Props) -> None:
         for key in state.get("keys") or []:
             if key.get("delete"):
                 call.api("DELETE", f"kv/{key['path']}")
@@ -59,7 +67,9 @@ FUNCTIONS: dict[str, Function] = {}
 
 def connect(config: Props) -> Caller:
     """Return the caller; CONSUL_HTTP_ADDR and CONSUL_HTTP_TOKEN fill the gaps."""
-    address = config.get("address") or os.environ.get("CONSUL_HTTP_ADDR", DEFAULT_ADDRESS)
+    address = config.get("address") or os.environ.get(
+        "CONSUL_HTTP_ADDR", DEFAULT_ADDRESS
+    )
     token = config.get("token") or os.environ.get("CONSUL_HTTP_TOKEN", "")
     full = str(address)
     if config.get("scheme") and "://" not in full:

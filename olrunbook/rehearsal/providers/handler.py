@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,11 +19,30 @@ class AutoName:
 
     Args:
         limit: The longest name the service takes.
-        suffix: A suffix for `namePrefix`; the logical name gets `-` before it.
 
     """
 
     limit: int
+
+    def name(self, urn: str, seed: bytes, old: Props, new: Props) -> str:
+        """Return the name: the one made before, else the logical name and 7 digits.
+
+        Args:
+            urn: The resource's URN; a `namePrefix` takes the logical name's place.
+            seed: The engine's, so that a preview and its update make the same name.
+            old: The inputs before; a replacement comes without any.
+            new: The inputs wanted.
+
+        """
+        prefix = new.get("namePrefix")
+        if old.get("name") and old.get("namePrefix") == prefix:
+            return str(old["name"])
+        digits = f"{random.Random(seed).getrandbits(28):07x}"  # noqa: S311  (no secret)
+        room = self.limit - len(digits)
+        if prefix:
+            return f"{prefix[:room]}{digits}"
+        logical = urn.rsplit("::", 1)[-1]
+        return f"{logical[: room - 1]}-{digits}"
 
 
 @dataclass(slots=True)
@@ -46,8 +66,8 @@ class Caller:
 class Handler:
     """One resource type. Properties are Pulumi's own, camelCase.
 
-    An input that is not listed is refused: a stand-in must not pretend to have done what
-    it cannot do.
+    An input that is not listed is refused: a stand-in must not pretend to have done
+    what it cannot do.
     """
 
     inputs: ClassVar[frozenset[str]] = frozenset()
@@ -65,7 +85,7 @@ class Handler:
             if name not in self.inputs and not name.startswith("__")
         ]
 
-    def moving(self, changed: set[str]) -> tuple[str, ...]:
+    def moving(self, changed: set[str]) -> tuple[str, ...]:  # noqa: ARG002
         """Return the outputs an update of these properties changes (for a preview)."""
         return ()
 

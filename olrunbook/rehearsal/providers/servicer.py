@@ -1,20 +1,17 @@
 """Pulumi's resource provider protocol over plain handlers."""
 
+# ruff: noqa: N802, D102, ARG002  (the protocol names methods and arguments)
+
 from __future__ import annotations
 
-import random
+import json
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import grpc
-from google.protobuf import any_pb2, empty_pb2, json_format, struct_pb2
-from pulumi.runtime.proto import (
-    plugin_pb2,
-    provider_pb2,
-    provider_pb2_grpc,
-    status_pb2,
-)
+from google.protobuf import empty_pb2, struct_pb2
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from olrunbook.rehearsal.providers.handler import Caller, Function, Handler, is_gone
 from olrunbook.rehearsal.providers.values import (
@@ -23,7 +20,14 @@ from olrunbook.rehearsal.providers.values import (
     differences,
     same,
     top,
-    whole,
+)
+from olrunbook.rehearsal.providers.wire import (
+    dump,
+    half_made,
+    has_unknown,
+    load,
+    say,
+    struct,
 )
 
 __all__ = ["Package", "Provider"]
@@ -72,18 +76,18 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     # -- the plugin itself ----------------------------------------------------------
 
-    def Handshake(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+    def Handshake(self, request: Any, context: Any) -> Any:
         return provider_pb2.ProviderHandshakeResponse(
             accept_secrets=False, accept_resources=False, accept_outputs=False
         )
 
-    def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+    def GetPluginInfo(self, request: Any, context: Any) -> Any:
         return plugin_pb2.PluginInfo(version=self.package.version)
 
-    def Attach(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+    def Attach(self, request: Any, context: Any) -> Any:
         return empty_pb2.Empty()
 
-    def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def Cancel(self, request: Any, context: Any) -> Any:
         """Set a flag that waits look at.
 
         Stopping the server here would cut the calls in flight and leave resources that
@@ -92,24 +96,23 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self._stopping.set()
         return empty_pb2.Empty()
 
-    def GetSchema(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
-        return provider_pb2.GetSchemaResponse(
-            schema=f'{{"name": "{self.package.name}", "version": "{self.package.version}"}}'
-        )
+    def GetSchema(self, request: Any, context: Any) -> Any:
+        schema = {"name": self.package.name, "version": self.package.version}
+        return provider_pb2.GetSchemaResponse(schema=json.dumps(schema))
 
-    def CheckConfig(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+    def CheckConfig(self, request: Any, context: Any) -> Any:
         return provider_pb2.CheckResponse(inputs=request.news)
 
-    def DiffConfig(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+    def DiffConfig(self, request: Any, context: Any) -> Any:
         return provider_pb2.DiffResponse(
             changes=provider_pb2.DiffResponse.DIFF_NONE
             if request.olds == request.news
             else provider_pb2.DiffResponse.DIFF_SOME
         )
 
-    def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+    def Configure(self, request: Any, context: Any) -> Any:
         wanted = load(request.args)
-        if not _has_unknown(wanted):
+        if not has_unknown(wanted):
             with self._calls:
                 self.call = self._guard(context, self.package.connect, wanted)
                 self.call.stopping = self._stopping
@@ -117,7 +120,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     # -- resources ------------------------------------------------------------------
 
-    def Check(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+    def Check(self, request: Any, context: Any) -> Any:
         handler = self._handler(request.urn, context)
         old, new = load(request.olds), load(request.news)
         failures = [
@@ -125,21 +128,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             for name, reason in handler.check(new)
         ]
         if handler.autoname and not new.get("name"):
-            new["name"] = self._name(handler, request, old, new)
+            seed = request.randomSeed
+            new["name"] = handler.autoname.name(request.urn, seed, old, new)
             new[DEFAULTS] = ["name"]
         return provider_pb2.CheckResponse(inputs=dump(new), failures=failures)
 
-    def _name(self, handler: Handler, request: Any, old: Props, new: Props) -> str:
-        prefix = new.get("namePrefix")
-        if old.get("name") and old.get("namePrefix") == prefix:
-            return str(old["name"])  # made before; a replacement comes without `olds`
-        logical = request.urn.rsplit("::", 1)[-1]
-        digits = f"{random.Random(request.randomSeed).getrandbits(28):07x}"  # noqa: S311
-        assert handler.autoname is not None
-        room = handler.autoname.limit - len(digits)
-        return f"{prefix[:room]}{digits}" if prefix else f"{logical[: room - 1]}-{digits}"
-
-    def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+    def Diff(self, request: Any, context: Any) -> Any:
         handler = self._handler(request.urn, context)
         old = load(request.old_inputs) or load(request.olds)
         new = load(request.news)
@@ -174,10 +168,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             replaces=replaces,
             detailedDiff=detailed,
             hasDetailedDiff=True,
-            deleteBeforeReplace=bool(replaces) and fixed_name and "name" not in replaces,
+            deleteBeforeReplace=bool(replaces)
+            and fixed_name
+            and "name" not in replaces,
         )
 
-    def Create(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+    def Create(self, request: Any, context: Any) -> Any:
         handler = self._handler(request.urn, context)
         wanted = self._with_tags(handler, load(request.properties))
         if request.preview:
@@ -193,7 +189,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             self._half_made(context, ident, request.properties, error)
         return provider_pb2.CreateResponse(id=ident, properties=dump(state or wanted))
 
-    def Update(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+    def Update(self, request: Any, context: Any) -> Any:
         handler = self._handler(request.urn, context)
         state, new = load(request.olds), self._with_tags(handler, load(request.news))
         old = load(request.old_inputs) or state
@@ -203,18 +199,24 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             for name in {*old, *new} - ignored
             if not name.startswith("__")
             and name != "tagsAll"
-            and not same(old.get(name), new.get(name), unordered=name in handler.unordered)
+            and not same(
+                old.get(name), new.get(name), unordered=name in handler.unordered
+            )
         }
-        kept = {name: value for name, value in state.items() if name in handler.computed}
+        kept = {
+            name: value for name, value in state.items() if name in handler.computed
+        }
         if request.preview:
             unknown = dict.fromkeys(handler.moving(changed), UNKNOWN)
-            return provider_pb2.UpdateResponse(properties=dump({**kept, **new, **unknown}))
+            return provider_pb2.UpdateResponse(
+                properties=dump({**kept, **new, **unknown})
+            )
         call = self._caller(context)
         self._guard(context, handler.update, call, request.id, old, new, changed)
         after = self._guard(context, handler.read, call, request.id, {**kept, **new})
         return provider_pb2.UpdateResponse(properties=dump(after or {**kept, **new}))
 
-    def Read(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+    def Read(self, request: Any, context: Any) -> Any:
         handler = self._handler(request.urn, context)
         state, inputs = load(request.properties), load(request.inputs)
         try:
@@ -230,7 +232,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             id=request.id, properties=dump(after), inputs=dump(seen)
         )
 
-    def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+    def Delete(self, request: Any, context: Any) -> Any:
         handler = self._handler(request.urn, context)
         try:
             handler.delete(self._caller(context), request.id, load(request.properties))
@@ -239,13 +241,15 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 self._fail(context, error)
         return empty_pb2.Empty()
 
-    def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802, D102
+    def Invoke(self, request: Any, context: Any) -> Any:
         function = self.package.functions.get(request.tok)
         if function is None:
             msg = f"the rehearsal's stand-in has no function {request.tok}"
             context.abort(grpc.StatusCode.UNIMPLEMENTED, msg)
         assert function is not None
-        found = self._guard(context, function, self._caller(context), load(request.args))
+        found = self._guard(
+            context, function, self._caller(context), load(request.args)
+        )
         return provider_pb2.InvokeResponse(**{"return": struct(found)})
 
     # -- helpers --------------------------------------------------------------------
@@ -280,55 +284,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             self._fail(context, error)
 
     def _fail(self, context: Any, error: Exception) -> NoReturn:
-        context.abort(grpc.StatusCode.UNKNOWN, _say(error))
+        context.abort(grpc.StatusCode.UNKNOWN, say(error))
         raise error
 
     def _half_made(
         self, context: Any, ident: str, inputs: struct_pb2.Struct, error: Exception
     ) -> NoReturn:
         """Fail a creation whose resource exists: the engine keeps it in its state."""
-        detail = any_pb2.Any()
-        detail.Pack(
-            provider_pb2.ErrorResourceInitFailed(
-                id=ident, properties=inputs, inputs=inputs, reasons=[_say(error)]
-            )
-        )
-        status = status_pb2.Status(
-            code=grpc.StatusCode.UNKNOWN.value[0], message=_say(error), details=[detail]
-        )
         context.set_trailing_metadata(
-            (("grpc-status-details-bin", status.SerializeToString()),)
+            (("grpc-status-details-bin", half_made(ident, inputs, error)),)
         )
         self._fail(context, error)
-
-
-def load(struct: struct_pb2.Struct) -> Props:
-    """Return a protobuf struct as plain values."""
-    values: Props = whole(json_format.MessageToDict(struct))
-    return values
-
-
-def struct(values: Props) -> struct_pb2.Struct:
-    """Return plain values as a protobuf struct."""
-    plain = {key: value for key, value in values.items() if value is not None}
-    return json_format.ParseDict(plain, struct_pb2.Struct())
-
-
-def dump(values: Props) -> struct_pb2.Struct:
-    """Return a resource's properties as a protobuf struct; its id travels beside it."""
-    return struct({key: value for key, value in values.items() if key != "id"})
-
-
-def _has_unknown(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_has_unknown, value.values()))
-    if isinstance(value, list):
-        return any(map(_has_unknown, value))
-    return bool(value == UNKNOWN)
-
-
-def _say(error: Exception) -> str:
-    """Return one line about an error, as a provider words it."""
-    if getattr(error, "response", None):
-        return str(error)  # botocore's own text names the call and the code
-    return f"{type(error).__name__}: {error}"

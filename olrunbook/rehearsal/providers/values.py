@@ -28,7 +28,7 @@ UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 
 def whole(value: Any) -> Any:
-    """Return a tree with the floats that are whole numbers as ints (protobuf has none)."""
+    """Return a tree whose whole floats are ints again (protobuf has no ints)."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):
@@ -111,7 +111,9 @@ def differences(
 def _in_lists(
     old: list[Any], new: list[Any], path: str, *, unordered: bool
 ) -> Iterator[tuple[str, Difference]]:
-    if unordered and all(isinstance(item, dict) and "key" in item for item in old + new):
+    if unordered and all(
+        isinstance(item, dict) and "key" in item for item in old + new
+    ):
         before = {item["key"]: (at, item) for at, item in enumerate(old)}
         for at, item in enumerate(new):
             _, was = before.pop(item["key"], (at, None))
@@ -131,7 +133,7 @@ def top(path: str) -> str:
 
 
 def api(value: Any) -> Any:
-    """Return a camelCase property value as an AWS API takes it (PascalCase, real types)."""
+    """Return a camelCase property value as an AWS API takes it, in PascalCase."""
     if isinstance(value, Mapping):
         return {
             key[:1].upper() + key[1:]: api(item)

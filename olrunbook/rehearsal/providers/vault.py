@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from typing_extensions import override
+
 from olrunbook.rehearsal.providers.clients import HttpClient
 from olrunbook.rehearsal.providers.handler import Caller, Function, Handler
 from olrunbook.rehearsal.providers.values import Props, keep_form
@@ -20,22 +22,26 @@ class Policy(Handler):
     inputs = frozenset({"name", "policy"})
     replace = frozenset({"name"})
 
-    def create(self, call: Caller, wanted: Props) -> str:  # noqa: D102
+    @override
+    def create(self, call: Caller, wanted: Props) -> str:
         self.update(call, wanted["name"], {}, wanted, set())
         return str(wanted["name"])
 
-    def read(self, call: Caller, ident: str, state: Props) -> Props | None:  # noqa: D102
+    @override
+    def read(self, call: Caller, ident: str, state: Props) -> Props | None:
         found = call.api("GET", f"sys/policies/acl/{ident}")
         if found is None:
             return None
         return {**state, "name": ident, "policy": found["data"]["policy"]}
 
-    def update(  # noqa: D102
+    @override
+    def update(
         self, call: Caller, ident: str, old: Props, new: Props, changed: set[str]
     ) -> None:
         call.api("PUT", f"sys/policies/acl/{ident}", {"policy": new["policy"]})
 
-    def delete(self, call: Caller, ident: str, state: Props) -> None:  # noqa: D102
+    @override
+    def delete(self, call: Caller, ident: str, state: Props) -> None:
         call.api("DELETE", f"sys/policies/acl/{ident}")
 
 
@@ -67,13 +73,15 @@ class AuthBackendRole(Handler):
     unordered = frozenset({name for name in FIELDS if name.endswith("s")})
     computed = ("roleId",)
 
-    def create(self, call: Caller, wanted: Props) -> str:  # noqa: D102
+    @override
+    def create(self, call: Caller, wanted: Props) -> str:
         mount = str(wanted.get("backend") or "aws").strip("/")
         ident = f"auth/{mount}/role/{wanted['role']}"
         self.update(call, ident, {}, wanted, set())
         return ident
 
-    def read(self, call: Caller, ident: str, state: Props) -> Props | None:  # noqa: D102
+    @override
+    def read(self, call: Caller, ident: str, state: Props) -> Props | None:
         found = call.api("GET", ident)
         if found is None:
             return None
@@ -85,13 +93,17 @@ class AuthBackendRole(Handler):
         }
         return {**state, **seen, "roleId": data.get("role_id", "")}
 
-    def update(  # noqa: D102
+    @override
+    def update(
         self, call: Caller, ident: str, old: Props, new: Props, changed: set[str]
     ) -> None:
-        wanted = {FIELDS[name]: new[name] for name in FIELDS if new.get(name) is not None}
+        wanted = {
+            FIELDS[name]: new[name] for name in FIELDS if new.get(name) is not None
+        }
         call.api("POST", ident, wanted)
 
-    def delete(self, call: Caller, ident: str, state: Props) -> None:  # noqa: D102
+    @override
+    def delete(self, call: Caller, ident: str, state: Props) -> None:
         call.api("DELETE", ident)
 
 
@@ -110,25 +122,29 @@ class Mounted(Handler):
     def __init__(self, base: str) -> None:
         self.base = base
 
-    def create(self, call: Caller, wanted: Props) -> str:  # noqa: D102
+    @override
+    def create(self, call: Caller, wanted: Props) -> str:
         path = str(wanted.get("path") or wanted["type"]).strip("/")
         body = {"type": wanted["type"], "description": wanted.get("description") or ""}
         call.api("POST", f"{self.base}/{path}", body)
         return path
 
-    def read(self, call: Caller, ident: str, state: Props) -> Props | None:  # noqa: D102
+    @override
+    def read(self, call: Caller, ident: str, state: Props) -> Props | None:
         found = (call.api("GET", self.base) or {}).get("data", {}).get(f"{ident}/")
         if found is None:
             return None
         return {**state, "path": ident, "accessor": found["accessor"]}
 
-    def update(  # noqa: D102
+    @override
+    def update(
         self, call: Caller, ident: str, old: Props, new: Props, changed: set[str]
     ) -> None:
         body = {"description": new.get("description") or ""}
         call.api("POST", f"{self.base}/{ident}/tune", body)
 
-    def delete(self, call: Caller, ident: str, state: Props) -> None:  # noqa: D102
+    @override
+    def delete(self, call: Caller, ident: str, state: Props) -> None:
         call.api("DELETE", f"{self.base}/{ident}")
 
 
@@ -142,7 +158,7 @@ FUNCTIONS: dict[str, Function] = {}
 
 
 def connect(config: Props) -> Caller:
-    """Return the caller of a configuration; VAULT_ADDR and VAULT_TOKEN fill the gaps."""
+    """Return the caller; VAULT_ADDR and VAULT_TOKEN fill the gaps."""
     address = config.get("address") or os.environ.get("VAULT_ADDR", DEFAULT_ADDRESS)
     token = config.get("token") or os.environ.get("VAULT_TOKEN", "")
     return Caller(HttpClient(str(address), "X-Vault-Token", str(token)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from typing_extensions import override
+
 from olrunbook.rehearsal.providers.aws.refresh import start_refresh, wait_for_capacity
 from olrunbook.rehearsal.providers.handler import AutoName, Caller, Handler, is_gone
 from olrunbook.rehearsal.providers.values import Props, api, keep_form
@@ -50,7 +52,13 @@ class Group(Handler):
     )
     replace = frozenset({"name", "namePrefix"})
     unordered = frozenset({"tags", "targetGroupArns", "vpcZoneIdentifiers"})
-    computed = ("arn", "name", "availabilityZones", "desiredCapacity", "defaultCooldown")
+    computed = (
+        "arn",
+        "name",
+        "availabilityZones",
+        "desiredCapacity",
+        "defaultCooldown",
+    )
     autoname = AutoName(255)
 
     def arguments(self, wanted: Props) -> Props:
@@ -66,7 +74,8 @@ class Group(Handler):
             }
         return {key: value for key, value in args.items() if value is not None}
 
-    def create(self, call: Caller, wanted: Props) -> str:  # noqa: D102
+    @override
+    def create(self, call: Caller, wanted: Props) -> str:
         name = str(wanted["name"])
         call.api("autoscaling").create_auto_scaling_group(
             **{NAME: name},
@@ -76,11 +85,13 @@ class Group(Handler):
         )
         return name
 
+    @override
     def complete(self, call: Caller, ident: str, wanted: Props) -> None:
-        """Wait until the group has launched what it should, as the real provider does."""
+        """Wait until the group has launched its instances, as the real one does."""
         wait_for_capacity(call, ident, wanted)
 
-    def read(self, call: Caller, ident: str, state: Props) -> Props | None:  # noqa: D102
+    @override
+    def read(self, call: Caller, ident: str, state: Props) -> Props | None:
         found = call.api("autoscaling").describe_auto_scaling_groups(
             AutoScalingGroupNames=[ident]
         )["AutoScalingGroups"]
@@ -120,7 +131,8 @@ class Group(Handler):
             "availabilityZones": sorted(group["AvailabilityZones"]),
         }
 
-    def update(  # noqa: D102
+    @override
+    def update(
         self, call: Caller, ident: str, old: Props, new: Props, changed: set[str]
     ) -> None:
         scaling = call.api("autoscaling")
@@ -148,11 +160,14 @@ class Group(Handler):
                 )
         refresh = new.get("instanceRefresh")
         if refresh and changed & (ALWAYS | triggers(refresh)):
-            start_refresh(call, ident, refresh, self.arguments(new).get("LaunchTemplate"))
+            start_refresh(
+                call, ident, refresh, self.arguments(new).get("LaunchTemplate")
+            )
         if changed & {"minSize", "desiredCapacity"}:
             wait_for_capacity(call, ident, new)
 
-    def delete(self, call: Caller, ident: str, state: Props) -> None:  # noqa: D102
+    @override
+    def delete(self, call: Caller, ident: str, state: Props) -> None:
         scaling = call.api("autoscaling")
         try:
             scaling.update_auto_scaling_group(
@@ -196,7 +211,7 @@ def _tags(name: str, tags: list[Props] | None) -> list[dict[str, Any]]:
 
 
 def _template(recorded: Props | None, actual: dict[str, str]) -> Props:
-    """Return the template a group launches from, in the recorded form where it is that."""
+    """Return the template a group launches from, in the recorded form where equal."""
     recorded = recorded or {}
     if actual.get("LaunchTemplateId") == recorded.get("id") or (
         actual.get("LaunchTemplateName") == recorded.get("name")

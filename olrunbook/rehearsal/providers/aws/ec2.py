@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from typing_extensions import override
+
 from olrunbook.rehearsal.providers.aws.tags import ec2_tags, from_api, tag_specification
 from olrunbook.rehearsal.providers.handler import AutoName, Caller, Handler
 from olrunbook.rehearsal.providers.values import Props, keep_form
@@ -35,27 +37,37 @@ class SecurityGroup(Handler):
     autoname = AutoName(255)
     tagged = True
 
-    def create(self, call: Caller, wanted: Props) -> str:  # noqa: D102
+    @override
+    def create(self, call: Caller, wanted: Props) -> str:
         made = call.api("ec2").create_security_group(
             GroupName=wanted["name"],
             Description=wanted.get("description") or "Managed by Pulumi",
-            TagSpecifications=tag_specification("security-group", wanted.get("tagsAll")),
+            TagSpecifications=tag_specification(
+                "security-group", wanted.get("tagsAll")
+            ),
             **({"VpcId": wanted["vpcId"]} if wanted.get("vpcId") else {}),
         )
         return str(made["GroupId"])
 
+    @override
     def complete(self, call: Caller, ident: str, wanted: Props) -> None:
         """Set the rules. As the real provider: no egress given means none at all."""
         for way in ("ingress", "egress"):
             _set_rules(call, ident, way, rules(wanted.get(way), ident))
 
-    def read(self, call: Caller, ident: str, state: Props) -> Props | None:  # noqa: D102
-        found = call.api("ec2").describe_security_groups(GroupIds=[ident])["SecurityGroups"]
+    @override
+    def read(self, call: Caller, ident: str, state: Props) -> Props | None:
+        found = call.api("ec2").describe_security_groups(GroupIds=[ident])[
+            "SecurityGroups"
+        ]
         if not found:
             return None
         group = found[0]
         seen = {}
-        for way, key in (("ingress", "IpPermissions"), ("egress", "IpPermissionsEgress")):
+        for way, key in (
+            ("ingress", "IpPermissions"),
+            ("egress", "IpPermissionsEgress"),
+        ):
             actual = from_permissions(group.get(key, []))
             recorded = state.get(way)
             same = rules(recorded, ident) == actual
@@ -70,7 +82,8 @@ class SecurityGroup(Handler):
             "arn": f"arn:aws:ec2:{call.region}:{owner}:security-group/{ident}",
         }
 
-    def update(  # noqa: D102
+    @override
+    def update(
         self, call: Caller, ident: str, old: Props, new: Props, changed: set[str]
     ) -> None:
         for way in ("ingress", "egress"):
@@ -79,7 +92,8 @@ class SecurityGroup(Handler):
         if "tags" in changed:
             ec2_tags(call, ident, old.get("tags"), new.get("tagsAll"))
 
-    def delete(self, call: Caller, ident: str, state: Props) -> None:  # noqa: D102
+    @override
+    def delete(self, call: Caller, ident: str, state: Props) -> None:
         call.api("ec2").delete_security_group(GroupId=ident)
 
 
@@ -116,7 +130,9 @@ def from_permissions(permissions: list[dict[str, Any]]) -> set[Rule]:
             ports = (0, 0)
         peers = [("cidr", peer["CidrIp"]) for peer in item.get("IpRanges", [])]
         peers += [("cidr6", peer["CidrIpv6"]) for peer in item.get("Ipv6Ranges", [])]
-        peers += [("group", peer["GroupId"]) for peer in item.get("UserIdGroupPairs", [])]
+        peers += [
+            ("group", peer["GroupId"]) for peer in item.get("UserIdGroupPairs", [])
+        ]
         found |= {(protocol, *ports, kind, peer) for kind, peer in peers}
     return found
 

@@ -1,172 +1,28 @@
-"""Load balancers, target groups and listeners."""
+"""Load balancers and listeners."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing_extensions import override
 
-from olrunbook.rehearsal.providers.aws.tags import from_api, listed
+from olrunbook.rehearsal.providers.aws.elbv2_common import (
+    attributes,
+    read_attributes,
+    retag,
+    seen_tags,
+)
+from olrunbook.rehearsal.providers.aws.tags import listed
+from olrunbook.rehearsal.providers.aws.target_group import TargetGroup
 from olrunbook.rehearsal.providers.handler import AutoName, Caller, Handler
 from olrunbook.rehearsal.providers.values import Props, api, keep_form
 
-__all__ = ["RESOURCES", "Listener", "LoadBalancer", "TargetGroup"]
+__all__ = ["RESOURCES", "Listener", "LoadBalancer"]
 
-HEALTH = {
-    "enabled": "HealthCheckEnabled",
-    "healthyThreshold": "HealthyThresholdCount",
-    "interval": "HealthCheckIntervalSeconds",
-    "path": "HealthCheckPath",
-    "port": "HealthCheckPort",
-    "protocol": "HealthCheckProtocol",
-    "timeout": "HealthCheckTimeoutSeconds",
-    "unhealthyThreshold": "UnhealthyThresholdCount",
-}
-GROUP_ATTRIBUTES = {"deregistrationDelay": "deregistration_delay.timeout_seconds"}
-GROUP_ATTRIBUTES |= {"slowStart": "slow_start.duration_seconds"}
 BALANCER_ATTRIBUTES = {
     "dropInvalidHeaderFields": "routing.http.drop_invalid_header_fields.enabled",
     "enableDeletionProtection": "deletion_protection.enabled",
     "enableHttp2": "routing.http2.enabled",
     "idleTimeout": "idle_timeout.timeout_seconds",
 }
-
-
-def _tags(call: Caller, ident: str, old: Props | None, new: Props | None) -> None:
-    elb = call.api("elbv2")
-    if gone := sorted(set(old or {}) - set(new or {})):
-        elb.remove_tags(ResourceArns=[ident], TagKeys=gone)
-    if new:
-        elb.add_tags(ResourceArns=[ident], Tags=listed(new))
-
-
-def _seen_tags(call: Caller, ident: str, state: Props) -> Any:
-    found = call.api("elbv2").describe_tags(ResourceArns=[ident])["TagDescriptions"]
-    tags = from_api(found[0]["Tags"]) if found else {}
-    own = {key: val for key, val in tags.items() if key not in call.default_tags}
-    return keep_form(state.get("tags"), own)
-
-
-def _attributes(wanted: Props, names: dict[str, str]) -> list[dict[str, str]]:
-    return [
-        {"Key": names[key], "Value": str(wanted[key]).lower()}
-        for key in names
-        if wanted.get(key) is not None
-    ]
-
-
-def _read_attributes(found: list[dict[str, str]], names: dict[str, str]) -> Props:
-    values = {item["Key"]: item["Value"] for item in found}
-    return {key: values[name] for key, name in names.items() if name in values}
-
-
-class TargetGroup(Handler):
-    """`aws:lb/targetGroup:TargetGroup`."""
-
-    inputs = frozenset(
-        {
-            *GROUP_ATTRIBUTES,
-            "healthCheck",
-            "name",
-            "namePrefix",
-            "port",
-            "protocol",
-            "protocolVersion",
-            "stickiness",
-            "tags",
-            "targetType",
-            "vpcId",
-        }
-    )
-    replace = frozenset(
-        {"name", "namePrefix", "port", "protocol", "protocolVersion", "targetType", "vpcId"}
-    )
-    computed = ("arn", "arnSuffix", "name", "tagsAll")
-    autoname = AutoName(32)
-    tagged = True
-
-    def health(self, wanted: Props) -> Props:
-        """Return the health check's arguments."""
-        check = wanted.get("healthCheck") or {}
-        args = {
-            HEALTH[key]: api(value)
-            for key, value in check.items()
-            if key in HEALTH and value is not None
-        }
-        if "HealthCheckPort" in args:
-            args["HealthCheckPort"] = str(args["HealthCheckPort"])
-        if check.get("matcher"):
-            args["Matcher"] = {"HttpCode": str(check["matcher"])}
-        return args
-
-    def attributes(self, wanted: Props) -> list[dict[str, str]]:
-        """Return the attributes, stickiness included."""
-        found = _attributes(wanted, GROUP_ATTRIBUTES)
-        if stick := wanted.get("stickiness"):
-            enabled = stick.get("enabled", True)
-            found.append({"Key": "stickiness.enabled", "Value": str(enabled).lower()})
-            found.append({"Key": "stickiness.type", "Value": stick["type"]})
-        return found
-
-    def create(self, call: Caller, wanted: Props) -> str:  # noqa: D102
-        made = call.api("elbv2").create_target_group(
-            Name=wanted["name"],
-            Protocol=wanted["protocol"],
-            Port=int(wanted["port"]),
-            VpcId=wanted["vpcId"],
-            TargetType=wanted.get("targetType") or "instance",
-            Tags=listed(wanted.get("tagsAll")),
-            **({"ProtocolVersion": v} if (v := wanted.get("protocolVersion")) else {}),
-            **self.health(wanted),
-        )
-        return str(made["TargetGroups"][0]["TargetGroupArn"])
-
-    def complete(self, call: Caller, ident: str, wanted: Props) -> None:  # noqa: D102
-        if found := self.attributes(wanted):
-            call.api("elbv2").modify_target_group_attributes(
-                TargetGroupArn=ident, Attributes=found
-            )
-
-    def read(self, call: Caller, ident: str, state: Props) -> Props | None:  # noqa: D102
-        elb = call.api("elbv2")
-        groups = elb.describe_target_groups(TargetGroupArns=[ident])["TargetGroups"]
-        if not groups:
-            return None
-        group = groups[0]
-        recorded = state.get("healthCheck") or {}
-        check = {
-            key: keep_form(value, group.get(HEALTH[key])) if key in HEALTH else value
-            for key, value in recorded.items()
-        }
-        if "matcher" in recorded:
-            actual = (group.get("Matcher") or {}).get("HttpCode")
-            check["matcher"] = keep_form(recorded["matcher"], actual)
-        found = elb.describe_target_group_attributes(TargetGroupArn=ident)["Attributes"]
-        seen = {
-            key: keep_form(state[key], actual)
-            for key, actual in _read_attributes(found, GROUP_ATTRIBUTES).items()
-            if key in state
-        }
-        return {
-            **state,
-            **seen,
-            **({"healthCheck": check} if recorded else {}),
-            "tags": _seen_tags(call, ident, state),
-            "name": group["TargetGroupName"],
-            "arn": ident,
-            "arnSuffix": ident.split(":")[-1],
-        }
-
-    def update(  # noqa: D102
-        self, call: Caller, ident: str, old: Props, new: Props, changed: set[str]
-    ) -> None:
-        if "healthCheck" in changed:
-            call.api("elbv2").modify_target_group(TargetGroupArn=ident, **self.health(new))
-        if changed & {*GROUP_ATTRIBUTES, "stickiness"}:
-            self.complete(call, ident, new)
-        if "tags" in changed:
-            _tags(call, ident, old.get("tags"), new.get("tagsAll"))
-
-    def delete(self, call: Caller, ident: str, state: Props) -> None:  # noqa: D102
-        call.api("elbv2").delete_target_group(TargetGroupArn=ident)
 
 
 class LoadBalancer(Handler):
@@ -191,7 +47,8 @@ class LoadBalancer(Handler):
     autoname = AutoName(32)
     tagged = True
 
-    def create(self, call: Caller, wanted: Props) -> str:  # noqa: D102
+    @override
+    def create(self, call: Caller, wanted: Props) -> str:
         made = call.api("elbv2").create_load_balancer(
             Name=wanted["name"],
             Subnets=wanted.get("subnets") or [],
@@ -203,23 +60,27 @@ class LoadBalancer(Handler):
         )
         return str(made["LoadBalancers"][0]["LoadBalancerArn"])
 
-    def complete(self, call: Caller, ident: str, wanted: Props) -> None:  # noqa: D102
-        if found := _attributes(wanted, BALANCER_ATTRIBUTES):
+    @override
+    def complete(self, call: Caller, ident: str, wanted: Props) -> None:
+        if found := attributes(wanted, BALANCER_ATTRIBUTES):
             call.api("elbv2").modify_load_balancer_attributes(
                 LoadBalancerArn=ident, Attributes=found
             )
 
-    def read(self, call: Caller, ident: str, state: Props) -> Props | None:  # noqa: D102
+    @override
+    def read(self, call: Caller, ident: str, state: Props) -> Props | None:
         elb = call.api("elbv2")
         found = elb.describe_load_balancers(LoadBalancerArns=[ident])["LoadBalancers"]
         if not found:
             return None
         balancer = found[0]
-        subnets = [zone.get("SubnetId") for zone in balancer.get("AvailabilityZones", [])]
+        subnets = [
+            zone.get("SubnetId") for zone in balancer.get("AvailabilityZones", [])
+        ]
         attributes = elb.describe_load_balancer_attributes(LoadBalancerArn=ident)
         seen = {
             key: keep_form(state[key], actual)
-            for key, actual in _read_attributes(
+            for key, actual in read_attributes(
                 attributes["Attributes"], BALANCER_ATTRIBUTES
             ).items()
             if key in state
@@ -228,19 +89,22 @@ class LoadBalancer(Handler):
             **state,
             **seen,
             "securityGroups": keep_form(
-                state.get("securityGroups"), balancer.get("SecurityGroups"), unordered=True
+                state.get("securityGroups"),
+                balancer.get("SecurityGroups"),
+                unordered=True,
             ),
             "subnets": keep_form(state.get("subnets"), subnets, unordered=True),
-            "tags": _seen_tags(call, ident, state),
+            "tags": seen_tags(call, ident, state),
             "name": balancer["LoadBalancerName"],
             "arn": ident,
-            "arnSuffix": ident.split(":loadbalancer/")[-1],
+            "arnSuffix": ident.rsplit(":loadbalancer/", maxsplit=1)[-1],
             "dnsName": balancer["DNSName"],
             "zoneId": balancer["CanonicalHostedZoneId"],
             "vpcId": balancer["VpcId"],
         }
 
-    def update(  # noqa: D102
+    @override
+    def update(
         self, call: Caller, ident: str, old: Props, new: Props, changed: set[str]
     ) -> None:
         elb = call.api("elbv2")
@@ -256,9 +120,10 @@ class LoadBalancer(Handler):
         if changed & set(BALANCER_ATTRIBUTES):
             self.complete(call, ident, new)
         if "tags" in changed:
-            _tags(call, ident, old.get("tags"), new.get("tagsAll"))
+            retag(call, ident, old.get("tags"), new.get("tagsAll"))
 
-    def delete(self, call: Caller, ident: str, state: Props) -> None:  # noqa: D102
+    @override
+    def delete(self, call: Caller, ident: str, state: Props) -> None:
         call.api("elbv2").delete_load_balancer(LoadBalancerArn=ident)
 
 
@@ -305,7 +170,8 @@ class Listener(Handler):
             args["SslPolicy"] = wanted["sslPolicy"]
         return args
 
-    def create(self, call: Caller, wanted: Props) -> str:  # noqa: D102
+    @override
+    def create(self, call: Caller, wanted: Props) -> str:
         made = call.api("elbv2").create_listener(
             LoadBalancerArn=wanted["loadBalancerArn"],
             Tags=listed(wanted.get("tagsAll")),
@@ -313,7 +179,8 @@ class Listener(Handler):
         )
         return str(made["Listeners"][0]["ListenerArn"])
 
-    def read(self, call: Caller, ident: str, state: Props) -> Props | None:  # noqa: D102
+    @override
+    def read(self, call: Caller, ident: str, state: Props) -> Props | None:
         found = call.api("elbv2").describe_listeners(ListenerArns=[ident])["Listeners"]
         if not found:
             return None
@@ -329,15 +196,17 @@ class Listener(Handler):
             "arn": ident,
         }
 
-    def update(  # noqa: D102
+    @override
+    def update(
         self, call: Caller, ident: str, old: Props, new: Props, changed: set[str]
     ) -> None:
         if changed - {"tags"}:
             call.api("elbv2").modify_listener(ListenerArn=ident, **self.arguments(new))
         if "tags" in changed:
-            _tags(call, ident, old.get("tags"), new.get("tagsAll"))
+            retag(call, ident, old.get("tags"), new.get("tagsAll"))
 
-    def delete(self, call: Caller, ident: str, state: Props) -> None:  # noqa: D102
+    @override
+    def delete(self, call: Caller, ident: str, state: Props) -> None:
         call.api("elbv2").delete_listener(ListenerArn=ident)
 
 

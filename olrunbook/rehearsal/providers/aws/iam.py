@@ -6,6 +6,8 @@ import json
 import urllib.parse
 from typing import Any
 
+from typing_extensions import override
+
 from olrunbook.rehearsal.providers.aws.tags import from_api, listed
 from olrunbook.rehearsal.providers.handler import AutoName, Caller, Handler
 from olrunbook.rehearsal.providers.values import Props, keep_form
@@ -60,7 +62,8 @@ class Role(Handler):
     autoname = AutoName(64)
     tagged = True
 
-    def create(self, call: Caller, wanted: Props) -> str:  # noqa: D102
+    @override
+    def create(self, call: Caller, wanted: Props) -> str:
         call.api("iam").create_role(
             RoleName=wanted["name"],
             AssumeRolePolicyDocument=wanted["assumeRolePolicy"],
@@ -71,7 +74,8 @@ class Role(Handler):
         )
         return str(wanted["name"])
 
-    def read(self, call: Caller, ident: str, state: Props) -> Props | None:  # noqa: D102
+    @override
+    def read(self, call: Caller, ident: str, state: Props) -> Props | None:
         role = call.api("iam").get_role(RoleName=ident)["Role"]
         return {
             **state,
@@ -85,7 +89,8 @@ class Role(Handler):
             "createDate": role["CreateDate"].isoformat(),
         }
 
-    def update(  # noqa: D102
+    @override
+    def update(
         self, call: Caller, ident: str, old: Props, new: Props, changed: set[str]
     ) -> None:
         iam = call.api("iam")
@@ -102,7 +107,8 @@ class Role(Handler):
         if "tags" in changed:
             _retag(call, "role", {"RoleName": ident}, old, new)
 
-    def delete(self, call: Caller, ident: str, state: Props) -> None:  # noqa: D102
+    @override
+    def delete(self, call: Caller, ident: str, state: Props) -> None:
         iam = call.api("iam")
         if state.get("forceDetachPolicies"):
             found = iam.list_attached_role_policies(RoleName=ident)
@@ -120,7 +126,8 @@ class Policy(Handler):
     autoname = AutoName(128)
     tagged = True
 
-    def create(self, call: Caller, wanted: Props) -> str:  # noqa: D102
+    @override
+    def create(self, call: Caller, wanted: Props) -> str:
         made = call.api("iam").create_policy(
             PolicyName=wanted["name"],
             PolicyDocument=wanted["policy"],
@@ -130,7 +137,8 @@ class Policy(Handler):
         )
         return str(made["Policy"]["Arn"])
 
-    def read(self, call: Caller, ident: str, state: Props) -> Props | None:  # noqa: D102
+    @override
+    def read(self, call: Caller, ident: str, state: Props) -> Props | None:
         iam = call.api("iam")
         policy = iam.get_policy(PolicyArn=ident)["Policy"]
         version = iam.get_policy_version(
@@ -145,7 +153,8 @@ class Policy(Handler):
             "policyId": policy["PolicyId"],
         }
 
-    def update(  # noqa: D102
+    @override
+    def update(
         self, call: Caller, ident: str, old: Props, new: Props, changed: set[str]
     ) -> None:
         iam = call.api("iam")
@@ -157,7 +166,8 @@ class Policy(Handler):
         if "tags" in changed:
             _retag(call, "policy", {"PolicyArn": ident}, old, new)
 
-    def delete(self, call: Caller, ident: str, state: Props) -> None:  # noqa: D102
+    @override
+    def delete(self, call: Caller, ident: str, state: Props) -> None:
         _drop_versions(call.api("iam"), ident)
         call.api("iam").delete_policy(PolicyArn=ident)
 
@@ -175,18 +185,21 @@ class RolePolicyAttachment(Handler):
     inputs = frozenset({"policyArn", "role"})
     replace = frozenset({"policyArn", "role"})
 
-    def create(self, call: Caller, wanted: Props) -> str:  # noqa: D102
+    @override
+    def create(self, call: Caller, wanted: Props) -> str:
         call.api("iam").attach_role_policy(
             RoleName=wanted["role"], PolicyArn=wanted["policyArn"]
         )
         return f"{wanted['role']}/{wanted['policyArn']}"
 
-    def read(self, call: Caller, ident: str, state: Props) -> Props | None:  # noqa: D102
+    @override
+    def read(self, call: Caller, ident: str, state: Props) -> Props | None:
         found = call.api("iam").list_attached_role_policies(RoleName=state["role"])
         attached = {policy["PolicyArn"] for policy in found["AttachedPolicies"]}
         return dict(state) if state["policyArn"] in attached else None
 
-    def delete(self, call: Caller, ident: str, state: Props) -> None:  # noqa: D102
+    @override
+    def delete(self, call: Caller, ident: str, state: Props) -> None:
         call.api("iam").detach_role_policy(
             RoleName=state["role"], PolicyArn=state["policyArn"]
         )
@@ -201,7 +214,8 @@ class InstanceProfile(Handler):
     autoname = AutoName(128)
     tagged = True
 
-    def create(self, call: Caller, wanted: Props) -> str:  # noqa: D102
+    @override
+    def create(self, call: Caller, wanted: Props) -> str:
         call.api("iam").create_instance_profile(
             InstanceProfileName=wanted["name"],
             Path=wanted.get("path") or "/",
@@ -209,13 +223,15 @@ class InstanceProfile(Handler):
         )
         return str(wanted["name"])
 
-    def complete(self, call: Caller, ident: str, wanted: Props) -> None:  # noqa: D102
+    @override
+    def complete(self, call: Caller, ident: str, wanted: Props) -> None:
         if wanted.get("role"):
             call.api("iam").add_role_to_instance_profile(
                 InstanceProfileName=ident, RoleName=wanted["role"]
             )
 
-    def read(self, call: Caller, ident: str, state: Props) -> Props | None:  # noqa: D102
+    @override
+    def read(self, call: Caller, ident: str, state: Props) -> Props | None:
         found = call.api("iam").get_instance_profile(InstanceProfileName=ident)
         profile = found["InstanceProfile"]
         roles = [role["RoleName"] for role in profile.get("Roles", [])]
@@ -229,7 +245,8 @@ class InstanceProfile(Handler):
             "createDate": profile["CreateDate"].isoformat(),
         }
 
-    def update(  # noqa: D102
+    @override
+    def update(
         self, call: Caller, ident: str, old: Props, new: Props, changed: set[str]
     ) -> None:
         if "role" in changed:
@@ -242,7 +259,8 @@ class InstanceProfile(Handler):
             who = {"InstanceProfileName": ident}
             _retag(call, "instance_profile", who, old, new)
 
-    def delete(self, call: Caller, ident: str, state: Props) -> None:  # noqa: D102
+    @override
+    def delete(self, call: Caller, ident: str, state: Props) -> None:
         iam = call.api("iam")
         found = iam.get_instance_profile(InstanceProfileName=ident)["InstanceProfile"]
         for role in found.get("Roles", []):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from typing_extensions import override
+
 from olrunbook.rehearsal.providers.aws.tags import ec2_tags, listed, tag_specification
 from olrunbook.rehearsal.providers.handler import AutoName, Caller, Handler
 from olrunbook.rehearsal.providers.values import Props, api, keep_form
@@ -47,7 +49,8 @@ class LaunchTemplate(Handler):
     autoname = AutoName(125)
     tagged = True
 
-    def moving(self, changed: set[str]) -> tuple[str, ...]:  # noqa: D102
+    @override
+    def moving(self, changed: set[str]) -> tuple[str, ...]:
         if not changed & (DATA | {"description"}):
             return ()
         return ("latestVersion", "defaultVersion")
@@ -70,18 +73,24 @@ class LaunchTemplate(Handler):
             ]
         return data
 
-    def create(self, call: Caller, wanted: Props) -> str:  # noqa: D102
+    @override
+    def create(self, call: Caller, wanted: Props) -> str:
         made = call.api("ec2").create_launch_template(
             LaunchTemplateName=wanted["name"],
             LaunchTemplateData=self.data(wanted),
             VersionDescription=wanted.get("description") or "",
-            TagSpecifications=tag_specification("launch-template", wanted.get("tagsAll")),
+            TagSpecifications=tag_specification(
+                "launch-template", wanted.get("tagsAll")
+            ),
         )
         return str(made["LaunchTemplate"]["LaunchTemplateId"])
 
-    def read(self, call: Caller, ident: str, state: Props) -> Props | None:  # noqa: D102
+    @override
+    def read(self, call: Caller, ident: str, state: Props) -> Props | None:
         ec2 = call.api("ec2")
-        found = ec2.describe_launch_templates(LaunchTemplateIds=[ident])["LaunchTemplates"]
+        found = ec2.describe_launch_templates(LaunchTemplateIds=[ident])[
+            "LaunchTemplates"
+        ]
         if not found:
             return None
         latest = ec2.describe_launch_template_versions(
@@ -93,7 +102,9 @@ class LaunchTemplate(Handler):
             for name in READ_BACK
         }
         seen["vpcSecurityGroupIds"] = keep_form(
-            state.get("vpcSecurityGroupIds"), data.get("SecurityGroupIds"), unordered=True
+            state.get("vpcSecurityGroupIds"),
+            data.get("SecurityGroupIds"),
+            unordered=True,
         )
         owner = found[0].get("CreatedBy", "").split(":")[4:5] or [""]
         return {
@@ -105,7 +116,8 @@ class LaunchTemplate(Handler):
             "arn": f"arn:aws:ec2:{call.region}:{owner[0]}:launch-template/{ident}",
         }
 
-    def update(  # noqa: D102
+    @override
+    def update(
         self, call: Caller, ident: str, old: Props, new: Props, changed: set[str]
     ) -> None:
         ec2 = call.api("ec2")
@@ -119,12 +131,17 @@ class LaunchTemplate(Handler):
             if new.get("updateDefaultVersion"):
                 default = made["LaunchTemplateVersion"]["VersionNumber"]
         if default and (new.get("updateDefaultVersion") or "defaultVersion" in changed):
-            ec2.modify_launch_template(LaunchTemplateId=ident, DefaultVersion=str(default))
+            ec2.modify_launch_template(
+                LaunchTemplateId=ident, DefaultVersion=str(default)
+            )
         if "tags" in changed:
             ec2_tags(call, ident, old.get("tags"), new.get("tagsAll"))
 
-    def delete(self, call: Caller, ident: str, state: Props) -> None:  # noqa: D102
+    @override
+    def delete(self, call: Caller, ident: str, state: Props) -> None:
         call.api("ec2").delete_launch_template(LaunchTemplateId=ident)
 
 
-RESOURCES: dict[str, Handler] = {"aws:ec2/launchTemplate:LaunchTemplate": LaunchTemplate()}
+RESOURCES: dict[str, Handler] = {
+    "aws:ec2/launchTemplate:LaunchTemplate": LaunchTemplate()
+}

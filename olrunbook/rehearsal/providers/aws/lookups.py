@@ -11,7 +11,9 @@ from olrunbook.rehearsal.providers.values import Props
 
 __all__ = ["FUNCTIONS"]
 
-NONE = "Your query returned no results. Please change your search criteria and try again."
+NONE = (
+    "Your query returned no results. Please change your search criteria and try again."
+)
 MANY = (
     "Your query returned more than one result. Please try a more specific search "
     "criteria, or set `most_recent` attribute to true."
@@ -128,7 +130,7 @@ def get_zone(call: Caller, args: Props) -> Props:
 
 
 def get_certificate(call: Caller, args: Props) -> Props:
-    """Return the certificate of a domain, the newest where several fit and that is asked."""
+    """Return the certificate of a domain; the newest one where that is asked."""
     acm = call.api("acm")
     statuses = args.get("statuses") or ["ISSUED"]
     found = [
@@ -197,7 +199,11 @@ def get_policy_document(_call: Caller, args: Props) -> Props:
     statements = []
     for given in args.get("statements") or []:
         statement: Props = {"Effect": given.get("effect") or "Allow"}
-        for key, name in (("sid", "Sid"), ("actions", "Action"), ("resources", "Resource")):
+        for key, name in (
+            ("sid", "Sid"),
+            ("actions", "Action"),
+            ("resources", "Resource"),
+        ):
             if given.get(key):
                 value = given[key]
                 one = isinstance(value, list) and len(value) == 1
@@ -208,7 +214,9 @@ def get_policy_document(_call: Caller, args: Props) -> Props:
             principal[who["type"]] = names[0] if len(names) == 1 else names
         for test in given.get("conditions") or []:
             values = test["values"]
-            condition = statement.setdefault("Condition", {}).setdefault(test["test"], {})
+            condition = statement.setdefault("Condition", {}).setdefault(
+                test["test"], {}
+            )
             condition[test["variable"]] = values[0] if len(values) == 1 else values
         statements.append(statement)
     document: Props = {"Version": args.get("version") or "2012-10-17"}

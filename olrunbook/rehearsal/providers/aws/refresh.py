@@ -1,4 +1,4 @@
-"""Waits of the Auto Scaling handlers: capacity after a change, the start of a refresh."""
+"""Waits of the Auto Scaling handlers: for capacity, for the start of a refresh."""
 
 from __future__ import annotations
 
@@ -15,8 +15,13 @@ NAME = "AutoScalingGroupName"
 CAPACITY_TIMEOUT = "10m"  # the real provider's default
 START_TIMEOUT_S = 600.0
 POLL_S = 0.5
-NUMBERS = ("minHealthyPercentage", "maxHealthyPercentage", "instanceWarmup")
-NUMBERS += ("checkpointDelay", "bakeTime")
+NUMBERS = (
+    "minHealthyPercentage",
+    "maxHealthyPercentage",
+    "instanceWarmup",
+    "checkpointDelay",
+    "bakeTime",
+)
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -29,9 +34,9 @@ def seconds(duration: str) -> float:
 def wait_for_capacity(call: Caller, name: str, wanted: Props) -> None:
     """Wait until the group has launched its instances.
 
-    AWS puts an instance into service once it runs, before a load balancer has judged it.
-    A cloud that waits for the service counts it as Pending until then, so Pending counts
-    here when EC2 says `running`.
+    AWS puts an instance into service once it runs, before a load balancer has judged
+    it. A cloud that waits for the service counts it as Pending until then, so Pending
+    counts here when EC2 says `running`.
 
     Args:
         call: API clients; its `stopping` ends the wait early without an error.
@@ -51,7 +56,9 @@ def wait_for_capacity(call: Caller, name: str, wanted: Props) -> None:
         if have >= target:
             return
         if time.monotonic() > end:
-            msg = f"timeout while waiting for capacity: {have} of {target} instances run"
+            msg = (
+                f"timeout while waiting for capacity: {have} of {target} instances run"
+            )
             raise TimeoutError(msg + _last_activity(call, name))
         if call.stopping.wait(POLL_S):
             return
@@ -98,7 +105,9 @@ def preferences(refresh: Props) -> Props:
         if key in given:
             given[key] = int(float(given[key]))
     if given.get("checkpointPercentages"):
-        given["checkpointPercentages"] = [int(n) for n in given["checkpointPercentages"]]
+        given["checkpointPercentages"] = [
+            int(n) for n in given["checkpointPercentages"]
+        ]
     converted: Props = api(given)
     return converted
 

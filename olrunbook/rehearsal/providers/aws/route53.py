@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from typing_extensions import override
+
 from olrunbook.rehearsal.providers.handler import Caller, Handler
 from olrunbook.rehearsal.providers.values import Props, keep_form
 
@@ -41,11 +43,15 @@ class Record(Handler):
             ChangeBatch={"Changes": [{"Action": action, "ResourceRecordSet": entry}]},
         )
 
-    def create(self, call: Caller, wanted: Props) -> str:  # noqa: D102
-        self._change(call, "UPSERT" if wanted.get("allowOverwrite") else "CREATE", wanted)
+    @override
+    def create(self, call: Caller, wanted: Props) -> str:
+        self._change(
+            call, "UPSERT" if wanted.get("allowOverwrite") else "CREATE", wanted
+        )
         return f"{wanted['zoneId']}_{wanted['name']}_{wanted['type']}"
 
-    def read(self, call: Caller, ident: str, state: Props) -> Props | None:  # noqa: D102
+    @override
+    def read(self, call: Caller, ident: str, state: Props) -> Props | None:
         pages = call.api("route53").get_paginator("list_resource_record_sets")
         for page in pages.paginate(HostedZoneId=state["zoneId"]):
             for entry in page["ResourceRecordSets"]:
@@ -67,12 +73,14 @@ class Record(Handler):
             seen["ttl"] = keep_form(state.get("ttl"), entry.get("TTL"))
         return {**state, **seen}
 
-    def update(  # noqa: D102
+    @override
+    def update(
         self, call: Caller, ident: str, old: Props, new: Props, changed: set[str]
     ) -> None:
         self._change(call, "UPSERT", new)
 
-    def delete(self, call: Caller, ident: str, state: Props) -> None:  # noqa: D102
+    @override
+    def delete(self, call: Caller, ident: str, state: Props) -> None:
         self._change(call, "DELETE", state)
 
 

@@ -12,7 +12,9 @@ __all__ = ["ec2_tags", "from_api", "listed", "tag_specification"]
 
 def listed(tags: Props | None) -> list[dict[str, str]]:
     """Return a map of tags as the APIs take it."""
-    return [{"Key": key, "Value": str(value)} for key, value in sorted((tags or {}).items())]
+    return [
+        {"Key": key, "Value": str(value)} for key, value in sorted((tags or {}).items())
+    ]
 
 
 def from_api(tags: list[dict[str, str]] | None) -> dict[str, str]:
@@ -32,6 +34,8 @@ def tag_specification(kind: str, tags: Props | None) -> list[dict[str, Any]]:
 def ec2_tags(call: Caller, ident: str, old: Props | None, new: Props | None) -> None:
     """Make an EC2 resource's tags what they should be, removal included."""
     if gone := sorted(set(old or {}) - set(new or {})):
-        call.api("ec2").delete_tags(Resources=[ident], Tags=[{"Key": key} for key in gone])
+        call.api("ec2").delete_tags(
+            Resources=[ident], Tags=[{"Key": key} for key in gone]
+        )
     if new:
         call.api("ec2").create_tags(Resources=[ident], Tags=listed(new))

@@ -1,0 +1,82 @@
+"""What the Pulumi worker answers, as values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["Change", "Found", "State"]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Change(_Value):
+    """One resource that is not left as it is; `changes`: path, kind, old, new."""
+
+    op: str
+    type: str
+    name: str
+    urn: str
+    changes: list[dict[str, str]] = []
+
+
+class State(_Value):
+    """What a stack's backend holds.
+
+    Args:
+        version: Of the last update; 0: there was none.
+        result: How that ended; `succeeded`, `failed`, or empty.
+        digest: Over resources and pending operations.
+        resources: How many there are.
+        types: Their types.
+        pending: Operations that were begun and never finished.
+        locks: Who holds the stack.
+
+    """
+
+    version: int = 0
+    result: str = ""
+    digest: str = ""
+    resources: int = 0
+    types: list[str] = []
+    pending: list[str] = []
+    locks: list[str] = []
+
+    def line(self) -> str:
+        """Return what a person must know after an update that did not end well."""
+        parts = [
+            f"locks: {'; '.join(self.locks)}" if self.locks else "no lock",
+            f"pending: {'; '.join(self.pending)}"
+            if self.pending
+            else "nothing pending",
+            f"{self.resources} resources in the state",
+        ]
+        if self.result:
+            parts.append(f"last update {self.version} {self.result}")
+        return ", ".join(parts)
+
+
+class Found(_Value):
+    """What a preview or an update found.
+
+    Args:
+        state: Before a preview, after an update.
+        counts: Operation to number of resources, from the summary event.
+        changes: The resources that are not left as they are.
+        facts: URN to what a step must know of launch templates and groups.
+        outputs: Stack outputs; secret ones are `[secret]`.
+        refused: Nothing was run: the state has locks or pending operations.
+        changed: Nothing was run: the state is not the one that was previewed.
+
+    """
+
+    state: State
+    counts: dict[str, int] = {}
+    changes: list[Change] = []
+    facts: dict[str, dict[str, Any]] = {}
+    outputs: dict[str, str] = {}
+    refused: bool = False
+    changed: bool = False
