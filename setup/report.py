@@ -174,7 +174,8 @@ class Report:
         try:
             yield step
         except BaseException as error:
-            step.ending = ("failed", str(error) or "interrupted")
+            first = (str(error) or "interrupted").splitlines()[0]
+            step.ending = ("failed", first)
             raise
         finally:
             over.set()
