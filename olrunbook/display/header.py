@@ -1,0 +1,114 @@
+"""The head of a run: who, where, what, which images, what serves now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from olrunbook.display.front import Seen, show
+from olrunbook.display.view import Cell, Note, Table, View
+from olrunbook.imageset import format_images
+from olrunbook.record.provenance import operator
+from olrunbook.steps.context import Context
+from olrunbook.steps.serving import serving_now
+
+__all__ = ["header", "header_view"]
+
+COMMIT = 12
+FILES_NAMED = 5
+
+
+def header(
+    context: Context,
+    *,
+    notebook: str,
+    images: Mapping[str, str],
+    images_from: str,
+    folder: Path,
+    headless: bool,
+) -> None:
+    """Show the head of a run.
+
+    Args:
+        context: What the steps get.
+        notebook: Name of the notebook.
+        images: The image set; empty: none yet.
+        images_from: Where it comes from.
+        folder: The run's directory.
+        headless: An engine runs us.
+
+    """
+    view = header_view(
+        context,
+        notebook=notebook,
+        images=images,
+        images_from=images_from,
+        folder=folder,
+        headless=headless,
+    )
+    show(Seen(view))
+
+
+def header_view(
+    context: Context,
+    *,
+    notebook: str,
+    images: Mapping[str, str],
+    images_from: str,
+    folder: Path,
+    headless: bool,
+) -> View:
+    """Return the head of a run; see `header`."""
+    place, commit = context.place, context.commit
+    rows = [
+        ("run", context.run_id + ("" if headless else ", by hand")),
+        ("who", _who(context)),
+        ("where", _where(context)),
+        ("identity", place.identity_arn if place else ""),
+        ("from", _from(commit.sha, commit.dirty)),
+        ("images", _images(images, images_from)),
+        ("serves now", serving_now(context) if place and context.stage else ""),
+        ("record", str(folder)),
+    ]
+    title = " · ".join(
+        part for part in (notebook, context.app_name, context.stage) if part
+    )
+    stand_ins = place.stand_ins if place else []
+    rehearsal = place.name == "rehearsal" if place else False
+    return View(
+        title,
+        banner="REHEARSAL: nothing outside this machine is touched"
+        if rehearsal
+        else "",
+        tables=[Table("", ("", ""), [(Cell(k), Cell(v)) for k, v in rows if v])],
+        notes=[Note(f"Stand-in: {line}") for line in stand_ins],
+    )
+
+
+def _who(context: Context) -> str:
+    known = operator(context.project.root)
+    return ", ".join(f"{fact.value} ({fact.source})" for fact in known.values())
+
+
+def _where(context: Context) -> str:
+    place = context.place
+    if place is None:
+        return "a container on this machine"
+    return (
+        f"{place.name}, account {place.account}, {place.region}, cloud {place.cloud_id}"
+    )
+
+
+def _from(sha: str, dirty: tuple[str, ...]) -> str:
+    head = f"commit {sha[:COMMIT]}" if sha else "no git checkout"
+    if not dirty:
+        return f"{head}, clean" if sha else head
+    named = ", ".join(dirty[:FILES_NAMED])
+    more = len(dirty) - FILES_NAMED
+    return f"{head}, differs in {named}{f' and {more} more' if more > 0 else ''}"
+
+
+def _images(images: Mapping[str, str], images_from: str) -> str:
+    if not images:
+        return ""
+    return f"{format_images(dict(images))} ({images_from})"

@@ -1,0 +1,161 @@
+"""What happens while it happens: one output, redrawn from the tools' events."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from olrunbook.display.front import Output
+from olrunbook.display.render import bundle
+from olrunbook.display.view import Cell, Note, Table, View, seconds, status
+from olrunbook.events import Event
+
+__all__ = ["Board", "Live"]
+
+EVERY_S = 0.25  # four redraws a second are enough for a person …
+HEADLESS_EVERY_S = 2.0  # … and nobody looks at a headless run
+ROWS = 40
+LINES = 8
+TROUBLES = 12
+HEADLESS = "OLRUNBOOK_TELL_FD"
+
+
+@dataclass(slots=True)
+class Row:
+    """One operation, resource or instance as it is now."""
+
+    name: str
+    state: str
+    detail: str
+    seconds: float | None = None
+
+
+@dataclass(slots=True)
+class Board:
+    """What the events said so far.
+
+    Args:
+        name: The step.
+        began: When it began, by the clock.
+
+    """
+
+    name: str
+    began: float = 0.0
+    phase: str = ""
+    progress: str = ""
+    rows: dict[str, Row] = field(default_factory=dict)
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=LINES))
+    troubles: deque[Note] = field(default_factory=lambda: deque(maxlen=TROUBLES))
+
+    def add(self, event: Event) -> None:
+        """Take in an event."""
+        match event.kind:
+            case "phase":
+                self.phase, self.progress = event.text, ""
+            case "progress":
+                self.progress = event.text
+            case "operation" | "resource" | "artifact":
+                self._row(event)
+            case "warning":
+                self.troubles.append(Note(event.text, tone="warn"))
+            case "error":
+                self.troubles.append(Note(event.text, tone="bad"))
+            case "line" if event.text.strip():
+                self.lines.append(event.text)
+            case _:
+                pass
+
+    def _row(self, event: Event) -> None:
+        data = event.data
+        key = str(data.get("urn") or data.get("name") or data.get("id") or event.text)
+        name = str(data.get("name") or data.get("id") or event.text)
+        state = str(data.get("state") or data.get("op") or event.kind)
+        took = data.get("seconds")
+        detail = str(
+            data.get("found")
+            or data.get("image")
+            or data.get("type")
+            or data.get("detail")
+            or ""
+        )
+        self.rows.pop(key, None) if data.get("again") else None
+        self.rows[key] = Row(name, state, detail, float(took) if took else None)
+
+    def view(self, now: float, *, ended: bool = False, failed: bool = False) -> View:
+        """Return what is to be seen.
+
+        Args:
+            now: The present, by the clock.
+            ended: The step has ended.
+            failed: It has ended badly.
+
+        """
+        took = seconds(now - self.began).text
+        counts = Counter(row.state for row in self.rows.values())
+        counted = ", ".join(f"{number} {state}" for state, number in counts.items())
+        said = counted if ended else self.progress or self.phase or counted
+        parts = [self.name, took, said]
+        rows = list(self.rows.values())
+        shown = [
+            (Cell(row.name), status(row.state), Cell(row.detail), seconds(row.seconds))
+            for row in rows[-ROWS:]
+        ]
+        hidden = len(rows) - len(shown)
+        caption = f"the last {ROWS} of {len(rows)}" if hidden > 0 else ""
+        notes = list(self.troubles)
+        if self.lines and (failed or not ended):
+            notes.append(Note("\n".join(self.lines), code=True))
+        return View(
+            " · ".join(part for part in parts if part),
+            tone="bad" if failed else "ok" if ended else "run",
+            word="failed" if failed else "ended" if ended else "running",
+            tables=[Table(caption, ("", "state", "", "took"), shown)],
+            notes=notes,
+        )
+
+
+class Live:
+    """Shows a step's events in one output while it runs.
+
+    The output stays: folded where the step ended well, because its result is shown
+    below; open where it did not.
+
+    Args:
+        name: The step.
+        output: Where it is shown.
+        clock: Seconds that only go forward.
+
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        output: Output | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock, self._output = clock, output or Output()
+        self._every_s = HEADLESS_EVERY_S if os.environ.get(HEADLESS) else EVERY_S
+        self.board = Board(name, clock())
+        self._drawn: float | None = None
+
+    def add(self, event: Event) -> None:
+        """Take in an event; redraw unless that was done a moment ago."""
+        self.board.add(event)
+        now = self._clock()
+        if self._drawn is None or now - self._drawn >= self._every_s:
+            self._drawn = now
+            self._output.put(bundle(self.board.view(now)))
+
+    def close(self) -> None:
+        """Draw the end. Call it where an error of the step is still being handled."""
+        if self._drawn is None:
+            return  # nothing was ever said
+        failed = sys.exc_info()[0] is not None
+        view = self.board.view(self._clock(), ended=True, failed=failed)
+        self._output.put(bundle(view, folded=not failed))

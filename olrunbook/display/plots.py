@@ -1,0 +1,175 @@
+"""Plots that live in the record: small pictures with their content as text."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from olrunbook.steps.rollout_model import RolloutResult, RolloutSample
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Picture", "rollout_plot"]
+
+# Told apart by everybody, also in grey: Okabe and Ito's colours, other line styles.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+INCHES_WIDE, INCHES_A_ROW, DPI = 8.0, 1.7, 96
+STYLES = ("-", "--", ":", "-.")
+
+
+class Picture:
+    """A picture that shows itself, and its content in words for who cannot see it.
+
+    Args:
+        png: The picture.
+        alt: What it shows.
+
+    """
+
+    def __init__(self, png: bytes, alt: str) -> None:
+        self.png, self.alt = png, alt
+
+    def __repr__(self) -> str:
+        """Return what it shows."""
+        return self.alt
+
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the picture and what it shows."""
+        del include, exclude
+        data = {
+            "image/png": base64.b64encode(self.png).decode(),
+            "text/plain": self.alt,
+        }
+        return data, {"image/png": {"alt": self.alt}}
+
+
+def rollout_plot(result: RolloutResult) -> Picture:
+    """Return refresh, instances and availability over the seconds of a rollout."""
+    from matplotlib.backends.backend_agg import (  # noqa: PLC0415  (heavy)
+        FigureCanvasAgg,
+    )
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    refreshed = any(sample.status for sample in result.timeline)
+    rows = 1 + refreshed + bool(result.probe_seconds)
+    figure = Figure(figsize=(INCHES_WIDE, 0.8 + INCHES_A_ROW * rows), dpi=DPI)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0].tolist()
+    start = _start(result)
+    end = (result.ended_at - start).total_seconds()
+    by_node: dict[str, list[RolloutSample]] = {}
+    for sample in result.timeline:
+        by_node.setdefault(sample.node_type, []).append(sample)
+    if refreshed:
+        _percent(axes.pop(0), by_node, start, end)
+    _instances(axes.pop(0), by_node, start, end)
+    if result.probe_seconds:
+        _requests(axes.pop(0), result, start)
+    last = figure.axes[-1]
+    last.set_xlabel(f"seconds since {start:%Y-%m-%d %H:%M:%S} UTC")
+    last.set_xlim(0, max(end, 1))
+    for axis in figure.axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(visible=True, axis="y", alpha=0.3)
+    figure.suptitle(f"{result.app} {result.stage}: {result.outcome}", fontsize=10)
+    figure.tight_layout()
+    out = io.BytesIO()
+    figure.savefig(out, format="png")
+    return Picture(out.getvalue(), _words(result))
+
+
+def _start(result: RolloutResult) -> datetime:
+    """Return the first moment of which anything is known."""
+    moments = [result.started_at, *(second.at for second in result.probe_seconds[:1])]
+    return min(moments)
+
+
+def _stairs(
+    samples: Sequence[RolloutSample], field: str, start: datetime, end: float
+) -> tuple[list[float], list[float]]:
+    """Return the points of a line that stays until the next sample."""
+    times = [(sample.at - start).total_seconds() for sample in samples]
+    values = [float(getattr(sample, field)) for sample in samples]
+    return [*times, end], [*values, values[-1]]
+
+
+def _percent(
+    axis: Axes, by_node: dict[str, list[RolloutSample]], start: datetime, end: float
+) -> None:
+    for style, (node, samples) in zip(STYLES, by_node.items(), strict=False):
+        times, values = _stairs(samples, "percent", start, end)
+        label = f"{node}: {samples[-1].status}"
+        axis.step(times, values, where="post", color=BLUE, linestyle=style, label=label)
+    axis.set_ylabel("refresh, %")
+    axis.set_ylim(-4, 104)
+    axis.legend(fontsize=8, loc="lower right")
+
+
+def _instances(
+    axis: Axes, by_node: dict[str, list[RolloutSample]], start: datetime, end: float
+) -> None:
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415  (heavy)
+
+    for style, (node, samples) in zip(STYLES, by_node.items(), strict=False):
+        name = f"{node}: " if len(by_node) > 1 else ""
+        for field, colour, label, width in (
+            ("desired", GREY, "desired", 1.0),
+            ("serving", BLUE, "healthy", 2.5),
+            ("on_image", GREEN, "on the new image", 1.5),
+        ):
+            times, values = _stairs(samples, field, start, end)
+            axis.step(
+                times,
+                values,
+                where="post",
+                color=colour,
+                linestyle=":" if field == "desired" else style,
+                linewidth=width,
+                label=f"{name}{label}",
+            )
+    axis.set_ylabel("instances")
+    axis.set_ylim(bottom=-0.1)
+    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.legend(fontsize=8, loc="lower right")
+
+
+def _requests(axis: Axes, result: RolloutResult, start: datetime) -> None:
+    times = [(item.at - start).total_seconds() + 0.5 for item in result.probe_seconds]
+    failed = [item.failed for item in result.probe_seconds]
+    good = [item.requests - item.failed for item in result.probe_seconds]
+    axis.bar(times, good, width=0.9, color=GREEN, label="answered")
+    axis.bar(
+        times,
+        failed,
+        width=0.9,
+        bottom=good,
+        color=ORANGE,
+        hatch="///",
+        edgecolor="white",
+        label="failed",
+    )
+    axis.set_ylabel("requests / s")
+    axis.legend(fontsize=8, loc="lower right")
+
+
+def _words(result: RolloutResult) -> str:
+    """Return what the plot shows, for those who do not see it."""
+    took = (result.ended_at - result.started_at).total_seconds()
+    parts = [f"Plot of {took:.0f} s: {result.headline()}."]
+    for group in result.groups:
+        samples = [s for s in result.timeline if s.node_type == group.node_type]
+        if samples:
+            low = min(sample.serving for sample in samples)
+            parts.append(
+                f"{group.node_type}: at least {low} of {group.desired} instances were "
+                f"healthy at each look, at the end {samples[-1].on_image} on the image."
+            )
+    if result.probe:
+        parts.append(f"Probe: {result.probe.sentence()}.")
+    return " ".join(parts)

@@ -1,0 +1,114 @@
+"""A view as HTML (self-contained, escaped, no script) and as text."""
+
+from __future__ import annotations
+
+import textwrap
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from olrunbook.display.view import Table, View
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["bundle", "html", "text"]
+
+TEMPLATE = "view.html.j2"
+WIDTH = 110
+NARROWEST = 12
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import (  # noqa: PLC0415  (heavy)
+        Environment,
+        PackageLoader,
+        StrictUndefined,
+    )
+
+    return Environment(
+        loader=PackageLoader("olrunbook.display"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def html(view: View, *, folded: bool = False) -> str:
+    """Return a view as HTML.
+
+    Args:
+        view: What is shown.
+        folded: Only its title is open; the rest opens on a click, without a script.
+
+    """
+    return _environment().get_template(TEMPLATE).render(view=view, folded=folded)
+
+
+def text(view: View) -> str:
+    """Return a view as text, about as wide as a terminal."""
+    parts = [view.banner] if view.banner else []
+    word = view.cell.plain.strip()
+    parts.append(f"{word}  {view.title}" if word else view.title)
+    parts += [_table(table) for table in view.tables if table.rows]
+    parts += [
+        textwrap.indent(note.text, "  ") if note.code else _wrapped(note.text)
+        for note in view.notes
+    ]
+    if view.by_hand:
+        parts.append("The same by hand:\n" + textwrap.indent(view.by_hand, "  "))
+    return "\n\n".join(parts)
+
+
+def bundle(view: View, *, folded: bool = False) -> dict[str, Any]:
+    """Return a view as Jupyter wants it, with the text for those who see no HTML."""
+    return {"text/html": html(view, folded=folded), "text/plain": text(view)}
+
+
+def _wrapped(line: str) -> str:
+    return textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _table(table: Table) -> str:
+    """Return a table as lines; a field that is too wide goes over several."""
+    head = [list(table.columns)] if any(table.columns) else []
+    rows = [[cell.plain for cell in row] for row in table.rows]
+    numbers = {at for row in table.rows for at, cell in enumerate(row) if cell.number}
+    widths = [
+        max(_width(row[at]) for row in [*head, *rows])
+        for at in range(len(table.columns))
+    ]
+    while sum(widths) + 2 * len(widths) > WIDTH and max(widths) > NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    lines = [table.caption] if table.caption else []
+    lines += [line for row in head for line in _row(row, widths, numbers)]
+    if head:
+        lines.append("  ".join("─" * width for width in widths))
+    lines += [line for row in rows for line in _row(row, widths, numbers)]
+    return "\n".join(lines)
+
+
+def _width(value: str) -> int:
+    return max((len(line) for line in value.splitlines()), default=0)
+
+
+def _row(row: list[str], widths: list[int], numbers: set[int]) -> list[str]:
+    columns = []
+    for value, width in zip(row, widths, strict=True):
+        lines = [
+            part
+            for line in value.splitlines()
+            for part in textwrap.wrap(line, width) or [""]
+        ]
+        columns.append(lines or [""])
+    height = max(len(lines) for lines in columns)
+    out = []
+    for at in range(height):
+        fields = [lines[at] if at < len(lines) else "" for lines in columns]
+        padded = [
+            value.rjust(width) if column in numbers else value.ljust(width)
+            for column, (value, width) in enumerate(zip(fields, widths, strict=True))
+        ]
+        out.append("  ".join(padded).rstrip())
+    return out

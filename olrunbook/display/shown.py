@@ -1,0 +1,96 @@
+"""A result that shows itself, and the registry of who knows how to show what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from olrunbook.display.render import bundle, text
+from olrunbook.display.view import Cell, Note, Table, View
+from olrunbook.steps.results import Result
+
+__all__ = ["Shown", "shows", "view_of"]
+
+Maker = Callable[[Any], View]
+_MAKERS: dict[str, Maker] = {}
+LONG = 400
+
+
+def shows(schema: str) -> Callable[[Maker], Maker]:
+    """Register a function that makes the view of results of a schema."""
+
+    def register(maker: Maker) -> Maker:
+        _MAKERS[schema] = maker
+        return maker
+
+    return register
+
+
+def view_of(result: Result) -> View:
+    """Return the view of a result: its own, else all its fields as they are."""
+    return _MAKERS.get(result.schema_name, _fields)(result)
+
+
+class Shown:
+    """A step's result that shows itself as a table and otherwise is the result.
+
+    Args:
+        result: The result; its attributes are this object's too.
+
+    """
+
+    def __init__(self, result: Result) -> None:
+        self.result = result
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the result's attribute."""
+        if name.startswith("_"):  # what front ends look for, and copy and pickle
+            raise AttributeError(name)
+        return getattr(self.result, name)
+
+    def __repr__(self) -> str:
+        """Return the tables as text."""
+        return text(view_of(self.result))
+
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> dict[str, Any]:
+        """Return the tables as HTML and as text."""
+        del include, exclude
+        return bundle(view_of(self.result))
+
+
+def _fields(result: Result) -> View:
+    """Return the view of a result nobody knows better."""
+    data = result.model_dump(mode="json")
+    simple = [(name, value) for name, value in data.items() if not _nested(value)]
+    rows = [(Cell(name), Cell(_word(value))) for name, value in simple]
+    tables = [Table("", ("field", "value"), rows)]
+    notes: list[Note] = []
+    for name, value in data.items():
+        if (
+            isinstance(value, list)
+            and value
+            and all(isinstance(v, dict) for v in value)
+        ):
+            columns = list(dict.fromkeys(key for item in value for key in item))
+            lines = [
+                tuple(Cell(_word(item.get(key, ""))) for key in columns)
+                for item in value
+            ]
+            tables.append(Table(name, columns, lines))
+        elif isinstance(value, dict) and value:
+            lines = [(Cell(str(key)), Cell(_word(item))) for key, item in value.items()]
+            tables.append(Table(name, ("", ""), lines))
+        elif isinstance(value, list) and value:
+            notes += [Note(f"{name}: {_word(item)}") for item in value]
+    return View(result.headline(), tables=tables, notes=notes)
+
+
+def _nested(value: object) -> bool:
+    return isinstance(value, dict | list)
+
+
+def _word(value: object) -> str:
+    written = "" if value is None else str(value)
+    return written if len(written) <= LONG else f"{written[:LONG]}…"

@@ -1,0 +1,196 @@
+"""What is shown, before it is HTML or text: a headline, tables, notes, a command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from olrunbook.adapters.seen import short
+
+__all__ = [
+    "Cell",
+    "Note",
+    "Table",
+    "Tone",
+    "View",
+    "clock",
+    "identifier",
+    "plain",
+    "seconds",
+    "status",
+]
+
+Tone = Literal["", "ok", "warn", "bad", "muted", "run"]
+
+# A status is a word and a shape; its colour only repeats them.
+SHAPES: dict[Tone, str] = {
+    "": "",
+    "ok": "✓",
+    "warn": "▲",
+    "bad": "✗",
+    "muted": "·",
+    "run": "⋯",
+}
+WORDS: dict[str, Tone] = {
+    "ok": "ok",
+    "done": "ok",
+    "kept": "ok",
+    "succeeded": "ok",
+    "launched": "ok",
+    "refreshed": "ok",
+    "unchanged": "ok",
+    "changed": "ok",
+    "available": "ok",
+    "successful": "ok",
+    "in service, healthy": "ok",
+    "warn": "warn",
+    "waiting": "warn",
+    "interrupted": "warn",
+    "no change": "muted",
+    "not run": "muted",
+    "not-run": "muted",
+    "not reached": "muted",
+    "gone": "muted",
+    "same": "muted",
+    "running": "run",
+    "pending": "run",
+    "failed": "bad",
+    "refused": "bad",
+    "timed-out": "bad",
+    "kernel-died": "bad",
+    "cancelled": "bad",
+    "rollbacksuccessful": "bad",
+    "rollbackfailed": "bad",
+}
+LABELS = {"warn": "to know"}
+MINUTE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One field of a table.
+
+    Args:
+        text: What is read.
+        title: What is read on pointing at it: the whole id, the exact time.
+        tone: How it is to be taken; only for a status.
+        code: It is an id, a path or a command.
+        number: It is a number and stands right.
+
+    """
+
+    text: str
+    title: str = ""
+    tone: Tone = ""
+    code: bool = False
+    number: bool = False
+
+    @property
+    def shape(self) -> str:
+        """The shape that says the tone without colour."""
+        return SHAPES[self.tone]
+
+    @property
+    def plain(self) -> str:
+        """The field as text alone."""
+        return f"{self.shape} {self.text}" if self.shape else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with a caption.
+
+    Args:
+        caption: What it shows.
+        columns: Column titles; all empty: no head is shown.
+        rows: Its rows, as long as the columns.
+
+    """
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A sentence, or the lines of an output."""
+
+    text: str
+    tone: Tone = ""
+    code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that is shown of one thing.
+
+    Args:
+        title: The line that answers the question.
+        tone: How it ended.
+        word: The status in a word, beside the title.
+        banner: A line across the top, for a rehearsal.
+        tables: Its tables.
+        notes: Sentences below them.
+        by_hand: The command that does the same by hand.
+
+    """
+
+    title: str
+    tone: Tone = ""
+    word: str = ""
+    banner: str = ""
+    tables: Sequence[Table] = ()
+    notes: Sequence[Note] = ()
+    by_hand: str = ""
+
+    @property
+    def cell(self) -> Cell:
+        """The status as a field."""
+        return Cell(self.word, tone=self.tone)
+
+
+def status(word: str, label: str = "") -> Cell:
+    """Return a status: word, shape, tone.
+
+    Args:
+        word: The status, in any case.
+        label: What is read in its place.
+
+    """
+    low = word.lower()
+    tone = WORDS.get(low, "")
+    if not tone and low.startswith(("in service, ", "pending")):
+        tone = "run" if low.startswith("pending") else "warn"
+    return Cell(label or LABELS.get(low, word), tone=tone)
+
+
+def identifier(value: str) -> Cell:
+    """Return an id, shortened in the middle, whole in its title."""
+    text = short(value)
+    return Cell(text, title=value if text != value else "", code=True)
+
+
+def seconds(value: float | None) -> Cell:
+    """Return a duration: `0.4 s`, `12 s`, `3 min 10 s`."""
+    if value is None:
+        return Cell("")
+    if value >= MINUTE_S:
+        text = f"{int(value // MINUTE_S)} min {int(value % MINUTE_S)} s"
+    else:
+        text = f"{value:.1f} s"
+    return Cell(text, title=f"{value:.3f} s", number=True)
+
+
+def clock(at: datetime | None) -> Cell:
+    """Return a time of day in UTC, whole in its title."""
+    if at is None:
+        return Cell("")
+    return Cell(f"{at:%H:%M:%S}", title=f"{at:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def plain(values: Iterable[str]) -> list[Note]:
+    """Return sentences as notes."""
+    return [Note(value) for value in values if value]

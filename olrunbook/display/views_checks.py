@@ -1,0 +1,59 @@
+"""How preflights and the checks of a stage are shown."""
+
+from __future__ import annotations
+
+from olrunbook.display.shown import shows
+from olrunbook.display.view import Cell, Note, Table, View, plain, seconds, status
+from olrunbook.steps.checks import ChecksResult
+from olrunbook.steps.preflight import PreflightResult
+
+__all__ = ["checks_view", "preflight_view"]
+
+
+@shows(PreflightResult.schema_name)
+def preflight_view(result: PreflightResult) -> View:
+    """Return the table of a preflight; what can be done stands below it."""
+    rows = [
+        (Cell(row.name), status(row.status), Cell(row.found), Cell(row.wanted))
+        for row in result.rows
+    ]
+    hints = [
+        Note(f"{row.name}: {row.hint}", tone="bad" if row.status == "failed" else "")
+        for row in result.rows
+        if row.hint and row.status != "ok"
+    ]
+    if result.failed:
+        hints.append(Note("Nothing was changed."))
+    return View(
+        result.headline(),
+        tone="bad" if result.failed else "ok",
+        word="refused" if result.failed else "ready",
+        tables=[Table("Preflight", ("check", "status", "found", "wanted"), rows)],
+        notes=hints,
+    )
+
+
+@shows(ChecksResult.schema_name)
+def checks_view(result: ChecksResult) -> View:
+    """Return the table of a stage's checks."""
+    rows = [
+        (
+            Cell(row.name),
+            status(row.status),
+            Cell(row.request, code=True),
+            Cell(row.wanted),
+            Cell(row.found),
+            seconds(row.seconds),
+            Cell(row.target, code=True),
+        )
+        for row in result.rows
+    ]
+    columns = ("check", "status", "request", "wanted", "found", "took", "answered by")
+    good = all(row.status == "ok" for row in result.rows)
+    return View(
+        result.headline(),
+        tone="ok" if good else "bad",
+        word="ok" if good else "failed",
+        tables=[Table(f"Checks of {result.url}", columns, rows)],
+        notes=plain(result.notes),
+    )

@@ -1,0 +1,157 @@
+"""How previews, deploys and releases are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from olrunbook.display.shown import shows
+from olrunbook.display.view import (
+    Cell,
+    Note,
+    Table,
+    View,
+    identifier,
+    plain,
+    seconds,
+    status,
+)
+from olrunbook.steps.release import ReleaseResult
+from olrunbook.steps.results import DeployResult, GroupSeen, ResourceChange
+
+if TYPE_CHECKING:
+    from olrunbook.steps.deploy import PreviewResult
+
+__all__ = ["deploy_view", "preview_view", "release_view"]
+
+SIGNS = {"create": "+", "update": "~", "delete": "-", "replace": "±"}
+KEPT_LINES = 12  # of a value that changes; the rest is in the record
+
+
+@shows("olrunbook/preview/1")
+def preview_view(result: PreviewResult) -> View:
+    """Return the table of what would change, and what an operator must know."""
+    apart = len(result.apart)
+    notes = plain(result.outlook)
+    if apart:
+        text = f"No part of an image roll: {apart} of {len(result.changes)} changes."
+        notes.insert(0, Note(text, tone="warn"))
+    return View(
+        result.headline(),
+        tone="warn" if apart else "ok",
+        word="preview",
+        tables=[
+            _changes("What would change", result.changes),
+            _images(result.images),
+            _groups("What serves now", result.groups),
+        ],
+        notes=notes,
+        by_hand=result.by_hand,
+    )
+
+
+@shows(DeployResult.schema_name)
+def deploy_view(result: DeployResult) -> View:
+    """Return the tables of an update."""
+    took = (result.ended_at - result.started_at).total_seconds()
+    rows = [(Cell(name), Cell(value)) for name, value in result.outputs.items()]
+    notes = [Note("Updated is not yet in service: the rollout shows that.")]
+    if result.url:
+        notes.insert(0, Note(f"The stage answers at {result.url}"))
+    caption = f"What changed in {result.stack}, state version {result.version}"
+    return View(
+        f"{result.headline()} · {seconds(took).text}",
+        tone="ok",
+        word="updated" if result.changes else "unchanged",
+        tables=[
+            _changes(caption, result.changes),
+            _images(result.images),
+            Table("Outputs", ("output", "value"), rows),
+        ],
+        notes=notes,
+        by_hand=result.by_hand,
+    )
+
+
+@shows(ReleaseResult.schema_name)
+def release_view(result: ReleaseResult) -> View:
+    """Return the table of a release's runs."""
+    rows = [
+        (
+            Cell(row.step),
+            Cell(row.stage or "—"),
+            status(row.outcome),
+            Cell(row.headline),
+            seconds(row.seconds),
+            Cell(row.record, code=True),
+        )
+        for row in result.rows
+    ]
+    good = result.stages == result.wanted and all(
+        row.outcome == "succeeded" for row in result.rows
+    )
+    columns = ("step", "stage", "outcome", "result", "took", "record")
+    return View(
+        f"{result.headline()} · {seconds(result.seconds).text}",
+        tone="ok" if good else "bad",
+        word="released" if good else "not released",
+        tables=[Table(f"Runs of release {result.release}", columns, rows)],
+    )
+
+
+def _changes(caption: str, changes: Sequence[ResourceChange]) -> Table:
+    rows = [
+        (
+            Cell(f"{SIGNS.get(change.op, '·')} {change.op}"),
+            Cell(_type(change.type), title=change.type),
+            Cell(change.name, title=change.urn, code=True),
+            Cell(_properties(change)),
+            Cell("") if change.expected else Cell("apart", tone="warn"),
+        )
+        for change in changes
+    ]
+    return Table(caption, ("op", "type", "resource", "properties", ""), rows)
+
+
+def _type(token: str) -> str:
+    """Return a type token as it is read: `aws:ec2/launchTemplate:LaunchTemplate`."""
+    parts = token.split(":")
+    return f"{parts[0]} {parts[-1]}" if len(parts) > 1 else token
+
+
+def _properties(change: ResourceChange) -> str:
+    """Return what changes in a resource, a line each: `imageId: a → b`."""
+    lines = []
+    for item in change.changes:
+        if change.op == "create":
+            continue  # everything is new; the record has it all
+        old, new = item.old or "nothing", item.new or "nothing"
+        lines.append(f"{item.path}: {old} → {new}")
+    more = len(lines) - KEPT_LINES
+    if more > 0:
+        lines = [*lines[:KEPT_LINES], f"and {more} more"]
+    return "\n".join(lines)
+
+
+def _images(images: Mapping[str, str]) -> Table:
+    rows = [(Cell(node), Cell(image, code=True)) for node, image in images.items()]
+    return Table("Images", ("node type", "image"), rows)
+
+
+def _groups(caption: str, groups: Sequence[GroupSeen]) -> Table:
+    rows = []
+    for group in groups:
+        if not group.name:
+            rows.append((Cell(group.tag_name), Cell("not there"), Cell(""), Cell("")))
+        rows += [
+            (
+                Cell(group.name),
+                identifier(item.id),
+                identifier(item.image),
+                status(item.state),
+            )
+            for item in group.instances
+        ]
+        if group.name and not group.instances:
+            rows.append((Cell(group.name), Cell("no instance"), Cell(""), Cell("")))
+    return Table(caption, ("group", "instance", "image", "state"), rows)

@@ -1,0 +1,133 @@
+"""How a rollout is shown: instances before and after, refreshes, availability."""
+
+from __future__ import annotations
+
+from olrunbook.adapters.seen import RefreshSeen
+from olrunbook.display.shown import shows
+from olrunbook.display.view import (
+    Cell,
+    Note,
+    Table,
+    View,
+    clock,
+    identifier,
+    plain,
+    status,
+)
+from olrunbook.steps.probe_samples import ProbeSummary
+from olrunbook.steps.rollout_model import GroupRollout, InstanceTrack, RolloutResult
+
+__all__ = ["rollout_view"]
+
+MILLI = 1000
+
+
+@shows(RolloutResult.schema_name)
+def rollout_view(result: RolloutResult) -> View:
+    """Return the tables of a rollout."""
+    failed = result.outcome == "failed"
+    tables = [_instances(group) for group in result.groups]
+    tables += [_refreshes(group) for group in result.groups]
+    tables += [_activities(group) for group in result.groups]
+    if result.probe and (result.probe.requests or result.probe.before_first_answer):
+        tables.append(_probe(result.probe))
+    notes = plain(result.notes)
+    if result.consequences:
+        notes.append(Note("What the failed rollout leaves:", tone="bad"))
+        notes += plain(result.consequences)
+    return View(
+        result.headline(),
+        tone="bad" if failed else "ok",
+        word=result.outcome,
+        tables=tables,
+        notes=notes,
+        by_hand=result.by_hand,
+    )
+
+
+def _instances(group: GroupRollout) -> Table:
+    rows = [_instance(track, group) for track in group.instances]
+    caption = f"Instances of {group.group or group.node_type}, before and after"
+    columns = ("instance", "image", "before", "after", "launched", "served", "gone")
+    return Table(f"{caption} (UTC)", columns, rows)
+
+
+def _instance(track: InstanceTrack, group: GroupRollout) -> tuple[Cell, ...]:
+    before = track.before.state if track.before else ""
+    after = track.after.state if track.after else "gone"
+    image = identifier(track.image)
+    if track.image == group.image:
+        image = Cell(f"{image.text} (wanted)", title=track.image, code=True)
+    return (
+        identifier(track.id),
+        image,
+        status(before) if before else Cell("not there"),
+        status(after),
+        clock(track.launched_at),
+        clock(track.served_at) if track.before is None else Cell(""),
+        clock(track.gone_at),
+    )
+
+
+def _refreshes(group: GroupRollout) -> Table:
+    found = [group.refresh] if group.refresh else []
+    rows = [_refresh(refresh) for refresh in [*found, *group.other_refreshes]]
+    columns = ("refresh", "status", "done", "began", "ended", "settings", "reason")
+    return Table(f"Instance refreshes of {group.group} since the update", columns, rows)
+
+
+def _refresh(refresh: RefreshSeen) -> tuple[Cell, ...]:
+    low = "" if refresh.min_healthy is None else f"min {refresh.min_healthy} %"
+    high = "no max" if refresh.max_healthy is None else f"max {refresh.max_healthy} %"
+    warm = "" if refresh.warmup_s is None else f"warm-up {refresh.warmup_s} s"
+    return (
+        identifier(refresh.id),
+        status(refresh.status),
+        Cell(f"{refresh.percent} %", number=True),
+        clock(refresh.started_at),
+        clock(refresh.ended_at),
+        Cell(", ".join(part for part in (low, high, warm) if part)),
+        Cell(refresh.reason),
+    )
+
+
+def _activities(group: GroupRollout) -> Table:
+    rows = [
+        (
+            clock(activity.at),
+            status(activity.status),
+            Cell(activity.description),
+            Cell(activity.message or activity.cause),
+        )
+        for activity in group.activities
+    ]
+    caption = f"Scaling activities of {group.group} since the update, newest first"
+    return Table(caption, ("at", "status", "what", "why"), rows)
+
+
+def _probe(probe: ProbeSummary) -> Table:
+    def ms(value: float | None) -> str:
+        return "" if value is None else f"{value * MILLI:.0f} ms"
+
+    kinds = ", ".join(f"{number} times {kind}" for kind, number in probe.errors.items())
+    rows = [
+        (Cell("requests"), Cell(str(probe.requests), number=True), Cell("")),
+        (Cell("failed"), Cell(str(probe.failed), number=True), Cell(kinds)),
+    ]
+    if probe.failed:
+        span = (
+            f"{clock(probe.first_failure).text} to {clock(probe.last_failure).text} UTC"
+        )
+        longest = f"longest {probe.longest_s:.1f} s, {span}"
+        lost = Cell(f"{probe.outage_s:.1f} s", number=True)
+        rows.append((Cell("outage"), lost, Cell(longest)))
+    if probe.before_first_answer:
+        early = Cell(str(probe.before_first_answer), number=True)
+        rows.append((Cell("before the first answer"), early, Cell("not an outage")))
+    slow = Cell(f"99th percentile {ms(probe.p99_s)}")
+    rows.append((Cell("answer, median"), Cell(ms(probe.p50_s), number=True), slow))
+    for target, number in probe.targets.items():
+        if target:
+            by = Cell(f"answers of {target}", code=False)
+            rows.append((by, Cell(str(number), number=True), Cell("")))
+    return Table("Availability through the load balancer", ("", "", ""), rows)
