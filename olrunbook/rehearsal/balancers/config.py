@@ -17,7 +17,7 @@ INSIDE = "/run/balancer"  # where the private folder is seen in the container
 SOCKET = "s"
 
 _HEAD = """global
-  stats socket {inside}/{socket} user {uid} group {gid} mode 600 level admin
+  stats socket {inside}/{socket} uid {uid} gid {gid} mode 600 level admin
   hard-stop-after 10s
   maxconn 1000
   nbthread 1

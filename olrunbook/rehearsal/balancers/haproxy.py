@@ -143,7 +143,8 @@ class Haproxy:
             *("--log-opt", "max-size=1m", "--log-opt", "max-file=1"),
             *("--volume", f"{self.folder}:{INSIDE}"),
             self._image,
-            *("haproxy", "-W", "-db", "-f", f"{INSIDE}/{FILE}"),
+            # exec: haproxy itself gets the signals; its words go where `logs` shows them
+            *("sh", "-c", f"exec haproxy -W -db -f {INSIDE}/{FILE} 2>&1"),
         )
         self._running = True
 
