@@ -114,7 +114,7 @@ class Board:
             " · ".join(part for part in parts if part),
             tone="bad" if failed else "ok" if ended else "run",
             word="failed" if failed else "ended" if ended else "running",
-            tables=[Table(caption, ("", "state", "", "took"), shown)],
+            tables=[Table(caption, ("what", "state", "detail", "took"), shown)],
             notes=notes,
         )
 

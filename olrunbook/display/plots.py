@@ -99,6 +99,11 @@ def _stairs(
     return [*times, end], [*values, values[-1]]
 
 
+def _legend(axis: Axes) -> None:
+    """Put the legend beside the lines, not upon them."""
+    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+
+
 def _percent(
     axis: Axes, by_node: dict[str, list[RolloutSample]], start: datetime, end: float
 ) -> None:
@@ -108,7 +113,7 @@ def _percent(
         axis.step(times, values, where="post", color=BLUE, linestyle=style, label=label)
     axis.set_ylabel("refresh, %")
     axis.set_ylim(-4, 104)
-    axis.legend(fontsize=8, loc="lower right")
+    _legend(axis)
 
 
 def _instances(
@@ -136,7 +141,7 @@ def _instances(
     axis.set_ylabel("instances")
     axis.set_ylim(bottom=-0.1)
     axis.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.legend(fontsize=8, loc="lower right")
+    _legend(axis)
 
 
 def _requests(axis: Axes, result: RolloutResult, start: datetime) -> None:
@@ -155,7 +160,7 @@ def _requests(axis: Axes, result: RolloutResult, start: datetime) -> None:
         label="failed",
     )
     axis.set_ylabel("requests / s")
-    axis.legend(fontsize=8, loc="lower right")
+    _legend(axis)
 
 
 def _words(result: RolloutResult) -> str:

@@ -50,7 +50,7 @@ def text(view: View) -> str:
     """Return a view as text, about as wide as a terminal."""
     parts = [view.banner] if view.banner else []
     word = view.cell.plain.strip()
-    parts.append(f"{word}  {view.title}" if word else view.title)
+    parts.append(f"{word}  {view.heading}" if word else view.heading)
     parts += [_table(table) for table in view.tables if table.rows]
     parts += [
         textwrap.indent(note.text, "  ") if note.code else _wrapped(note.text)

@@ -66,6 +66,7 @@ WORDS: dict[str, Tone] = {
 }
 LABELS = {"warn": "to know"}
 MINUTE_S = 60.0
+LONG_WORD = 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,11 @@ class Cell:
     def shape(self) -> str:
         """The shape that says the tone without colour."""
         return SHAPES[self.tone]
+
+    @property
+    def long(self) -> bool:
+        """Whether it has a word so long that it must be broken to fit a page."""
+        return max(map(len, self.text.split()), default=0) > LONG_WORD
 
     @property
     def plain(self) -> str:
@@ -145,6 +151,12 @@ class View:
     tables: Sequence[Table] = ()
     notes: Sequence[Note] = ()
     by_hand: str = ""
+
+    @property
+    def heading(self) -> str:
+        """The title without the status word it may begin with."""
+        rest = self.title.removeprefix(self.word)
+        return rest[1:].strip() if self.word and rest[:1] in (":", " ") else self.title
 
     @property
     def cell(self) -> Cell:
