@@ -50,8 +50,12 @@ GRACE_VARIABLE = "OLRUNBOOK_GRACE_S"
 # A second SIGINT makes the Pulumi engine drop the calls in flight: resources that exist
 # and are in nobody's state (facts: pulumi-real C). So one, and then only patience.
 PULUMI = StopPolicy((("SIGINT", float("inf")),))
-# Packer needs minutes to delete its instance, key pair and security group.
-PACKER = StopPolicy((("SIGINT", 900.0), ("SIGTERM", 60.0), ("SIGKILL", 5.0)))
+# Packer needs minutes to delete its instance, key pair and security group. It runs in two
+# processes, and the outer one drops a SIGINT (panicwrap): like Ctrl-C on a terminal the
+# signal must reach the whole group. Its plugins ignore it, its scripts end by it.
+PACKER = StopPolicy(
+    (("SIGINT", 900.0), ("SIGTERM", 60.0), ("SIGKILL", 5.0)), group=True
+)
 POLITE = StopPolicy((("SIGINT", 4.0), ("SIGTERM", 3.0), ("SIGKILL", 5.0)), group=True)
 
 
