@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,9 @@ from olrunbook.rehearsal.api.patching import override
 from olrunbook.rehearsal.machines.fleet import Fleet
 
 __all__ = ["install"]
+
+HOLD_S = 5.0
+ON_ITS_WAY = ("pending", "stopping", "shutting-down")
 
 
 def install(
@@ -102,6 +106,19 @@ def install(
         for instance in rebooted:
             fleet.reboot(instance)
         return rebooted
+
+    @override(EC2Backend)
+    def get_reservations_by_instance_ids(
+        original: Any, backend: EC2Backend, instance_ids: list[str], filters: Any = None
+    ) -> Any:
+        # Waiters of the SDKs look again only after 15 s: whoever names an instance that
+        # is on its way is held for a moment. Not those of groups: they are watched.
+        end = time.monotonic() + HOLD_S
+        named = [backend.get_instance_by_id(instance_id) for instance_id in instance_ids]
+        alone = [i for i in named if i and not getattr(i, "autoscaling_group", None)]
+        while time.monotonic() < end and any(i.state in ON_ITS_WAY for i in alone):
+            time.sleep(0.05)
+        return original(backend, instance_ids, filters)
 
     # Names that resolve to nothing help nobody: the address is the name.
     Instance.private_dns_name = property(lambda self: self.nics[0].private_ip_address)  # type: ignore[method-assign, assignment]

@@ -6,6 +6,7 @@ on the machine's own one-thread queue, which writes the final state when it is d
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -104,7 +105,7 @@ class Fleet:
             ami.state = "failed"
             return
         ami.state = "pending"
-        self._queue(machine, lambda machine: self._commit(machine, ami))
+        self._queue(machine, functools.partial(self._commit, ami=ami))
 
     def died(self, instance_id: str) -> None:
         """Note that a machine ended by itself: its instance is stopped."""
@@ -145,7 +146,8 @@ class Fleet:
             job(machine)
         except Exception as error:  # noqa: BLE001  (a job's fault must not end its queue)
             log("ERROR", machine.id, type(error).__name__, error)
-        name = getattr(job, "__name__", "job").strip("_<>")
+        function = getattr(job, "func", job)  # of a partial
+        name = getattr(function, "__name__", "job").strip("_")
         took = f"{time.monotonic() - began:.2f} s"
         log(machine.id, name, took, machine.instance.state)
         self._signals.changed()
