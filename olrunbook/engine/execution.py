@@ -114,6 +114,7 @@ class Execution:
         self.signals: list[str] = []
         self._seen = 0  # signals already acted on
         self.index = 0
+        self.channels: Any = None
         self.client = _Messages(notebook)
         self.client.redactor, self.client.stream_logs = redactor, logs
         self.began = time.monotonic()
@@ -293,6 +294,10 @@ class Execution:
                 meta["status"] = "failed"
         self._hear()
         self.kernel.stop(2.0)
+        if self.channels:
+            # Open sockets would block the garbage collection of their context for ever.
+            self.channels.stop_channels()
+            self.channels.context.destroy(linger=0)
         self.notebook.metadata["papermill"].update(
             end_time=_now(),
             duration=round(time.monotonic() - self.began, 3),

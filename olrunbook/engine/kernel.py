@@ -89,6 +89,15 @@ class Kernel:
         client = BlockingKernelClient(connection_file=str(self.connection))
         client.load_connection_file()
         client.start_channels(hb=False, stdin=False)
+        try:
+            self._wait_ready(client)
+        except BaseException:
+            client.stop_channels()
+            client.context.destroy(linger=0)
+            raise
+        return client
+
+    def _wait_ready(self, client: BlockingKernelClient) -> None:
         client.allow_stdin = False
         deadline = time.monotonic() + READY_S
         asked: set[str] = set()
@@ -112,7 +121,6 @@ class Kernel:
             while client.iopub_channel.msg_ready():
                 message = client.iopub_channel.get_msg(timeout=0)
                 joined |= message["parent_header"].get("msg_id") in asked
-        return client
 
     def hear(self) -> list[dict[str, Any]]:
         """Return what the kernel told us beside its outputs since the last call."""

@@ -1,0 +1,235 @@
+"""The engine: a true record for every ending it can see."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from olrunbook.engine.session import Session, run_notebook
+from olrunbook.errors import UsageError
+from olrunbook.record.archive import list_runs, read_record
+from olrunbook.record.journal import read_journal
+
+CELL = '# parameters\nfrom olrunbook import App\napp: App = "tika"\nword: str = "x"\n'
+JOURNAL = """
+import os, json, datetime
+def note(kind, **more):
+    at = datetime.datetime.now(datetime.UTC).isoformat()
+    with open(os.environ["OLRUNBOOK_RUN_DIR"] + "/journal.jsonl", "a") as f:
+        f.write(json.dumps({"at": at, "kind": kind, **more}) + "\\n")
+"""
+DONE = 'note("conclude", headline="fine")'
+
+
+@pytest.fixture
+def execute(project, make_notebook):
+    """Return a function that runs cells headless and returns record, folder, cells."""
+
+    def run(*sources: str, parameters=None, tags=None):
+        path = make_notebook(CELL, JOURNAL, *sources, tags=tags)
+        session = Session(project, path, parameters or {})
+        record = run_notebook(session)
+        body = json.loads((session.place.folder / "notebook.ipynb").read_text())
+        cells = [c for c in body["cells"] if c["cell_type"] == "code"]
+        return record, session.place.folder, cells[-len(sources) :]
+
+    return run
+
+
+def statuses(cells) -> list[str]:
+    """Return the cells' own statuses."""
+    return [cell["metadata"]["olrunbook"]["status"] for cell in cells]
+
+
+def test_a_notebook_that_concludes_succeeded(execute) -> None:
+    """All cells ran and the run concluded: succeeded, exit code 0."""
+    record, _, cells = execute("print(word)", DONE, parameters={"word": "hello"})
+    assert (record.status, record.exit_code, record.headline) == ("succeeded", 0, "fine")
+    assert cells[0]["outputs"][0]["text"] == ["hello\n"]
+    assert statuses(cells) == ["done", "done"]
+
+
+def test_a_cell_error_fails_the_run(execute) -> None:
+    """The failing cell is named, the cells after it are not-run."""
+    record, _, cells = execute("1/0", "print('never')", DONE)
+    assert (record.status, record.exit_code) == ("failed", 1)
+    assert "ZeroDivisionError" in record.cause
+    assert statuses(cells) == ["failed", "not-run", "not-run"]
+    assert record.cells_not_run == 2
+
+
+@pytest.mark.parametrize("code", ["0", "3", ""])
+def test_sys_exit_is_not_a_success(execute, code) -> None:
+    """A notebook that leaves by sys.exit ended early, whatever its code."""
+    record, _, cells = execute(f"import sys; sys.exit({code})", DONE)
+    assert (record.status, record.exit_code) == ("failed", 1)
+    assert "ended early" in record.cause
+    assert statuses(cells)[1] == "not-run"
+
+
+def test_all_cells_without_conclude_is_not_a_success(execute) -> None:
+    """An ending before conclude is a failure though every cell ran."""
+    record, _, _ = execute("print('all went well')")
+    assert record.status == "failed"
+    assert "ended early" in record.cause
+
+
+def test_an_expected_error_goes_on(execute) -> None:
+    """A cell tagged raises-exception may fail; the run goes on and can succeed."""
+    record, _, cells = execute("1/0", "print('on')", DONE, tags={2: "raises-exception"})
+    assert record.status == "succeeded"
+    assert statuses(cells) == ["done", "done", "done"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        ("RefusedError", "refused", 4),
+        ("WaitingError", "waiting", 3),
+        ("UsageError", "refused", 2),
+        ("StepError", "failed", 1),
+    ],
+)
+def test_our_errors_tell_how_a_run_ended(execute, error, status, code) -> None:
+    """A refusal, a wait and a failure have exit codes of their own; the cause is theirs."""
+    source = f"from olrunbook.errors import {error}\nraise {error}('because of this')"
+    record, _, _ = execute(source, DONE)
+    assert (record.status, record.exit_code) == (status, code)
+    assert record.cause == "because of this"
+
+
+def test_a_killed_kernel_is_no_completion(execute) -> None:
+    """SIGKILL in a silent cell: kernel-died, exit 5, the rest not-run."""
+    record, _, cells = execute("import os; print('last words'); os.kill(os.getpid(), 9)", DONE)
+    assert (record.status, record.exit_code) == ("kernel-died", 5)
+    assert "SIGKILL" in record.cause
+    assert statuses(cells) == ["interrupted", "not-run"]
+
+
+def test_a_long_output_is_capped_and_kept_whole_in_the_log(execute) -> None:
+    """The notebook shows first and last lines; the log has them all."""
+    record, folder, cells = execute("for i in range(5000): print('line', i)", DONE)
+    shown = "".join(cells[0]["outputs"][0]["text"])
+    assert "line 0\n" in shown
+    assert "line 4999\n" in shown
+    assert "4000 lines left out" in shown
+    logs = [name for name in record.files if name.startswith("logs/")]
+    assert len((folder / logs[0]).read_text().splitlines()) == 5000
+
+
+def test_a_secret_learned_in_the_kernel_is_masked_in_the_record(execute) -> None:
+    """A value told by pipe is masked in source, output, traceback and cause."""
+    source = """
+import json, os
+secret = "s3cret-" + "value"
+tell = os.fdopen(int(os.environ["OLRUNBOOK_TELL_FD"]), "w")
+tell.write(json.dumps({"secret": secret}) + "\\n"); tell.flush()
+print("it is", secret, end=""); print(secret[:5], end="", flush=True); print(secret[5:])
+raise ValueError(secret)
+"""
+    record, folder, _ = execute(source, "x = 's3cret-value'")
+    for path in folder.rglob("*"):
+        if path.is_file():
+            assert b"s3cret-value" not in path.read_bytes(), path
+    assert "[masked:" in record.cause
+    assert record.masked >= 3
+
+
+def test_a_wrong_parameter_starts_and_writes_nothing(project, make_notebook) -> None:
+    """An unknown name is a usage error; there is no run directory afterwards."""
+    with pytest.raises(UsageError, match="wrod"):
+        Session(project, make_notebook(CELL), {"wrod": "y"})
+    assert list(list_runs(project.outputs)) == []
+
+
+def test_the_heartbeat_of_a_silent_cell_is_on_the_disk(project, make_notebook, eventually):
+    """While a cell is silent the file tells how long it has been going on."""
+    path = make_notebook(CELL, JOURNAL, "import time; time.sleep(8)", DONE)
+    child = _start(project, path)
+
+    def beat():
+        for place in list_runs(project.outputs):
+            file = place.folder / "notebook.ipynb"
+            if file.exists() and '"silent_s"' in file.read_text():
+                return True
+        return False
+
+    eventually(beat)
+    assert child.wait(30) == 0
+    place = next(list_runs(project.outputs))
+    assert '"silent_s"' not in (place.folder / "notebook.ipynb").read_text()
+
+
+def _start(project, path: Path) -> subprocess.Popen[bytes]:
+    """Run a notebook in a process of its own, as the command line does."""
+    program = textwrap.dedent(
+        f"""
+        import sys
+        from pathlib import Path
+        from olrunbook.catalog import find_project
+        from olrunbook.engine.session import Session, run_notebook
+        session = Session(find_project(Path({str(project.root)!r})), Path({str(path)!r}), {{}})
+        sys.exit(run_notebook(session).exit_code)
+        """
+    )
+    return subprocess.Popen([sys.executable, "-c", program], cwd=project.root)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_with_its_record(
+    project, make_notebook, eventually, number, code
+) -> None:
+    """Ctrl-C and SIGTERM interrupt the cell; record, exit code and statuses are true."""
+    flag = project.root / "running"
+    source = f"import time; open({str(flag)!r}, 'w').close(); time.sleep(60)"
+    child = _start(project, make_notebook(CELL, JOURNAL, source, DONE))
+    eventually(flag.exists)
+    began = time.monotonic()
+    os.kill(child.pid, number)
+    assert child.wait(20) == code
+    assert time.monotonic() - began < 10
+    place = next(list_runs(project.outputs))
+    record = read_record(place)
+    assert record is not None
+    assert (record.status, record.exit_code) == ("interrupted", code)
+    assert signal.Signals(number).name in record.cause
+    assert record.cells_not_run == 1
+
+
+def test_the_journal_opens_with_who_and_what(execute) -> None:
+    """The first line names parameters, operator, versions and the source's hash."""
+    record, folder, _ = execute(DONE)
+    first = read_journal(folder)[0]
+    assert first["kind"] == "run"
+    assert len(first["source_sha256"]) == 64
+    assert record.parameters == {"app": "tika", "word": "x"}
+    assert {"user", "host"} <= set(record.operator)
+    assert "papermill" in record.versions
+
+
+def test_papermill_itself_can_use_the_engine(project, make_notebook, tmp_path) -> None:
+    """papermill's own command line writes its output and leaves an archive run too."""
+    path = make_notebook(CELL, JOURNAL, "print(word)", DONE)
+    out = tmp_path / "out.ipynb"
+    done = subprocess.run(
+        [Path(sys.executable).parent / "papermill", path, out, "--engine", "olrunbook"]
+        + ["-r", "word", "7e12345"],
+        cwd=project.root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "7e12345" in out.read_text()
+    record = read_record(next(list_runs(project.outputs)))
+    assert record is not None
+    assert record.parameters["word"] == "7e12345"
+    assert record.status == "succeeded"
