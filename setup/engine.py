@@ -19,9 +19,11 @@ from setup.report import Report, SetupError, Step
 __all__ = ["ensure", "stop_ours"]
 
 PID_FILE = Path("/var/run/docker.pid")
+SYSTEMD = Path("/run/systemd/system")  # is there where systemd is the first process
 MEMORY = "dockerd.json"
 LOG = "dockerd.log"
 ANSWER_S = 40.0
+PATIENCE_S = 3.0  # until a daemon that was just started can be seen
 STOP_S = 30.0
 FORMAT = "{{.ServerVersion}} ({{.Driver}})"
 
@@ -98,7 +100,7 @@ def ensure(report: Report, rights: Rights, cache: Path) -> None:
 def start(step: Step, rights: Rights, cache: Path, log: Path) -> None:
     """Start a daemon: by systemd where it rules, else in a session of its own."""
     (cache / MEMORY).unlink(missing_ok=True)
-    if Path("/run/systemd/system").is_dir():
+    if SYSTEMD.is_dir():
         hint = "Look at `systemctl status docker`."
         step.run(rights.argv("systemctl", "start", "docker"), hint)
         return
@@ -134,7 +136,7 @@ def wait(log: Path) -> str:
 
     """
     deadline = time.monotonic() + ANSWER_S
-    patience = time.monotonic() + 3  # until the daemon can be seen
+    patience = time.monotonic() + PATIENCE_S
     while True:
         version, why = ask()
         if version:

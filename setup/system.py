@@ -15,6 +15,7 @@ from setup.report import Report, SetupError
 
 __all__ = ["Need", "install", "missing", "needs"]
 
+SBIN = "/usr/sbin:/sbin"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -36,8 +37,12 @@ class Need:
 
 def program(*names: str) -> Callable[[], bool]:
     """Return a test for one of these programs; sbin is looked at too."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-    return lambda: any(shutil.which(name, path=path) for name in names)
+
+    def there() -> bool:
+        path = os.pathsep.join([os.environ.get("PATH", os.defpath), SBIN])
+        return any(shutil.which(name, path=path) for name in names)
+
+    return there
 
 
 def has_ensurepip() -> bool:

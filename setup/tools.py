@@ -23,6 +23,8 @@ def ensure(report: Report, python: Path, root: Path) -> None:
     for name in TOOLS:
         with report.step(name) as step:
             argv = [str(python), "-m", "olrunbook.toolchain", "ensure", "--events"]
+            if name != TOOLS[-1]:  # they share much of what is compiled
+                argv.append("--keep-build")
             step.run([*argv, name], cwd=root, line=functools.partial(relay, step))
 
 
@@ -34,7 +36,7 @@ def relay(step: Step, line: str) -> None:
     text = str(said["text"])
     if said["state"] == "doing":
         step.doing(text, float(said.get("expected_s", 0)), said.get("fraction"))
-    elif said["state"] == "found":
-        step.found(text)
-    else:
+    elif said["state"] == "built":
         step.done(text)
+    elif step.ending is None:  # not said of what was just built
+        step.found(text)
