@@ -171,13 +171,9 @@ def run_notebook(session: Session) -> RunRecord:
     import logging  # noqa: PLC0415
 
     try:
-        from papermill.engines import papermill_engines  # noqa: PLC0415
         from papermill.execute import execute_notebook  # noqa: PLC0415
 
-        from olrunbook.engine import OlrunbookEngine  # noqa: PLC0415
-
         logging.getLogger("papermill").setLevel(logging.ERROR)
-        papermill_engines.register("olrunbook", OlrunbookEngine)
         execute_notebook(
             str(session.path),
             None,
