@@ -25,9 +25,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from olrunbook.adapters.standin_archive import write_stand_in
 from olrunbook.errors import ToolError, UsageError
 from olrunbook.events import Event
-from olrunbook.adapters.standin_archive import write_stand_in
 from olrunbook.targets import tool_environment
 
 __all__ = [
@@ -259,7 +259,7 @@ def _maven(spec: ArtifactSpec, path: Path) -> str:
         f"-DoutputDirectory={path.parent}",
     ]
     try:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             argv,
             cwd=path.parent,
             env=env,

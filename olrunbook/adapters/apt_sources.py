@@ -17,7 +17,7 @@ _RELEASE = re.compile(
     r"|forky|duke)(-updates|-security)?"
 )
 _KEYS = re.compile(r"debian-archive")
-_PROXY = re.compile(r'^(Acquire::(?:http|https)::[\w:.-]*Proxy[\w:.-]*) "(.+)";$', re.I)
+_PROXY = re.compile(r'^(Acquire::(?:http|https)::[\w:.-]*Proxy[\w:.-]*) "(.+)";$', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def proxy_options() -> list[str]:
     if not shutil.which("apt-config"):
         return []
     done = subprocess.run(
-        ["apt-config", "dump"],  # noqa: S607  (a Debian system's own)
+        ["apt-config", "dump"],
         capture_output=True,
         text=True,
         check=False,
@@ -104,7 +104,7 @@ def parse_sources(text: str, *, deb822: bool) -> list[Source]:
         )
         if match:
             options, uri, suite, components = match.groups()
-            key = re.search(r"signed-by=(\S+)", options or "", re.I)
+            key = re.search(r"signed-by=(\S+)", options or "", re.IGNORECASE)
             found.append(
                 Source(
                     uri, suite, tuple(components.split()), key.group(1) if key else ""

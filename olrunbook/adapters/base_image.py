@@ -22,8 +22,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from olrunbook.adapters.apt_sources import debian_sources, proxy_options
-from olrunbook.artifacts import cache_dir
 from olrunbook.adapters.docker import docker, exists
+from olrunbook.artifacts import cache_dir
 from olrunbook.catalog import Project
 from olrunbook.errors import ToolError, UsageError
 from olrunbook.events import Event

@@ -77,8 +77,8 @@ def docker(
 
     """
     try:
-        done = subprocess.run(  # noqa: S603
-            ["docker", *args],  # noqa: S607  (which docker is the user's choice, by PATH)
+        done = subprocess.run(
+            ["docker", *args],
             input=data,
             stdin=subprocess.DEVNULL if data is None else None,
             capture_output=True,

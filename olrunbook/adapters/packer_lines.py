@@ -32,10 +32,10 @@ PHASES = (
 _MADE = (
     (re.compile(r"Creating temporary keypair: (\S+)"), "key pair"),
     (re.compile(r"Creating temporary security group .*: (\S+)"), "security group"),
-    (re.compile(r"Instance ID: (i-[0-9a-f]+)"), "instance"),
-    (re.compile(r"^\s*AMI: (ami-[0-9a-f]+)"), "image"),
+    (re.compile(r"Instance ID: (i-\w+)"), "instance"),
+    (re.compile(r"^\s*AMI: (ami-\w+)"), "image"),
 )
-_FOUND = re.compile(r"Found Image ID: (ami-[0-9a-f]+)")
+_FOUND = re.compile(r"Found Image ID: (ami-\w+)")
 _PREFIX = re.compile(r"^(?:==>|-->) ([\w.-]+): ?")
 
 

@@ -25,7 +25,7 @@ _ENDED = re.compile(
 _STATES = {"Success": "changed", "No changes": "no change", "Skipped": "no change"}
 
 
-def deploy(  # noqa: PLR0913  (each is a value of the call)
+def deploy(
     inventory: str,
     file: Path,
     *,

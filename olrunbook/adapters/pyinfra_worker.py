@@ -75,7 +75,9 @@ class Teller(BaseStateCallback):
         self, state: State, host: Any, op_hash: str, retry_num: int, max_retries: int
     ) -> None:
         """Say that an operation is tried again."""
-        self.tell("retry", **self._which(state, op_hash), attempt=retry_num, of=max_retries)
+        self.tell(
+            "retry", **self._which(state, op_hash), attempt=retry_num, of=max_retries
+        )
 
     def completed(self, state: State, meta: OperationMeta) -> None:
         """Say how an operation ended.
@@ -91,7 +93,11 @@ class Teller(BaseStateCallback):
         self.tell(
             "ended",
             **self._which(state, self.current),
-            state="failed" if failed else "changed" if meta.did_change() else "no change",
+            state="failed"
+            if failed
+            else "changed"
+            if meta.did_change()
+            else "no change",
             seconds=round(time.monotonic() - began, 3),
             commands=commands[:COMMANDS],
             output=lines[-TAIL:],
@@ -184,8 +190,12 @@ def main(argv: list[str]) -> int:
     except Exception as error:  # noqa: BLE001  (whatever a deploy file raises is told)
         traceback.print_exc()
         frames = traceback.extract_tb(error.__traceback__)
-        mine = [frame for frame in frames if frame.filename.startswith(str(path.parent))]
-        at = f" ({Path(mine[-1].filename).name}, line {mine[-1].lineno})" if mine else ""
+        mine = [
+            frame for frame in frames if frame.filename.startswith(str(path.parent))
+        ]
+        at = (
+            f" ({Path(mine[-1].filename).name}, line {mine[-1].lineno})" if mine else ""
+        )
         teller.tell("error", text=f"{type(error).__name__}: {error}{at}")
         return 1
 

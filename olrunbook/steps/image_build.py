@@ -6,8 +6,10 @@ image, which exists and is `available`.
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from olrunbook.adapters.packer import (
@@ -53,6 +55,7 @@ def validate(ctx: Context, node_type: str = "") -> ValidateResult:
     """
     nodes = node_types(ctx, node_type)
     place = workspace(ctx)
+    _check_declared(ctx, place, {})
     packer = _packer(ctx, place, "packer-validate.log")
     template = str(place.template)
     calls = [
@@ -77,13 +80,13 @@ def validate(ctx: Context, node_type: str = "") -> ValidateResult:
             msg = f"packer {name} failed for {ctx.app.image.template}:\n{said}"
             raise ToolError(msg, _validate_hint(name, ctx), answer.code)
         checks.append(CheckSeen(name=f"packer {name}", ok=True, seconds=answer.seconds))
-    shown = ctx.app.image.template
+    shown = _template(ctx)
     return ValidateResult(
-        template=shown,
+        template=ctx.app.image.template,
         packer=_version(packer),
         checks=checks,
         by_hand=[f"packer init {shown}", f"packer fmt -check {shown}"]
-        + [f"packer validate {_shown(ctx, node, {}, command='')}" for node in nodes],
+        + [f"packer validate {_shown(ctx, place, node, {})}" for node in nodes],
     )
 
 
@@ -113,9 +116,7 @@ def build(
     _check_on_error(on_error)
     place = workspace(ctx)
     given = dict(variables or {})
-    if unknown := sorted(set(given) - place.declared):
-        msg = f"{ctx.app.image.template} declares no variable {', '.join(unknown)}"
-        raise UsageError(msg, f"It declares: {', '.join(sorted(place.declared))}.")
+    _check_declared(ctx, place, given)
     artifacts = artifacts_of(ctx, place, {**ctx.app.image.variables, **given})
     packer = _packer(ctx, place, "packer-build.log")
     started = ctx.clock()
@@ -133,7 +134,7 @@ def build(
     )
 
 
-def _build(  # noqa: PLR0913  (each is a value of the call)
+def _build(
     ctx: Context,
     place: Workspace,
     packer: Packer,
@@ -184,7 +185,7 @@ def _build(  # noqa: PLR0913  (each is a value of the call)
         packages=len(rows),
         packages_file=f"logs/{packages.name}" if rows else "",
         seconds=watch.seconds,
-        by_hand=f"packer build {_shown(ctx, node, given)}",
+        by_hand=f"packer build {_shown(ctx, place, node, given)}",
     )
 
 
@@ -260,30 +261,53 @@ def _packer(ctx: Context, place: Workspace, log: str) -> Packer:
 def _variables(
     ctx: Context, place: Workspace, node: str, given: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the values of the variables this template declares."""
+    """Return the values of the variables this template declares.
+
+    What it does not declare goes into its map `settings`, where it has one.
+    """
+    asked = {**ctx.app.image.variables, **given}
     known = {
         "app_name": ctx.app_name,
         "node_type": node,
         "run_id": ctx.run_id,
         "commit": _commit(ctx),
-        **ctx.app.image.variables,
-        **given,
+        "images_folder": str(place.deploy.parent.parent),
+        **asked,
     }
-    return {key: value for key, value in known.items() if key in place.declared}
+    values = {key: value for key, value in known.items() if key in place.declared}
+    rest = {key: value for key, value in asked.items() if key not in place.declared}
+    return {**values, **({"settings": json.dumps(rest)} if rest else {})}
 
 
-def _shown(
-    ctx: Context, node: str, given: Mapping[str, str], command: str = "build"
-) -> str:
-    """Return the arguments a person would type after `packer build` or `validate`."""
+def _check_declared(ctx: Context, place: Workspace, given: Mapping[str, str]) -> None:
+    unknown = sorted({*ctx.app.image.variables, *given} - place.declared)
+    if unknown and "settings" not in place.declared:
+        msg = f"{ctx.app.image.template} declares no variable {', '.join(unknown)}"
+        raise UsageError(msg, f"It declares: {', '.join(sorted(place.declared))}.")
+
+
+def _shown(ctx: Context, place: Workspace, node: str, given: Mapping[str, str]) -> str:
+    """Return the arguments a person would type after `packer build`, in the project."""
     image = ctx.app.image
-    values = {"node_type": node, **image.variables, **given}
-    if image.default_template:
-        values = {"app_name": ctx.app_name, **values}
-    arguments = build_arguments(image.template, only=image.only, variables=values)
-    return shlex.join(arguments if command == "build" else arguments[1:]).removeprefix(
-        "build "
-    )
+    ours = {"run_id", "commit", "images_folder"}
+    values = {
+        key: value
+        for key, value in _variables(ctx, place, node, given).items()
+        if key not in ours
+    }
+    template = _template(ctx)
+    if template != image.template and "images_folder" in place.declared:
+        # The template is the shipped one; the app's own folder is here.
+        values["images_folder"] = str(PurePosixPath(image.deploy).parent.parent)
+    arguments = build_arguments(template, only=image.only, variables=values)
+    return shlex.join(arguments[1:])
+
+
+def _template(ctx: Context) -> str:
+    """Return the template as a person in the project would name it."""
+    found = ctx.project.path(ctx.app.image.template)
+    inside = found.is_relative_to(ctx.project.root)
+    return ctx.app.image.template if inside else str(found)
 
 
 def _commit(ctx: Context) -> str:

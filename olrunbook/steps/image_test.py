@@ -107,7 +107,7 @@ def require(result: ImageTestResult) -> None:
     raise StepError(msg, "Mend the deploy, or set `idempotent = false` in the catalog.")
 
 
-def _test(  # noqa: PLR0917  (all but one are the step's own surroundings)
+def _test(
     ctx: Context, place: Workspace, image: str, node: str, label: str, *, again: bool
 ) -> TestedImage:
     began = time.monotonic()

@@ -78,6 +78,12 @@ def workspace(ctx: Context) -> Workspace:
         root / image.deploy,
         _declared(root / image.template),
     )
+    if image.default_template and found.deploy.parent.name != ctx.app_name:
+        msg = f"{image.deploy} is not {ctx.app_name}/{found.deploy.name}"
+        hint = (
+            "The default template looks for the app's deploy in a folder of its name."
+        )
+        raise UsageError(msg, hint)
     for path in (found.template, found.deploy):
         if not path.exists():
             msg = (
