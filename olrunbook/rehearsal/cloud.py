@@ -11,8 +11,14 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from olrunbook.rehearsal import standins
-from olrunbook.rehearsal.api import account, ec2_images, ec2_instances, ec2_repairs
-from olrunbook.rehearsal.api import elb_repairs, identity
+from olrunbook.rehearsal.api import (
+    account,
+    ec2_images,
+    ec2_instances,
+    ec2_repairs,
+    elb_repairs,
+    identity,
+)
 from olrunbook.rehearsal.api.server import Server
 from olrunbook.rehearsal.balancers.assumed import AssumedHealth
 from olrunbook.rehearsal.balancers.balancers import Balancers

@@ -1,4 +1,4 @@
-"""The control loop: one thread that turns wishes into what is so, ten times a second."""
+"""The control loop: one thread that turns wishes into what is so."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def launch(places: Places, order: Order, blocks: list[int]) -> DaemonRecord:
         "blocks": blocks,
         "order": order.model_dump(mode="json"),
     }
-    process = subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(
         # -P: a folder of the user's must not shadow modules of ours
         [sys.executable, "-P", "-m", "olrunbook.rehearsal.daemon"],
         stdin=subprocess.PIPE,
@@ -61,9 +61,8 @@ def launch(places: Places, order: Order, blocks: list[int]) -> DaemonRecord:
             end_daemon(record)
         raise
     if "error" in said:
-        raise OlrunbookError(
-            f"the rehearsal could not start: {said['error']}", said["hint"]
-        )
+        msg = f"the rehearsal could not start: {said['error']}"
+        raise OlrunbookError(msg, said["hint"])
     record = read_record(places.daemon_file)
     if record is None:
         msg = "the rehearsal could not start: its process left no record"

@@ -35,8 +35,12 @@ class Removed(BaseModel):
     kept_images: list[str] = []
     files: bool = False
 
+    def __str__(self) -> str:
+        """Return one line for a person."""
+        return f"The rehearsal is down: {self.headline()}."
+
     def headline(self) -> str:
-        """Return one line."""
+        """Return what was taken away, in a few words."""
         parts = []
         if self.process:
             parts.append(f"process {self.process} ended")
@@ -77,7 +81,7 @@ def ami_images(places: Places) -> list[str]:
 def foreign_blocks(places: Places) -> set[int]:
     """Return the blocks on which containers of other checkouts are published.
 
-    Their process may be gone (then its socket is free) while their ports are still held.
+    Their process may be gone (so its socket is free) while their ports are held.
     """
     listing = docker(
         "ps", "--all", "--filter", f"label={LABEL}", "--format", "{{json .Labels}}"

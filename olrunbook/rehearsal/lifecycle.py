@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
-import urllib.request
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict
 
 from olrunbook.adapters import base_image
 from olrunbook.adapters.docker import docker
@@ -18,22 +13,22 @@ from olrunbook.catalog import FILE, Project, find_project, shipped
 from olrunbook.errors import OlrunbookError, ToolError, UsageError
 from olrunbook.events import Event
 from olrunbook.rehearsal import preflight, providers
-from olrunbook.rehearsal.api.headers import KEY_HEADER, OWN_PREFIX
 from olrunbook.rehearsal.api.identity_name import rehearsal_identity
 from olrunbook.rehearsal.launching import end_daemon, launch
 from olrunbook.rehearsal.leftovers import (
     Removed,
-    ami_images,
-    containers as containers_of,
     foreign_blocks,
     remove_all,
+)
+from olrunbook.rehearsal.leftovers import (
+    containers as containers_of,
 )
 from olrunbook.rehearsal.locking import hold
 from olrunbook.rehearsal.order import Order
 from olrunbook.rehearsal.places import Places, candidate_blocks
-from olrunbook.rehearsal.record import DaemonRecord, read_record
+from olrunbook.rehearsal.record import read_record
 from olrunbook.rehearsal.settings import Settings
-from olrunbook.rehearsal.survey import Survey
+from olrunbook.rehearsal.status import Status, status
 from olrunbook.rehearsal.target_file import (
     check_identity,
     make_target,
@@ -46,42 +41,6 @@ from olrunbook.targets import Target
 __all__ = ["Status", "down", "reset", "status", "up"]
 
 Emit = Callable[[Event], None]
-SURVEY_S = 10
-
-OUTLIVES = "AMIs and their tags outlive the process; instances, stacks, secrets and all else end"
-
-
-class Status(BaseModel):
-    """What is up.
-
-    Args:
-        up: Whether the cloud serves.
-        cloud_id: Id of this incarnation; empty: it is not up.
-        endpoint: URL of the AWS API.
-        pid: Its background process.
-        since: When it was started (UTC).
-        settings: How it behaves.
-        survey: What lives in it.
-        stand_ins: What is not the real thing.
-        leftovers: What an earlier one left, by name; the next up or down removes it.
-        kept_images: Images of AMIs that outlive it.
-        notes: What a reader should know.
-
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    up: bool
-    cloud_id: str = ""
-    endpoint: str = ""
-    pid: int = 0
-    since: datetime | None = None
-    settings: Settings | None = None
-    survey: Survey | None = None
-    stand_ins: list[str] = []
-    leftovers: list[str] = []
-    kept_images: list[str] = []
-    notes: list[str] = []
 
 
 def up(
@@ -130,8 +89,7 @@ def down(
     """
     places = Places.of(project_root)
     if not places.root.exists() and not images and not places.root.parent.exists():
-        removed = remove_all(places, images=False)  # by label, whatever the folder says
-        return removed
+        return remove_all(places, images=False)  # by label, whatever the folder says
     with hold(
         places.lock_file, waiting=lambda: _say(emit, "another command changes it")
     ):
@@ -152,37 +110,7 @@ def reset(
     return up(project_root, containers=containers, aws_order=aws_order, emit=emit)
 
 
-def status(project_root: Path) -> Status:
-    """Look at the checkout's cloud; nothing is changed."""
-    places = Places.of(project_root)
-    record, target = read_record(places.daemon_file), read_target(places.target_file)
-    process = record.process() if record else None
-    try:
-        mine, kept = containers_of(places), ami_images(places)
-    except ToolError:
-        mine, kept = [], []
-    if record is None or process is None or target is None:
-        left = [*mine, *([f"process {process.pid}"] if process else [])]
-        return Status(up=False, leftovers=left, kept_images=kept)
-    survey = _survey(record, target)
-    notes = [*record.settings.describe(), OUTLIVES]
-    if survey is None:
-        notes.append("it does not answer; `olrunbook rehearsal reset` starts it afresh")
-    return Status(
-        up=survey is not None,
-        cloud_id=record.cloud_id,
-        endpoint=record.endpoint,
-        pid=record.pid,
-        since=record.started_at,
-        settings=record.settings,
-        survey=survey,
-        stand_ins=target.stand_ins,
-        kept_images=kept,
-        notes=notes,
-    )
-
-
-# -- parts of up and down -------------------------------------------------------------
+# -- parts of up and down ------------------------------------------------------
 
 
 def _running(places: Places, wanted: Settings) -> Target | None:
@@ -273,19 +201,6 @@ def _names(places: Places) -> list[str]:
         return containers_of(places)
     except ToolError:
         return []
-
-
-def _survey(record: DaemonRecord, target: Target) -> Survey | None:
-    request = urllib.request.Request(  # noqa: S310  (our own endpoint)
-        f"{record.endpoint}{OWN_PREFIX}status",
-        headers={KEY_HEADER: target.access_key.get_secret_value()},
-    )
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(request, timeout=SURVEY_S) as answer:
-            return Survey.model_validate(json.load(answer))
-    except (OSError, ValueError):
-        return None
 
 
 def _project(root: Path) -> Project:

@@ -14,11 +14,11 @@ __all__ = [
     "ACCOUNT",
     "API_PORT",
     "BLOCK_LABEL",
-    "Block",
     "CONSUL_PORT",
     "LABEL",
     "REGION",
     "VAULT_PORT",
+    "Block",
     "Places",
     "candidate_blocks",
 ]
@@ -77,7 +77,7 @@ class Places:
 
     @property
     def lock_file(self) -> Path:
-        """Held while one command changes the cloud; beside the folder that `down` removes."""
+        """Held while a command changes the cloud; beside what `down` removes."""
         return self.root.with_name("rehearsal.lock")
 
     @property
@@ -114,7 +114,7 @@ class Places:
 
 
 def candidate_blocks(project_root: Path) -> Iterator[int]:
-    """Yield the blocks 127.B.0.0/16 to try: the checkout's own by hash, then the others."""
+    """Yield the blocks 127.B.0.0/16 to try: the checkout's own, then the others."""
     digest = hashlib.sha256(str(project_root.resolve()).encode()).digest()
     first = int.from_bytes(digest[:4], "big") % BLOCKS
     for step in range(BLOCKS):
@@ -143,7 +143,7 @@ class Block:
         return f"http://{self.api_host}:{API_PORT}"
 
     def instance(self, number: int) -> str:
-        """Return the address of the n-th instance (from 0); they come round after 49,750."""
+        """Return the address of the n-th instance (from 0); 49,750 are different."""
         net, host = divmod(
             number % ((FIRST_BALANCER - 1) * HOSTS_PER_NET), HOSTS_PER_NET
         )

@@ -38,8 +38,8 @@ def check_platform() -> None:
         return
     msg = f"the rehearsal needs Linux on amd64; this is {sys.platform} on {machine}"
     hint = (
-        "Use a Linux virtual machine. Reading records, catalog and parameters works here: "
-        "olrunbook runs, olrunbook show."
+        "Use a Linux virtual machine. Reading records, catalog and parameters works "
+        "here: olrunbook runs, olrunbook show."
     )
     raise OlrunbookError(msg, hint)
 
@@ -49,7 +49,7 @@ def check_docker() -> None:
 
     Raises:
         ToolError: It does not answer.
-        OlrunbookError: It runs elsewhere (rootless, Desktop): its "host" is another one.
+        OlrunbookError: It runs elsewhere (rootless, Desktop): its host is another.
 
     """
     try:
@@ -126,6 +126,7 @@ def _check_free(folder: Path, wanted: int, what: str) -> None:
     except OSError:
         return  # docker's own folder may be closed to its users
     if free < wanted:
-        msg = f"{free >> 20} MiB are free under {folder}; {what} may need {wanted >> 20} MiB"
+        have, need = f"{free >> 20} MiB", f"{wanted >> 20} MiB"
+        msg = f"{have} are free under {folder}; {what} may need {need}"
         hint = "Free some space: `docker system df` shows what docker holds."
         raise OlrunbookError(msg, hint)

@@ -1,4 +1,4 @@
-"""How fast and how strictly the cloud on loopback behaves: one model, shown by status."""
+"""How fast and how strictly the cloud on loopback behaves; shown by `status`."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ __all__ = ["Signals", "log"]
 class Signals:
     """Two events that every part of one cloud shares.
 
-    `wake`: something changed, the control loop should look now. `ending`: the cloud goes
-    down, start nothing any more (a group would heal what is being removed).
+    `wake`: something changed, the control loop should look now. `ending`: the cloud
+    goes down, start nothing any more (a group would heal what is being removed).
     """
 
     def __init__(self) -> None:
@@ -28,4 +28,5 @@ class Signals:
 def log(*words: object) -> None:
     """Write one line into the daemon's log."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    print(stamp, *words, file=sys.stderr, flush=True)
+    sys.stderr.write(" ".join(map(str, [stamp, *words])) + "\n")
+    sys.stderr.flush()

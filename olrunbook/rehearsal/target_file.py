@@ -33,13 +33,13 @@ __all__ = [
 
 STAND_INS = (
     "AWS API: moto on loopback, with instance refresh and repairs of its own",
-    "Vault API: a stand-in that keeps what it is told; a bound image is shown, not enforced",
+    "Vault API: a stand-in; a bound image is kept and shown, not enforced",
     "Consul API: a stand-in that keeps what it is told",
-    "Pulumi provider plugins of aws, vault and consul: stand-ins; the engine and SDKs are real",
+    "Pulumi providers of aws, vault, consul: stand-ins; engine and SDKs are real",
 )
 WITH_CONTAINERS = (
     "EC2 instances: containers of this machine; AMIs: container images",
-    "base AMIs of Debian and docker_baseline_ami: one image made from the Debian mirror",
+    "base AMIs (Debian, docker_baseline_ami): one image from the Debian mirror",
     "load balancers: haproxy in a container, on loopback addresses",
     "times: AWS's own durations are shortened; grace periods are real",
 )

@@ -1,15 +1,14 @@
-"""AMIs: made of an instance's disk, pending until that is done, kept with their tags."""
+"""AMIs: made of an instance's disk, pending meanwhile, kept with their tags."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.amis import Ami
 
-from olrunbook.rehearsal.api.patching import override
+from olrunbook.rehearsal.api.patching import fault, override
 from olrunbook.rehearsal.machines.fleet import Fleet
 
 __all__ = ["install"]
@@ -19,10 +18,16 @@ HOLD_S = 10.0
 
 def install(fleet: Fleet) -> None:
     """Put the fleet's images behind moto's AMIs."""
+    _install_creation(fleet)
+    _install_look_up()
+    _install_tags(fleet)
+
+
+def _install_creation(fleet: Fleet) -> None:
     amis = fleet.amis
 
     @override(EC2Backend)
-    def create_image(
+    def create_image(  # noqa: PLR0917  (moto's signature)
         original: Any,
         backend: EC2Backend,
         instance_id: str,
@@ -45,7 +50,7 @@ def install(fleet: Fleet) -> None:
         return ami
 
     @override(EC2Backend)
-    def copy_image(
+    def copy_image(  # noqa: PLR0917  (moto's signature)
         original: Any,
         backend: EC2Backend,
         source_image_id: str,
@@ -65,6 +70,8 @@ def install(fleet: Fleet) -> None:
         original(backend, ami_id)
         amis.forget(ami_id)
 
+
+def _install_look_up() -> None:
     @override(EC2Backend)
     def describe_images(
         original: Any,
@@ -82,6 +89,8 @@ def install(fleet: Fleet) -> None:
             time.sleep(0.05)
         return original(backend, ami_ids=ami_ids, **options)
 
+
+def _install_tags(fleet: Fleet) -> None:
     for method in ("create_tags", "delete_tags", "delete_tag_keys"):
 
         @override(EC2Backend, method)
@@ -89,7 +98,7 @@ def install(fleet: Fleet) -> None:
             original: Any, backend: EC2Backend, resource_ids: list[str], *rest: Any
         ) -> Any:
             done = original(backend, resource_ids, *rest)
-            amis.changed(resource_ids)
+            fleet.amis.changed(resource_ids)
             return done
 
 
@@ -97,4 +106,4 @@ def _check_name(backend: EC2Backend, name: str) -> None:
     mine = (ami for ami in backend.amis.values() if ami.owner_id == backend.account_id)
     if any(ami.name == name for ami in mine):
         msg = f"AMI name {name} is already in use by another AMI"
-        raise EC2ClientError("InvalidAMIName.Duplicate", msg)
+        raise fault(msg, "InvalidAMIName.Duplicate")

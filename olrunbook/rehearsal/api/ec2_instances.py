@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.instances import Instance
 
-from olrunbook.rehearsal.api.patching import override
+from olrunbook.rehearsal.api.patching import fault, override
 from olrunbook.rehearsal.machines.fleet import Fleet
 
 __all__ = ["install"]
@@ -31,15 +30,23 @@ def install(
         leaving: Called with an instance of a group that is about to be terminated.
 
     """
+    _install_launch(fleet)
+    _install_changes(fleet)
+    _install_termination(fleet, lock, leaving)
+    _install_look_up()
+    # Names that resolve to nothing help nobody: the address is the name.
+    address: Any = property(lambda instance: instance.nics[0].private_ip_address)
+    public: Any = property(lambda instance: instance.nics[0].public_ip)
+    Instance.private_dns_name, Instance.public_dns_name = address, public  # type: ignore[method-assign]
 
+
+def _install_launch(fleet: Fleet) -> None:
     @override(EC2Backend)
     def run_instances(
         original: Any,
         backend: EC2Backend,
         image_id: str,
-        count: int,
-        user_data: Any,
-        security_group_names: list[str],
+        *args: Any,
         **options: Any,
     ) -> Any:
         template = options.get("launch_template")
@@ -47,9 +54,7 @@ def install(
         if not image_id and version:
             image_id = version.image_id
         check_image(backend, image_id)
-        made = original(
-            backend, image_id, count, user_data, security_group_names, **options
-        )
+        made = original(backend, image_id, *args, **options)
         nics = (version.data if version else {}).get("NetworkInterfaces") or []
         for instance in made.instances:
             _add_template_groups(backend, instance, nics)
@@ -57,72 +62,64 @@ def install(
             fleet.launch(instance, public=bool(instance.nics[0].public_ip or asked))
         return made
 
+
+def _install_changes(fleet: Fleet) -> None:
     @override(EC2Backend)
-    def start_instances(
-        original: Any, backend: EC2Backend, instance_ids: list[str]
-    ) -> Any:
-        changes = original(backend, instance_ids)
+    def start_instances(original: Any, backend: EC2Backend, ids: list[str]) -> Any:
+        changes = original(backend, ids)
         for instance, before in changes:
             if before.name == "stopped":
                 fleet.start(instance)
         return changes
 
     @override(EC2Backend)
-    def stop_instances(
-        original: Any, backend: EC2Backend, instance_ids: list[str]
-    ) -> Any:
-        changes = original(backend, instance_ids)
+    def stop_instances(original: Any, backend: EC2Backend, ids: list[str]) -> Any:
+        changes = original(backend, ids)
         for instance, before in changes:
             if before.name in ("running", "pending"):
                 fleet.stop(instance)
         return changes
 
     @override(EC2Backend)
-    def terminate_instances(
-        original: Any, backend: EC2Backend, instance_ids: list[str]
-    ) -> Any:
+    def reboot_instances(original: Any, backend: EC2Backend, ids: list[str]) -> Any:
+        rebooted = original(backend, ids)
+        for instance in rebooted:
+            fleet.reboot(instance)
+        return rebooted
+
+
+def _install_termination(
+    fleet: Fleet, lock: threading.RLock, leaving: Callable[[Instance], None]
+) -> None:
+    @override(EC2Backend)
+    def terminate_instances(original: Any, backend: EC2Backend, ids: list[str]) -> Any:
         with lock:
-            found = backend.get_multi_instances_by_id(instance_ids)
+            found = backend.get_multi_instances_by_id(ids)
             gone = [i for i in found if i.state in ("shutting-down", "terminated")]
             alive = [i for i in found if i not in gone]
             for instance in alive:
                 if getattr(instance, "autoscaling_group", None):
                     leaving(instance)  # whatever way its group loses it
-            changes = (
-                original(backend, [i.id for i in alive]) if alive or not found else []
-            )
+            again = bool(gone) and not alive
+            changes = [] if again else original(backend, [i.id for i in alive])
             for instance, _ in changes:
                 fleet.terminate(instance)
-            return [
-                *changes,
-                *((instance, instance.instance_state) for instance in gone),
-            ]
+            return [*changes, *((one, one.instance_state) for one in gone)]
 
-    @override(EC2Backend)
-    def reboot_instances(
-        original: Any, backend: EC2Backend, instance_ids: list[str]
-    ) -> Any:
-        rebooted = original(backend, instance_ids)
-        for instance in rebooted:
-            fleet.reboot(instance)
-        return rebooted
 
+def _install_look_up() -> None:
     @override(EC2Backend)
     def get_reservations_by_instance_ids(
-        original: Any, backend: EC2Backend, instance_ids: list[str], filters: Any = None
+        original: Any, backend: EC2Backend, ids: list[str], filters: Any = None
     ) -> Any:
         # Waiters of the SDKs look again only after 15 s: whoever names an instance that
         # is on its way is held for a moment. Not those of groups: they are watched.
         end = time.monotonic() + HOLD_S
-        named = [backend.get_instance_by_id(instance_id) for instance_id in instance_ids]
+        named = [backend.get_instance_by_id(instance_id) for instance_id in ids]
         alone = [i for i in named if i and not getattr(i, "autoscaling_group", None)]
         while time.monotonic() < end and any(i.state in ON_ITS_WAY for i in alone):
             time.sleep(0.05)
-        return original(backend, instance_ids, filters)
-
-    # Names that resolve to nothing help nobody: the address is the name.
-    Instance.private_dns_name = property(lambda self: self.nics[0].private_ip_address)  # type: ignore[method-assign, assignment]
-    Instance.public_dns_name = property(lambda self: self.nics[0].public_ip)  # type: ignore[method-assign, assignment]
+        return original(backend, ids, filters)
 
 
 def check_image(backend: EC2Backend, image_id: str) -> None:
@@ -135,16 +132,16 @@ def check_image(backend: EC2Backend, image_id: str) -> None:
     ami = backend.amis.get(image_id)
     if ami is None:
         msg = f"The image id '[{image_id}]' does not exist"
-        raise EC2ClientError("InvalidAMIID.NotFound", msg)
+        raise fault(msg, "InvalidAMIID.NotFound")
     if ami.state != "available":
         msg = f"The image ID '{image_id}' is not available"
-        raise EC2ClientError("InvalidAMIID.Unavailable", msg)
+        raise fault(msg, "InvalidAMIID.Unavailable")
 
 
 def _add_template_groups(
     backend: EC2Backend, instance: Instance, nics: list[dict[str, Any]]
 ) -> None:
-    """Add the security groups of a template's network interfaces, which moto forgets."""
+    """Add the groups of a template's network interfaces, which moto forgets."""
     for group_id in (group for nic in nics for group in nic.get("Groups") or []):
         group = backend.get_security_group_from_id(group_id)
         if group and group not in instance.security_groups:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.launch_templates import LaunchTemplateVersion
 from moto.ec2.responses import EC2Response
 from moto.ec2.utils import parse_user_data
 
-from olrunbook.rehearsal.api.patching import override
+from olrunbook.rehearsal.api.patching import fault, override
 
 __all__ = ["install"]
 
@@ -58,5 +57,6 @@ def _refuse(action: str) -> None:
 
     @override(EC2Response, method)
     def refused(original: Any, response: EC2Response) -> Any:  # noqa: ARG001
-        msg = f"{action} is refused by the rehearsal cloud: its address would leave loopback."
-        raise EC2ClientError("UnsupportedOperation", msg)
+        words = f"{action} is refused by the rehearsal cloud"
+        msg = f"{words}: its address would not be loopback."
+        raise fault(msg, "UnsupportedOperation")

@@ -68,29 +68,33 @@ def install(
     @override(FakeTargetGroup)
     def health_for(
         original: Any, group: FakeTargetGroup, target: dict[str, Any], ec2_backend: Any
-    ) -> FakeHealthStatus:
+    ) -> Any:
         known = group.targets.get(target["Id"])
-        asked_port = target.get("Port", group.port)
-
-        def status(
-            state: str, reason: str | None = None, text: str | None = None
-        ) -> Any:
-            port = known["Port"] if known else asked_port
-            check = group.health_check_port
-            return FakeHealthStatus(target["Id"], port, check, state, reason, text)
-
-        if known is None:
-            if draining.is_draining(group.arn, target["Id"]):
-                text = "Target deregistration is in progress"
-                return status("draining", "Target.DeregistrationInProgress", text)
+        if known is None and not draining.is_draining(group.arn, target["Id"]):
             return original(group, target, ec2_backend)
-        if target["Id"].startswith("i-"):
-            instance = ec2_backend.get_instance_by_id(target["Id"])
-            if instance and instance.state != "running":
-                text = f"Target is in the {instance.state} state"
-                return status("unused", "Target.InvalidState", text)
-        record = health.record(group.arn, target["Id"])
-        if record is None:
-            text = "Target registration is in progress"
-            return status("initial", "Elb.RegistrationInProgress", text)
-        return status(record.state, record.reason, record.text)
+        port = (known or target).get("Port", group.port)
+        verdict = _verdict(group, target["Id"], known, ec2_backend, health)
+        return FakeHealthStatus(target["Id"], port, group.health_check_port, *verdict)
+
+
+def _verdict(
+    group: FakeTargetGroup,
+    target_id: str,
+    known: dict[str, Any] | None,
+    ec2_backend: Any,
+    health: Records,
+) -> tuple[str, str | None, str | None]:
+    """Return state, reason code and description of a target's health."""
+    if known is None:
+        text = "Target deregistration is in progress"
+        return "draining", "Target.DeregistrationInProgress", text
+    if target_id.startswith("i-"):
+        instance = ec2_backend.get_instance_by_id(target_id)
+        if instance and instance.state != "running":
+            text = f"Target is in the {instance.state} state"
+            return "unused", "Target.InvalidState", text
+    record = health.record(group.arn, target_id)
+    if record is None:
+        text = "Target registration is in progress"
+        return "initial", "Elb.RegistrationInProgress", text
+    return record.state, record.reason, record.text

@@ -13,7 +13,7 @@ ROLE = "olrunbook-rehearsal"
 
 
 def rehearsal_identity() -> str:
-    """Return the ARN of the identity: a role no account has, and this machine's user."""
+    """Return the identity's ARN: a role no account has, and this machine's user."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):

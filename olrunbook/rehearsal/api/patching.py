@@ -1,4 +1,4 @@
-"""Replace a method of moto's with ours, in this process only."""
+"""Replace a method of moto's with ours, in this process only; raise AWS's errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["override"]
+from moto.ec2.exceptions import EC2ClientError
+
+__all__ = ["fault", "override"]
+
+
+def fault(words: str, code: str) -> EC2ClientError:
+    """Return an EC2 error with AWS's code and words."""
+    return EC2ClientError(code, words)
 
 
 def override(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from olrunbook.rehearsal.balancers.targets import target_group
 
@@ -77,7 +77,7 @@ def backend_name(group_arn: str) -> str:
 
 
 def tls_options(group_arn: str) -> str:
-    """Return a server's options where its target group speaks TLS (unverified, as ELB)."""
+    """Return the options of a target group's servers (TLS unverified, as ELB)."""
     group = target_group(group_arn)
     speaks = group is not None and (group.protocol or "").upper() in ("HTTPS", "TLS")
     return " ssl verify none" if speaks else ""
@@ -133,10 +133,8 @@ def render(
 
 
 def _route(listener: FakeListener) -> Route:
-    given = listener.certificates[0] if listener.certificates else None
-    arn = (
-        given.get("CertificateArn", "") if isinstance(given, dict) else str(given or "")
-    )
+    given: Any = listener.certificates[0] if listener.certificates else None
+    arn = given["CertificateArn"] if isinstance(given, dict) else str(given or "")
     group = action = ""
     for entry in listener.default_actions:
         if entry.type == "forward":
@@ -156,7 +154,8 @@ def _route(listener: FakeListener) -> Route:
             fixed = entry.data.get("FixedResponseConfig") or {}
             body = _quoted(fixed.get("MessageBody") or "")
             status = fixed.get("StatusCode", "503")
-            action = f"http-request return status {status} content-type text/plain string {body}"
+            kind = "content-type text/plain string"
+            action = f"http-request return status {status} {kind} {body}"
     return Route(int(listener.port), listener.protocol, arn, group, action)
 
 

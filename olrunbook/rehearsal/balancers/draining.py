@@ -10,6 +10,7 @@ from olrunbook.rehearsal.balancers.targets import target_group
 
 __all__ = ["Draining"]
 
+DELAY_ATTRIBUTE = "deregistration_delay.timeout_seconds"
 SHORTEST_DELAY_S = 0.5
 SETTLE_S = 0.3  # until the balancers have been told
 TURN_S = 0.25  # one turn of the control loop: haproxy has dropped the server
@@ -38,7 +39,7 @@ class Draining:
         group = target_group(group_arn)
         if not self._balanced or group is None or target_id not in group.targets:
             return
-        delay = float(group.attributes.get("deregistration_delay.timeout_seconds", 300))
+        delay = float(str(group.attributes.get(DELAY_ATTRIBUTE, 300)))
         now = time.monotonic()
         with self._lock:
             until = now + max(delay * self._scale, SHORTEST_DELAY_S)

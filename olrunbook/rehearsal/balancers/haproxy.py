@@ -111,7 +111,7 @@ class Haproxy:
             docker("rm", "--force", "--volumes", self.container)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    # -- structure --------------------------------------------------------------------
+    # -- structure -----------------------------------------------------------------
 
     def _restructure(
         self, routes: list[Route], wanted: dict[str, dict[str, Server]]
@@ -143,7 +143,7 @@ class Haproxy:
             *("--log-opt", "max-size=1m", "--log-opt", "max-file=1"),
             *("--volume", f"{self.folder}:{INSIDE}"),
             self._image,
-            # exec: haproxy itself gets the signals; its words go where `logs` shows them
+            # exec: haproxy itself gets the signals; `docker logs` shows its words
             *("sh", "-c", f"exec haproxy -W -db -f {INSIDE}/{FILE} 2>&1"),
         )
         self._running = True
@@ -181,7 +181,7 @@ class Haproxy:
                     return name
         return None
 
-    # -- targets ------------------------------------------------------------------------
+    # -- targets -------------------------------------------------------------------
 
     def _update(self, group_arn: str, wanted: dict[str, Server]) -> None:
         have, backend = self.servers.setdefault(group_arn, {}), backend_name(group_arn)
@@ -209,7 +209,7 @@ class Haproxy:
 
     def _command(self, line: str) -> str:
         """Say one line to the runtime socket and return the answer."""
-        # A socket's path may have 107 bytes; through the folder's descriptor it is short.
+        # A socket's path may have 107 bytes; by the folder's descriptor it is short.
         folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             with socket.socket(socket.AF_UNIX) as connection:

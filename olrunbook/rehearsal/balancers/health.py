@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from olrunbook.rehearsal.balancers.targets import target_groups
 from olrunbook.rehearsal.signals import Signals, log
@@ -115,8 +115,7 @@ class HealthBook:
                 host = self.address(target["Id"])
                 if host and not record.busy and time.monotonic() >= record.next_at:
                     record.busy = True
-                    own = group.health_check_port in (None, "", "traffic-port")
-                    port = int(target["Port"] if own else group.health_check_port)
+                    port = _port(group, target)
                     self._pool.submit(self._check, group, record, host, port)
         with self._lock:
             for key in [key for key in self._records if key not in live]:
@@ -144,6 +143,11 @@ class HealthBook:
         if record.state != before:
             log(group.name, host, before, "->", record.state, record.text or "")
             self._signals.changed()
+
+
+def _port(group: FakeTargetGroup, target: dict[str, Any]) -> int:
+    other = group.health_check_port
+    return int(target["Port"] if other in (None, "", "traffic-port") else str(other))
 
 
 def probe(

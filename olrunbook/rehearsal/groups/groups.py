@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from moto.autoscaling.exceptions import ValidationError
 from moto.autoscaling.models import (
@@ -119,7 +119,7 @@ class Groups:
             tags["aws:ec2launchtemplate:version"] = str(version.number)
         subnets = (group.vpc_zone_identifier or "").split(",")
         used = [state.instance.subnet_id for state in group.instance_states]
-        config = group.launch_config
+        config: Any = group.launch_config  # None where a template is used
         first = (source.overrides or [{}])[0]
         made = group.ec2_backend.run_instances(
             group.image_id,
@@ -135,7 +135,7 @@ class Groups:
             launch_template=template,
             associate_public_ip=config.associate_public_ip_address if config else None,
         )
-        instance = made.instances[0]
+        instance: Any = made.instances[0]
         instance.autoscaling_group = group
         protected = group.new_instances_protected_from_scale_in
         state = InstanceState(instance, "Pending", protected_from_scale_in=protected)

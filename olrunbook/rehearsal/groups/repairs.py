@@ -56,16 +56,17 @@ def install(
 
 
 def _repair_instances(groups: Groups) -> None:
-    shown_by_moto = InstanceState.launch_template.fget
+    by_moto: Any = InstanceState.launch_template
 
     def launch_template(state: InstanceState) -> Any:
         """Show the version an instance was launched from, not today's default."""
         member = groups.ledger.known(state)
         if member is not None and member.template is not None:
             return member.template
-        return shown_by_moto(state)  # type: ignore[misc]
+        return by_moto.fget(state)
 
-    InstanceState.launch_template = property(launch_template)  # type: ignore[method-assign]
+    shown: Any = property(launch_template)
+    InstanceState.launch_template = shown  # type: ignore[method-assign]
 
     @override(FakeAutoScalingGroup)
     def active_instances(_: Any, group: FakeAutoScalingGroup) -> list[InstanceState]:
@@ -122,7 +123,8 @@ def _repair_capacity(groups: Groups) -> None:
             limit = f"below min value {group.min_size}"
         else:
             return original(response)
-        msg = f"New SetDesiredCapacity value {wanted} is {limit} for the AutoScalingGroup."
+        value = f"New SetDesiredCapacity value {wanted} is {limit}"
+        msg = f"{value} for the AutoScalingGroup."
         raise ValidationError(msg)
 
 
@@ -193,7 +195,7 @@ def _repair_deletion(groups: Groups) -> None:
                 "You cannot delete an AutoScalingGroup while there are instances or "
                 "pending Spot instance request(s) still in the group."
             )
-            raise AutoscalingClientError("ResourceInUse", msg)
+            raise _fault(msg, "ResourceInUse")
         groups.ledger.group(group).refresh = None
         for state in list(group.instance_states):
             groups.retire(group, state, "its group was deleted.")
@@ -246,3 +248,7 @@ def _answers(action: str, answer: dict[str, Any]) -> None:
     @override(AutoScalingResponse, action)
     def plain(_: Any, _response: AutoScalingResponse) -> ActionResult:
         return ActionResult(answer)
+
+
+def _fault(words: str, code: str) -> AutoscalingClientError:
+    return AutoscalingClientError(code, words)

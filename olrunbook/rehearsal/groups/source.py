@@ -1,4 +1,4 @@
-"""What a group launches its instances from, as a value that can be kept and put back."""
+"""What a group launches its instances from, as a value to keep and put back."""
 
 from __future__ import annotations
 

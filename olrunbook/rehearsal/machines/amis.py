@@ -139,7 +139,7 @@ class AmiStore:
         self.save()
 
     def changed(self, resource_ids: list[str]) -> None:
-        """Write the file again if a kept AMI or its snapshot is among these resources."""
+        """Write the file again if a kept AMI or its snapshot is among these."""
         with self._lock:
             ids = {
                 i for ami in self._kept.values() for i in (ami.id, ami.ebs_snapshot.id)

@@ -77,7 +77,7 @@ class Containers:
             machine.restarting.clear()
 
     def remove(self, machine: Machine) -> None:
-        """Remove the container with its volumes; nothing is an error where it is gone."""
+        """Remove the container with its volumes; it may be gone already."""
         try:
             docker("rm", "--force", "--volumes", machine.id)
         except ToolError as error:
@@ -95,7 +95,7 @@ class Containers:
         docker("tag", image, name)
 
     def discard(self, image: str) -> bool:
-        """Remove the image's tag; by name, since by id every other name would go, too."""
+        """Remove the image's name; by id every other name would go, too."""
         try:
             docker("rmi", image)
         except ToolError as error:
@@ -108,7 +108,7 @@ class Containers:
 
 
 def _await_ssh(host: str) -> None:
-    """Wait for sshd's banner; docker's proxy accepts connections before anybody listens.
+    """Wait for sshd's banner; docker's proxy accepts before anybody listens.
 
     Packer tries once when the instance is "running", and again only after five seconds.
     """

@@ -1,7 +1,7 @@
 """All machines of one cloud: who they are, and the jobs that change their state.
 
-An API call changes moto's record at once (pending, stopping, …) and queues the real work
-on the machine's own one-thread queue, which writes the final state when it is done.
+An API call changes moto's record at once (pending, stopping, …) and queues the real
+work on the machine's own one-thread queue, which writes the final state at its end.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Fleet:
         for machine in self.machines():
             machine.jobs.shutdown(wait=True, cancel_futures=True)
 
-    # -- jobs -----------------------------------------------------------------------
+    # -- jobs ----------------------------------------------------------------------
 
     def _change(
         self, instance: Instance, state: str, job: Callable[[Machine], None]

@@ -87,7 +87,7 @@ class Machine:
 
 
 class Hardware(Protocol):
-    """What does the real work behind an instance; every call returns when it is done."""
+    """What does the work behind an instance; every call returns when it is done."""
 
     @property
     def instant(self) -> bool:

@@ -1,4 +1,4 @@
-"""Hardware made of nothing: instances reach their states after a moment (fast tests)."""
+"""Hardware made of nothing: instances reach their states after a moment."""
 
 from __future__ import annotations
 

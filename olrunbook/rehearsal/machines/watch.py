@@ -44,8 +44,8 @@ class DeathWatch:
         while not self._signals.ending.is_set():
             # The kernel ends the command with the thread that started it, so also when
             # this process is killed. This thread lives as long as the process.
-            with subprocess.Popen(  # noqa: S603
-                [  # noqa: S607
+            with subprocess.Popen(
+                [
                     *("setpriv", "--pdeathsig", "TERM"),
                     *("docker", "events", "--filter", f"label={self._places.label}"),
                     *(

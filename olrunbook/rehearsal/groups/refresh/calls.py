@@ -17,8 +17,10 @@ from moto.moto_api import state_manager
 
 from olrunbook.rehearsal.api.patching import override
 from olrunbook.rehearsal.groups.groups import Groups
-from olrunbook.rehearsal.groups.refresh.engine import Pace, Refresh
+from olrunbook.rehearsal.groups.members import Ledger
+from olrunbook.rehearsal.groups.refresh.engine import Refresh
 from olrunbook.rehearsal.groups.refresh.preferences import Preferences
+from olrunbook.rehearsal.groups.refresh.values import Pace
 from olrunbook.rehearsal.groups.source import LaunchSource
 from olrunbook.rehearsal.settings import Settings
 
@@ -60,6 +62,12 @@ def install(groups: Groups, settings: Settings) -> None:
     """Add the calls to moto, and the pace to its state manager."""
     transition = {"progression": "time", "seconds": settings.launch_s}
     state_manager.register_default_transition(PACE_MODEL, transition)
+    _install_start(groups, settings)
+    _install_describe(groups.ledger)
+    _install_endings(groups.ledger)
+
+
+def _install_start(groups: Groups, settings: Settings) -> None:
     ledger = groups.ledger
 
     @override(AutoScalingResponse)
@@ -68,10 +76,10 @@ def install(groups: Groups, settings: Settings) -> None:
         kept = ledger.group(group)
         if kept.refresh:
             msg = (
-                "An Instance Refresh is already in progress and blocks the execution of "
-                "this Instance Refresh."
+                "An Instance Refresh is already in progress and blocks the execution "
+                "of this Instance Refresh."
             )
-            raise AutoscalingClientError("InstanceRefreshInProgress", msg)
+            raise _fault(msg, "InstanceRefreshInProgress")
         if _get(response, "Strategy", "Rolling") != "Rolling":
             msg = "The rehearsal cloud only does the Rolling strategy."
             raise ValidationError(msg)
@@ -91,6 +99,8 @@ def install(groups: Groups, settings: Settings) -> None:
         kept.history.insert(0, refresh)
         return ActionResult({"InstanceRefreshId": refresh.id})
 
+
+def _install_describe(ledger: Ledger) -> None:
     @override(AutoScalingResponse)
     def describe_instance_refreshes(
         _: Any, response: AutoScalingResponse
@@ -108,6 +118,8 @@ def install(groups: Groups, settings: Settings) -> None:
             }
         )
 
+
+def _install_endings(ledger: Ledger) -> None:
     @override(AutoScalingResponse)
     def cancel_instance_refresh(_: Any, response: AutoScalingResponse) -> ActionResult:
         refresh = active(response)
@@ -124,11 +136,11 @@ def install(groups: Groups, settings: Settings) -> None:
             raise _not_found(refresh.group.name)
         if not refresh.desired or not refresh.before.reversible:
             msg = (
-                "The request failed because a desired configuration was not found or an "
-                "incompatible launch template or launch template version is present on "
-                "the Auto Scaling group."
+                "The request failed because a desired configuration was not found or "
+                "an incompatible launch template or launch template version is present "
+                "on the Auto Scaling group."
             )
-            raise AutoscalingClientError("IrreversibleInstanceRefresh", msg)
+            raise _fault(msg, "IrreversibleInstanceRefresh")
         refresh.roll_back("Rollback initiated by user.", time.time())
         return ActionResult({"InstanceRefreshId": refresh.id})
 
@@ -141,9 +153,14 @@ def install(groups: Groups, settings: Settings) -> None:
 
 
 def _not_found(name: str) -> AutoscalingClientError:
-    msg = f"No in progress or pending Instance Refresh found for Auto Scaling group {name}"
-    return AutoscalingClientError("ActiveInstanceRefreshNotFound", msg)
+    words = "No in progress or pending Instance Refresh found for Auto Scaling group"
+    msg = f"{words} {name}"
+    return _fault(msg, "ActiveInstanceRefreshNotFound")
 
 
 def _get(response: AutoScalingResponse, name: str, default: Any = None) -> Any:
     return response._get_param(name, default)  # noqa: SLF001
+
+
+def _fault(words: str, code: str) -> AutoscalingClientError:
+    return AutoscalingClientError(code, words)

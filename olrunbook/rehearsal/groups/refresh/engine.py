@@ -1,7 +1,7 @@
 """One instance refresh: a state machine that is advanced event by event to the present.
 
-Nothing runs between two calls of `advance`; each goes through the events that are due, in
-order and with their own times, so start and end are true however rarely anybody looks.
+Nothing runs between two calls of `advance`; each goes through the events that are due,
+in order and with their own times, so start and end are true however rarely one looks.
 """
 
 from __future__ import annotations
@@ -10,51 +10,31 @@ import math
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from moto.autoscaling.models import FakeAutoScalingGroup, InstanceState
 
 from olrunbook.rehearsal.groups.members import moment
+from olrunbook.rehearsal.groups.refresh import words
+from olrunbook.rehearsal.groups.refresh.candidates import (
+    due,
+    held_back,
+    ringing,
+)
 from olrunbook.rehearsal.groups.refresh.preferences import HOUR, Preferences
+from olrunbook.rehearsal.groups.refresh.shown import shown
+from olrunbook.rehearsal.groups.refresh.values import ACTIVE, Arrival, Pace
 from olrunbook.rehearsal.groups.source import LaunchSource
 from olrunbook.rehearsal.signals import log
 
 if TYPE_CHECKING:
     from olrunbook.rehearsal.groups.groups import Groups
 
-__all__ = ["ACTIVE", "Arrival", "Pace", "Refresh"]
+__all__ = ["Refresh"]
 
-ACTIVE = ("Pending", "InProgress", "Baking", "Cancelling", "RollbackInProgress")
 MOST_EVENTS = 10_000  # of one call of `advance`
 LOOK_AGAIN_S = 0.1  # at an instance that is not InService yet
 SHORTEST_RETRY_S = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast a refresh goes: seconds for a launch, factor on AWS's durations."""
-
-    launch_s: float
-    scale: float
-
-
-@dataclass(slots=True)
-class Arrival:
-    """A new instance on its way into service in the place of an old one.
-
-    Args:
-        new: The new instance.
-        old: The one it replaces.
-        at: When it is looked at next (seconds since the epoch).
-        warm: Whether its warm-up has begun.
-
-    """
-
-    new: InstanceState
-    old: InstanceState
-    at: float
-    warm: bool = False
 
 
 class Refresh:
@@ -87,7 +67,8 @@ class Refresh:
         self.before = LaunchSource.of(group)
         self.source = LaunchSource.desired(group, desired) if desired else None
         self.forward = bool(desired)
-        self.todo = [state for state in group.instance_states if self._is_due(state)]
+        source = self.source or self.before
+        self.todo = due(group.instance_states, source, preferences)
         self.total = len(self.todo)
         self.arrivals: list[Arrival] = []
         self.done: list[InstanceState] = []
@@ -95,7 +76,7 @@ class Refresh:
         self._blocked_since: float | None = None
         self._at = self.started + pace().launch_s / 2
 
-    # -- what is shown ----------------------------------------------------------------
+    # -- what is shown -------------------------------------------------------------
 
     def percent(self) -> int:
         """Return PercentageComplete: instances past their warm-up."""
@@ -105,26 +86,9 @@ class Refresh:
 
     def view(self) -> dict[str, Any]:
         """Return what DescribeInstanceRefreshes shows."""
-        waiting = (
-            self.rollback["InstancesToUpdateOnRollback"] if self.rollback else None
-        )
-        shown = {
-            "InstanceRefreshId": self.id,
-            "AutoScalingGroupName": self.group.name,
-            "Status": self.status,
-            "StatusReason": self.reason,
-            "StartTime": moment(self.started),
-            "EndTime": moment(self.ended) if self.ended else None,
-            "PercentageComplete": self.percent(),
-            "InstancesToUpdate": len(self.todo) if waiting is None else waiting,
-            "Preferences": self.preferences.values,
-            "DesiredConfiguration": self.desired,
-            "RollbackDetails": self.rollback,
-            "Strategy": "Rolling",
-        }
-        return {key: value for key, value in shown.items() if value is not None}
+        return shown(self)
 
-    # -- what others tell it ------------------------------------------------------------
+    # -- what others tell it -------------------------------------------------------
 
     def forget(self, state: InstanceState) -> None:
         """Leave out an instance that its group replaces for another reason."""
@@ -161,7 +125,7 @@ class Refresh:
         self.todo, self.arrivals = undo, []
         self._blocked_since, self.forward = None, False
 
-    # -- the clock ----------------------------------------------------------------------
+    # -- the clock -----------------------------------------------------------------
 
     def advance(self, now: float) -> None:
         """Go through every event that is due."""
@@ -185,7 +149,7 @@ class Refresh:
             self._go_on_cancelling()
         elif self.arrivals:
             self._at = max(min(arrival.at for arrival in self.arrivals), self._at)
-        elif (alarm := self._alarm()) and not self.rollback:
+        elif (alarm := ringing(self.group, self.preferences)) and not self.rollback:
             self._fail(f"The CloudWatch alarm {alarm} is in the ALARM state.")
         elif self.status == "Baking":
             self._finish("Successful")
@@ -202,7 +166,7 @@ class Refresh:
         elif new.lifecycle_state == "Pending":
             self._blocked_since = self._blocked_since or self._at
             arrival.at = max(time.time(), arrival.at) + LOOK_AGAIN_S
-            self.reason = _waiting_for(f"{new.instance.id} is not healthy yet.")
+            self.reason = words.waiting_for(new, "not healthy yet")
             if self._at - self._blocked_since >= HOUR * pace.scale:
                 self._fail("The new instances did not become healthy in time.")
         elif not arrival.warm:
@@ -210,10 +174,7 @@ class Refresh:
                 True,
                 self._at + self.preferences.warmup_s * pace.scale,
             )
-            self.reason = (
-                "Waiting for instances to warm up before continuing. "
-                f"For example: {new.instance.id} is warming up."
-            )
+            self.reason = words.warming_up(new)
         else:
             self.arrivals.remove(arrival)
             self._retire(arrival.old)
@@ -231,7 +192,7 @@ class Refresh:
         old_serves = arrival.old in self.group.instance_states
         self.todo.insert(0, arrival.old if old_serves else arrival.new)
         self._blocked_since = self._blocked_since or self._at
-        self.reason = _waiting_for(f"{arrival.new.instance.id} is unhealthy.")
+        self.reason = words.waiting_for(arrival.new, "unhealthy")
 
     def _go_on_cancelling(self) -> None:
         coming = [a for a in self.arrivals if a.new.lifecycle_state == "Pending"]
@@ -250,10 +211,7 @@ class Refresh:
         if len(reached) > self._passed:
             self._passed = len(reached)
             if self._passed < len(points):
-                self.reason = (
-                    f"Checkpoint reached: {reached[-1]}% of the instances were replaced. "
-                    "Waiting before continuing."
-                )
+                self.reason = words.checkpoint(reached[-1])
                 self._at += self.preferences.checkpoint_delay_s * pace.scale
                 return
         if (points and self._passed == len(points)) or not self.todo:
@@ -261,16 +219,11 @@ class Refresh:
             return
         if points:
             limit = math.ceil(points[self._passed] * self.total / 100) - replaced
-        held = self._held()
+        held = self._hold_back()
         if not self.todo:
             return  # all that was left is ignored: the next event ends it
         if len(held) == len(self.todo):
-            standby = held[0].lifecycle_state == "Standby"
-            why = "in Standby." if standby else "protected from scale in."
-            example = f"{held[0].instance.id} is {why}"
-            self._stuck(
-                f"Waiting for instances that cannot be replaced: {example}", pace
-            )
+            self._stuck(words.held(held[0]), pace)
             return
         self.todo.sort(key=lambda state: state in held)  # stable: the free ones first
         self._next_batch(min(limit, len(self.todo) - len(held)), pace)
@@ -284,7 +237,7 @@ class Refresh:
             source = self.before if self.rollback else self.source
             news = self._groups.launch(self.group, size, source)
         except Exception as error:  # noqa: BLE001  (whatever it is, AWS retries for an hour)
-            said = str(getattr(error, "message", "") or error or type(error).__name__)
+            said = words.of(error)
             log(self.group.name, "refresh: launch failed:", said)
             what = f"Launching a new EC2 instance.  Status Reason: {said}"
             cause = "an instance refresh replaces instances."
@@ -298,42 +251,19 @@ class Refresh:
             if goes_first:
                 self._retire(old)
             self.arrivals.append(Arrival(new, old, self._at + pace.launch_s))
-        self.reason = _waiting_for(f"{news[-1].instance.id} is pending.")
+        self.reason = words.waiting_for(news[-1], "pending")
         self._at = self.arrivals[0].at
 
-    # -- help -----------------------------------------------------------------------------
+    # -- help ----------------------------------------------------------------------
 
-    def _is_due(self, state: InstanceState) -> bool:
-        """Whether an instance must be replaced (with SkipMatching: if it differs)."""
-        if not self.preferences.flag("SkipMatching"):
-            return True
-        source = self.source or self.before
-        version, has = source.version, state.launch_template
-        if version is None or not has:
-            return True
-        kinds = [entry.get("InstanceType") for entry in source.overrides]
-        return not (
-            has["LaunchTemplateId"] == source.template_id
-            and str(has["Version"]) == str(version.number)
-            and state.instance_type in (kinds or [version.instance_type])
-        )
-
-    def _held(self) -> list[InstanceState]:
+    def _hold_back(self) -> list[InstanceState]:
         """Return the instances to wait for; ignored ones leave the list."""
         if self.rollback:
             return []
-        protected = self.preferences.choice("ScaleInProtectedInstances")
-        standby = self.preferences.choice("StandbyInstances")
-
-        def told(state: InstanceState, word: str) -> bool:
-            in_standby = state.lifecycle_state == "Standby" and standby == word
-            return in_standby or bool(
-                state.protected_from_scale_in and protected == word
-            )
-
-        for state in [state for state in self.todo if told(state, "Ignore")]:
+        ignored, waited_for = held_back(self.todo, self.preferences)
+        for state in ignored:
             self.forget(state)
-        return [state for state in self.todo if told(state, "Wait")]
+        return waited_for
 
     def _stuck(self, why: str, pace: Pace) -> None:
         self._blocked_since, self.reason = self._blocked_since or self._at, why
@@ -341,16 +271,6 @@ class Refresh:
             self._fail(why)
         else:
             self._at += max(HOUR * pace.scale / 60, SHORTEST_RETRY_S)
-
-    def _alarm(self) -> str | None:
-        names = self.preferences.alarms
-        if not names:
-            return None
-        from moto.cloudwatch.models import cloudwatch_backends  # noqa: PLC0415  (rarely)
-
-        alarms = cloudwatch_backends[self.group.account_id][self.group.region].alarms
-        ringing = (n for n in names if n in alarms and alarms[n].state_value == "ALARM")
-        return next(ringing, None)
 
     def _bake(self, pace: Pace) -> None:
         if self.preferences.bake_s and not self.rollback:
@@ -380,7 +300,3 @@ class Refresh:
         self._groups.retire(
             self.group, state, "an instance refresh replaces instances."
         )
-
-
-def _waiting_for(example: str) -> str:
-    return f"Waiting for remaining instances to be available. For example: {example}"

@@ -57,8 +57,8 @@ class Preferences:
         points = given.get("CheckpointPercentages")
         if high is not None and (low is None or high - low > 100):  # noqa: PLR2004
             msg = (
-                "MaxHealthyPercentage requires MinHealthyPercentage, and the difference "
-                "between them cannot be greater than 100."
+                "MaxHealthyPercentage requires MinHealthyPercentage, and the "
+                "difference between them cannot be greater than 100."
             )
             raise ValidationError(msg)
         if points and (
@@ -73,15 +73,16 @@ class Preferences:
             raise ValidationError(msg)
         if given.get("AutoRollback") and not desired:
             msg = (
-                "The request isn't valid. The AutoRollback parameter cannot be set to true "
-                "when the DesiredConfiguration parameter is empty. Set AutoRollback to "
-                "false or specify a desired configuration and try again."
+                "The request isn't valid. The AutoRollback parameter cannot be set to "
+                "true when the DesiredConfiguration parameter is empty. Set "
+                "AutoRollback to false or specify a desired configuration and try "
+                "again."
             )
             raise ValidationError(msg)
         if given.get("AutoRollback") and not before.reversible:
             msg = (
-                "AutoRollback needs a group with a numbered launch template version and "
-                "an AMI ID."
+                "AutoRollback needs a group with a numbered launch template version "
+                "and an AMI ID."
             )
             raise ValidationError(msg)
         values = {**_DEFAULTS, "InstanceWarmup": warmup, **given}
@@ -101,7 +102,7 @@ class Preferences:
 
     @property
     def checkpoints(self) -> list[int]:
-        """Percentages at which to stop for a while; the last below 100 ends it there."""
+        """Percentages at which to stop a while; a last one below 100 ends it."""
         return list(self.values.get("CheckpointPercentages") or [])
 
     @property

@@ -1,0 +1,37 @@
+"""What a refresh is made of: its pace, and the instances on their way into service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from moto.autoscaling.models import InstanceState
+
+__all__ = ["ACTIVE", "Arrival", "Pace"]
+
+ACTIVE = ("Pending", "InProgress", "Baking", "Cancelling", "RollbackInProgress")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a refresh goes: seconds for a launch, factor on AWS's durations."""
+
+    launch_s: float
+    scale: float
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A new instance on its way into service in the place of an old one.
+
+    Args:
+        new: The new instance.
+        old: The one it replaces.
+        at: When it is looked at next (seconds since the epoch).
+        warm: Whether its warm-up has begun.
+
+    """
+
+    new: InstanceState
+    old: InstanceState
+    at: float
+    warm: bool = False

@@ -1,0 +1,91 @@
+"""Instances as containers, AMIs as images."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from olrunbook.adapters.docker import docker
+from tests.rehearsal.support import Account
+from tests.rehearsal.web import inside, launch
+
+pytestmark = pytest.mark.rehearsal
+
+
+def test_instance_is_reachable_and_seeded(
+    containers: Account, eventually: Callable[..., Any]
+) -> None:
+    """A launched instance answers as sshd on its own address; user data has run."""
+    files = "write_files:\n- {path: /etc/x, content: hi}"
+    data = f"#cloud-config\n{files}\nruncmd: [touch /ran]\n"
+    instance = containers.ec2.run_instances(
+        ImageId=containers.base_image(),
+        MinCount=1,
+        MaxCount=1,
+        InstanceType="t3.nano",
+        KeyName="oldevops",
+        SubnetId=containers.subnets()[0],
+        SecurityGroupIds=[containers.security_group(22)],
+        UserData=data,
+    )["Instances"][0]
+    assert instance["State"]["Name"] == "pending"
+    name = instance["InstanceId"]
+    eventually(lambda: containers.instance(name)["State"]["Name"] == "running", 60)
+    address = containers.instance(name)["PublicIpAddress"]
+    assert address.startswith("127.")
+    with socket.create_connection((address, 22), 5) as connection:
+        assert connection.recv(4) == b"SSH-"
+    eventually(lambda: inside(name, "cat /etc/x; ls /ran || true") == "hi/ran", 20)
+    key = inside(name, "cat /home/admin/.ssh/authorized_keys")
+    assert key.startswith("ssh-ed25519 ")
+    # Nothing of the engine is to be seen in there.
+    assert inside(name, "ls /var/run/docker.sock 2>/dev/null || echo none") == "none"
+    containers.ec2.terminate_instances(InstanceIds=[name])
+    eventually(lambda: containers.instance(name)["State"]["Name"] == "terminated", 30)
+    assert name not in docker("ps", "--all", "--format", "{{.Names}}").split()
+
+
+def test_image_has_what_was_written(
+    containers: Account, eventually: Callable[..., Any]
+) -> None:
+    """An instance of an AMI made from another has that one's files."""
+    account = containers
+    first = launch(account, account.base_image())
+    eventually(lambda: account.instance(first)["State"]["Name"] == "running", 60)
+    inside(first, "echo v1 >/etc/marker")
+    account.ec2.stop_instances(InstanceIds=[first])
+    eventually(lambda: account.instance(first)["State"]["Name"] == "stopped", 60)
+    ami = account.ec2.create_image(
+        InstanceId=first,
+        Name=account.name("ami"),
+        TagSpecifications=[
+            {"ResourceType": "image", "Tags": [{"Key": "app", "Value": "x"}]},
+            {"ResourceType": "snapshot", "Tags": [{"Key": "Name", "Value": "s"}]},
+        ],
+    )["ImageId"]
+    images = account.ec2.describe_images(Owners=["self"])["Images"]
+    assert {image["State"] for image in images if image["ImageId"] == ami} <= {
+        "pending",
+        "available",
+    }
+    code, _ = account.fault(launch, account=account, image=account.name("ami"))
+    assert code == "InvalidAMIID.NotFound"
+    account.ec2.get_waiter("image_available").wait(
+        ImageIds=[ami], WaiterConfig={"Delay": 1}
+    )
+    second = launch(account, ami)
+    eventually(lambda: account.instance(second)["State"]["Name"] == "running", 60)
+    assert inside(second, "cat /etc/marker") == "v1"
+    host_key = "cat /etc/ssh/ssh_host_ed25519_key.pub 2>/dev/null || true"
+    fresh = eventually(lambda: inside(second, host_key))
+    account.ec2.start_instances(InstanceIds=[first])
+    eventually(lambda: account.instance(first)["State"]["Name"] == "running", 60)
+    assert inside(first, host_key) != fresh
+    account.ec2.terminate_instances(InstanceIds=[first, second])
+    account.ec2.deregister_image(ImageId=ami)
+    eventually(
+        lambda: not docker("images", "-q", "--filter", f"label=olrunbook.ami={ami}")
+    )
