@@ -1,9 +1,10 @@
 """Artifacts an image is made of, from a verified cache on the operator's machine.
 
-A `versions.toml` beside a deploy file names each artifact, its version, and where it may
-come from: the vendor's URL, Maven coordinates (with this machine's own Maven settings), or,
-where the vendor cannot be reached and the file says so, a stand-in of the same layout that
-calls itself one. Nothing is used before its sha256 was checked, also from the cache.
+A `versions.toml` beside a deploy file names each artifact, its version, and where it
+may come from: the vendor's URL, Maven coordinates (with this machine's own Maven
+settings), or, where the vendor cannot be reached and the file says so, a stand-in of
+the same layout that calls itself one. Nothing is used before its sha256 was checked,
+also from the cache.
 """
 
 from __future__ import annotations
@@ -12,23 +13,19 @@ import hashlib
 import json
 import os
 import re
-import shutil
-import subprocess
 import tempfile
 import time
 import tomllib
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from olrunbook.adapters.downloads import download, from_maven, listed_sum
 from olrunbook.adapters.standin_archive import write_stand_in
 from olrunbook.errors import ToolError, UsageError
 from olrunbook.events import Event
-from olrunbook.targets import tool_environment
 
 __all__ = [
     "Artifact",
@@ -41,7 +38,6 @@ __all__ = [
 
 Source = Literal["vendor", "maven", "stand-in"]
 Emit = Callable[[Event], None]
-CONNECT_S = 4.0  # a vendor that cannot be reached must not hold a release up
 ASK_AGAIN_S = 3600.0  # how long a stand-in is used before the vendor is asked again
 
 
@@ -197,11 +193,13 @@ def fetch(spec: ArtifactSpec, emit: Emit = lambda event: None) -> Artifact:
 def _get(
     spec: ArtifactSpec, path: Path, wanted: str, tried: list[str]
 ) -> Source | None:
-    """Get a file from the first source that has it; say in `tried` why others had not."""
+    """Get a file from the first source that has it; `tried` says why others had not."""
     if spec.url:
         try:
-            listed = wanted or _vendor_sum(spec)
-            _download(spec.filled(spec.url), path)
+            url = spec.filled(spec.url)
+            name = url.rsplit("/", 1)[-1]
+            listed = wanted or listed_sum(spec.filled(spec.checksums), name)
+            download(url, path)
         except OSError as error:
             reason = getattr(error, "reason", error)
             tried.append(f"vendor: {reason}")
@@ -209,7 +207,7 @@ def _get(
             _check(spec, path, listed)
             return "vendor"
     if spec.maven and wanted:
-        if why := _maven(spec, path):
+        if why := from_maven(spec.filled(spec.maven), path):
             tried.append(f"maven: {why}")
         else:
             _check(spec, path, wanted)
@@ -218,65 +216,6 @@ def _get(
         write_stand_in(spec.name, spec.version, path)
         return "stand-in"
     return None
-
-
-def _vendor_sum(spec: ArtifactSpec) -> str:
-    with _open(spec.filled(spec.checksums)) as answer:
-        text = answer.read(1 << 20).decode()
-    name = spec.filled(spec.url).rsplit("/", 1)[-1]
-    for line in text.splitlines():
-        digest, _, file = line.partition(" ")
-        if file.strip().lstrip("*") == name:
-            return digest.lower()
-    msg = f"{name} is not in the vendor's checksums"
-    raise OSError(msg)
-
-
-def _download(url: str, path: Path) -> None:
-    with _open(url) as answer, path.open("wb") as out:
-        shutil.copyfileobj(answer, out, 1 << 20)
-
-
-def _open(url: str):  # noqa: ANN202  (what urlopen returns has no better name)
-    if not url.startswith("https://"):
-        msg = f"not https: {url}"
-        raise OSError(msg)
-    return urllib.request.urlopen(url, timeout=CONNECT_S)  # noqa: S310  (https, above)
-
-
-def _maven(spec: ArtifactSpec, path: Path) -> str:
-    """Get an artifact by its coordinates; return why it failed, empty when it did not."""
-    mvn = shutil.which("mvn")
-    if not mvn:
-        return "mvn is not installed (sudo apt-get install maven)"
-    keep = ("HOME", "JAVA_HOME", "MAVEN_OPTS", "MAVEN_ARGS", "M2_HOME")
-    env = tool_environment() | {
-        name: os.environ[name] for name in keep if name in os.environ
-    }
-    argv = [mvn, "--quiet", "--batch-mode", "dependency:copy"]
-    argv += [
-        f"-Dartifact={spec.filled(spec.maven)}",
-        f"-DoutputDirectory={path.parent}",
-    ]
-    try:
-        done = subprocess.run(
-            argv,
-            cwd=path.parent,
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=900,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return "mvn took longer than 15 minutes"
-    if not path.is_file():
-        output = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
-        errors = [line for line in output.splitlines() if "[ERROR]" in line]
-        return (
-            (errors or ["mvn ended without the file"])[0].replace("[ERROR]", "").strip()
-        )
-    return ""
 
 
 def _check(spec: ArtifactSpec, path: Path, wanted: str) -> None:
@@ -288,7 +227,7 @@ def _check(spec: ArtifactSpec, path: Path, wanted: str) -> None:
 
 
 def _keep(spec: ArtifactSpec, folder: Path, path: Path, source: Source) -> Artifact:
-    """Move a checked file into the cache; its description last, so that none is half."""
+    """Move a checked file into the cache; its description last: none is half."""
     digest = _sha256(path)
     place = folder / path.name
     path.replace(place)

@@ -51,7 +51,7 @@ def install_tika(jar: Artifact) -> list[OperationMeta]:
         packages=["openjdk-17-jre-headless"],
         no_recommends=True,
     )
-    server.user(
+    server.user(  # noqa: S604  (a login shell)
         name="Create system user for tika",
         user="tika",
         system=True,
@@ -98,7 +98,7 @@ def install_tika(jar: Artifact) -> list[OperationMeta]:
 
 @deploy("Install the proxy")
 def install_proxy() -> list[OperationMeta]:
-    """Install Caddy: TLS on 443, everything but /version and /image behind the token."""
+    """Install Caddy: TLS on 443, all but /version and /image behind the token."""
     caddy = apt.packages(name="Install Caddy", packages=["caddy"], no_recommends=True)
     files.put(
         name="Place the Caddyfile",

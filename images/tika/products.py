@@ -22,7 +22,7 @@ def install_hashicorp_products(products: list[Artifact]) -> list[OperationMeta]:
     for product in products:
         name, folder = product.name, f"/opt/{product.name}/{product.version}"
         archive = f"/var/tmp/{product.path.name}"  # noqa: S108  (on the image, by root)
-        server.user(
+        server.user(  # noqa: S604  (a login shell)
             name=f"Create system user for {name}",
             user=name,
             system=True,
@@ -30,7 +30,7 @@ def install_hashicorp_products(products: list[Artifact]) -> list[OperationMeta]:
             create_home=False,
             ensure_home=False,
         )
-        # The archive is removed below; its checksum beside the binary says what is there.
+        # The archive is removed below; a checksum beside the binary says what it is.
         note = host.get_fact(File, path=f"{folder}/{product.sha256}")
         missing = {"_if": lambda note=note: not note}
         files.put(

@@ -17,7 +17,9 @@ _RELEASE = re.compile(
     r"|forky|duke)(-updates|-security)?"
 )
 _KEYS = re.compile(r"debian-archive")
-_PROXY = re.compile(r'^(Acquire::(?:http|https)::[\w:.-]*Proxy[\w:.-]*) "(.+)";$', re.IGNORECASE)
+_PROXY = re.compile(
+    r'^(Acquire::(?:http|https)::[\w:.-]*Proxy[\w:.-]*) "(.+)";$', re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """Make the base images the kit needs: `mmdebstrap`, then `docker import`.
 
 A recipe is a folder (`images/base/`, `images/balancer/`) with a `recipe.toml` and an
-optional `customize.sh`. An image is named after the hash of its recipe, so all checkouts
-on a machine share it, and a second call only asks docker whether it is there. Packages
-come from the Debian mirror this machine's own apt uses.
+optional `customize.sh`. An image is named after the hash of its recipe, so all
+checkouts on a machine share it, and a second call only asks docker whether it is there.
+Packages come from the Debian mirror this machine's own apt uses.
 """
 
 from __future__ import annotations

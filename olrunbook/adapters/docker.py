@@ -24,7 +24,7 @@ _KEEP = (
 _HINTS = (
     (
         "permission denied while trying to connect",
-        "Join the group that may use it: sudo usermod -aG docker $USER, then log in again.",
+        "Join the group that may: sudo usermod -aG docker $USER, then log in again.",
     ),
     (
         "cannot connect to the docker daemon",
@@ -32,8 +32,10 @@ _HINTS = (
     ),
     (
         "no space left on device",
-        "Free some disk space: `docker system df` shows what docker holds, "
-        "`olrunbook rehearsal down` gives back what the rehearsal holds.",
+        (
+            "Free some disk space: `docker system df` shows what docker holds, "
+            "`olrunbook rehearsal down` gives back what the rehearsal holds."
+        ),
     ),
     (
         "port is already allocated",
@@ -47,13 +49,13 @@ _HINTS = (
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of the docker command: tools' own, and its daemon's place."""
+    """Return the docker command's environment: the tools', and its daemon's place."""
     found = {name: os.environ[name] for name in _KEEP if name in os.environ}
     return {**tool_environment(), **found}
 
 
 def explain(output: str) -> str:
-    """Return what a reader can do about docker's words; empty where nothing is known."""
+    """Return what a reader can do about docker's words; empty: nothing is known."""
     low = output.lower()
     return next((hint for sign, hint in _HINTS if sign in low), "")
 
@@ -73,7 +75,7 @@ def docker(
         env: Its environment; None: `environment()`.
 
     Raises:
-        ToolError: It is missing, ended badly, or took too long; with a hint where known.
+        ToolError: It is missing, ended badly, or took too long.
 
     """
     try:
@@ -122,7 +124,7 @@ def systemd_arguments() -> list[str]:
     Under cgroup v1 it only reads its tree; under v2 it must write in the host's, of
     which its own scope is a part.
     """
-    # SIGRTMIN+3 is systemd's "power off"; without it a stop takes ten seconds and a kill.
+    # SIGRTMIN+3 is systemd's "power off"; without it a stop ends with a kill.
     common = ["--stop-signal", "SIGRTMIN+3", "--tmpfs", "/run", "--tmpfs", "/run/lock"]
     if docker("info", "--format", "{{.CgroupVersion}}") == "2":
         mount = "/sys/fs/cgroup:/sys/fs/cgroup:rw"

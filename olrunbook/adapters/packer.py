@@ -52,7 +52,7 @@ def find_packer(env: Mapping[str, str]) -> str:
 def plugin_folder(
     env: Mapping[str, str], folder: Path, log: Path, redactor: Redactor
 ) -> Path:
-    """Return a folder Packer can use as PACKER_PLUGIN_PATH, with the amazon plugin in it.
+    """Return a folder for PACKER_PLUGIN_PATH, with the amazon plugin in it.
 
     Args:
         env: The tools' environment; its own PACKER_PLUGIN_PATH wins.
@@ -150,7 +150,7 @@ class Packer:
 
         Raises:
             ToolError: It cannot be started.
-            InterruptedRun: The step was interrupted; Packer was told once, and cleans up.
+            InterruptedRun: The step was interrupted; Packer was told, and cleans up.
 
         """
         reader = Reader()

@@ -1,9 +1,9 @@
 """What Packer says with `-machine-readable`, understood line by line.
 
 A line is `time,target,type,data,…`; commas and newlines inside data are escaped. What a
-person reads comes as `ui` lines, from which the phases of an Amazon build are read, and the
-names of what it made for itself (instance, key pair, security group). pyinfra writes to
-its standard error, so its ordinary output arrives as `ui,error`: no failure.
+person reads comes as `ui` lines, from which the phases of an Amazon build are read, and
+the names of what it made for itself (instance, key pair, security group). pyinfra
+writes to its standard error, so its ordinary output comes as `ui,error`: no failure.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from olrunbook.events import Event
+from olrunbook.events import Event, Kind
 from olrunbook.process import POLITE, Command, Line, Tool
 from olrunbook.redact import Redactor
 
@@ -85,27 +85,33 @@ def event_of(line: Line) -> Event:
 
 
 def _understood(said: dict[str, Any], line: Line) -> Event | None:
+    kind: Kind
+    data: dict[str, Any]
     match said:
         case {"event": "connecting", "host": host}:
-            return Event("pyinfra", "phase", f"connecting to {host}", {}, line.at)
-        case {"event": "connected" | "preparing"}:
-            return Event("pyinfra", "phase", "gathering facts", {}, line.at)
+            kind, text, data = "phase", f"connecting to {host}", {}
+        case {"event": "preparing"}:
+            kind, text, data = "phase", "gathering facts", {}
         case {"event": "plan", "operations": names}:
-            text = f"{len(names)} operations"
-            return Event("pyinfra", "phase", text, {"operations": names}, line.at)
+            kind, text = "phase", f"{len(names)} operations"
+            data = {"operations": names}
         case {"event": "started", "name": name}:
+            kind, text = "operation", name
             data = {"name": name, "index": said["index"], "state": "running"}
-            return Event("pyinfra", "operation", name, data, line.at)
         case {"event": "ended", "name": name, "state": state}:
             keep = ("name", "index", "state", "seconds", "commands", "output")
             data = {key: said[key] for key in keep}
-            return Event("pyinfra", "operation", f"{name}: {state}", data, line.at)
+            kind, text = "operation", f"{name}: {state}"
         case {"event": "retry", "name": name}:
-            text = f"{name}: attempt {said['attempt']} of {said['of']} failed, trying again"
-            return Event("pyinfra", "warning", text, {}, line.at)
+            text = f"{name}: attempt {said['attempt']} of {said['of']} failed"
+            kind, data = "warning", {}
         case {"event": "error", "text": text}:
-            return Event("pyinfra", "error", text, {}, line.at)
-    return None
+            kind, data = "error", {}
+        case {"event": "connected"}:
+            kind, text, data = "line", "connected", {}
+        case _:
+            return None
+    return Event("pyinfra", kind, text, data, line.at)
 
 
 def from_its_own_words(text: str, running: str) -> tuple[str, str] | None:

@@ -2,11 +2,16 @@
 
     python -m olrunbook.adapters.pyinfra_worker INVENTORY DEPLOY_FILE [KEY=VALUE …]
 
-pyinfra patches the standard library for gevent, which no Jupyter kernel survives, and its
-own command prints its results only at the end. So this program, started by the adapter,
-uses pyinfra's API and tells every connection and operation while it happens. The deploy
-file is run in its own folder, with that folder on the import path, as pyinfra does it.
+pyinfra patches the standard library for gevent, which no Jupyter kernel survives, and
+its own command prints its results only at the end. So this program, started by the
+adapter, uses pyinfra's API and tells every connection and operation while it happens.
+The deploy file is run in its own folder, with that folder on the import path, as
+pyinfra does it.
 """
+
+# pyinfra's callbacks are static methods that it calls on an instance.
+# mypy: disable-error-code="override"
+# ruff: noqa: ARG002
 
 from gevent import monkey
 
@@ -21,13 +26,14 @@ import traceback  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any, TextIO  # noqa: E402
 
-from pyinfra.api import BaseStateCallback, Config, Inventory, State  # noqa: E402
 from pyinfra.api import output as pyinfra_output  # noqa: E402
+from pyinfra.api.config import Config  # noqa: E402
 from pyinfra.api.connect import connect_all, disconnect_all  # noqa: E402
 from pyinfra.api.exceptions import PyinfraError  # noqa: E402
+from pyinfra.api.inventory import Inventory  # noqa: E402
 from pyinfra.api.operation import OperationMeta  # noqa: E402
 from pyinfra.api.operations import run_ops  # noqa: E402
-from pyinfra.api.state import StateStage  # noqa: E402
+from pyinfra.api.state import BaseStateCallback, State, StateStage  # noqa: E402
 from pyinfra.context import ctx_config, ctx_host, ctx_inventory, ctx_state  # noqa: E402
 
 TAIL = 20  # lines of a failed operation's output that are told
@@ -85,19 +91,16 @@ class Teller(BaseStateCallback):
         pyinfra's own callbacks come before it knows; so this is called from the place
         where it learns it.
         """
-        failed = meta.did_error()
         commands = [str(command) for command in meta._commands or []]  # noqa: SLF001
         combined = meta._combined_output  # noqa: SLF001
-        lines = [line.line for line in combined] if combined and failed else []
+        lines = (
+            [line.line for line in combined] if combined and meta.did_error() else []
+        )
         began = self.began.get(self.current, time.monotonic())
         self.tell(
             "ended",
             **self._which(state, self.current),
-            state="failed"
-            if failed
-            else "changed"
-            if meta.did_change()
-            else "no change",
+            state=_state(meta),
             seconds=round(time.monotonic() - began, 3),
             commands=commands[:COMMANDS],
             output=lines[-TAIL:],
@@ -108,6 +111,12 @@ class Teller(BaseStateCallback):
             self.order = list(state.get_op_order())
         names = ", ".join(state.get_op_meta(op_hash).names)
         return {"name": names, "index": self.order.index(op_hash)}
+
+
+def _state(meta: OperationMeta) -> str:
+    if meta.did_error():
+        return "failed"
+    return "changed" if meta.did_change() else "no change"
 
 
 def run(inventory_name: str, deploy: Path, data: dict[str, str], teller: Teller) -> int:
@@ -133,7 +142,7 @@ def run(inventory_name: str, deploy: Path, data: dict[str, str], teller: Teller)
         complete(meta, *args, **more)
         teller.completed(state, meta)
 
-    OperationMeta.set_complete = set_complete  # type: ignore[method-assign]
+    OperationMeta.set_complete = set_complete  # type: ignore[assignment, method-assign]
     with ctx_state.use(state), ctx_inventory.use(inventory), ctx_config.use(config):
         state.init(inventory, config)
         state.add_callback_handler(teller)
@@ -168,6 +177,10 @@ def _load(state: State, deploy: Path) -> None:
             exec(code, {"__file__": str(deploy), "__name__": "deploy"})  # noqa: S102
 
 
+def _echo(text: object = "", **_: object) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
 def main(argv: list[str]) -> int:
     """Run what the command line names; tell whatever goes wrong."""
     inventory, deploy, *pairs = argv
@@ -178,7 +191,7 @@ def main(argv: list[str]) -> int:
     handler = logging.StreamHandler(sys.stderr)
     logging.getLogger("pyinfra").addHandler(handler)
     logging.getLogger("pyinfra").setLevel(logging.INFO)
-    pyinfra_output.set_echo(lambda *args, **_: print(*args, file=sys.stderr))
+    pyinfra_output.set_echo(_echo)
     os.chdir(path.parent)
     sys.path.append(str(path.parent))
     sys.dont_write_bytecode = True  # the checkout is never written

@@ -1,4 +1,4 @@
-"""Follow one Packer build: phases, operations, images, and what it must remove again."""
+"""Follow one build: phases, operations, images, and what it must remove again."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Watch:
 
 
 def explain(watch: Watch) -> str:
-    """Return what the reader can do about a failed build; empty where nothing is known."""
+    """Return what the reader can do about a failed build; empty: nothing is known."""
     failed = watch.failed()
     return hint_for(
         "\n".join([*watch.errors, *watch.lines, *(failed.output if failed else [])])
@@ -117,10 +117,12 @@ def leftovers(ec2: Any, watch: Watch) -> list[str]:
     left: list[str] = []
     if ids := named.get("instance"):
         answer = ec2.describe_instances(Filters=[_filter("instance-id", ids)])
-        for reservation in answer["Reservations"]:
-            for one in reservation["Instances"]:
-                if (state := one["State"]["Name"]) not in GONE:
-                    left.append(f"instance {one['InstanceId']} ({state})")
+        left += [
+            f"instance {one['InstanceId']} ({one['State']['Name']})"
+            for reservation in answer["Reservations"]
+            for one in reservation["Instances"]
+            if one["State"]["Name"] not in GONE
+        ]
     if names := named.get("key pair"):
         answer = ec2.describe_key_pairs(Filters=[_filter("key-name", names)])
         left += [f"key pair {one['KeyName']}" for one in answer["KeyPairs"]]

@@ -6,50 +6,62 @@ import re
 
 __all__ = ["hint_for"]
 
+# (pattern, hint); `{0}` in a hint is what the pattern's group caught.
 _KNOWN = (
     (
-        r"\b(curl|wget|unzip|gpg|sudo): (?:command )?not found|(curl|wget|unzip): No such file",
-        "The base image lacks {0}, which a cloud image has: take the kit's base image (leave "
-        "`base` empty), or name one that has it.",
+        r"\b(curl|wget|unzip|gpg|sudo): (?:command )?not found",
+        (
+            "The base image lacks {0}, which a cloud image has: take the kit's base "
+            "image (leave `base` empty), or name one that has it."
+        ),
     ),
     (
         r"No space left on device",
-        "Free some disk space: `docker system df` shows what docker holds, "
-        "`olrunbook rehearsal down` gives back what the rehearsal holds.",
+        (
+            "Free some disk space: `docker system df` shows what docker holds, "
+            "`olrunbook rehearsal down` gives back what the rehearsal holds."
+        ),
     ),
     (
         r"No AMI was found matching filters",
-        "The template's source_ami_filter finds nothing in this account: compare its name "
-        "and owner with what is there.",
+        (
+            "The template's source_ami_filter finds nothing in this account: compare "
+            "its name and owner with what is there."
+        ),
     ),
     (
-        r"No Subnets? .*found|no subnet found",
-        "The template's subnet_filter finds nothing: it wants a subnet tagged "
-        "Environment=<build_environment>.",
+        r"[Nn]o [Ss]ubnets? (?:was |were )?found",
+        (
+            "The template's subnet_filter finds nothing: it wants a subnet tagged "
+            "Environment=<build_environment>."
+        ),
     ),
     (
         r"[Tt]imeout waiting for SSH",
-        "The builder never answered on port 22: does its subnet give it a public address?",
+        "The builder never answered on port 22: does its subnet give public addresses?",
     ),
     (
         r"pyinfra: (?:command )?not found",
         "pyinfra must be on the PATH of Packer: it lives beside this Python.",
     ),
     (
-        r"sha256sum: WARNING|computed checksum did NOT match|FAILED$",
+        r"sha256sum: WARNING|computed checksum did NOT match",
         "An artifact is not the one its checksum names; it was not installed.",
     ),
     (
-        r"Unable to locate package|Could not resolve|Temporary failure resolving|Failed to fetch",
-        "The Debian mirror must answer inside the container: try `apt-get update` there.",
+        (
+            r"Unable to locate package|Temporary failure resolving|Failed to fetch"
+            r"|Could not (?:resolve|connect)"
+        ),
+        "The Debian mirror must answer in the container: try `apt-get update` there.",
     ),
     (
         r"Unrecognized (?:VM )?option|Could not create the Java Virtual Machine",
         "Java refuses one of its options: see tika_java_options.",
     ),
     (
-        r"Connection refused|Job for .* failed|control process exited",
-        "The service does not start; its own log is in the output above.",
+        r"Job for \S+ failed|control process exited|does not answer at",
+        "The service does not start; its own words are in the output above.",
     ),
     (
         r"Cannot connect to the Docker daemon",
@@ -59,7 +71,7 @@ _KNOWN = (
 
 
 def hint_for(output: str) -> str:
-    """Return what a reader can do about a tool's output; empty where nothing is known."""
+    """Return what a reader can do about a tool's output; empty: nothing is known."""
     for pattern, hint in _KNOWN:
         if found := re.search(pattern, output, re.MULTILINE):
             words = [group for group in found.groups() if group]

@@ -1,26 +1,29 @@
 """Bake the images of an app with Packer, and let Packer check the template first.
 
-Rule 6.8: a build is good when Packer's exit code is 0 **and** it names exactly one distinct
-image, which exists and is `available`.
+Rule 6.8: a build is good when Packer's exit code is 0 **and** it names exactly one
+distinct image, which exists and is `available`.
 """
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
 from olrunbook.adapters.packer import (
     Packer,
     build_arguments,
-    find_packer,
-    plugin_folder,
 )
 from olrunbook.errors import InterruptedRun, StepError, ToolError, UsageError
 from olrunbook.steps.build_watch import Watch, explain, leftovers
 from olrunbook.steps.context import Context
+from olrunbook.steps.image_packer import (
+    check_declared,
+    commit_text,
+    packer_of,
+    shown_arguments,
+    shown_template,
+    variables_of,
+)
 from olrunbook.steps.image_results import (
     ArtifactUsed,
     BuiltImage,
@@ -49,21 +52,21 @@ def validate(ctx: Context, node_type: str = "") -> ValidateResult:
         node_type: Only this one; empty: all of the app's.
 
     Raises:
-        ToolError: Packer or its plugin is missing, or a check failed; with what it said.
+        ToolError: Packer or its plugin is missing, or a check failed.
         UsageError: The app has no such node type, or the catalog names a missing file.
 
     """
     nodes = node_types(ctx, node_type)
     place = workspace(ctx)
-    _check_declared(ctx, place, {})
-    packer = _packer(ctx, place, "packer-validate.log")
+    check_declared(ctx, place, {})
+    packer = packer_of(ctx, place, "packer-validate.log")
     template = str(place.template)
     calls = [
         ("init", ["init", template]),
         ("fmt", ["fmt", "-check", "-diff", template]),
     ]
     for node in nodes:
-        variables = _variables(ctx, place, node, {})
+        variables = variables_of(ctx, place, node, {})
         pairs = [
             part
             for key, value in variables.items()
@@ -80,13 +83,15 @@ def validate(ctx: Context, node_type: str = "") -> ValidateResult:
             msg = f"packer {name} failed for {ctx.app.image.template}:\n{said}"
             raise ToolError(msg, _validate_hint(name, ctx), answer.code)
         checks.append(CheckSeen(name=f"packer {name}", ok=True, seconds=answer.seconds))
-    shown = _template(ctx)
+    shown = shown_template(ctx)
     return ValidateResult(
         template=ctx.app.image.template,
         packer=_version(packer),
         checks=checks,
         by_hand=[f"packer init {shown}", f"packer fmt -check {shown}"]
-        + [f"packer validate {_shown(ctx, place, node, {})}" for node in nodes],
+        + [
+            f"packer validate {shown_arguments(ctx, place, node, {})}" for node in nodes
+        ],
     )
 
 
@@ -101,8 +106,8 @@ def build(
     Args:
         ctx: The run's surroundings.
         node_type: Only this one; empty: all of the app's.
-        on_error: `cleanup` removes the builder of a failed build, `abort` leaves it to be
-            looked at. (`ask` waits for a key on a terminal that no notebook has.)
+        on_error: `cleanup` removes the builder of a failed build, `abort` leaves it to
+            be looked at. (`ask` waits for a key on a terminal that no notebook has.)
         variables: More Packer variables; they win over the catalog's.
 
     Raises:
@@ -116,12 +121,21 @@ def build(
     _check_on_error(on_error)
     place = workspace(ctx)
     given = dict(variables or {})
-    _check_declared(ctx, place, given)
+    check_declared(ctx, place, given)
     artifacts = artifacts_of(ctx, place, {**ctx.app.image.variables, **given})
-    packer = _packer(ctx, place, "packer-build.log")
+    packer = packer_of(ctx, place, "packer-build.log")
     started = ctx.clock()
     builds = [
-        _build(ctx, place, packer, node, on_error, given, artifacts) for node in nodes
+        _build(
+            ctx,
+            place,
+            packer,
+            node,
+            on_error=on_error,
+            given=given,
+            artifacts=artifacts,
+        )
+        for node in nodes
     ]
     return ImageBuildResult(
         images={one.node_type: one.ami for one in builds},
@@ -139,12 +153,13 @@ def _build(
     place: Workspace,
     packer: Packer,
     node: str,
+    *,
     on_error: str,
     given: Mapping[str, str],
     artifacts: list[ArtifactUsed],
 ) -> BuiltImage:
     packages = ctx.logs / f"packages-{node}.txt"
-    values = _variables(ctx, place, node, given)
+    values = variables_of(ctx, place, node, given)
     if "packages_file" in place.declared:
         values["packages_file"] = str(packages)
     arguments = build_arguments(
@@ -185,7 +200,7 @@ def _build(
         packages=len(rows),
         packages_file=f"logs/{packages.name}" if rows else "",
         seconds=watch.seconds,
-        by_hand=f"packer build {_shown(ctx, place, node, given)}",
+        by_hand=f"packer build {shown_arguments(ctx, place, node, given)}",
     )
 
 
@@ -233,85 +248,12 @@ def _one_image(ec2: Any, watch: Watch, app: str) -> dict[str, Any]:
 def _tagged(ctx: Context, ec2: Any, image: dict[str, Any]) -> dict[str, str]:
     """Return the image's tags; add run id and commit where the template did not."""
     tags = {tag["Key"]: tag["Value"] for tag in image.get("Tags", [])}
-    wanted = {"run_id": ctx.run_id, "commit": _commit(ctx)}
+    wanted = {"run_id": ctx.run_id, "commit": commit_text(ctx)}
     missing = {key: value for key, value in wanted.items() if tags.get(key) != value}
     if missing:
         pairs = [{"Key": key, "Value": value} for key, value in missing.items()]
         ec2.create_tags(Resources=[image["ImageId"]], Tags=pairs)
     return {**tags, **missing}
-
-
-def _packer(ctx: Context, place: Workspace, log: str) -> Packer:
-    env = ctx.target.environment()
-    path = ctx.logs / log
-    plugins = plugin_folder(
-        env, ctx.target.state / "packer-plugins", path, ctx.redactor
-    )
-    own = {
-        **place.environment(env),
-        "PACKER_PLUGIN_PATH": str(plugins),
-        "PACKER_CONFIG_DIR": str(place.temporary),
-        "CHECKPOINT_DISABLE": "1",
-    }
-    if ctx.target.endpoint:  # a stand-in's machines are ready in seconds, not minutes
-        own.setdefault("AWS_POLL_DELAY_SECONDS", "1")
-    return Packer(find_packer(env), own, place.root, path, ctx.redactor)
-
-
-def _variables(
-    ctx: Context, place: Workspace, node: str, given: Mapping[str, str]
-) -> dict[str, str]:
-    """Return the values of the variables this template declares.
-
-    What it does not declare goes into its map `settings`, where it has one.
-    """
-    asked = {**ctx.app.image.variables, **given}
-    known = {
-        "app_name": ctx.app_name,
-        "node_type": node,
-        "run_id": ctx.run_id,
-        "commit": _commit(ctx),
-        "images_folder": str(place.deploy.parent.parent),
-        **asked,
-    }
-    values = {key: value for key, value in known.items() if key in place.declared}
-    rest = {key: value for key, value in asked.items() if key not in place.declared}
-    return {**values, **({"settings": json.dumps(rest)} if rest else {})}
-
-
-def _check_declared(ctx: Context, place: Workspace, given: Mapping[str, str]) -> None:
-    unknown = sorted({*ctx.app.image.variables, *given} - place.declared)
-    if unknown and "settings" not in place.declared:
-        msg = f"{ctx.app.image.template} declares no variable {', '.join(unknown)}"
-        raise UsageError(msg, f"It declares: {', '.join(sorted(place.declared))}.")
-
-
-def _shown(ctx: Context, place: Workspace, node: str, given: Mapping[str, str]) -> str:
-    """Return the arguments a person would type after `packer build`, in the project."""
-    image = ctx.app.image
-    ours = {"run_id", "commit", "images_folder"}
-    values = {
-        key: value
-        for key, value in _variables(ctx, place, node, given).items()
-        if key not in ours
-    }
-    template = _template(ctx)
-    if template != image.template and "images_folder" in place.declared:
-        # The template is the shipped one; the app's own folder is here.
-        values["images_folder"] = str(PurePosixPath(image.deploy).parent.parent)
-    arguments = build_arguments(template, only=image.only, variables=values)
-    return shlex.join(arguments[1:])
-
-
-def _template(ctx: Context) -> str:
-    """Return the template as a person in the project would name it."""
-    found = ctx.project.path(ctx.app.image.template)
-    inside = found.is_relative_to(ctx.project.root)
-    return ctx.app.image.template if inside else str(found)
-
-
-def _commit(ctx: Context) -> str:
-    return ctx.commit.sha + ("-dirty" if ctx.commit.dirty else "")
 
 
 def _version(packer: Packer) -> str:
@@ -337,7 +279,7 @@ def _check_on_error(on_error: str) -> None:
     if on_error in ON_ERROR:
         return
     if on_error == "ask":
-        msg = "on_error=ask cannot be used here: Packer would wait for a key on a terminal"
+        msg = "on_error=ask cannot be used: Packer would wait for a key on a terminal"
         raise UsageError(
             msg, "Take abort: it leaves the builder running, and names it."
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from olrunbook.imageset import format_images
 from olrunbook.steps.results import Result, Value
 
@@ -39,8 +41,8 @@ class Operation(Value):
     name: str
     state: OperationState
     seconds: float = 0.0
-    commands: list[str] = []
-    output: list[str] = []
+    commands: list[str] = Field(default_factory=list)
+    output: list[str] = Field(default_factory=list)
 
 
 class ArtifactUsed(Value):

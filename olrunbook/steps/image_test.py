@@ -1,8 +1,8 @@
 """Test an app's provisioning in a container of this machine, before anything is baked.
 
-The kit starts the container itself, systemd as PID 1, and pyinfra targets it. A second run
-shows what changes every time; then the container boots again and the service must answer.
-Nothing but docker is needed: no account, no target.
+The kit starts the container itself, systemd as PID 1, and pyinfra targets it. A second
+run shows what changes every time; then the container boots again and the service must
+answer. Nothing but docker is needed: no account, no target.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = ["image_test", "require"]
 
 NOT_TESTED = (
     "the boot: a container has this machine's kernel, and no disks of its own",
-    "systemd's walls around a service: without privileges a container cannot build them",
+    "systemd's walls around a service: a container has no right to build them",
     "the way in: pyinfra comes as root by docker, Packer as admin by SSH and sudo",
     "what an instance learns in its account: user data, role, Vault, Consul, DNS",
 )
@@ -52,8 +52,8 @@ def image_test(
 
     Args:
         ctx: The run's surroundings; no target is needed.
-        base: Image to start from, one that is on this machine; empty: the catalog's, else
-            the kit's own base image.
+        base: Image to start from, one that is on this machine; empty: the catalog's,
+            else the kit's own base image.
         node_type: Only this one; empty: all of the app's.
         again: Run the deploy a second time.
 
@@ -99,7 +99,8 @@ def require(result: ImageTestResult) -> None:
     for test in result.tests:
         if failed := test.failed:
             output = "".join(f"\n  {row}" for row in failed.output[-12:])
-            raise StepError(f"{result.headline()}{output}", test.hint)
+            msg = f"{result.headline()}{output}"
+            raise StepError(msg, test.hint)
         if not test.ok:
             raise StepError(result.headline(), test.hint)
     changed = ", ".join(name for test in result.tests for name in test.again)
@@ -206,9 +207,10 @@ def _stand_ins(artifacts: list[ArtifactUsed]) -> list[str]:
 def _by_hand(ctx: Context, box: Box, node: str) -> list[str]:
     deploy = Path(ctx.app.image.deploy)
     name = f"{ctx.app_name}-test"
+    pyinfra_ = f"NODE_TYPE={node} pyinfra -y @docker/{name} {deploy.name}"
     init = "/sbin/init" if box.systemd else "tail -f /dev/null"
     return [
         f"docker run -d --name {name} {' '.join(box.arguments)} {box.image} {init}",
-        f"cd {deploy.parent} && NODE_TYPE={node} pyinfra -y @docker/{name} {deploy.name}",
+        f"cd {deploy.parent} && {pyinfra_}",
         f"docker rm -f {name}",
     ]

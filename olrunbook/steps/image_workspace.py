@@ -1,7 +1,8 @@
-"""Where image tools work: a private copy of the template and deploy, never the checkout.
+"""Where image tools work: a private copy of the template and deploy, not the checkout.
 
-A failing pyinfra writes a debug log beside the deploy file, Python its bytecode, Packer its
-temporary scripts with the builder's key: all of it into a folder that goes with the run.
+A failing pyinfra writes a debug log beside the deploy file, Python its bytecode, Packer
+its temporary scripts with the builder's key: all of it into a folder that goes with the
+run.
 """
 
 from __future__ import annotations

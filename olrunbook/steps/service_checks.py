@@ -18,7 +18,7 @@ MARK = "\n--status "
 
 
 def service_checks(ctx: Context, box: Box) -> list[CheckSeen]:
-    """Wait until the service answers the probe, then make the checks that need no secret.
+    """Wait until the service answers the probe, then make the checks without a secret.
 
     Args:
         ctx: The run's surroundings.
@@ -37,9 +37,8 @@ def service_checks(ctx: Context, box: Box) -> list[CheckSeen]:
     )
     found = [up]
     if up.ok:
-        for check in ctx.app.checks:
-            if not check.secret_headers:
-                found.append(_ask(box, check))
+        plain = [check for check in ctx.app.checks if not check.secret_headers]
+        found += [_ask(box, check) for check in plain]
     return found
 
 

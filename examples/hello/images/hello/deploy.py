@@ -1,6 +1,7 @@
 """Provision the hello image: Caddy serves a page and /healthz over HTTPS.
 
-What can be set, by environment: NODE_TYPE, MARKER (a word on the page), AMI_TAGS (JSON).
+What can be set, by environment: NODE_TYPE, MARKER (a word on the page) and AMI_TAGS
+(JSON).
 """
 
 import io
