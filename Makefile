@@ -60,7 +60,7 @@ test-browser:  ## the tests that drive JupyterLab in a headless Chromium
 
 lab:  ## JupyterLab with the notebooks
 	$(SETUP) release
-	@$(BIN)/jupyter lab notebooks
+	@$(BIN)/olrunbook lab $(ARGS)
 
 down:  ## stop the rehearsal, and the docker engine if set-up started it
 	@if [ -x $(BIN)/olrunbook ]; then $(BIN)/olrunbook rehearsal down; fi

@@ -20,7 +20,7 @@ MARKER = "olrunbook-setup.json"
 # force; these would have it install somewhere else.
 ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PYTHONPATH")
 # Seconds a locked package takes on two cores from a cold cache, for the estimate.
-PER_PACKAGE_S = 0.3
+PER_PACKAGE_S = 0.35
 
 
 def digest(*paths: Path) -> str:
