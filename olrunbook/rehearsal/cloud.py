@@ -8,6 +8,9 @@ from __future__ import annotations
 import itertools
 import socket
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from olrunbook.rehearsal import standins
@@ -128,19 +131,17 @@ class Cloud:
         """Take everything down. First what heals, then what would be healed."""
         log("going down")
         self.signals.ending.set()
-        self._server.end()
+        _at_once(self._server.end, *(s.shutdown for s in self._stand_ins))
         for stand_in in self._stand_ins:
-            stand_in.shutdown()
             stand_in.server_close()
         self._control.end()
         self.health.end()
         if self._deaths:
             self._deaths.end()
         self.fleet.shut_down()
-        for machine in self.fleet.machines():
-            self.fleet.hardware.remove(machine)
-        if self.balancers:
-            self.balancers.end()
+        remove = self.fleet.hardware.remove
+        ends = [partial(remove, machine) for machine in self.fleet.machines()]
+        _at_once(*ends, *([self.balancers.end] if self.balancers else []))
         self.amis.sweep()
 
     def describe(self) -> dict[str, Any]:
@@ -172,3 +173,11 @@ class Cloud:
         self.fleet.died(container)
         if self.balancers:
             self.balancers.died(container)
+
+
+def _at_once(*ends: Callable[[], object]) -> None:
+    """Call several ends that each take a moment; a failing one stops no other."""
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(end) for end in ends]:
+            if error := done.exception():
+                log("ERROR going down:", type(error).__name__, error)

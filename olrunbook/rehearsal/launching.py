@@ -23,6 +23,7 @@ __all__ = ["end_daemon", "launch"]
 
 READY_S = 60.0
 END_S = 30.0
+KILL_S = 5.0
 LOG_TAIL = 400
 
 
@@ -82,11 +83,19 @@ def end_daemon(record: DaemonRecord) -> bool:
         return False
     with contextlib.suppress(psutil.NoSuchProcess):
         process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(END_S)
-        except psutil.TimeoutExpired:
+        if not _gone(record, END_S):
             process.kill()
-            process.wait(5)
+            _gone(record, KILL_S)
+    return True
+
+
+def _gone(record: DaemonRecord, timeout_s: float) -> bool:
+    """Wait until the process is gone; one that init has yet to reap is gone."""
+    end = time.monotonic() + timeout_s
+    while record.process() is not None:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
     return True
 
 
