@@ -298,7 +298,7 @@ def test_a_rollout_ends_as_its_name_says(play: Play, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name,text",
+    ("name", "text"),
     [
         ("failed: Cancelled", "refresh 2de4959a Cancelled: Cancelled by user."),
         ("failed: RollbackSuccessful", "RollbackSuccessful: Automatic rollback"),
