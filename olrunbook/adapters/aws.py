@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from olrunbook.adapters.aws_answers import (
+    Where,
     asked,
     instance_seen,
     pages,
@@ -35,22 +36,6 @@ __all__ = ["Account", "Where", "groups_seen", "images_exist", "require_identity"
 
 CHUNK = 100  # ids in one request
 DEFAULT_PORTS = {"HTTPS": 443, "HTTP": 80}
-
-
-class Where(Protocol):
-    """What a read needs of a step's context."""
-
-    @property
-    def target(self) -> Target:
-        """The target."""
-
-    @property
-    def app(self) -> App:
-        """The app's catalog entry."""
-
-    @property
-    def stage(self) -> str:
-        """The stage."""
 
 
 def groups_seen(ctx: Where) -> list[GroupSeen]:

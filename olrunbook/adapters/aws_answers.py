@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from olrunbook.adapters.seen import HEALTHY, InstanceSeen, RefreshSeen
+from olrunbook.catalog import App
 from olrunbook.errors import ToolError
+from olrunbook.targets import Target
 
 __all__ = [
+    "Where",
     "asked",
     "instance_seen",
     "pages",
@@ -21,6 +24,22 @@ __all__ = [
 ]
 
 NO_ANSWER = "Is the target up? olrunbook rehearsal status"
+
+
+class Where(Protocol):
+    """What a read needs of a step's context."""
+
+    @property
+    def target(self) -> Target:
+        """The target."""
+
+    @property
+    def app(self) -> App:
+        """The app's catalog entry."""
+
+    @property
+    def stage(self) -> str:
+        """The stage."""
 
 
 @contextmanager
