@@ -1,0 +1,213 @@
+"""What a preflight looks at, and what it does with what it finds."""
+
+from __future__ import annotations
+
+import dataclasses
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from olrunbook.adapters.tool_version import ToolFound, tool_version
+from olrunbook.errors import RefusedError, ToolError
+from olrunbook.events import Event
+from olrunbook.steps import preflight_checks
+from olrunbook.steps.context import Commit, Context
+from olrunbook.steps.preflight import NEEDS, preflight, require
+
+DEPLOY = ("target", "stack", "images", "stage order", "no refresh at work", "checkout")
+
+
+def _row(ctx: Context, name: str, **given: Any) -> Any:
+    return preflight(ctx, need=[name], **given).rows[0]
+
+
+def test_every_need_is_a_check_there_is() -> None:
+    """No notebook asks for a check that nobody wrote."""
+    assert {name for need in NEEDS.values() for name in need} <= set(
+        preflight_checks.CHECKS
+    )
+
+
+def test_a_deploy_that_may_begin(ctx: Context, kit: Any, events: list[Event]) -> None:
+    """All is well: every check says what it found, and nothing is raised."""
+    result = preflight(
+        ctx, need=DEPLOY, images={"server": kit.NEW}, stage_before=lambda: ""
+    )
+    assert [row.status for row in result.rows] == ["ok"] * len(DEPLOY)
+    assert result.headline() == "6 checks passed"
+    assert [event.data["name"] for event in events] == list(DEPLOY)
+    require(result)
+
+
+def test_a_failed_check_refuses_with_what_can_be_done(ctx: Context, kit: Any) -> None:
+    """The first failed check is the message, its hint the hint."""
+    images = {"server": "ami-00000000000000dad"}
+    result = preflight(ctx, need=["target", "images"], images=images)
+    with pytest.raises(RefusedError, match="there is no ami-00000000000000dad") as bad:
+        require(result)
+    assert "olrunbook run image_build" in bad.value.hint
+    assert bad.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"State": "pending"}, "is pending"),
+        ({"Name": "concourse-web-20261123150000"}, "not tika-server-*"),
+    ],
+)
+def test_an_image_must_be_available_and_of_this_app(
+    ctx: Context, aws: Any, kit: Any, changes: dict[str, str], found: str
+) -> None:
+    """An image of another app, or one that is not ready, is refused."""
+    aws.images[kit.NEW] |= changes
+    row = _row(ctx, "images", images={"server": kit.NEW})
+    assert row.status == "failed"
+    assert found in row.found
+
+
+def test_no_image_set_is_a_failure(ctx: Context) -> None:
+    """An empty set deploys nothing, so it is not deployed."""
+    assert _row(ctx, "images").found == "no image set"
+
+
+def test_the_stage_order_is_the_gates_word(ctx: Context) -> None:
+    """A refusal becomes a row with its hint; a run is named; unasked is said."""
+
+    def refuse() -> str:
+        msg = "QA needs a succeeded CI rollout"
+        raise RefusedError(msg, "olrunbook release tika --to CI")
+
+    row = _row(ctx, "stage order", stage_before=refuse)
+    assert (row.status, row.hint) == ("failed", "olrunbook release tika --to CI")
+    ctx = dataclasses.replace(ctx, stage="QA")
+    assert (
+        "CI has these images by run 42"
+        in _row(ctx, "stage order", stage_before=lambda: "42").found
+    )
+    assert _row(ctx, "stage order").status == "warn"
+
+
+@pytest.mark.parametrize("status", ["Pending", "InProgress", "Baking", "Cancelling"])
+def test_a_refresh_at_work_refuses_an_update(
+    ctx: Context, aws: Any, kit: Any, status: str
+) -> None:
+    """The provider would cancel it: wherever on its pages it stands."""
+    done = kit.Refresh("r2", "Successful", started_s=9)
+    refreshes = (done, kit.Refresh("r1", status, 50))
+    aws.script = [(0, kit.Picture(refreshes=refreshes))]
+    row = _row(ctx, "no refresh at work")
+    assert row.status == "failed"
+    assert status in row.found
+
+
+def test_a_dirty_checkout_is_said_and_no_reason_to_stop(ctx: Context) -> None:
+    """A rehearsal may try what is not committed; the table says so."""
+    dirty = ("a.py", "b.py", "c.py", "d.py", "e.py")
+    ctx = dataclasses.replace(ctx, commit=Commit("f" * 40, dirty))
+    result = preflight(ctx, need=["checkout"])
+    assert result.rows[0].status == "warn"
+    assert "a.py, b.py, c.py and 2 more" in result.rows[0].found
+    assert result.headline() == "1 checks passed; to know: checkout"
+    require(result)
+    none = dataclasses.replace(ctx, commit=Commit(""))
+    assert _row(none, "checkout").found == "no git checkout"
+
+
+def test_another_identity_is_a_failed_row(ctx: Context, aws: Any) -> None:
+    """The table shows who we are, instead of ending with an error."""
+    aws.identity = "arn:aws:iam::999999999999:user/somebody"
+    row = _row(ctx, "target")
+    assert row.status == "failed"
+    assert "999999999999" in row.found
+
+
+def test_a_target_that_is_not_up_is_a_failed_row(ctx: Context) -> None:
+    """With the command that starts it."""
+    row = _row(dataclasses.replace(ctx, place=None), "target")
+    assert (row.status, row.hint) == ("failed", "Start it: olrunbook rehearsal up")
+
+
+def test_a_stage_without_a_group_cannot_be_watched(
+    ctx: Context, aws: Any, kit: Any
+) -> None:
+    """A rollout before the first deploy is refused, with the way."""
+    assert _row(ctx, "group").status == "ok"
+    aws.script = [(0, kit.Picture(groups=()))]
+    row = _row(ctx, "group")
+    assert row.status == "failed"
+    assert "run deploy" in row.hint
+
+
+def test_a_stack_must_have_its_files(ctx: Context) -> None:
+    """Program, project and the stage's settings."""
+    assert _row(ctx, "stack").status == "ok"
+    strange = dataclasses.replace(ctx, stage="Moon")
+    assert "Pulumi.applications.tika.Moon.yaml" in _row(strange, "stack").found
+    no_stack = ctx.app.model_copy(update={"stack": None})
+    assert _row(dataclasses.replace(ctx, app=no_stack), "stack").status == "failed"
+
+
+def test_files_are_looked_for_in_the_project_and_in_the_package(ctx: Context) -> None:
+    """What is in neither is a failed row with the path."""
+    assert _row(ctx, "template").found == "images/tika/tika.pkr.hcl"
+    image = ctx.app.image.model_copy(update={"deploy": "images/none/deploy.py"})
+    app = ctx.app.model_copy(update={"image": image})
+    row = _row(dataclasses.replace(ctx, app=app), "deploy file")
+    assert "images/none/deploy.py" in row.found
+
+
+def test_docker_and_disk(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's version, its silence, and the room it has."""
+    monkeypatch.setattr(preflight_checks, "docker", lambda *_, **__: "/")
+    assert "free in /" in _row(ctx, "free disk").found
+    assert _row(ctx, "docker").status == "ok"
+    monkeypatch.setattr(preflight_checks, "FREE_GB", 1e9)
+    assert _row(ctx, "free disk").status == "failed"
+
+    def silent(*_: object, **__: object) -> str:
+        msg = "docker version: Cannot connect to the Docker daemon"
+        raise ToolError(msg, "Start it")
+
+    monkeypatch.setattr(preflight_checks, "docker", silent)
+    assert _row(ctx, "docker").hint == "Start it"
+
+
+def _tool(folder: Path, name: str, says: str) -> dict[str, str]:
+    program = folder / name
+    program.write_text(f"#!/bin/sh\necho '{says}'\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return {"PATH": f"{folder}:/usr/bin:/bin"}
+
+
+@pytest.mark.parametrize(
+    ("says", "version", "good"),
+    [
+        ("v3.259.0", "3.259.0", True),
+        ("Packer v1.14.2", "1.14.2", False),
+        ("pyinfra: v3.10", "3.10", True),
+        ("hello", "", False),
+    ],
+)
+def test_versions_are_read_and_compared(
+    tmp_path: Path, says: str, version: str, *, good: bool
+) -> None:
+    """As numbers: 3.10 is later than 3.9."""
+    found = tool_version("pulumi", _tool(tmp_path, "pulumi", says))
+    assert found.version == version
+    assert found.at_least((3, 9)) == good
+
+
+def test_a_tool_that_is_missing_or_old_fails(
+    ctx: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the target's own PATH is looked at."""
+    assert _row(ctx, "packer").found == "not found"
+    env = _tool(tmp_path, "packer", "Packer v1.9.4")
+    monkeypatch.setattr(type(ctx.target), "environment", lambda _: env)
+    row = _row(ctx, "packer")
+    assert (row.status, row.wanted) == ("failed", ">= 1.14")
+    assert row.found.startswith("1.9.4, ")
+    assert not ToolFound().at_least((1,))
