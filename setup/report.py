@@ -27,6 +27,7 @@ HEARTBEAT_S = 60.0  # in a file, where a line cannot be drawn again
 QUIET_S = 4.0  # a shorter step is not announced in a file
 BAR = 10
 KEEP_LOGS = 10
+INTERRUPT_S = 20.0
 
 
 class SetupError(Exception):
@@ -129,13 +130,17 @@ class Step:
                 cwd=cwd,
             ) as process:
                 assert process.stdout is not None
-                for text in process.stdout:
-                    self.log.write(text)
-                    self.log.flush()
-                    if text.strip():
-                        said = [*said[-4:], text.rstrip()]
-                    if line:
-                        line(text.rstrip())
+                try:
+                    for text in process.stdout:
+                        self.log.write(text)
+                        self.log.flush()
+                        if text.strip():
+                            said = [*said[-4:], text.rstrip()]
+                        if line:
+                            line(text.rstrip())
+                except KeyboardInterrupt:
+                    process.wait(INTERRUPT_S)  # it heard it too, and cleans up
+                    raise
         except OSError as error:
             msg = f"{argv[0]} cannot be started: {error.strerror}"
             raise SetupError(msg, hint) from None
@@ -204,15 +209,14 @@ class Report:
                 over.wait(REDRAW_S)
 
     def _running(self, step: Step) -> str:
-        text = f"  {step.name:<22} {'…':<8} {'':>6}  {step.what}"
-        if not step.expected_s:
-            return text
-        about = f"{clock(step.seconds)} of about {clock(step.expected_s)}"
-        if not self.live:
-            return f"{text}, {about}"
-        part = min(step.fraction or step.seconds / step.expected_s, 1.0)
-        bar = "█" * int(part * BAR) + "░" * (BAR - int(part * BAR))
-        return f"{text}  {bar}  {about}"
+        """Say where a step is; what may be cut off on a narrow terminal comes last."""
+        passed = clock(step.seconds)
+        if step.expected_s:
+            passed += f" of about {clock(step.expected_s)}"
+            if self.live:
+                part = min(step.fraction or step.seconds / step.expected_s, 1.0)
+                passed = f"{'█' * int(part * BAR):░<{BAR}}  {passed}"
+        return f"  {step.name:<22} {'…':<8} {passed}  {step.what}"
 
     def _fit(self, text: str) -> str:
         return text[: max(shutil.get_terminal_size().columns - 1, 40)]

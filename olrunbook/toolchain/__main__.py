@@ -40,6 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
         if error.hint:
             print(f"What you can do: {error.hint}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        return 130
     for tool in chain.tools.values():
         if options.events:
             text = f"{tool.version}, {HOW[tool.how]}: {tool.path}"
