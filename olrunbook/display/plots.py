@@ -101,6 +101,8 @@ def _stairs(
 
 def _legend(axis: Axes) -> None:
     """Put the legend beside the lines, not upon them."""
+    if not axis.get_legend_handles_labels()[0]:
+        return
     axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
 
 
