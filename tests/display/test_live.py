@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from types import SimpleNamespace
 from typing import Any
 
@@ -119,11 +120,8 @@ def test_a_bad_end_stays_open(board: Live) -> None:
     board.add(operation("Install", "failed"))
     board.add(Event("packer", "line", "the last words"))
     board.add(Event("packer", "error", "curl: not found"))
-    with pytest.raises(ZeroDivisionError):
-        try:
-            1 / 0  # noqa: B018
-        finally:
-            board.close()
+    with pytest.raises(ZeroDivisionError), closing(board):
+        int(1 / 0)
     last = board._output.drawn[-1]["text/html"]  # type: ignore[attr-defined]
     assert "<details>" not in last
     for text in ("✗", "the last words", "curl: not found"):
