@@ -118,7 +118,6 @@ class Gate:
     def _answer(
         environ: Environ, start: StartResponse, fault: Fault, service: str
     ) -> Iterable[bytes]:
-        _drain(environ)
         target = bool(environ.get("HTTP_X_AMZ_TARGET"))
         status, kind, body = respond(fault, service, json_target=target)
         start(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
@@ -149,14 +148,3 @@ def _action(environ: Environ) -> str:
     environ["wsgi.input"] = io.BytesIO(body)
     found = _ACTION.search(body)
     return found.group(1).decode() if found else ""
-
-
-def _drain(environ: Environ) -> None:
-    """Read a body that nobody will read, or the next request on the line breaks."""
-    length = int(environ.get("CONTENT_LENGTH") or 0)
-    stream = environ.get("wsgi.input")
-    while stream is not None and length > 0:
-        got = stream.read(min(length, 1 << 16))
-        if not got:
-            return
-        length -= len(got)

@@ -22,8 +22,6 @@ __all__ = ["Server"]
 class _QuietHandler(MotoRequestHandler):
     """One request; the log is for what goes wrong."""
 
-    protocol_version = "HTTP/1.1"  # connections are kept: tools call often
-
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing."""
 

@@ -54,6 +54,10 @@ def install(
     def update_attached_target_groups(_: Any, _backend: Any, _name: str) -> None:
         changed()  # the control loop registers instances once they run
 
+    @override(AutoScalingBackend)
+    def notify_terminate_instances(_: Any, _backend: Any, _ids: list[str]) -> None:
+        changed()  # the control loop finds them unhealthy, as AWS does
+
 
 def _repair_instances(groups: Groups) -> None:
     by_moto: Any = InstanceState.launch_template
