@@ -15,6 +15,7 @@ import json
 import re
 import threading
 import uuid
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -61,7 +62,7 @@ def _mount(kind: str, description: str = "") -> dict[str, Any]:
     return {"type": kind, "description": description, "accessor": accessor}
 
 
-class _Service(BaseHTTPRequestHandler):
+class _Service(BaseHTTPRequestHandler, ABC):
     """What both have in common: the token, the name, the answer."""
 
     service: ClassVar[str]
@@ -113,13 +114,13 @@ class _Service(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(raw)
 
+    @abstractmethod
     def public(self, path: str) -> bool:
         """Whether a path is answered without the token."""
-        raise NotImplementedError(path)
 
+    @abstractmethod
     def respond(self, store: Store, path: str, query: str, body: bytes) -> Answer:
         """Return status and body."""
-        raise NotImplementedError(path)
 
 
 class _Vault(_Service):

@@ -31,8 +31,8 @@ GUARDED = re.compile(
 )
 GOES = {"replace", "delete", "create-replacement", "delete-replaced"}
 LEFT_ALONE = (
-    "the launch template changes but nothing that starts a refresh does. Instances that "
-    "run stay as they are; new ones get the new template."
+    "the launch template changes but nothing that starts a refresh does. Instances "
+    "that run stay as they are; new ones get the new template."
 )
 ALWAYS_REFRESH = ("launchTemplate", "mixedInstancesPolicy", "launchConfiguration")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -63,7 +64,7 @@ class Caller:
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
-class Handler:
+class Handler(ABC):
     """One resource type. Properties are Pulumi's own, camelCase.
 
     An input that is not listed is refused: a stand-in must not pretend to have done
@@ -89,25 +90,27 @@ class Handler:
         """Return the outputs an update of these properties changes (for a preview)."""
         return ()
 
+    @abstractmethod
     def create(self, call: Caller, wanted: Props) -> str:
         """Make the thing and return its id; nothing that may fail comes after."""
-        raise NotImplementedError(type(self).__name__)
 
-    def complete(self, call: Caller, ident: str, wanted: Props) -> None:
+    def complete(  # noqa: B027  (most have nothing more to do)
+        self, call: Caller, ident: str, wanted: Props
+    ) -> None:
         """Do the rest of a creation; a failure here leaves a resource in the state."""
 
+    @abstractmethod
     def read(self, call: Caller, ident: str, state: Props) -> Props | None:
         """Return the state as it is, in the recorded form where equal; None: gone."""
-        raise NotImplementedError(type(self).__name__)
 
-    def update(
+    def update(  # noqa: B027  (some are only ever replaced)
         self, call: Caller, ident: str, old: Props, new: Props, changed: set[str]
     ) -> None:
         """Change the properties named."""
 
+    @abstractmethod
     def delete(self, call: Caller, ident: str, state: Props) -> None:
         """Remove it; that it is gone already is no error."""
-        raise NotImplementedError(type(self).__name__)
 
 
 Function = Callable[[Caller, Props], Props]

@@ -1,0 +1,164 @@
+"""Stopping an update: one SIGINT, a clean state, and what is left is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from olrunbook.adapters import pulumi
+from olrunbook.errors import RefusedError
+from olrunbook.steps import deploy
+from tests.pulumi.conftest import ROOT, Deploys
+
+pytestmark = pytest.mark.rehearsal
+
+GROUP = "create aws:autoscaling/group:Group"
+PROGRAM = Path(__file__).with_name("interrupted.py")
+
+
+@dataclass
+class Child:
+    """A run in a process of its own, and what it says."""
+
+    process: subprocess.Popen[str]
+    said: list[list[str]] = field(default_factory=list)
+    lines: queue.SimpleQueue[list[str] | None] = field(
+        default_factory=queue.SimpleQueue
+    )
+
+    def read(self) -> None:
+        """Read its lines to the end."""
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.put(json.loads(line))
+        self.lines.put(None)
+
+    def until(self, kind: str, text: str = "", timeout_s: float = 120) -> str:
+        """Return the text of the first line of a kind that contains a text."""
+        end = time.monotonic() + timeout_s
+        while True:
+            line = self.lines.get(timeout=max(end - time.monotonic(), 0.1))
+            assert line is not None, f"ended without {kind} {text}: {self.said}"
+            self.said.append(line)
+            if line[0] == kind and text in line[1]:
+                return line[1]
+
+    def cli(self) -> psutil.Process:
+        """Return the Pulumi CLI that makes the update."""
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            words = process.cmdline()
+            if words[:1] and words[0].endswith("/pulumi") and "up" in words:
+                return process
+        msg = "no pulumi up"
+        raise AssertionError(msg)
+
+
+@contextmanager
+def running(deploys: Deploys) -> Iterator[Child]:
+    """Have a deploy of CI in a process of its own; it is gone afterwards."""
+    folder = deploys.folder / f"child-{time.monotonic_ns()}"
+    folder.mkdir(parents=True)
+    target = folder / "target.json"
+    data = deploys.target.model_dump(mode="json", by_alias=True)
+    for name in ("access_key", "secret_key"):
+        data[name] = getattr(deploys.target, name).get_secret_value()
+    target.touch(mode=0o600)
+    target.write_text(json.dumps(data))
+    given = {
+        "root": str(ROOT),
+        "target": str(target),
+        "folder": str(folder),
+        "image": deploys.images[0],
+    }
+    process = subprocess.Popen(
+        [sys.executable, str(PROGRAM), json.dumps(given)],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    child = Child(process)
+    threading.Thread(target=child.read, daemon=True).start()
+    try:
+        yield child
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def test_an_interrupted_update_leaves_a_clean_state_and_the_next_one_goes_on(
+    slow_deploys: Deploys,
+) -> None:
+    """One SIGINT: the creation in flight ends up in the state, no lock, nothing pending."""
+    with running(slow_deploys) as child:
+        child.until("previewed")
+        child.until("running", GROUP)
+        began = time.monotonic()
+        child.process.send_signal(signal.SIGINT)
+        said = child.until("InterruptedRun")
+        seconds = time.monotonic() - began
+        assert child.process.wait(30) == 130
+
+    assert seconds < 20
+    assert "no lock, nothing pending" in said
+    assert "The next update does the rest" in said
+    groups = slow_deploys.account.asg.describe_auto_scaling_groups()
+    assert len(groups["AutoScalingGroups"]) == 1
+
+    with running(slow_deploys) as child:
+        headline = child.until("previewed")
+        assert "1" in headline
+        child.until("done", timeout_s=200)
+    groups = slow_deploys.account.asg.describe_auto_scaling_groups()
+    assert len(groups["AutoScalingGroups"]) == 1
+
+
+def test_a_second_update_meets_the_lock_and_is_refused(slow_deploys: Deploys) -> None:
+    """The message says who has the stack; a kill of the CLI leaves lock and pending."""
+    slow_deploys.account.asg.set_desired_capacity(
+        AutoScalingGroupName=_group(slow_deploys), DesiredCapacity=2
+    )
+    with running(slow_deploys) as child:
+        child.until("previewed")
+        child.until("running", "update aws:autoscaling/group:Group")
+        run = slow_deploys.run()
+        with pytest.raises(RefusedError, match=r"another update has .*\(pid \d+\)"):
+            deploy.preview(run, {"server": slow_deploys.images[0]})
+
+        child.cli().kill()
+        said = child.until("ToolError")
+        assert child.process.wait(60) == 1
+
+    assert "locks: held by" in said
+    assert "updating aws:autoscaling/group:Group" in said
+
+    prepared = pulumi.prepare(run, {"server": slow_deploys.images[0]})
+    subprocess.run(
+        ["pulumi", "cancel", "--yes", "--stack", prepared.stack],
+        cwd=prepared.folder,
+        env=slow_deploys.target.environment(),
+        check=True,
+        capture_output=True,
+    )
+    with pytest.raises(RefusedError, match="never finished: updating aws:auto"):
+        deploy.preview(run, {"server": slow_deploys.images[0]})
+
+
+def _group(deploys: Deploys) -> str:
+    found = deploys.account.asg.describe_auto_scaling_groups()["AutoScalingGroups"]
+    return str(found[0]["AutoScalingGroupName"])
