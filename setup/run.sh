@@ -1,9 +1,10 @@
 #!/bin/sh
 # Find a Python that is new enough and hand over to it: python3 -m setup "$@".
-# A name on the PATH may be a shim that cannot run, so each one is tried.
+# A name on the PATH may be a shim that cannot run, or a python3-minimal without its
+# library: so each one is tried.
 cd "$(dirname "$0")/.." || exit 1
 for name in ${PYTHON:-} python3 python3.13 python3.12 python3.11 python3.14; do
-    if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    if "$name" -c 'import json, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
         exec "$name" -m setup "$@"
     fi
 done
