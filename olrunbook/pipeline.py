@@ -24,12 +24,10 @@ from olrunbook.record.journal import Journal
 from olrunbook.record.model import RunRecord
 from olrunbook.record.provenance import opening
 from olrunbook.redact import Redactor, new_key
-from olrunbook.steps.probe import Probe
+from olrunbook.steps.probe import SAMPLES_VARIABLE, Probe
 from olrunbook.targets import Target
 
 __all__ = ["Release", "Reporter", "release"]
-
-PROBE_VARIABLE = "OLRUNBOOK_PROBE"
 
 
 class Reporter(Protocol):
@@ -58,7 +56,7 @@ class Release:
         variables: Packer variables for the build, `k=v,…`.
         notebook: Returns the path of a notebook.
         report: Whoever shows it.
-        find_url: Returns where a stage's load balancer answers, or None.
+        find_url: Returns where a stage's load balancer answers; empty: nowhere yet.
 
     """
 
@@ -70,7 +68,7 @@ class Release:
     variables: str
     notebook: Callable[[str], Path]
     report: Reporter
-    find_url: Callable[[str], str | None]
+    find_url: Callable[[str], str]
     place: RunPlace = field(init=False)
     journal: Journal = field(init=False)
     last: RunRecord | None = None
@@ -140,7 +138,7 @@ class Release:
             if not self._part("deploy", stage, images=images):
                 return False
             assert self.last is not None
-            env = {PROBE_VARIABLE: str(samples)}
+            env = {SAMPLES_VARIABLE: str(samples)}
             return self._part("rollout", stage, env=env, deploy_run=self.last.run_id)
 
     @contextmanager
@@ -231,7 +229,7 @@ def release(  # noqa: PLR0913  (the parameters of a release)
     variables: str,
     notebook: Callable[[str], Path],
     report: Reporter,
-    find_url: Callable[[str], str | None],
+    find_url: Callable[[str], str],
 ) -> Release:
     """Return a release, its parameters checked; nothing is started yet.
 
@@ -244,7 +242,7 @@ def release(  # noqa: PLR0913  (the parameters of a release)
         variables: Packer variables for the build, `k=v,…`.
         notebook: Returns the path of a notebook.
         report: Whoever shows it.
-        find_url: Returns where a stage's load balancer answers, or None.
+        find_url: Returns where a stage's load balancer answers; empty: nowhere yet.
 
     Raises:
         UsageError: A parameter is wrong.

@@ -42,7 +42,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "begin"]
 
-IMAGE_NOTEBOOKS = ("image_test", "image_build")
+# The step whose result is the answer to the notebook's question.
+MAIN_STEP = {
+    "image_test": "image_test",
+    "image_build": "build",
+    "deploy": "up",
+    "rollout": "rollout",
+    "release": "parts",
+}
 STATUS: tuple[tuple[type[BaseException], str], ...] = (
     (RefusedError, "refused"),
     (UsageError, "refused"),
@@ -416,7 +423,9 @@ class Run:
         with self._recorded(name) as outcome, self._watched(name):
             result = work()
             view = shown(result)
-            outcome["headline"] = self._headline = result.headline()
+            outcome["headline"] = result.headline()
+            if name == MAIN_STEP.get(self._place.notebook, name):
+                self._headline = outcome["headline"]
             outcome["result"] = result.model_dump(mode="json")
             outcome["result_schema"] = result.schema_name
             if require:

@@ -57,7 +57,7 @@ def runs(
         return
     table = Table(box=None, pad_edge=False)
     for name in ("run", "when (UTC)", "app", "stage", "notebook", "status", "took", "what"):
-        table.add_column(name, no_wrap=name != "what")
+        table.add_column(name, no_wrap=True, overflow="ellipsis" if name == "what" else "fold")
     for place, record in rows:
         if record is None:
             status, took, what = "no record", "", "it goes on, or was killed"
@@ -74,7 +74,10 @@ def runs(
             took,
             what,
         )
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 200  # a pipe has no width; nothing is cut for it
+    console.print(table)
 
 
 @click.command(

@@ -44,11 +44,12 @@ class Rows:
     def _row(self, text: str, mark: str, seconds: float, style: str) -> Text:
         head = f"{self.app}  {self.step:<11} {self.stage or '─' * 5:<11}"
         tail = f" {mark} {duration(seconds):>10}"
-        room = max(20, self.console.width - len(head) - len(tail) - 1)
-        if len(text) > room and self.console.is_terminal:
+        terminal = self.console.is_terminal
+        room = max(20, self.console.width - len(head) - len(tail) - 1) if terminal else 64
+        if len(text) > room and terminal:
             text = text[: room - 1] + "…"
-        row = Text(head)
-        row.append(f"{text:<{room if self.console.is_terminal else 64}}")
+        row = Text(head, no_wrap=True)
+        row.append(f"{text:<{room}}")
         row.append(tail, style=style)
         return row
 
@@ -74,7 +75,7 @@ class Rows:
         clock = time.monotonic()
         if self.live is None and clock - self.told > QUIET_S:
             self.told = clock
-            self.console.print(self._row(text, "⋯", clock - self.began, ""))
+            self._print(self._row(text, "⋯", clock - self.began, ""))
 
     def ended(self, step: str, stage: str, record: RunRecord, seconds: float) -> None:
         """Close the row."""
@@ -85,7 +86,11 @@ class Rows:
         good = record.status == "succeeded"
         text = record.headline if good else f"{record.status}: {record.cause}"
         mark = MARKS.get(record.status, "✗")
-        self.console.print(self._row(text, mark, seconds, "green" if good else "bold red"))
+        self._print(self._row(text, mark, seconds, "green" if good else "bold red"))
+
+    def _print(self, row: Text) -> None:
+        # A log has no width: a row stays one line.
+        self.console.print(row, soft_wrap=not self.console.is_terminal)
 
 
 def _complete_app(ctx: Any, param: Any, incomplete: str) -> list[str]:
@@ -152,9 +157,10 @@ def release(
     with one_at_a_time(found, app, "olrunbook release"):
         place, _ = ensure_cloud(found, target, echo_event)
         # Heavy imports while a person already reads the first line.
-        from olrunbook.adapters.aws import stage_url  # noqa: PLC0415
+        from olrunbook.adapters.aws import Account  # noqa: PLC0415
         from olrunbook.pipeline import release as make  # noqa: PLC0415
 
+        account = Account(place)
         made = make(
             found,
             app,
@@ -164,7 +170,7 @@ def release(
             variables=",".join(variables),
             notebook=lambda name: notebook_path(found, name),
             report=Rows(app, console),
-            find_url=lambda stage: stage_url(place, spec, stage),
+            find_url=lambda stage: account.url(account.groups(spec, stage)),
         )
         record = made.run()
     if as_json:
@@ -175,6 +181,7 @@ def release(
 
 
 def _summary(console: Console, made: Any, record: RunRecord) -> None:
+    console.soft_wrap = not console.is_terminal
     console.print()
     if record.status == "succeeded":
         line = record.headline or "released"
