@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from olrunbook.display.front import Seen, show
-from olrunbook.display.view import Cell, Note, Table, View
+from olrunbook.display.view import Cell, Table, View
 from olrunbook.imageset import format_images
 from olrunbook.record.provenance import operator
 from olrunbook.steps.context import Context
@@ -69,11 +69,11 @@ def header_view(
         ("images", _images(images, images_from)),
         ("serves now", serving_now(context) if place and context.stage else ""),
         ("record", str(folder)),
+        ("stand-ins", "\n".join(place.stand_ins) if place else ""),
     ]
     title = " · ".join(
         part for part in (notebook, context.app_name, context.stage) if part
     )
-    stand_ins = place.stand_ins if place else []
     rehearsal = place.name == "rehearsal" if place else False
     return View(
         title,
@@ -81,7 +81,6 @@ def header_view(
         if rehearsal
         else "",
         tables=[Table("", ("", ""), [(Cell(k), Cell(v)) for k, v in rows if v])],
-        notes=[Note(f"Stand-in: {line}") for line in stand_ins],
     )
 
 

@@ -51,7 +51,7 @@ def text(view: View) -> str:
     parts = [view.banner] if view.banner else []
     word = view.cell.plain.strip()
     parts.append(f"{word}  {view.heading}" if word else view.heading)
-    parts += [_table(table) for table in view.tables if table.rows]
+    parts += [_table(table.narrow) for table in view.tables if table.rows]
     parts += [
         textwrap.indent(note.text, "  ") if note.code else _wrapped(note.text)
         for note in view.notes
@@ -79,6 +79,8 @@ def _table(table: Table) -> str:
         max(_width(row[at]) for row in [*head, *rows])
         for at in range(len(table.columns))
     ]
+    if not widths:
+        return table.caption
     while sum(widths) + 2 * len(widths) > WIDTH and max(widths) > NARROWEST:
         widths[widths.index(max(widths))] -= 1
     lines = [table.caption] if table.caption else []

@@ -119,6 +119,20 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
 
+    @property
+    def narrow(self) -> Table:
+        """The table without the columns in which nothing stands."""
+        used = [
+            at
+            for at in range(len(self.columns))
+            if any(row[at].text or row[at].tone for row in self.rows)
+        ]
+        return Table(
+            self.caption,
+            [self.columns[at] for at in used],
+            [[row[at] for at in used] for row in self.rows],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Note:

@@ -48,7 +48,15 @@ def rollout_view(result: RolloutResult) -> View:
 def _instances(group: GroupRollout) -> Table:
     rows = [_instance(track, group) for track in group.instances]
     caption = f"Instances of {group.group or group.node_type}, before and after"
-    columns = ("instance", "image", "before", "after", "launched", "served", "gone")
+    columns = (
+        "instance",
+        "image",
+        "before",
+        "after",
+        "launched",
+        "seen serving",
+        "gone",
+    )
     return Table(f"{caption} (UTC)", columns, rows)
 
 

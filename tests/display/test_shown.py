@@ -179,11 +179,19 @@ def test_any_text_can_be_shown(
     rows: list[tuple[str, str]], title: str, line: str
 ) -> None:
     """Whatever characters come: the page is whole and the text has every row."""
-    cells = [(Cell(one, title=two), Cell(two, number=True)) for one, two in rows]
+    cells = [(Cell(f"1{one}", title=two), Cell(f"2{two}")) for one, two in rows]
     view = View(title, tables=[Table("t", ("a", "b"), cells)], notes=[Note(line)])
     page = parsed(html(view))
     assert sum(tag == "td" for tag, _ in page.tags) == 2 * len(rows)
     assert text(view).strip() or not (rows or title.strip() or line.strip())
+
+
+def test_a_column_in_which_nothing_stands_is_left_out() -> None:
+    """A table of creations has no column of old values."""
+    rows = [(Cell("a"), Cell("")), (Cell("b"), Cell(""))]
+    plain = text(View("t", tables=[Table("", ("name", "old"), rows)]))
+    assert "name" in plain
+    assert "old" not in plain
 
 
 @pytest.mark.parametrize(
