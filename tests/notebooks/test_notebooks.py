@@ -1,4 +1,4 @@
-"""The notebooks as files: thin, stripped, with declared parameters and calls that fit."""
+"""The notebooks as files: thin, stripped, declared parameters, calls that fit."""
 
 from __future__ import annotations
 
