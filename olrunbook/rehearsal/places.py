@@ -41,7 +41,8 @@ class Places:
     """The places of one checkout's cloud.
 
     Args:
-        checkout: The checkout's id; the value of the label on all it makes.
+        checkout: The cloud's id among all on this machine: checkout and state folder;
+            the value of the label on all it makes.
         root: Private folder of the rehearsal's state.
 
     """
@@ -53,7 +54,9 @@ class Places:
     def of(cls, project_root: Path) -> Places:
         """Return the places of the checkout at this folder."""
         base = state_dir(project_root)
-        return cls(base.name, base / "rehearsal")
+        # One checkout may have two clouds, in two state folders: another user's, a test's.
+        where = hashlib.sha256(str(base.absolute()).encode()).hexdigest()[:4]
+        return cls(f"{base.name}-{where}", base / "rehearsal")
 
     @property
     def target_file(self) -> Path:

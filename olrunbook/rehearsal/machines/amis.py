@@ -80,14 +80,14 @@ class AmiStore:
     ) -> None:
         self._file, self._repository, self._hardware = file, repository, hardware
         self._containers = containers
-        self._bases: dict[str, str] = {}
+        self._images: dict[str, str] = {}  # where it is not the usual name
         self._kept: dict[str, Ami] = {}
         self._doomed: set[str] = set()
         self._lock = threading.Lock()
 
     def image_of(self, ami_id: str) -> str:
         """Return the container image behind an AMI."""
-        return self._bases.get(ami_id) or f"{self._repository}:{ami_id}"
+        return self._images.get(ami_id) or f"{self._repository}:{ami_id}"
 
     def add_base(
         self,
@@ -119,7 +119,7 @@ class AmiStore:
             root_device_name="/dev/xvda",
         )
         backend.amis[ami_id] = ami
-        self._bases[ami_id] = image
+        self._images[ami_id] = image
         return ami
 
     def kept(self) -> list[Ami]:
@@ -199,6 +199,8 @@ class AmiStore:
                 root_device_type="ebs",
                 root_device_name=record.root_device,
             )
+            if record.image:
+                self._images[ami.id] = record.image
             ami.add_tags(record.tags)
             ami.ebs_snapshot.add_tags(record.snapshot_tags)
             backend.amis[ami.id] = self._kept[ami.id] = ami
