@@ -85,6 +85,14 @@ def deploys_at(folder: Path, settings: Settings) -> Iterator[Deploys]:
         yield Deploys(account, target, folder / "runs", ids)
 
 
+@pytest.fixture(scope="session")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """Return a fast cloud without containers for the handlers' tests."""
+    with cloud_at(tmp_path_factory.mktemp("records"), FAST) as account:
+        account.pace(progression="time", seconds=0.2)
+        yield account
+
+
 @pytest.fixture(scope="module")
 def deploys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploys]:
     """Return a fast cloud for the tests of a module, in which nothing is deployed."""

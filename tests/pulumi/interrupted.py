@@ -1,4 +1,4 @@
-"""A run of `deploy.up` in a process of its own, to be interrupted: `python FILE JSON`."""
+"""A deploy in a process of its own, to be interrupted: `python FILE JSON`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from olrunbook.targets import Target
 
 def say(kind: str, text: str) -> None:
     """Print one line for the test."""
-    print(json.dumps([kind, text]), flush=True)
+    print(json.dumps([kind, text]), flush=True)  # noqa: T201  (the test reads it)
 
 
 def main(given: dict[str, str]) -> int:
@@ -36,7 +36,7 @@ def main(given: dict[str, str]) -> int:
         logs=folder / "logs",
         work=folder / "work",
         redactor=Redactor(new_key(), target.secret_values()),
-        emit=lambda event: tell(event),
+        emit=tell,
     )
     try:
         plan = deploy.preview(context, {"server": given["image"]})

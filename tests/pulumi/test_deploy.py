@@ -12,6 +12,7 @@ import pytest
 
 from olrunbook.adapters import pulumi
 from olrunbook.errors import RefusedError, UsageError
+from olrunbook.rehearsal.providers.clients import HttpClient
 from olrunbook.steps import deploy
 from tests.pulumi.conftest import ROOT, Deploys
 
@@ -119,15 +120,13 @@ def test_an_image_roll_changes_template_tag_and_bound_image_and_nothing_else(
 
 def bound_images(deploys: Deploys) -> list[str]:
     """Return the images Vault's role for CI is bound to."""
-    from olrunbook.rehearsal.providers.clients import HttpClient  # noqa: PLC0415
-
     env = deploys.target.env
     call = HttpClient(f"{env['VAULT_ADDR']}/ci", "X-Vault-Token", env["VAULT_TOKEN"])
     return list(call("GET", "auth/aws/role/tika-server")["data"]["bound_ami_id"])
 
 
 def test_drift_is_seen_shown_apart_and_repaired(deploys: Deploys) -> None:
-    """A size somebody changed by hand is in the preview, as no part of an image roll."""
+    """A size somebody changed by hand is in the preview, and no part of a roll."""
     name = group_of(deploys)["AutoScalingGroupName"]
     deploys.account.asg.update_auto_scaling_group(AutoScalingGroupName=name, MaxSize=7)
     run = deploys.run()
@@ -226,13 +225,12 @@ def test_secrets_are_nowhere_in_clear(
 
 
 def test_a_changed_secret_is_a_change_of_its_mask(deploys: Deploys) -> None:
-    """Another token changes the template's user data, shown apart and never in clear."""
+    """Another token changes the template's user data, and is never in clear."""
     run = deploys.run()
     prepared = pulumi.prepare(run, {"server": deploys.images[0]})
-    settings = prepared.settings
+    settings, stack = prepared.settings, ["--stack", prepared.stack]
     subprocess.run(
-        ["pulumi", "config", "set", "--secret", "tika:access_token"]
-        + ["--stack", prepared.stack],
+        ["pulumi", "config", "set", "--secret", "tika:access_token", *stack],
         cwd=prepared.folder,
         env=deploys.target.environment(),
         input="another-token-of-the-stage",

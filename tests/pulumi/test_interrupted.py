@@ -104,7 +104,7 @@ def running(deploys: Deploys) -> Iterator[Child]:
 def test_an_interrupted_update_leaves_a_clean_state_and_the_next_one_goes_on(
     slow_deploys: Deploys,
 ) -> None:
-    """One SIGINT: the creation in flight ends up in the state, no lock, nothing pending."""
+    """One SIGINT: the creation in flight is in the state, no lock, nothing pending."""
     with running(slow_deploys) as child:
         child.until("previewed")
         child.until("running", GROUP)

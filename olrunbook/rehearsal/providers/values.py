@@ -47,9 +47,10 @@ def normal(value: Any) -> Any:
     `true` and `"true"`, `300` and `"300"`, absent and empty.
     """
     if isinstance(value, dict):
-        return {key: normal(item) for key, item in value.items() if not unset(item)}
+        found = {key: normal(item) for key, item in value.items()}
+        return {key: item for key, item in found.items() if item is not None} or None
     if isinstance(value, list):
-        return [normal(item) for item in value]
+        return [normal(item) for item in value] or None
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):

@@ -10,7 +10,7 @@ from olrunbook.rehearsal.providers.aws.elbv2_common import (
     retag,
     seen_tags,
 )
-from olrunbook.rehearsal.providers.aws.tags import listed
+from olrunbook.rehearsal.providers.aws.tags import tags_argument
 from olrunbook.rehearsal.providers.aws.target_group import TargetGroup
 from olrunbook.rehearsal.providers.handler import AutoName, Caller, Handler
 from olrunbook.rehearsal.providers.values import Props, api, keep_form
@@ -56,7 +56,7 @@ class LoadBalancer(Handler):
             Scheme="internal" if wanted.get("internal") else "internet-facing",
             Type=wanted.get("loadBalancerType") or "application",
             IpAddressType=wanted.get("ipAddressType") or "ipv4",
-            Tags=listed(wanted.get("tagsAll")),
+            **tags_argument(wanted.get("tagsAll")),
         )
         return str(made["LoadBalancers"][0]["LoadBalancerArn"])
 
@@ -174,7 +174,7 @@ class Listener(Handler):
     def create(self, call: Caller, wanted: Props) -> str:
         made = call.api("elbv2").create_listener(
             LoadBalancerArn=wanted["loadBalancerArn"],
-            Tags=listed(wanted.get("tagsAll")),
+            **tags_argument(wanted.get("tagsAll")),
             **self.arguments(wanted),
         )
         return str(made["Listeners"][0]["ListenerArn"])

@@ -7,7 +7,7 @@ from typing import Any
 from olrunbook.rehearsal.providers.handler import Caller
 from olrunbook.rehearsal.providers.values import Props
 
-__all__ = ["ec2_tags", "from_api", "listed", "tag_specification"]
+__all__ = ["ec2_tags", "from_api", "listed", "tag_specification", "tags_argument"]
 
 
 def listed(tags: Props | None) -> list[dict[str, str]]:
@@ -15,6 +15,11 @@ def listed(tags: Props | None) -> list[dict[str, str]]:
     return [
         {"Key": key, "Value": str(value)} for key, value in sorted((tags or {}).items())
     ]
+
+
+def tags_argument(tags: Props | None) -> dict[str, Any]:
+    """Return the Tags argument of a creation; none for no tags: ELB refuses []."""
+    return {"Tags": listed(tags)} if tags else {}
 
 
 def from_api(tags: list[dict[str, str]] | None) -> dict[str, str]:

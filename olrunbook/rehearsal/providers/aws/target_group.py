@@ -10,7 +10,7 @@ from olrunbook.rehearsal.providers.aws.elbv2_common import (
     retag,
     seen_tags,
 )
-from olrunbook.rehearsal.providers.aws.tags import listed
+from olrunbook.rehearsal.providers.aws.tags import tags_argument
 from olrunbook.rehearsal.providers.handler import AutoName, Caller, Handler
 from olrunbook.rehearsal.providers.values import Props, api, keep_form
 
@@ -94,7 +94,7 @@ class TargetGroup(Handler):
             Port=int(wanted["port"]),
             VpcId=wanted["vpcId"],
             TargetType=wanted.get("targetType") or "instance",
-            Tags=listed(wanted.get("tagsAll")),
+            **tags_argument(wanted.get("tagsAll")),
             **({"ProtocolVersion": v} if (v := wanted.get("protocolVersion")) else {}),
             **self.health(wanted),
         )
