@@ -16,7 +16,7 @@ from pathlib import Path
 from setup.machine import Rights
 from setup.report import Report, SetupError, Step
 
-__all__ = ["ensure", "stop_ours"]
+__all__ = ["ask", "ensure", "stop_ours"]
 
 PID_FILE = Path("/var/run/docker.pid")
 SYSTEMD = Path("/run/systemd/system")  # is there where systemd is the first process
@@ -25,22 +25,22 @@ LOG = "dockerd.log"
 ANSWER_S = 40.0
 PATIENCE_S = 3.0  # until a daemon that was just started can be seen
 STOP_S = 30.0
-FORMAT = "{{.ServerVersion}} ({{.Driver}})"
+# Not `docker info`: where none answers, 20.10 says only that its own template broke.
+ASK = ("docker", "version", "--format", "{{.Server.Version}}")
 
 
 def ask() -> tuple[str, str]:
     """Return what the engine says of itself, else why there is no answer."""
-    call = ["docker", "info", "--format", FORMAT]
     try:
         said = subprocess.run(
-            call, check=False, capture_output=True, text=True, timeout=20
+            ASK, check=False, capture_output=True, text=True, timeout=20
         )
     except FileNotFoundError:
         return "", "there is no docker program"
     except subprocess.TimeoutExpired:
         return "", "no answer within 20 s"
     version = said.stdout.strip()
-    if said.returncode or version.startswith("("):
+    if said.returncode or not version:
         return "", said.stderr.strip() or "no answer"
     return version, ""
 

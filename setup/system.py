@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from setup.engine import ask
 from setup.machine import Rights, base_python
 from setup.report import Report, SetupError
 
@@ -53,17 +54,7 @@ def has_ensurepip() -> bool:
 
 def engine_there() -> bool:
     """Whether there is a docker engine to talk to, or one that can be started."""
-    return program("docker")() and (program("dockerd")() or engine_answers())
-
-
-def engine_answers() -> bool:
-    """Whether `docker info` gets an answer."""
-    try:
-        call = ["docker", "info", "--format", "{{.ServerVersion}}"]
-        said = subprocess.run(call, check=False, capture_output=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return said.returncode == 0 and bool(said.stdout.strip())
+    return program("docker")() and (program("dockerd")() or bool(ask()[0]))
 
 
 def needs(*, rehearsal: bool, browser: bool, root: bool) -> list[Need]:
