@@ -161,6 +161,15 @@ class RolloutResult(Result):
             for group in self.groups
         ]
         text = "; ".join(parts)
-        if self.probe and self.probe.requests and self.outcome != "launched":
+        if self.probe and self.probe.requests and self.probed_all:
             text += f" · {self.probe.sentence()}"
         return text
+
+    @property
+    def probed_all(self) -> bool:
+        """Whether the probe saw the whole of a refresh, so that its figures count."""
+        begins = [group.refresh.started_at for group in self.groups if group.refresh]
+        return bool(begins) and all(
+            self.probe is not None and at is not None and self.probe.since <= at
+            for at in begins
+        )

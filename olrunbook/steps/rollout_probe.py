@@ -75,7 +75,10 @@ def probe_notes(
         )
     if own:
         late = (began - deploy.started_at).total_seconds()
-        notes.append(f"The probe began {late:.0f} s after the update did.")
+        notes.append(
+            f"The probe began {late:.0f} s after the update did and says nothing of "
+            "the time before. A release probes from before the update."
+        )
     if deploy.url.startswith("https:"):
         notes.append("The probe does not verify the certificate.")
     return notes

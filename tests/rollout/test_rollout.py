@@ -464,6 +464,20 @@ def test_a_probe_of_somebody_else_is_read_from_before_the_update(
     assert (ctx.logs / "probe.jsonl").read_text() == file.read_text()
 
 
+def test_a_probe_that_began_late_is_not_in_the_headline(
+    play: Play, kit: Any, tmp_path: Path
+) -> None:
+    """Figures that leave out the beginning of a refresh do not look like all of it."""
+    file = tmp_path / "samples.jsonl"
+    _samples(file, kit, [(8, True), (30, True)])
+    result = play("refreshed", samples=file)
+    assert result.headline().endswith("0 of 1 requests failed")
+    assert result.probe is not None
+    late = result.probe.model_copy(update={"since": kit.START + timedelta(seconds=4)})
+    result = result.model_copy(update={"probe": late})
+    assert result.headline() == "refreshed by 2de4959a: 1 of 1 on ami-0a17…223"
+
+
 def test_a_new_stage_has_no_outage_before_its_first_answer(
     play: Play, kit: Any, tmp_path: Path
 ) -> None:
