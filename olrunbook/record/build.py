@@ -129,7 +129,8 @@ def _steps(entries: list[dict[str, Any]], notebook: dict[str, Any]) -> list[Step
             }
             found[name] = StepRecord(name=name, started_at=begun.get(name), **fields)
     for cell in notebook.get("cells", []):
-        if cell.get("cell_type") == "code":
+        ours = cell.get("metadata", {}).get("olrunbook", {})
+        if cell.get("cell_type") == "code" and ours.get("status") != "done":
             for name in _STEP_CALL.findall(_text(cell.get("source", ""))):
                 if name not in found and name not in _NO_STEPS:
                     found[name] = StepRecord(name=name, status="not-run")
