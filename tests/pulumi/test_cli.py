@@ -1,0 +1,238 @@
+"""The CLI made safe: own session, files instead of pipes, one SIGINT; and its state."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from pulumi.automation import CommandError, ConcurrentUpdateError
+
+from olrunbook.adapters.pulumi_cli import SafeCommand, StoppedError, find_pulumi
+from olrunbook.adapters.pulumi_state import find_locks, look, open_backend
+
+# A CLI that says its version, and does what its first argument says.
+FAKE = """#!{python}
+import os, signal, sys, time
+words = [word for word in sys.argv[1:] if word != "--non-interactive"]
+if words[0] == "version":
+    print("v3.259.0")
+elif words[0] == "read":
+    print("read", sys.stdin.read())
+elif words[0] == "fail":
+    print("out"); print("error: it failed", file=sys.stderr); sys.exit(255)
+elif words[0] == "locked":
+    print("error: the stack is currently locked by 1 lock(s)", file=sys.stderr)
+    sys.exit(255)
+elif words[0] == "session":
+    print(os.getsid(0) == os.getpid(), flush=True)
+elif words[0] == "wait":
+    seen = []
+    signal.signal(signal.SIGINT, lambda *_: seen.append(1))
+    print("ready", os.getpid(), flush=True)
+    while not seen and not os.path.exists(words[1]):
+        time.sleep(0.02)
+    time.sleep(0.3)
+    print("signals", len(seen), flush=True)
+    open(words[1], "w").write("ended")
+"""
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a scratch folder; the fake CLI is the `pulumi` on PATH."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    program = tools / "pulumi"
+    program.write_text(FAKE.format(python=sys.executable))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    return folder
+
+
+def test_output_is_returned_and_told_line_by_line(scratch: Path) -> None:
+    """And the files it came through are gone."""
+    lines: list[str] = []
+    result = SafeCommand(scratch).call(
+        ["read"], str(scratch), {}, lines.append, given="x"
+    )
+
+    assert lines == ["read x"]
+    assert (result.stdout, result.code) == ("read x", 0)
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_failure_carries_what_the_cli_said(scratch: Path) -> None:
+    """Both streams; a lock is told apart."""
+    command = SafeCommand(scratch)
+    with pytest.raises(CommandError, match="it failed"):
+        command.run(["fail"], str(scratch), {})
+    with pytest.raises(ConcurrentUpdateError):
+        command.run(["locked"], str(scratch), {})
+
+
+def test_the_cli_has_a_session_of_its_own(scratch: Path) -> None:
+    """A terminal's Ctrl-C, or a notebook's interrupt, reaches us only."""
+    assert SafeCommand(scratch).run(["session"], str(scratch), {}).stdout == "True"
+
+
+def test_it_is_asked_to_stop_once_however_often_we_are(scratch: Path) -> None:
+    """A second SIGINT would orphan what is being made."""
+    command = SafeCommand(scratch)
+    end = scratch / "ended"
+
+    def on_line(line: str) -> None:
+        if line.startswith("ready"):
+            for _ in range(3):
+                command.stop()
+
+    result = command.run(["wait", str(end)], str(scratch), {}, on_line)
+
+    assert result.stdout.splitlines()[-1] == "signals 1"
+    with pytest.raises(StoppedError):
+        command.run(["read"], str(scratch), {})
+    again = command.call(["read"], str(scratch), {}, given="", even_if_stopped=True)
+    assert again.code == 0
+
+
+def test_killing_us_does_not_end_the_cli(
+    scratch: Path, eventually: Callable[..., Any]
+) -> None:
+    """It writes to files: it meets no broken pipe and finishes by itself."""
+    end = scratch / "ended"
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from olrunbook.adapters.pulumi_cli import SafeCommand\n"
+        "SafeCommand(Path(sys.argv[1])).run(['wait', sys.argv[2]], '.', {}, print)\n"
+    )
+    ours = subprocess.Popen(
+        [sys.executable, "-c", program, str(scratch), str(end)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert ours.stdout
+    pid = int(ours.stdout.readline().split()[1])
+    ours.kill()
+    ours.wait()
+
+    assert psutil.pid_exists(pid)
+    os.kill(pid, signal.SIGINT)
+    eventually(lambda: end.exists() and end.read_text() == "ended")
+    ours.stdout.close()
+
+
+def test_without_the_cli_the_error_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is installed behind anybody's back."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert find_pulumi() is None
+    with pytest.raises(FileNotFoundError, match="not on PATH"):
+        SafeCommand(tmp_path)
+
+
+def test_calls_may_run_side_by_side(scratch: Path) -> None:
+    """Each has files of its own."""
+    command = SafeCommand(scratch)
+    said: dict[int, str] = {}
+
+    def read(number: int) -> None:
+        result = command.call(["read"], str(scratch), {}, given=str(number))
+        said[number] = result.stdout
+
+    threads = [threading.Thread(target=read, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert said == {number: f"read {number}" for number in range(4)}
+
+
+@pytest.fixture
+def file_backend(tmp_path: Path) -> Path:
+    """Return a project whose state is in a folder, with a lock and two updates."""
+    state = tmp_path / "state"
+    (tmp_path / "Pulumi.yaml").write_text(f"name: p\nbackend:\n  url: file://{state}\n")
+    locks = state / ".pulumi/locks/organization/p/CI"
+    history = state / ".pulumi/history/p/CI"
+    for folder in (locks, history):
+        folder.mkdir(parents=True)
+    held = {"pid": 7, "username": "ann", "hostname": "host", "timestamp": "2026-11-23"}
+    (locks / "a.json").write_text(json.dumps(held))
+    (locks / "a.json.attrs").write_text("{}")
+    (history / "CI-1.history.json").write_text('{"result": "succeeded"}')
+    (history / "CI-2.history.json").write_text('{"result": "failed"}')
+    (history / "CI-2.checkpoint.json").write_text("{}")
+    return tmp_path
+
+
+def exported(pending: list[dict[str, Any]]) -> str:
+    """Return what `stack export` says."""
+    resources = [{"type": "pulumi:pulumi:Stack"}, {"type": "aws:lb/listener:Listener"}]
+    deployment = {"resources": resources, "pending_operations": pending}
+    return json.dumps({"version": 3, "deployment": deployment})
+
+
+def test_a_look_tells_locks_history_and_pending_operations(file_backend: Path) -> None:
+    """Who holds it, how the last update ended, what was never finished."""
+    urn = "urn:pulumi:CI::p::a$aws:lb/loadBalancer:LoadBalancer::web"
+    pending = [{"type": "creating", "resource": {"urn": urn}}]
+
+    found = look(file_backend, "p", "CI", lambda args: exported(pending))
+
+    assert found["locks"] == ["held by ann@host (pid 7) since 2026-11-23"]
+    assert (found["version"], found["result"]) == (2, "failed")
+    assert found["pending"] == ["creating aws:lb/loadBalancer:LoadBalancer web"]
+    assert found["resources"] == 2
+    assert found["types"] == ["aws:lb/listener:Listener", "pulumi:pulumi:Stack"]
+
+
+def test_the_digest_is_over_resources_and_pending_operations(
+    file_backend: Path,
+) -> None:
+    """The same state has the same digest; a pending operation has another."""
+    digests = [
+        look(file_backend, "p", "CI", lambda args, found=found: exported(found))[
+            "digest"
+        ]
+        for found in ([], [], [{"type": "creating"}])
+    ]
+
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_lock_that_cannot_be_read_is_still_a_lock(file_backend: Path) -> None:
+    """Half a file is somebody's too."""
+    file = file_backend / "state/.pulumi/locks/organization/p/CI/a.json"
+    file.write_text("{")
+    backend = open_backend(file_backend)
+
+    assert backend
+    assert find_locks(backend, "p", "CI") == ["a lock that cannot be read"]
+
+
+def test_a_backend_of_another_kind_is_asked_by_the_cli(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service knows its own versions; its locks are its own business."""
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "https://pulumi.example.org")
+    (tmp_path / "Pulumi.yaml").write_text("name: p\n")
+
+    def run(args: list[str]) -> str:
+        last = [{"version": 41, "result": "succeeded"}]
+        return exported([]) if args[1] == "export" else json.dumps(last)
+
+    found = look(tmp_path, "p", "CI", run)
+    assert (found["version"], found["locks"]) == (41, [])

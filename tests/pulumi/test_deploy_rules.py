@@ -1,0 +1,235 @@
+"""What is part of an image roll, what is guarded, and what an operator must know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from olrunbook.adapters.pulumi import Change, Found, State
+from olrunbook.adapters.seen import GroupSeen, RefreshSeen
+from olrunbook.catalog import StackSpec
+from olrunbook.steps.deploy_rules import (
+    GROUP,
+    TEMPLATE,
+    VAULT_ROLE,
+    apart,
+    guarded,
+    outlook,
+    resource_changes,
+    wrong_images,
+)
+
+OLD, NEW = "ami-0aaaaaaaaaaaaaaaa", "ami-0bbbbbbbbbbbbbbbb"
+TAG = "tika-server-tika-ci"
+SPEC = StackSpec(
+    path="stacks/tika",
+    project="p",
+    stack="applications.tika.{stage}",
+    image_config={"server": "tika:image_id"},
+    groups={"server": "tika-server-tika-{stage_lower}"},
+)
+
+
+def change(kind: str, *paths: str, op: str = "update") -> Change:
+    """Return a change of some properties."""
+    found = [{"path": p, "kind": "update", "old": OLD, "new": NEW} for p in paths]
+    return Change(op=op, type=kind, name="thing", urn=f"urn:{kind}", changes=found)
+
+
+def group_facts(**more: Any) -> dict[str, Any]:
+    """Return what a preview knows of the group."""
+    return {
+        "type": GROUP,
+        "desiredCapacity": 1,
+        "version": "$Latest",
+        "instanceRefresh": {
+            "triggers": ["tag"],
+            "preferences": {"minHealthyPercentage": 50, "instanceWarmup": "0"},
+        },
+        "tags": {"Name": TAG, "ami_id": NEW},
+        **more,
+    }
+
+
+def found(*changes: Change, facts: dict[str, Any] | None = None, **state: Any) -> Found:
+    """Return what a preview found in a stack that has a group."""
+    return Found(
+        state=State(**{"version": 3, "types": [GROUP], **state}),
+        changes=list(changes),
+        facts={
+            f"urn:{GROUP}": facts or group_facts(),
+            f"urn:{TEMPLATE}": {"type": TEMPLATE, "image": NEW},
+        },
+    )
+
+
+ROLL = (
+    change(TEMPLATE, "imageId"),
+    change(GROUP, "tags.ami_id"),
+    change(VAULT_ROLE, "boundAmiIds[0]"),
+)
+
+
+def test_an_image_roll_is_expected() -> None:
+    """Template, tag and bound image; nothing is apart."""
+    changes = resource_changes(found(*ROLL))
+
+    assert all(item.expected for item in changes)
+    assert apart(changes) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        change(TEMPLATE, "imageId", "userData"),
+        change(GROUP, "tags.OU"),
+        change(GROUP, "maxSize"),
+        change("aws:iam/role:Role", "assumeRolePolicy"),
+        change("aws:ec2/securityGroup:SecurityGroup", op="create"),
+        change(VAULT_ROLE, "boundVpcIds[0]"),
+    ],
+)
+def test_everything_else_is_apart(other: Change) -> None:
+    """Also when the same resource has the new image."""
+    changes = resource_changes(found(*ROLL, other))
+
+    assert [item.urn for item in apart(changes)] == [other.urn]
+
+
+def test_a_first_deploy_is_expected_also_when_it_is_the_rest_of_one() -> None:
+    """An interrupted creation goes on: there was no group yet."""
+    creations = (
+        change("aws:lb/listener:Listener", op="create"),
+        change(GROUP, op="create"),
+    )
+    rest = resource_changes(found(*creations, types=["aws:iam/role:Role"]))
+
+    assert apart(rest) == []
+    after = resource_changes(found(*creations, types=[GROUP], version=1))
+    assert apart(after) == []
+
+
+@pytest.mark.parametrize("op", ["replace", "delete"])
+@pytest.mark.parametrize(
+    ("kind", "is_guarded"),
+    [
+        (GROUP, True),
+        ("aws:lb/loadBalancer:LoadBalancer", True),
+        ("aws:alb/loadBalancer:LoadBalancer", True),
+        ("aws:lb/targetGroup:TargetGroup", True),
+        (TEMPLATE, False),
+        ("aws:iam/policy:Policy", False),
+    ],
+)
+def test_what_serves_is_guarded(kind: str, op: str, is_guarded: bool) -> None:  # noqa: FBT001
+    """Groups, balancers, target groups and listeners."""
+    changes = resource_changes(found(change(kind, op=op)))
+
+    assert bool(guarded(changes)) is is_guarded
+
+
+def test_the_right_image_in_template_and_tag_is_right() -> None:
+    """Nothing to say."""
+    assert wrong_images(SPEC, "CI", {"server": NEW}, found(*ROLL)) == []
+
+
+def test_a_template_with_another_image_is_wrong() -> None:
+    """What was found is named."""
+    (text,) = wrong_images(SPEC, "QA", {"server": OLD}, found(*ROLL))
+
+    assert OLD in text
+    assert f"found {NEW}" in text
+
+
+def test_a_group_tagged_with_another_image_is_wrong() -> None:
+    """Two node types that were mixed up are found by their tags."""
+    facts = group_facts(tags={"Name": TAG, "ami_id": OLD})
+
+    (text,) = wrong_images(SPEC, "CI", {"server": NEW}, found(*ROLL, facts=facts))
+    assert text == f"the group of server is tagged {OLD}"
+
+
+def seen(desired: int = 1, *refreshes: RefreshSeen) -> list[tuple[GroupSeen, Any]]:
+    """Return the group as it is."""
+    group = GroupSeen(
+        node_type="server", tag_name=TAG, name="asg-1a2b3c4", desired=desired
+    )
+    return [(group, refreshes)]
+
+
+def lines(preview: Found, desired: int = 1, *refreshes: RefreshSeen) -> list[str]:
+    """Return the outlook."""
+    return outlook(preview, resource_changes(preview), seen(desired, *refreshes))
+
+
+def test_desired_one_is_an_outage() -> None:
+    """Said from the real preferences, before the gate."""
+    assert "An outage: the only instance goes" in lines(found(*ROLL))[0]
+
+
+def test_the_group_as_it_is_counts_not_what_the_program_says() -> None:
+    """Somebody has scaled it."""
+    assert "1 of 2 instances at a time" in lines(found(*ROLL), 2)[0]
+
+
+def test_a_maximum_above_a_hundred_starts_new_ones_first() -> None:
+    """Then nothing goes before the new one serves."""
+    preferences = {"minHealthyPercentage": 100, "maxHealthyPercentage": 200}
+    facts = group_facts(
+        instanceRefresh={"triggers": ["tag"], "preferences": preferences}
+    )
+
+    assert "New instances serve before" in lines(found(*ROLL, facts=facts))[0]
+
+
+def test_a_moving_version_has_no_rollback_of_awss() -> None:
+    """A numbered one is silent."""
+    assert any(
+        "AWS's own rollback is not available" in line for line in lines(found(*ROLL))
+    )
+    facts = group_facts(version="3")
+    numbered = lines(found(*ROLL, facts=facts))
+    assert not any("rollback" in line for line in numbered)
+
+
+def test_a_refresh_in_progress_is_cancelled_by_the_update() -> None:
+    """Said with its id and status; one that ended is not."""
+    active = RefreshSeen(id="4219be33-f041-4ca6-ae46-1beefe7ebc15", status="InProgress")
+    ended = RefreshSeen(id="00000000-f041-4ca6-ae46-1beefe7ebc15", status="Successful")
+    text = "\n".join(lines(found(*ROLL), 1, active, ended))
+
+    assert "cancels refresh 4219be33 (InProgress)" in text
+    assert "00000000" not in text
+
+
+@pytest.mark.parametrize("triggers", [["tags"], []])
+def test_without_the_trigger_old_instances_stay(triggers: list[str]) -> None:
+    """`tags` is no trigger: the template changes, nothing is replaced."""
+    refresh = {"triggers": triggers, "preferences": {}}
+    facts = group_facts(instanceRefresh=refresh)
+
+    (text,) = lines(found(*ROLL, facts=facts))
+    assert "nothing that starts a refresh does" in text
+
+
+def test_a_template_change_alone_starts_nothing() -> None:
+    """User data or size alone leave old instances, and that is said."""
+    (text,) = lines(found(change(TEMPLATE, "userData")))
+
+    assert "Instances that run stay as they are" in text
+
+
+def test_a_new_group_replaces_nothing() -> None:
+    """It says how many instances are launched."""
+    preview = found(change(GROUP, op="create"), types=[])
+    none = [(GroupSeen(node_type="server", tag_name=TAG), ())]
+
+    assert outlook(preview, resource_changes(preview), none) == [
+        f"{TAG} is new: 1 instance is launched, nothing is replaced."
+    ]
+
+
+def test_nothing_to_do_says_nothing() -> None:
+    """No change, no outlook."""
+    assert lines(found()) == []
