@@ -166,7 +166,7 @@ def _bootstrap(
             "--dpkgopt=path-exclude=/usr/share/doc/*",
             "--dpkgopt=path-include=/usr/share/doc/*/copyright",
             *(f"--aptopt={option}" for option in proxy_options()),
-            f"--include={','.join(recipe.packages)}",
+            *([f"--include={','.join(recipe.packages)}"] if recipe.packages else []),
             *([f"--customize-hook={recipe.customize}"] if recipe.customize else []),
             # Only the tool's own shell sees this: it removes what must not be shared.
             '--customize-hook=rm -rf "$1"/var/cache/apt/*.bin "$1"/var/log/*.log',
@@ -194,7 +194,8 @@ def _bootstrap(
 
 def _failure(name: str, last: list[str], log: Path, code: int | None) -> ToolError:
     said = "\n".join(last)
-    errors = [line for line in last if line.startswith(("E:", "W:"))] or last[-1:]
+    errors = [line for line in last if line.startswith(("E:", "error:"))]
+    errors = errors or [line for line in last if line.strip()][-1:]
     hint = f"Its whole output is in {log}."
     if "No space left on device" in said:
         hint = "Free some disk space (1 GB is needed while the image is made)."

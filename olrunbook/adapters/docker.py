@@ -96,10 +96,16 @@ def docker(
         raise ToolError(msg, "Is the daemon well? `docker info` must answer.") from None
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()
-        last = said.splitlines()[-1] if said else f"exit code {done.returncode}"
-        msg = f"docker {args[0]}: {last[-400:]}"
+        msg = f"docker {args[0]}: {_cause(said) or f'exit code {done.returncode}'}"
         raise ToolError(msg, explain(said), done.returncode)
     return done.stdout.decode(errors="replace").strip()
+
+
+def _cause(said: str) -> str:
+    """Return the last line that says something: the command ends with an advert."""
+    advert = ("Run 'docker", "See 'docker")
+    lines = [line for line in said.splitlines() if line and not line.startswith(advert)]
+    return lines[-1][-400:] if lines else ""
 
 
 def exists(image: str) -> bool:

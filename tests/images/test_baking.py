@@ -1,0 +1,217 @@
+"""Images baked for real, by Packer in the rehearsal's account."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from olrunbook.errors import ToolError
+from olrunbook.steps.image_build import build, validate
+from tests.images.conftest import ROOT
+from tests.images.projects import small_project
+from tests.rehearsal.support import REAL, Account, cloud_at
+
+pytestmark = pytest.mark.rehearsal
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """Return a cloud of containers of this module's own."""
+    with cloud_at(tmp_path_factory.mktemp("baking"), REAL) as account:
+        yield account
+
+
+def held(account: Account) -> dict[str, Any]:
+    """Return what of Packer's is in the account."""
+    instances = [
+        one["InstanceId"]
+        for reservation in account.ec2.describe_instances()["Reservations"]
+        for one in reservation["Instances"]
+        if one["State"]["Name"] not in ("terminated", "shutting-down")
+    ]
+    groups = account.ec2.describe_security_groups()["SecurityGroups"]
+    pairs = account.ec2.describe_key_pairs()["KeyPairs"]
+    return {
+        "instances": instances,
+        "groups": [one["GroupName"] for one in groups if "packer" in one["GroupName"]],
+        "pairs": [one["KeyName"] for one in pairs if "packer" in one["KeyName"]],
+        "images": account.ec2.describe_images(Owners=["self"])["Images"],
+    }
+
+
+EMPTY: dict[str, Any] = {"instances": [], "groups": [], "pairs": []}
+
+
+def nothing_of_packers(account: Account) -> bool:
+    """Return whether no builder is left in the account."""
+    return {**held(account), "images": 0} == {**EMPTY, "images": 0}
+
+
+def test_the_example_is_baked_and_leaves_only_its_image(
+    account, hello, context
+) -> None:
+    """One available image with run id, commit and its list of packages; no builder, no
+    key, no group; nothing is written beside the sources.
+    """
+    before = sorted(hello.root.rglob("*"))
+    ctx = context("hello", place=account.target, project=hello)
+    assert validate(ctx).headline().startswith("3 of 3 checks passed")
+    result = build(ctx, variables={"marker": "first"})
+    [image] = account.ec2.describe_images(ImageIds=[result.images["web"]])["Images"]
+    tags = {tag["Key"]: tag["Value"] for tag in image["Tags"]}
+    assert image["State"] == "available"
+    assert (tags["run_id"], tags["commit"]) == (ctx.run_id, ctx.commit.sha)
+    built = result.builds[0]
+    assert built.base_name.startswith("debian-12-amd64")
+    assert {"provisioning", "creating image"} <= {phase.name for phase in built.phases}
+    packages = (ctx.logs / Path(built.packages_file).name).read_text()
+    assert packages.count("\n") == built.packages
+    assert "caddy\t" in packages
+    assert nothing_of_packers(account)
+    assert sorted(hello.root.rglob("*")) == before
+    assert not list(ctx.work.rglob("key"))
+
+
+FAILING = """
+    from pyinfra.operations import server
+    server.shell(name="Good", commands=["true"])
+    server.shell(name="Bad", commands=["echo this is why >&2; exit 3"])
+"""
+
+
+def test_a_failing_deploy_leaves_nothing(account, context, tmp_path) -> None:
+    """The error carries the operation's output; builder, key and group are gone."""
+    project = small_project(tmp_path / "failing", FAILING)
+    before = len(held(account)["images"])
+    ctx = context("small", place=account.target, project=project)
+    with pytest.raises(ToolError, match="operation 'Bad' failed\n  this is why"):
+        build(ctx)
+    assert nothing_of_packers(account)
+    assert len(held(account)["images"]) == before
+    assert not list(ctx.work.rglob("key"))
+
+
+def test_abort_leaves_the_builder_and_names_it(account, context, tmp_path) -> None:
+    """What stays in the account is in the hint, by id."""
+    project = small_project(tmp_path / "aborting", FAILING)
+    ctx = context("small", place=account.target, project=project)
+    with pytest.raises(ToolError) as caught:
+        build(ctx, on_error="abort")
+    left = held(account)
+    assert "on_error=abort leaves in the account: instance" in caught.value.hint
+    assert left["instances"][0] in caught.value.hint
+    assert left["pairs"][0] in caught.value.hint
+    account.ec2.terminate_instances(InstanceIds=left["instances"])
+    account.ec2.delete_key_pair(KeyName=left["pairs"][0])
+    [group] = left["groups"]
+    account.ec2.delete_security_group(GroupName=group)
+
+
+SLEEPER = """
+    from pyinfra.operations import server
+    server.shell(name="Sleep", commands=["sleep 120"])
+"""
+RUN = """
+    import os, sys
+    from pathlib import Path
+    from olrunbook.catalog import Project
+    from olrunbook.errors import InterruptedRun
+    from olrunbook.redact import Redactor, new_key
+    from olrunbook.steps.context import Commit, Context
+    from olrunbook.steps.image_build import build
+    from olrunbook.targets import Target
+    root, work = Path(os.environ["PROJECT"]), Path(os.environ["WORK"])
+    project = Project(root, root / "catalog.toml")
+    target = Target.model_validate_json(sys.stdin.read())
+    try:
+        build(Context(
+            project=project, place=target, app_name="small",
+            app=project.catalog.app("small"), stage="", run_id="r" * 12,
+            commit=Commit("c"), logs=work, work=work, redactor=Redactor(new_key()),
+            emit=lambda event: print(event.text, flush=True),
+        ))
+    except InterruptedRun as error:
+        print("INTERRUPTED", error, flush=True)
+        sys.exit(130)
+"""
+
+
+@pytest.fixture
+def building(account: Account, tmp_path: Path) -> Callable[[], subprocess.Popen[str]]:
+    """Return a function that starts a build and waits until it provisions."""
+    project = small_project(tmp_path / "sleeper", SLEEPER)
+    work = tmp_path / "building"
+    work.mkdir()
+    target = account.target
+    shown = target.model_dump(mode="json", by_alias=True)
+    shown["access_key"] = target.access_key.get_secret_value()
+    shown["secret_key"] = target.secret_key.get_secret_value()
+
+    def start() -> subprocess.Popen[str]:
+        child = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(RUN)],
+            cwd=ROOT,
+            env={**os.environ, "PROJECT": str(project.root), "WORK": str(work)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(json.dumps(shown))
+        child.stdin.close()
+        assert any(line.strip() == "Sleep" for line in child.stdout)
+        return child
+
+    return start
+
+
+def tools(word: str) -> list[psutil.Process]:
+    """Return the processes whose command line holds a word."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if any(word in part for part in process.info["cmdline"] or []):
+            found.append(process)
+    return found
+
+
+def test_an_interrupted_build_cleans_up(
+    account, building, tmp_path, eventually
+) -> None:
+    """Ctrl-C: Packer removes builder, key and group; the error says what is left; the
+    builder's key is off this machine and no tool goes on.
+    """
+    child = building()
+    work = tmp_path / "building"
+    assert list(work.rglob("key"))
+    child.send_signal(signal.SIGINT)
+    rest = child.stdout.read()
+    assert child.wait(60) == 130
+    assert "packer was interrupted" in rest
+    eventually(lambda: nothing_of_packers(account), 60)
+    eventually(lambda: not tools(str(work)), 30)
+    assert not list(work.rglob("key"))
+
+
+def test_a_killed_build_is_cleaned_up_by_its_supervisor(
+    account, building, tmp_path, eventually
+) -> None:
+    """Kill -9 of the run: the supervisor tells Packer, which removes what it made."""
+    child = building()
+    work = tmp_path / "building"
+    child.kill()
+    child.wait(10)
+    eventually(lambda: nothing_of_packers(account), 60)
+    eventually(lambda: not tools(str(work)), 30)
+    assert not list(work.rglob("key"))
+    assert "Cleanly cancelled" in (work / "packer-build.log").read_text()

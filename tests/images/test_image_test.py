@@ -1,0 +1,148 @@
+"""The local test's verdict: what fails it, and what is only said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from olrunbook.errors import StepError, UsageError
+from olrunbook.steps.hints import hint_for
+from olrunbook.steps.image_results import (
+    CheckSeen,
+    ImageTestResult,
+    Operation,
+)
+from olrunbook.steps.image_results import TestedImage as Seen
+from olrunbook.steps.image_test import require
+from olrunbook.steps.image_workspace import artifacts_of, workspace
+
+
+def seen(**more: Any) -> Seen:
+    """Return a test in which all went well."""
+    values: dict[str, Any] = {
+        "node_type": "server",
+        "base": "olrunbook/base:1",
+        "systemd": True,
+        "operations": [
+            Operation(name="A", state="changed"),
+            Operation(name="B", state="no change"),
+        ],
+        "again": [],
+        "repeated": True,
+        "checks": [CheckSeen(name="answers", ok=True)],
+        "services": [],
+        "error": "",
+        "hint": "",
+        "seconds": 1.0,
+        "by_hand": [],
+    }
+    return Seen.model_validate({**values, **more})
+
+
+def result(*tests: Seen, idempotent: bool = False) -> ImageTestResult:
+    """Return the result of tests."""
+    return ImageTestResult(
+        tests=list(tests), idempotent=idempotent, artifacts=[], not_tested=[]
+    )
+
+
+def test_a_good_test_is_good() -> None:
+    """Nothing failed and the second run changed nothing."""
+    good = result(seen())
+    require(good)
+    assert good.headline() == "2 operations; a second run changes nothing"
+
+
+def test_what_a_second_run_changes_is_only_said() -> None:
+    """It fails the test where the catalog calls the deploy idempotent, else not."""
+    again = seen(again=["Reload systemd"])
+    require(result(again))
+    assert result(again).headline() == "2 operations; 1 changes on every run"
+    with pytest.raises(StepError, match="a second run changed Reload systemd"):
+        require(result(again, idempotent=True))
+
+
+def test_the_failed_operation_is_named_with_its_output_and_a_hint() -> None:
+    """`curl: not found` is about the base image, and the hint says so."""
+    output = ["sh: 1: curl: not found"]
+    operations = [
+        Operation(name="Good", state="changed"),
+        Operation(name="Download", state="failed", output=output),
+        Operation(name="After", state="not reached"),
+    ]
+    bad = seen(operations=operations, repeated=False, hint=hint_for(output[0]))
+    with pytest.raises(StepError) as caught:
+        require(result(bad))
+    assert "operation 2 of 3 failed: Download\n  sh: 1: curl: not found" in str(
+        caught.value
+    )
+    assert caught.value.hint.startswith("The base image lacks curl")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"error": "ValueError: no such version"}, "ValueError: no such version"),
+        ({"services": ["tika-server.service"]}, "tika-server.service failed"),
+        ({"checks": [CheckSeen(name="it answers", ok=False)]}, "; it answers"),
+    ],
+)
+def test_an_error_a_failed_unit_or_no_answer_fails_it(more, words) -> None:
+    """Provisioning alone is not enough: the service must start and answer."""
+    with pytest.raises(StepError, match=words):
+        require(result(seen(**more)))
+
+
+@pytest.mark.parametrize(
+    ("output", "hint"),
+    [
+        ("/bin/sh: wget: command not found", "lacks wget"),
+        ("E: Unable to locate package nope", "mirror"),
+        ("write: No space left on device", "disk space"),
+        ("Unrecognized VM option 'X'", "tika_java_options"),
+        ("sha256sum: WARNING: 1 computed checksum did NOT match", "checksum"),
+        ("something nobody knows", ""),
+    ],
+)
+def test_known_failures_have_hints(output, hint) -> None:
+    """A hint only where the cause is known."""
+    found = hint_for(output)
+    assert hint in found
+    assert bool(found) == bool(hint)
+
+
+def test_tools_work_in_a_copy(context, cache) -> None:
+    """Template and deploy are copied; what tools write stays out of the checkout."""
+    ctx = context()
+    place = workspace(ctx)
+    assert place.deploy.is_relative_to(ctx.work)
+    assert (place.deploy.parent / "templates" / "tika-server.service.j2").is_file()
+    assert not list(place.root.rglob("__pycache__"))
+    assert {"node_type", "run_id", "commit", "marker"} <= place.declared
+    env = place.environment({"PATH": "/bin"})
+    assert env["TMPDIR"].startswith(str(ctx.work))
+    assert place.temporary.stat().st_mode & 0o077 == 0
+
+
+def test_the_shipped_template_works_on_a_projects_own_deploy(context, hello) -> None:
+    """The default template comes from the package, the app's folder from the project."""
+    place = workspace(context("hello", project=hello))
+    assert sorted(path.name for path in (place.root / "images").iterdir()) == [
+        "default",
+        "hello",
+    ]
+    assert place.template.is_dir()
+    assert artifacts_of(context("hello", project=hello), place, {}) == []
+
+
+def test_the_default_template_wants_a_folder_of_the_apps_name(
+    context, hello, monkeypatch
+) -> None:
+    """It finds the deploy by the app's name, so another folder is a mistake."""
+    (hello.root / "images" / "hello").rename(hello.root / "images" / "other")
+    text = hello.catalog_file.read_text().replace("images/hello/", "images/other/")
+    hello.catalog_file.write_text(text)
+    again = type(hello)(hello.root, hello.catalog_file)
+    with pytest.raises(UsageError, match="is not hello/deploy.py"):
+        workspace(context("hello", project=again))
