@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 TOOL = "pulumi"
-Operation = Literal["preview", "up", "look", "destroy"]
+Operation = Literal["preview", "up", "look"]
 
 
 def preview(ctx: Surroundings, prepared: Prepared) -> Found:

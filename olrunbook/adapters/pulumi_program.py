@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import runpy
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Captured", "stack_program"]
+__all__ = ["Captured", "preload", "stack_program"]
 
 # Resource type, name and property (no case, no underscores) to a value in clear.
 Captured = dict[tuple[str, str, str], str]
+
+
+# Each takes long to import, and is imported when a program first touches it.
+HEAVY = ("acm", "autoscaling", "ec2", "iam", "lb", "route53")
+
+
+def preload(folder: Path) -> None:
+    """Begin to import what the program will import, while the CLI does other things.
+
+    Args:
+        folder: The Pulumi project.
+
+    """
+    if "pulumi_aws" not in folder.joinpath("__main__.py").read_text(encoding="utf-8"):
+        return
+
+    def work() -> None:
+        for name in HEAVY:
+            try:
+                importlib.import_module(f"pulumi_aws.{name}")
+            except ImportError:
+                return  # the program says it better
+
+    threading.Thread(target=work, daemon=True).start()
 
 
 def stack_program(folder: Path, captured: Captured) -> Callable[[], None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing_extensions import override
 
 from olrunbook.adapters import pulumi_changes as changes
 from olrunbook.adapters.pulumi_cli import SafeCommand, StoppedError
-from olrunbook.adapters.pulumi_program import Captured, stack_program
+from olrunbook.adapters.pulumi_program import Captured, preload, stack_program
 from olrunbook.adapters.pulumi_rows import Rows, plain_text
 from olrunbook.adapters.pulumi_state import StateLook, look
 from olrunbook.adapters.sealed import seal
@@ -86,9 +87,12 @@ class Work:
 
     def preview(self) -> dict[str, Any]:
         """Show what an update would do; the stack is made where there is none."""
+        preload(self.folder)
         stack = self._open()
-        self._learn_config()
-        state = self._look()
+        with ThreadPoolExecutor(2) as both:
+            learning = both.submit(self._learn_config)
+            state = self._look()
+            learning.result()
         if state["pending"] or state["locks"]:
             return {"state": state, "refused": True}
         self.channel.event("phase", "previewing")
@@ -107,6 +111,7 @@ class Work:
 
     def up(self) -> dict[str, Any]:
         """Apply what was previewed, if the state is still the one that was seen."""
+        preload(self.folder)
         stack = self._open()
         before = self._look()
         if before["pending"] or before["locks"]:
@@ -133,12 +138,6 @@ class Work:
             if "no stack named" in str(error):
                 return {"state": None}
             raise
-
-    def destroy(self) -> dict[str, Any]:
-        """Remove everything the stack made."""
-        stack = self._open()
-        stack.destroy(on_event=self.rows.on_event, on_output=_to_log, color="never")
-        return {"state": self._look(), **self._found()}
 
     # -- parts ----------------------------------------------------------------------
 

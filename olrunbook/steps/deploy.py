@@ -259,11 +259,7 @@ def _on_images(
 
 
 def _by_hand(ctx: Context, images: Mapping[str, str]) -> str:
-    """Return the commands that do the same by hand, from the project's folder."""
-    spec = stack_spec(ctx)
-    where = f"-s {spec.stack_name(ctx.stage)} -C {spec.path}"
-    pins = [
-        f"pulumi config set {spec.image_config[node]} {image} {where}"
-        for node, image in images.items()
-    ]
-    return "\n".join([*pins, pulumi.by_hand(ctx)])
+    """Return the command that does the same by hand, from the project's folder."""
+    keys = stack_spec(ctx).image_config
+    pins = " ".join(f"-c {keys[node]}={image}" for node, image in images.items())
+    return pulumi.by_hand(ctx, f"up --refresh --yes {pins}")

@@ -72,8 +72,9 @@ def test_the_first_deploy_creates_seventeen_resources_and_its_preview_none(
     assert done.outputs["image_id"] == deploys.images[0]
     assert done.url == f"https://{done.outputs['load_balancer_dns_name']}"
     assert done.headline() == "17 created"
-    assert done.by_hand.endswith(
-        "pulumi up --refresh --yes -s applications.tika.CI -C stacks/tika"
+    assert done.by_hand == (
+        f"pulumi up --refresh --yes -c tika:image_id={deploys.images[0]} "
+        "-s applications.tika.CI -C stacks/tika"
     )
 
 

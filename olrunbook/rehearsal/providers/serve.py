@@ -9,7 +9,7 @@ from concurrent import futures
 from importlib import import_module
 from typing import Any
 
-import grpc
+import grpc  # type: ignore[import-untyped]
 from pulumi.runtime.proto import provider_pb2_grpc
 
 from olrunbook.rehearsal.providers import PACKAGES, plugin_version

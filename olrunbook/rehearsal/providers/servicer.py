@@ -9,8 +9,11 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-import grpc
-from google.protobuf import empty_pb2, struct_pb2
+import grpc  # type: ignore[import-untyped]
+from google.protobuf import (  # type: ignore[import-untyped]
+    empty_pb2,
+    struct_pb2,
+)
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from olrunbook.rehearsal.providers.handler import Caller, Function, Handler, is_gone

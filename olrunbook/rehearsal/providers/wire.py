@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import grpc
-from google.protobuf import any_pb2, json_format, struct_pb2
+import grpc  # type: ignore[import-untyped]
+from google.protobuf import (  # type: ignore[import-untyped]
+    any_pb2,
+    json_format,
+    struct_pb2,
+)
 from pulumi.runtime.proto import provider_pb2, status_pb2
 
 from olrunbook.rehearsal.providers.values import UNKNOWN, Props, whole

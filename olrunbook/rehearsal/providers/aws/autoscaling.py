@@ -6,7 +6,11 @@ from typing import Any
 
 from typing_extensions import override
 
-from olrunbook.rehearsal.providers.aws.refresh import start_refresh, wait_for_capacity
+from olrunbook.rehearsal.providers.aws.refresh import (
+    start_refresh,
+    wait_for_capacity,
+    wait_until_gone,
+)
 from olrunbook.rehearsal.providers.handler import AutoName, Caller, Handler, is_gone
 from olrunbook.rehearsal.providers.values import Props, api, keep_form
 
@@ -178,6 +182,7 @@ class Group(Handler):
                 return
             raise
         scaling.delete_auto_scaling_group(**{NAME: ident}, ForceDelete=True)
+        wait_until_gone(call, ident)
 
 
 def triggers(refresh: Props) -> set[str]:

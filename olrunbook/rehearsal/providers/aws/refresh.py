@@ -1,4 +1,4 @@
-"""Waits of the Auto Scaling handlers: for capacity, for the start of a refresh."""
+"""Waits of the Auto Scaling handlers: for capacity, a refresh's start, an end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from olrunbook.rehearsal.providers.handler import Caller
 from olrunbook.rehearsal.providers.values import Props, api
 
-__all__ = ["seconds", "start_refresh", "wait_for_capacity"]
+__all__ = ["seconds", "start_refresh", "wait_for_capacity", "wait_until_gone"]
 
 NAME = "AutoScalingGroupName"
 CAPACITY_TIMEOUT = "10m"  # the real provider's default
@@ -60,6 +60,23 @@ def wait_for_capacity(call: Caller, name: str, wanted: Props) -> None:
                 f"timeout while waiting for capacity: {have} of {target} instances run"
             )
             raise TimeoutError(msg + _last_activity(call, name))
+        if call.stopping.wait(POLL_S):
+            return
+
+
+def wait_until_gone(call: Caller, name: str) -> None:
+    """Wait until a group that is being deleted is no longer listed.
+
+    Raises:
+        TimeoutError: It still is after ten minutes.
+
+    """
+    end = time.monotonic() + seconds(CAPACITY_TIMEOUT)
+    describe = call.api("autoscaling").describe_auto_scaling_groups
+    while describe(AutoScalingGroupNames=[name])["AutoScalingGroups"]:
+        if time.monotonic() > end:
+            msg = f"{name} is still being deleted"
+            raise TimeoutError(msg)
         if call.stopping.wait(POLL_S):
             return
 
