@@ -87,13 +87,9 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001  (whoever waits must be told)
         import traceback  # noqa: PLC0415  (here only)
 
-        log(traceback.format_exc())
-        _say(
-            {
-                "error": f"{type(error).__name__}: {error}",
-                "hint": f"See {places.log_file}",
-            }
-        )
+        where = traceback.format_exc(limit=-2).strip()
+        log(where)
+        _say({"error": f"{type(error).__name__}: {error}", "hint": where})
         return 1
     if _say({"ready": True}):
         _let_go()

@@ -163,8 +163,8 @@ def _start(places: Places, project_root: Path, wanted: Settings, emit: Emit) -> 
     places.root.chmod(0o700)
     _say(emit, "starting the AWS API, Vault and Consul stand-ins")
     blocks = [block for block in candidate_blocks(project_root) if block not in taken]
-    record = launch(places, order, blocks)
     try:
+        record = launch(places, order, blocks)
         environment = providers.install(places.pulumi_home)
         target = make_target(places, order, record, secret_key, environment)
         write_target(places, target)

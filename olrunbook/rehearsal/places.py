@@ -54,7 +54,7 @@ class Places:
     def of(cls, project_root: Path) -> Places:
         """Return the places of the checkout at this folder."""
         base = state_dir(project_root)
-        # One checkout may have two clouds, in two state folders: another user's, a test's.
+        # One checkout may have two clouds in two state folders: another user's, …
         where = hashlib.sha256(str(base.absolute()).encode()).hexdigest()[:4]
         return cls(f"{base.name}-{where}", base / "rehearsal")
 

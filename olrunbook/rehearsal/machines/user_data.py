@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import email
 import gzip
 import shlex
@@ -55,14 +54,7 @@ def parse_user_data(raw: bytes) -> Instructions:
     wanted = Instructions()
     try:
         _read(raw, wanted)
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        yaml.YAMLError,
-        binascii.Error,
-    ) as error:
+    except Exception as error:  # noqa: BLE001  (it is data: no boot fails of it)
         wanted.notes.append(
             f"user data could not be read: {type(error).__name__}: {error}"
         )
@@ -83,7 +75,11 @@ def _read(raw: bytes, wanted: Instructions) -> None:
     elif raw.startswith(b"#!"):
         wanted.scripts.append(raw)
     elif raw.startswith(b"#cloud-config"):
-        _read_config(yaml.safe_load(raw) or {}, wanted)
+        config = yaml.safe_load(raw)
+        if not isinstance(config, dict):
+            msg = f"cloud-config is {type(config).__name__}, not a mapping"
+            raise TypeError(msg)
+        _read_config(config, wanted)
     else:
         wanted.notes.append("user data of an unknown kind was ignored")
 

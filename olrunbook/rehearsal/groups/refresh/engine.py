@@ -35,6 +35,7 @@ __all__ = ["Refresh"]
 MOST_EVENTS = 10_000  # of one call of `advance`
 LOOK_AGAIN_S = 0.1  # at an instance that is not InService yet
 SHORTEST_RETRY_S = 0.05
+CAUSE = "an instance refresh replaces instances."
 
 
 class Refresh:
@@ -67,8 +68,7 @@ class Refresh:
         self.before = LaunchSource.of(group)
         self.source = LaunchSource.desired(group, desired) if desired else None
         self.forward = bool(desired)
-        source = self.source or self.before
-        self.todo = due(group.instance_states, source, preferences)
+        self.todo = due(group.instance_states, self.source or self.before, preferences)
         self.total = len(self.todo)
         self.arrivals: list[Arrival] = []
         self.done: list[InstanceState] = []
@@ -240,8 +240,7 @@ class Refresh:
             said = words.of(error)
             log(self.group.name, "refresh: launch failed:", said)
             what = f"Launching a new EC2 instance.  Status Reason: {said}"
-            cause = "an instance refresh replaces instances."
-            self._groups.ledger.note(self.group, what, cause, failed=True)
+            self._groups.ledger.note(self.group, what, CAUSE, failed=True)
             self._stuck(f"Failed to launch instances: {said}", pace)
             return
         del self.todo[:size]
@@ -297,6 +296,4 @@ class Refresh:
         self._groups.ledger.group(self.group).refresh = None
 
     def _retire(self, state: InstanceState) -> None:
-        self._groups.retire(
-            self.group, state, "an instance refresh replaces instances."
-        )
+        self._groups.retire(self.group, state, CAUSE)
