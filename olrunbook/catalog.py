@@ -89,7 +89,8 @@ class StackSpec(Strict):
         project: Pulumi project name.
         stack: Stack name; `{stage}` and `{stage_lower}` are filled in.
         image_config: Node type to the config key that pins its image.
-        groups: Node type to the tag `Name` of its Auto Scaling group (same placeholders).
+        groups: Node type to the tag `Name` of its Auto Scaling group (same
+        placeholders).
         secrets: Config keys whose values are secret; a rehearsal makes them up.
 
     """
@@ -253,7 +254,9 @@ class Project:
     @property
     def outputs(self) -> Path:
         """The archive: OLRUNBOOK_ARCHIVE, else `outputs/` in the project."""
-        return Path(os.environ.get("OLRUNBOOK_ARCHIVE") or self.root / "outputs").absolute()
+        return Path(
+            os.environ.get("OLRUNBOOK_ARCHIVE") or self.root / "outputs"
+        ).absolute()
 
 
 def shipped() -> Path:
@@ -273,7 +276,9 @@ def find_project(start: Path | None = None) -> Project:
         UsageError: A folder was named and has no catalog, or the catalog is wrong.
 
     """
-    named = start or (Path(value) if (value := os.environ.get("OLRUNBOOK_PROJECT")) else None)
+    named = start or (
+        Path(value) if (value := os.environ.get("OLRUNBOOK_PROJECT")) else None
+    )
     if named is not None:
         if not (named / FILE).is_file():
             msg = f"{named} has no {FILE}"

@@ -11,7 +11,14 @@ from olrunbook.imageset import format_images, parse_images
 from olrunbook.record.archive import RunPlace, list_runs, read_record
 from olrunbook.record.model import RunRecord
 
-__all__ = ["Found", "images_for", "last_build", "last_deploy", "require_stage_before", "short"]
+__all__ = [
+    "Found",
+    "images_for",
+    "last_build",
+    "last_deploy",
+    "require_stage_before",
+    "short",
+]
 
 BUILD, DEPLOY, ROLLOUT = "image_build", "deploy", "rollout"
 
@@ -68,7 +75,7 @@ def last_deploy(
     raise RefusedError(msg, hint)
 
 
-def require_stage_before(  # noqa: PLR0913
+def require_stage_before(
     outputs: Path,
     catalog: Catalog,
     *,

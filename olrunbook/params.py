@@ -1,8 +1,8 @@
 """Parameters of a notebook: declared once, in its `parameters` cell.
 
 The cell's annotations are the declaration: `App`, `Stage` and `Target` take their choices
-from the catalog, `Literal[…]` gives its own, `str`, `int`, `float` and `bool` are what they
-say; the comment is the help text. A string stays the string that was typed.
+from the catalog, `Literal[…]` gives its own, `str`, `int`, `float` and `bool` are what
+they say; the comment is the help text. A string stays the string that was typed.
 """
 
 from __future__ import annotations
@@ -124,7 +124,10 @@ def _kind(
             "Target": tuple(catalog.targets),
         }
         return annotation.id, choices.get(annotation.id, ())
-    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
+    if (
+        isinstance(annotation, ast.Subscript)
+        and ast.unparse(annotation.value) == "Literal"
+    ):
         values = ast.literal_eval(annotation.slice)
         return "Literal", values if isinstance(values, tuple) else (values,)
     msg = f"{where}: type {ast.unparse(annotation)} is not known"

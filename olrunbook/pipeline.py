@@ -219,7 +219,7 @@ class Release:
         return seal(self.place)
 
 
-def release(  # noqa: PLR0913  (the parameters of a release)
+def release(
     project: Project,
     app: str,
     target: Target,
@@ -250,7 +250,9 @@ def release(  # noqa: PLR0913  (the parameters of a release)
     """
     spec = project.catalog.app(app)
     if spec.stack is None:
-        msg = f"{app} has no stack in {project.catalog_file}: there is nothing to release"
+        msg = (
+            f"{app} has no stack in {project.catalog_file}: there is nothing to release"
+        )
         raise UsageError(msg)
     order = project.catalog.stages.order
     last = project.catalog.stage(to) if to else order[-1]
@@ -266,4 +268,3 @@ def release(  # noqa: PLR0913  (the parameters of a release)
         report=report,
         find_url=find_url,
     )
-

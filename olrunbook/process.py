@@ -1,9 +1,9 @@
 """Start a tool under a supervisor of its own and read what it says.
 
 The tool never runs inside the kernel. `Tool` starts `python -m olrunbook.supervisor` in
-a session of its own and talks to it over its standard input and output, one JSON object a
-line. The supervisor owns the tool's pipes, masks secrets, writes the log, and outlives
-this process: when we are gone it applies the stop policy by itself.
+a session of its own and talks to it over its standard input and output, one JSON object
+a line. The supervisor owns the tool's pipes, masks secrets, writes the log, and
+outlives this process: when we are gone it applies the stop policy by itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,16 @@ from typing import Any, Self
 from olrunbook.errors import InterruptedRun, ToolError
 from olrunbook.redact import Redactor
 
-__all__ = ["PACKER", "POLITE", "PULUMI", "Command", "Ended", "Line", "StopPolicy", "Tool"]
+__all__ = [
+    "PACKER",
+    "POLITE",
+    "PULUMI",
+    "Command",
+    "Ended",
+    "Line",
+    "StopPolicy",
+    "Tool",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,8 @@ GRACE_VARIABLE = "OLRUNBOOK_GRACE_S"
 # A second SIGINT makes the Pulumi engine drop the calls in flight: resources that exist
 # and are in nobody's state (facts: pulumi-real C). So one, and then only patience.
 PULUMI = StopPolicy((("SIGINT", float("inf")),))
-# Packer needs minutes to delete its instance, key pair and security group. It runs in two
+# Packer needs minutes to delete its instance, key pair and security group. It runs in
+# two
 # processes, and the outer one drops a SIGINT (panicwrap): like Ctrl-C on a terminal the
 # signal must reach the whole group. Its plugins ignore it, its scripts end by it.
 PACKER = StopPolicy(
@@ -148,7 +158,8 @@ class Tool:
             env=_own_environment(),
         )
         policy = asdict(self.command.policy)
-        # Whoever runs us knows how long it may wait: a person, or CI before its SIGKILL.
+        # Whoever runs us knows how long it may wait: a person, or CI before its
+        # SIGKILL.
         if grace := os.environ.get(GRACE_VARIABLE):
             policy["grace_s"] = float(grace)
         self._send(

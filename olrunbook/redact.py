@@ -78,7 +78,10 @@ class Redactor:
         raw = value.encode()
         forms = {value, quote(value, safe=""), repr(value)[1:-1]}
         forms |= {json.dumps(value)[1:-1], json.dumps(json.dumps(value)[1:-1])[1:-1]}
-        forms |= {base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()}
+        forms |= {
+            base64.b64encode(raw).decode(),
+            base64.urlsafe_b64encode(raw).decode(),
+        }
         # Inside a longer base64 text the value starts at one of three offsets.
         for shift in (1, 2):
             inner = base64.b64encode(b"\0" * shift + raw).decode()

@@ -1,7 +1,8 @@
 """What a notebook gets from `begin`: a run whose methods are the steps.
 
 Each method writes what happens to the journal, shows it as it happens, and returns its
-result, which shows itself as a table. The rules are in `steps`; nothing is decided here.
+result, which shows itself as a table. The rules are in `steps`; nothing is decided
+here.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ STATUS: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 
-def begin(  # noqa: PLR0913  (the parameters of a notebook)
+def begin(
     notebook: str,
     *,
     app: str,
@@ -177,7 +178,9 @@ class Run:
         self._headline = ""
         self._told = 0.0
         descriptor = os.environ.get("OLRUNBOOK_TELL_FD")
-        self._tell = os.fdopen(int(descriptor), "w") if descriptor and headless else None
+        self._tell = (
+            os.fdopen(int(descriptor), "w") if descriptor and headless else None
+        )
         context.redactor.on_learn = lambda secret: self._tell_engine(secret=secret)
 
     def __repr__(self) -> str:
@@ -267,7 +270,9 @@ class Run:
         from olrunbook.steps.rollout import require, rollout  # noqa: PLC0415
 
         found = self._deploy(deploy_run)
-        deploy = DeployResult.model_validate(found.record.result(DeployResult.schema_name))
+        deploy = DeployResult.model_validate(
+            found.record.result(DeployResult.schema_name)
+        )
         self._images = dict(deploy.images)
         self._journal.add("begin", images=self._images)
         return self._step("rollout", lambda: rollout(self._context, deploy), require)
@@ -279,9 +284,13 @@ class Run:
         from olrunbook.steps.results import DeployResult  # noqa: PLC0415
 
         found = self._deploy(deploy_run)
-        deploy = DeployResult.model_validate(found.record.result(DeployResult.schema_name))
+        deploy = DeployResult.model_validate(
+            found.record.result(DeployResult.schema_name)
+        )
         keys = {
-            key for check in self._context.app.checks for key in check.secret_headers.values()
+            key
+            for check in self._context.app.checks
+            for key in check.secret_headers.values()
         }
 
         def work() -> Result:
@@ -454,7 +463,9 @@ class Run:
             raise
         finally:
             seconds = round(time.monotonic() - began, 3)
-            self._journal.add("step", name=name, event="ended", seconds=seconds, **outcome)
+            self._journal.add(
+                "step", name=name, event="ended", seconds=seconds, **outcome
+            )
 
     @contextmanager
     def _watched(self, name: str) -> Iterator[None]:

@@ -66,7 +66,9 @@ class Supervisor:
     def note(self, text: str) -> None:
         """Write a line of our own into the log."""
         try:
-            self.log.write(f"# {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}\n")
+            self.log.write(
+                f"# {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}\n"
+            )
             self.log.flush()
         except OSError:
             pass  # a full disk must not keep us from stopping the tool
@@ -76,11 +78,13 @@ class Supervisor:
         spec = self.spec
         self.note(self.redactor.text("$ " + " ".join(spec["argv"])))
         try:
-            self.process = subprocess.Popen(  # noqa: S603  (argv comes by pipe from us)
+            self.process = subprocess.Popen(
                 spec["argv"],
                 cwd=spec["cwd"],
                 env=spec["env"],
-                stdin=subprocess.PIPE if spec["stdin"] is not None else subprocess.DEVNULL,
+                stdin=subprocess.PIPE
+                if spec["stdin"] is not None
+                else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
@@ -91,10 +95,15 @@ class Supervisor:
             return 1
         self.say({"started": self.process.pid})
         if spec["stdin"] is not None:
-            threading.Thread(target=self._feed, args=(spec["stdin"],), daemon=True).start()
+            threading.Thread(
+                target=self._feed, args=(spec["stdin"],), daemon=True
+            ).start()
         readers = [
             threading.Thread(target=self._read, args=(name, pipe), daemon=True)
-            for name, pipe in (("stdout", self.process.stdout), ("stderr", self.process.stderr))
+            for name, pipe in (
+                ("stdout", self.process.stdout),
+                ("stderr", self.process.stderr),
+            )
         ]
         threading.Thread(target=self._orders, daemon=True).start()
         for thread in readers:
@@ -156,7 +165,10 @@ class Supervisor:
                     break
             else:
                 self._press(clock)
-        self.note(f"ended with code {code}" + (f" after: {self.stopped}" if self.stopped else ""))
+        self.note(
+            f"ended with code {code}"
+            + (f" after: {self.stopped}" if self.stopped else "")
+        )
         self.say(
             {
                 "ended": True,
@@ -214,12 +226,15 @@ def _die_with_parent() -> None:
 
 def main() -> int:
     """Read the command and supervise it."""
-    # Only an order or the end of our pipe stops the tool; not a Ctrl-C meant for another.
+    # Only an order or the end of our pipe stops the tool; not a Ctrl-C meant for
+    # another.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)  # SIG_IGN would be inherited by the tool
     spec = json.loads(sys.stdin.buffer.readline())
     keeper = Supervisor(spec, sys.stdout.buffer)
-    signal.signal(signal.SIGTERM, lambda *_: keeper.box.put(("order", {"stop": "SIGTERM"})))
+    signal.signal(
+        signal.SIGTERM, lambda *_: keeper.box.put(("order", {"stop": "SIGTERM"}))
+    )
     code = keeper.run()
     sys.stdout.flush()
     # A thread still reads our standard input; a normal exit would wait for its lock.

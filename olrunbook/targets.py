@@ -1,8 +1,8 @@
 """Where the tools work: a target's endpoint, identity and environment, as a value.
 
 The rehearsal (or, later, whatever guards a real account) writes one private file,
-`target.json`; everything else reads it here. So steps and notebooks need not know how the
-cloud on loopback is made.
+`target.json`; everything else reads it here. So steps and notebooks need not know how
+the cloud on loopback is made.
 """
 
 from __future__ import annotations
@@ -143,10 +143,13 @@ def state_dir(project_root: Path) -> Path:
     Two checkouts on one machine have two folders: its name carries a hash of the path.
     """
     base = os.environ.get("OLRUNBOOK_STATE") or os.path.join(
-        os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state", "olrunbook"
+        os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state",
+        "olrunbook",
     )
     real = project_root.resolve()
-    return Path(base) / f"{real.name}-{hashlib.sha256(str(real).encode()).hexdigest()[:8]}"
+    return (
+        Path(base) / f"{real.name}-{hashlib.sha256(str(real).encode()).hexdigest()[:8]}"
+    )
 
 
 def save_target(target: Target) -> None:
@@ -155,7 +158,9 @@ def save_target(target: Target) -> None:
     plain = target.model_dump(mode="json", by_alias=True)
     plain["access_key"] = target.access_key.get_secret_value()
     plain["secret_key"] = target.secret_key.get_secret_value()
-    handle = os.open(path.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    handle = os.open(
+        path.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600
+    )
     with os.fdopen(handle, "w", encoding="utf-8") as out:
         json.dump(plain, out, indent=1)
     path.with_suffix(".new").replace(path)

@@ -16,7 +16,12 @@ from olrunbook.catalog import Project, find_project
 from olrunbook.redact import Redactor, new_key
 
 ROOT = Path(__file__).resolve().parents[1]
-UNSET = ("OLRUNBOOK_PROJECT", "OLRUNBOOK_ARCHIVE", "OLRUNBOOK_RUN_DIR", "OLRUNBOOK_GRACE_S")
+UNSET = (
+    "OLRUNBOOK_PROJECT",
+    "OLRUNBOOK_ARCHIVE",
+    "OLRUNBOOK_RUN_DIR",
+    "OLRUNBOOK_GRACE_S",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +32,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Project]:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     """Return a project in a temporary folder with the shipped catalog and no cloud."""
     folder = tmp_path / "project"
     folder.mkdir()
@@ -66,7 +69,9 @@ def make_notebook(tmp_path: Path) -> Callable[..., Path]:
     A source that begins with `# parameters` is tagged so.
     """
 
-    def make(*sources: str, name: str = "sample", tags: dict[int, str] | None = None) -> Path:
+    def make(
+        *sources: str, name: str = "sample", tags: dict[int, str] | None = None
+    ) -> Path:
         cells = []
         for number, source in enumerate(sources):
             marks = ["parameters"] if source.startswith("# parameters") else []

@@ -36,7 +36,10 @@ def test_the_order_of_stages_is_known(project) -> None:
     [
         (lambda t: t.replace("schema = 1", "schema = 2"), "schema"),
         (lambda t: t.replace("node_types =", "node_typos ="), "node_typ"),
-        (lambda t: t.replace('{ server = "tika:image_id" }', '{ web = "x" }'), "image_config"),
+        (
+            lambda t: t.replace('{ server = "tika:image_id" }', '{ web = "x" }'),
+            "image_config",
+        ),
         (lambda t: t + "\n[broken", "TOML"),
     ],
 )

@@ -52,7 +52,11 @@ def statuses(cells) -> list[str]:
 def test_a_notebook_that_concludes_succeeded(execute) -> None:
     """All cells ran and the run concluded: succeeded, exit code 0."""
     record, _, cells = execute("print(word)", DONE, parameters={"word": "hello"})
-    assert (record.status, record.exit_code, record.headline) == ("succeeded", 0, "fine")
+    assert (record.status, record.exit_code, record.headline) == (
+        "succeeded",
+        0,
+        "fine",
+    )
     assert cells[0]["outputs"][0]["text"] == ["hello\n"]
     assert statuses(cells) == ["done", "done"]
 
@@ -108,7 +112,9 @@ def test_our_errors_tell_how_a_run_ended(execute, error, status, code) -> None:
 
 def test_a_killed_kernel_is_no_completion(execute) -> None:
     """SIGKILL in a silent cell: kernel-died, exit 5, the rest not-run."""
-    record, _, cells = execute("import os; print('last words'); os.kill(os.getpid(), 9)", DONE)
+    record, _, cells = execute(
+        "import os; print('last words'); os.kill(os.getpid(), 9)", DONE
+    )
     assert (record.status, record.exit_code) == ("kernel-died", 5)
     assert "SIGKILL" in record.cause
     assert statuses(cells) == ["interrupted", "not-run"]
@@ -150,7 +156,9 @@ def test_a_wrong_parameter_starts_and_writes_nothing(project, make_notebook) -> 
     assert list(list_runs(project.outputs)) == []
 
 
-def test_the_heartbeat_of_a_silent_cell_is_on_the_disk(project, make_notebook, eventually):
+def test_the_heartbeat_of_a_silent_cell_is_on_the_disk(
+    project, make_notebook, eventually
+):
     """While a cell is silent the file tells how long it has been going on."""
     path = make_notebook(CELL, JOURNAL, "import time; time.sleep(8)", DONE)
     child = _start(project, path)
@@ -183,7 +191,9 @@ def _start(project, path: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", program], cwd=project.root)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
 def test_a_signal_ends_the_run_with_its_record(
     project, make_notebook, eventually, number, code
 ) -> None:
@@ -216,7 +226,7 @@ def test_the_journal_opens_with_who_and_what(execute) -> None:
 
 
 def test_papermill_itself_can_use_the_engine(project, make_notebook, tmp_path) -> None:
-    """papermill's own command line writes its output and leaves an archive run too."""
+    """Papermill's own command line writes its output and leaves an archive run too."""
     path = make_notebook(CELL, JOURNAL, "print(word)", DONE)
     out = tmp_path / "out.ipynb"
     done = subprocess.run(

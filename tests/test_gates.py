@@ -19,7 +19,11 @@ def add(project, redactor):
 
     def make(notebook, stage, images, status="succeeded", cloud="c1"):
         place = new_place(
-            project.outputs, target="rehearsal", app="tika", notebook=notebook, stage=stage
+            project.outputs,
+            target="rehearsal",
+            app="tika",
+            notebook=notebook,
+            stage=stage,
         )
         journal = Journal(place.folder, redactor)
         journal.add("run", stage=stage)
@@ -60,7 +64,9 @@ def test_a_stage_needs_the_one_before_on_this_image_set(project, add) -> None:
 def test_a_stage_out_of_order_is_refused_and_says_what_serves(project, add) -> None:
     """The refusal names what the stage before serves and what can be done."""
     add("rollout", "QA", OLD)
-    with pytest.raises(RefusedError, match="Production needs a succeeded QA rollout") as caught:
+    with pytest.raises(
+        RefusedError, match="Production needs a succeeded QA rollout"
+    ) as caught:
         before(project, "Production")
     assert "ami-0df7" in str(caught.value)
     assert "--to QA" in caught.value.hint
@@ -89,7 +95,9 @@ def test_the_image_set_built_last_is_taken(project, add) -> None:
     add("image_build", "", OLD)
     add("image_build", "", AMI)
     add("image_build", "", {"server": "ami-0bad"}, "failed")
-    images, source = gates.images_for(project.outputs, "rehearsal", "tika", ["server"], "")
+    images, source = gates.images_for(
+        project.outputs, "rehearsal", "tika", ["server"], ""
+    )
     assert images == AMI
     assert source.startswith("built by run")
 
@@ -101,4 +109,6 @@ def test_a_rollout_needs_a_deploy(project, add) -> None:
     first, second = add("deploy", "CI", OLD), add("deploy", "CI", AMI)
     find = gates.last_deploy
     assert find(project.outputs, "rehearsal", "tika", "CI").record.run_id == second
-    assert find(project.outputs, "rehearsal", "tika", "CI", first).record.run_id == first
+    assert (
+        find(project.outputs, "rehearsal", "tika", "CI", first).record.run_id == first
+    )

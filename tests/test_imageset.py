@@ -12,7 +12,9 @@ from olrunbook.imageset import format_images, parse_images
 AMI = st.text("0123456789abcdef", min_size=17, max_size=17).map(lambda x: f"ami-{x}")
 
 
-@given(st.dictionaries(st.from_regex(r"[a-z][a-z_]{0,9}", fullmatch=True), AMI, min_size=1))
+@given(
+    st.dictionaries(st.from_regex(r"[a-z][a-z_]{0,9}", fullmatch=True), AMI, min_size=1)
+)
 def test_what_is_formatted_is_parsed_again(images: dict[str, str]) -> None:
     """An image set survives being written and read."""
     assert parse_images(format_images(images), list(images)) == images

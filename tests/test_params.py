@@ -35,7 +35,9 @@ def test_a_declaration_gives_type_choices_default_and_help(parameters) -> None:
     assert parameters["on_error"].choices == ("cleanup", "abort")
 
 
-@pytest.mark.parametrize("text", ["012345678901", "7e12345", "1_000", "no", "null", "1.0", ""])
+@pytest.mark.parametrize(
+    "text", ["012345678901", "7e12345", "1_000", "no", "null", "1.0", ""]
+)
 def test_a_text_stays_the_text_that_was_typed(parameters, text) -> None:
     """Account numbers and short hashes are not numbers."""
     assert check({"images": text}, parameters, "nb") == {"images": text}
@@ -68,7 +70,9 @@ def test_typed_values_are_converted(parameters) -> None:
         ({"target": "aws"}, "rehearsal", ""),
     ],
 )
-def test_a_wrong_value_is_refused_with_a_suggestion(parameters, given, says, hint) -> None:
+def test_a_wrong_value_is_refused_with_a_suggestion(
+    parameters, given, says, hint
+) -> None:
     """Unknown names, types and choices are usage errors before anything starts."""
     with pytest.raises(UsageError, match=says) as caught:
         check(given, parameters, "nb")
@@ -76,9 +80,12 @@ def test_a_wrong_value_is_refused_with_a_suggestion(parameters, given, says, hin
 
 
 @pytest.mark.parametrize(
-    "source", ["# parameters\nx: dict = {}", "# parameters\nx: str = f()", "# parameters\nx: ="]
+    "source",
+    ["# parameters\nx: dict = {}", "# parameters\nx: str = f()", "# parameters\nx: ="],
 )
-def test_a_declaration_that_cannot_be_read_is_refused(make_notebook, project, source) -> None:
+def test_a_declaration_that_cannot_be_read_is_refused(
+    make_notebook, project, source
+) -> None:
     """A notebook whose parameters nobody can check does not start."""
     with pytest.raises(UsageError):
         declared(read_notebook(make_notebook(source)), project.catalog)

@@ -78,12 +78,16 @@ def test_a_program_that_is_not_there_is_an_error(tmp_path, redactor) -> None:
 
 def test_an_interrupt_stops_the_tool_by_its_policy(tmp_path, redactor) -> None:
     """Ctrl-C asks the tool once, waits for its end, and says that it was interrupted."""
-    script = STUBBORN + "print('up', flush=True); time.sleep(1); print('clean', flush=True)"
+    script = (
+        STUBBORN + "print('up', flush=True); time.sleep(1); print('clean', flush=True)"
+    )
     policy = StopPolicy((("SIGINT", 30.0),))
     seen = []
     with (
         pytest.raises(InterruptedRun) as caught,
-        Tool(command(tmp_path, sys.executable, "-c", script, policy=policy), redactor) as tool,
+        Tool(
+            command(tmp_path, sys.executable, "-c", script, policy=policy), redactor
+        ) as tool,
     ):
         for line in tool.lines():
             seen.append(line.text)
@@ -101,11 +105,16 @@ def test_a_tool_that_outlives_its_grace_is_named_and_followed(
     tmp_path, redactor, eventually
 ) -> None:
     """Whoever waits is told what still finishes; the supervisor stays to its end."""
-    script = STUBBORN + "print('up', flush=True); time.sleep(3); print('late end', flush=True)"
+    script = (
+        STUBBORN
+        + "print('up', flush=True); time.sleep(3); print('late end', flush=True)"
+    )
     policy = StopPolicy((("SIGINT", 60.0),), grace_s=0.3)
     with (
         pytest.raises(InterruptedRun) as caught,
-        Tool(command(tmp_path, sys.executable, "-c", script, policy=policy), redactor) as tool,
+        Tool(
+            command(tmp_path, sys.executable, "-c", script, policy=policy), redactor
+        ) as tool,
     ):
         for line in tool.lines():
             if line.text == "up":
@@ -118,14 +127,18 @@ def test_a_tool_that_outlives_its_grace_is_named_and_followed(
     assert "late end" not in sealed
 
 
-def test_a_tool_that_ignores_everything_is_killed(tmp_path, redactor, eventually) -> None:
+def test_a_tool_that_ignores_everything_is_killed(
+    tmp_path, redactor, eventually
+) -> None:
     """The policy's last word is SIGKILL where it says so."""
     script = (
         "import signal,time; signal.signal(2, signal.SIG_IGN); signal.signal(15, signal.SIG_IGN);"
         "print('up', flush=True); time.sleep(60)"
     )
     policy = StopPolicy((("SIGINT", 0.2), ("SIGTERM", 0.2), ("SIGKILL", 5.0)))
-    with Tool(command(tmp_path, sys.executable, "-c", script, policy=policy), redactor) as tool:
+    with Tool(
+        command(tmp_path, sys.executable, "-c", script, policy=policy), redactor
+    ) as tool:
         for line in tool.lines():
             if line.text == "up":
                 tool.stop("test")
@@ -133,7 +146,9 @@ def test_a_tool_that_ignores_everything_is_killed(tmp_path, redactor, eventually
     assert tool.ended.code == -signal.SIGKILL
 
 
-def test_when_the_kernel_is_killed_the_supervisor_stops_the_tool(tmp_path, eventually) -> None:
+def test_when_the_kernel_is_killed_the_supervisor_stops_the_tool(
+    tmp_path, eventually
+) -> None:
     """SIGKILL of whoever started it leaves no tool running."""
     program = textwrap.dedent(
         f"""
@@ -158,12 +173,22 @@ def test_when_the_kernel_is_killed_the_supervisor_stops_the_tool(tmp_path, event
     kernel.wait()
     kernel.stdout.close()
     eventually(lambda: not alive("time.sleep(61.25)"))
-    eventually(lambda: "the run that started it is gone" in (tmp_path / "orphan.log").read_text())
+    eventually(
+        lambda: (
+            "the run that started it is gone" in (tmp_path / "orphan.log").read_text()
+        )
+    )
 
 
-def test_a_killed_supervisor_takes_its_tool_along(tmp_path, redactor, eventually) -> None:
+def test_a_killed_supervisor_takes_its_tool_along(
+    tmp_path, redactor, eventually
+) -> None:
     """SIGKILL of the supervisor interrupts the tool, and the caller is told."""
-    argv = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(61.5)")
+    argv = (
+        sys.executable,
+        "-c",
+        "import time; print('up', flush=True); time.sleep(61.5)",
+    )
     with Tool(command(tmp_path, *argv, policy=POLITE), redactor) as tool:
         for _ in tool.lines():
             assert tool._process is not None
@@ -173,7 +198,9 @@ def test_a_killed_supervisor_takes_its_tool_along(tmp_path, redactor, eventually
     eventually(lambda: not alive("time.sleep(61.5)"))
 
 
-def test_the_tool_gets_the_environment_it_was_given_and_no_more(tmp_path, redactor) -> None:
+def test_the_tool_gets_the_environment_it_was_given_and_no_more(
+    tmp_path, redactor
+) -> None:
     """Nothing of the caller's shell reaches a tool but what the command says."""
     os.environ["AWS_PROFILE"] = "hostile"
     try:

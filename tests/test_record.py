@@ -25,7 +25,11 @@ from olrunbook.record.provenance import git_state, operator
 def place(tmp_path):
     """Return the directory of a new run."""
     return new_place(
-        tmp_path / "outputs", target="rehearsal", app="tika", notebook="deploy", stage="CI"
+        tmp_path / "outputs",
+        target="rehearsal",
+        app="tika",
+        notebook="deploy",
+        stage="CI",
     )
 
 
@@ -47,7 +51,9 @@ def test_run_ids_are_uuid7_and_sort_by_time(milliseconds: int) -> None:
     """An id is a UUID version 7 whose order is the order in time."""
     first = new_run_id(milliseconds * 1_000_000)
     later = new_run_id((milliseconds + 1) * 1_000_000)
-    assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-.{12}", first)
+    assert re.fullmatch(
+        r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-.{12}", first
+    )
     assert first < later
 
 
@@ -123,7 +129,11 @@ def test_a_whole_run_succeeded(place, redactor) -> None:
     journal.add("end", status="succeeded", cause="", masked=3)
     write_notebook(place, "run.up(plan)", "run.conclude()")
     record = seal(place)
-    assert (record.status, record.exit_code, record.headline) == ("succeeded", 0, "17 created")
+    assert (record.status, record.exit_code, record.headline) == (
+        "succeeded",
+        0,
+        "17 created",
+    )
     assert record.result("olrunbook/deploy/1") == {"n": 1}
     assert record.images == {"server": "ami-1"}
     assert record.masked == 3
@@ -160,7 +170,12 @@ def test_what_did_not_run_is_never_called_done(place, redactor) -> None:
     journal.add("run", stage="CI")
     journal.add("step", name="preview", event="started")
     journal.add(
-        "step", name="preview", event="ended", status="failed", seconds=1.0, cause="boom"
+        "step",
+        name="preview",
+        event="ended",
+        status="failed",
+        seconds=1.0,
+        cause="boom",
     )
     journal.add("end", status="failed", cause="boom", masked=0)
     sources = ["run.preview()", "run.up(plan)", "run.conclude()"]
@@ -178,7 +193,9 @@ def test_an_interrupted_run_names_its_step(place, redactor) -> None:
     journal = Journal(place.folder, redactor)
     journal.add("run", stage="CI")
     journal.add("step", name="build", event="started")
-    journal.add("end", status="interrupted", cause="SIGTERM after 3 s", exit_code=143, masked=0)
+    journal.add(
+        "end", status="interrupted", cause="SIGTERM after 3 s", exit_code=143, masked=0
+    )
     record = build_record(place)
     assert record.cause == 'SIGTERM after 3 s (step "build")'
     assert record.exit_code == 143
@@ -200,7 +217,10 @@ def test_runs_are_found_newest_first_by_their_names(tmp_path) -> None:
     ids = [place.run_id for place in list_runs(outputs)]
     assert sorted(ids) == sorted(place.run_id for place in made)
     assert ids == sorted(ids, reverse=True)
-    assert {p.room for p in list_runs(outputs, app="tika", notebook="deploy")} == {"QA", "CI"}
+    assert {p.room for p in list_runs(outputs, app="tika", notebook="deploy")} == {
+        "QA",
+        "CI",
+    }
     assert [p.app for p in list_runs(outputs, room="CI")].count("hello") == 1
     assert list(list_runs(outputs, app="none")) == []
 
@@ -220,7 +240,9 @@ def test_an_archive_that_cannot_be_written_is_a_usage_error(tmp_path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(UsageError, match="cannot be written"):
-        new_place(blocked, target="rehearsal", app="tika", notebook="deploy", stage="CI")
+        new_place(
+            blocked, target="rehearsal", app="tika", notebook="deploy", stage="CI"
+        )
 
 
 def test_the_checkout_is_described(tmp_path) -> None:

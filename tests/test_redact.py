@@ -54,7 +54,9 @@ def test_a_mask_reads_the_same_everywhere() -> None:
     """Two processes with the run's key give one value one mask; another run another."""
     key = new_key()
     assert Redactor(key).mask("secret-value") == Redactor(key).mask("secret-value")
-    assert Redactor(new_key()).mask("secret-value") != Redactor(key).mask("secret-value")
+    assert Redactor(new_key()).mask("secret-value") != Redactor(key).mask(
+        "secret-value"
+    )
 
 
 def test_a_private_key_is_masked_unknown(redactor) -> None:

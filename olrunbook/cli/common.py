@@ -92,7 +92,9 @@ def one_at_a_time(project: Project, app: str, what: str) -> Iterator[None]:
             lock.seek(0)
             held = lock.read().strip() or "another process"
             msg = f"{app} is being worked on: {held}"
-            raise RefusedError(msg, "Wait for its end; two at once would mix.") from None
+            raise RefusedError(
+                msg, "Wait for its end; two at once would mix."
+            ) from None
         lock.truncate(0)
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
         lock.write(f"{what}, pid {os.getpid()}, since {since} UTC\n")

@@ -47,7 +47,11 @@ def runs(
         found = [
             json.loads(record.model_dump_json(by_alias=True))
             if record
-            else {"run_id": place.run_id, "status": "no record", "folder": str(place.folder)}
+            else {
+                "run_id": place.run_id,
+                "status": "no record",
+                "folder": str(place.folder),
+            }
             for place, record in rows
         ]
         click.echo(json.dumps(found, indent=1))
@@ -56,8 +60,19 @@ def runs(
         click.echo("No runs.")
         return
     table = Table(box=None, pad_edge=False)
-    for name in ("run", "when (UTC)", "app", "stage", "notebook", "status", "took", "what"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis" if name == "what" else "fold")
+    for name in (
+        "run",
+        "when (UTC)",
+        "app",
+        "stage",
+        "notebook",
+        "status",
+        "took",
+        "what",
+    ):
+        table.add_column(
+            name, no_wrap=True, overflow="ellipsis" if name == "what" else "fold"
+        )
     for place, record in rows:
         if record is None:
             status, took, what = "no record", "", "it goes on, or was killed"
@@ -101,14 +116,18 @@ def show(reference: str, *, as_json: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
     parts = [record.notebook, record.app, record.stage or "—", record.status]
     took = duration((record.ended_at - record.started_at).total_seconds())
-    console.print(f"{' · '.join(parts)}   {_when(record.started_at)}, {took}", style="bold")
+    console.print(
+        f"{' · '.join(parts)}   {_when(record.started_at)}, {took}", style="bold"
+    )
     for name, text in _lines(record):
         console.print(f"{name:<10} {text}")
     for step in record.steps:
         mark = WORDS.get(step.status, "·")
         seconds = f"{step.seconds:.1f} s" if step.seconds is not None else ""
         text = step.headline if step.status == "done" else step.cause
-        console.print(f"  {mark} {step.name:<12} {step.status:<12} {seconds:>9}  {text}")
+        console.print(
+            f"  {mark} {step.name:<12} {step.status:<12} {seconds:>9}  {text}"
+        )
     for part in record.parts:
         console.print(
             f"  {part.notebook:<12} {part.stage:<11} {part.status:<11} "
@@ -132,8 +151,14 @@ def _lines(record: RunRecord) -> list[tuple[str, str]]:
     dirty = f"{len(record.dirty)} files changed" if record.dirty else "clean"
     source = f"{record.commit[:7] or 'no commit'} ({dirty})"
     lines = [
-        ("who", f"{person} ({detail})" + (f"  CI build {build.value}" if build else "")),
-        ("from", f"{source} · {record.notebook}.ipynb sha256 {record.source_sha256[:8]}…"),
+        (
+            "who",
+            f"{person} ({detail})" + (f"  CI build {build.value}" if build else ""),
+        ),
+        (
+            "from",
+            f"{source} · {record.notebook}.ipynb sha256 {record.source_sha256[:8]}…",
+        ),
     ]
     if record.cause:
         lines.insert(0, ("cause", record.cause))

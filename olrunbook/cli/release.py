@@ -45,7 +45,9 @@ class Rows:
         head = f"{self.app}  {self.step:<11} {self.stage or '─' * 5:<11}"
         tail = f" {mark} {duration(seconds):>10}"
         terminal = self.console.is_terminal
-        room = max(20, self.console.width - len(head) - len(tail) - 1) if terminal else 64
+        room = (
+            max(20, self.console.width - len(head) - len(tail) - 1) if terminal else 64
+        )
         if len(text) > room and terminal:
             text = text[: room - 1] + "…"
         row = Text(head, no_wrap=True)
@@ -120,7 +122,9 @@ Examples:
     metavar="NAME=VALUE",
     help="A Packer variable for the build; may be given several times.",
 )
-@click.option("--target", default="rehearsal", show_default=True, help="Where to release.")
+@click.option(
+    "--target", default="rehearsal", show_default=True, help="Where to release."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the release's run.json.")
 def release(
     app: str,

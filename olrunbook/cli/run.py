@@ -91,19 +91,25 @@ def _command(name: str, text: str, parameters: dict[str, Parameter]) -> click.Co
             help="A parameter as papermill takes it; a text stays the text typed.",
         )
     )
-    options.append(click.Option(["--json", "as_json"], is_flag=True, help="Print run.json."))
+    options.append(
+        click.Option(["--json", "as_json"], is_flag=True, help="Print run.json.")
+    )
 
-    def call(given: tuple[tuple[str, str], ...], *, as_json: bool, **named: str | None) -> int:
+    def call(
+        given: tuple[tuple[str, str], ...], *, as_json: bool, **named: str | None
+    ) -> int:
         values: dict[str, Any] = {k: v for k, v in named.items() if v is not None}
         for key, value in given:
             if key in values and values[key] != value:
                 msg = f"parameter {key!r} is given twice, as {values[key]!r} and {value!r}"
                 raise UsageError(msg)
             values[key] = value
-        return execute(name, check(values, parameters, name), parameters, as_json=as_json)
+        return execute(
+            name, check(values, parameters, name), parameters, as_json=as_json
+        )
 
     return click.Command(
-        name, params=options, callback=call, help=text, short_help=text.split("\n")[0]
+        name, params=options, callback=call, help=text, short_help=text.split("\n", maxsplit=1)[0]
     )
 
 

@@ -1,7 +1,7 @@
 """What papermill loads: the engine `olrunbook`, a truthful record for every ending.
 
-Imported by papermill alone (it loads its entry points while it is itself imported, so that
-importing this module first would be a circle).
+Imported by papermill alone (it loads its entry points while it is itself imported, so
+that importing this module first would be a circle).
 """
 
 from __future__ import annotations

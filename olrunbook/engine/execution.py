@@ -46,9 +46,14 @@ class Ending:
     cell_status: str
 
 
-def _ending(status: RunStatus, cause: str, cell: str = "", code: int | None = None) -> Ending:
+def _ending(
+    status: RunStatus, cause: str, cell: str = "", code: int | None = None
+) -> Ending:
     return Ending(
-        status, cause, EXIT_CODES[status] if code is None else code, cell or "interrupted"
+        status,
+        cause,
+        EXIT_CODES[status] if code is None else code,
+        cell or "interrupted",
     )
 
 
@@ -269,7 +274,9 @@ class Execution:
             detail = f": {value}" if name == "InterruptedRun" else ""
             return _ending(stop.status, stop.cause + detail, code=stop.exit_code)
         if name == "SystemExit":
-            return _ending("failed", f"{where}: ended early by sys.exit({value})", "failed")
+            return _ending(
+                "failed", f"{where}: ended early by sys.exit({value})", "failed"
+            )
         if expected:
             return None
         status, code = ENDINGS.get(name, ("failed", 1))

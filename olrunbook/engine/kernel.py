@@ -117,7 +117,9 @@ class Kernel:
                 self.language_info = content.get("language_info", {})
                 ready = True
                 if not joined and not client.iopub_channel.socket.poll(100):
-                    asked.add(client.kernel_info())  # joined too late for the first idle
+                    asked.add(
+                        client.kernel_info()
+                    )  # joined too late for the first idle
             while client.iopub_channel.msg_ready():
                 message = client.iopub_channel.get_msg(timeout=0)
                 joined |= message["parent_header"].get("msg_id") in asked
@@ -139,7 +141,11 @@ class Kernel:
         self.stderr.seek(0)
         lines = self.stderr.read().decode(errors="replace").strip().splitlines()
         code = self.process.poll()
-        how = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"code {code}"
+        how = (
+            f"signal {signal.Signals(-code).name}"
+            if code and code < 0
+            else f"code {code}"
+        )
         return f"{how}{': ' + lines[-1] if lines else ''}"
 
     def interrupt(self) -> None:

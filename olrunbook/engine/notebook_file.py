@@ -53,7 +53,9 @@ class StreamCap:
             self._log.write(block)
         for line in lines:
             self._lines += 1
-            (self._head if len(self._head) < self._max_head else self._tail).append(line)
+            (self._head if len(self._head) < self._max_head else self._tail).append(
+                line
+            )
 
     def text(self) -> str:
         """Return what the notebook shows of the stream so far."""
@@ -110,7 +112,9 @@ class NotebookFile:
             cells.append(text)
         rest = {key: value for key, value in notebook.items() if key != "cells"}
         tail = _json(self._redactor.tree(rest))
-        body = '{\n"cells": [\n' + ",\n".join(cells) + "\n],\n" + tail[1:].lstrip() + "\n"
+        body = (
+            '{\n"cells": [\n' + ",\n".join(cells) + "\n],\n" + tail[1:].lstrip() + "\n"
+        )
         write_atomic(self.path, body)
         self._last = time.monotonic()
 

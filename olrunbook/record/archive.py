@@ -80,7 +80,9 @@ def new_place(
         (folder / LOGS).mkdir(parents=True)
     except OSError as error:
         msg = f"the archive cannot be written: {folder}: {error.strerror}"
-        raise UsageError(msg, "Set OLRUNBOOK_ARCHIVE to a folder you can write.") from None
+        raise UsageError(
+            msg, "Set OLRUNBOOK_ARCHIVE to a folder you can write."
+        ) from None
     return RunPlace(folder, run_id, notebook, target, app, room, at)
 
 
@@ -117,7 +119,11 @@ def list_runs(
         nested: list[Path] = []
         for folder in folders:
             try:
-                names = [wanted] if wanted else [e.name for e in os.scandir(folder) if e.is_dir()]
+                names = (
+                    [wanted]
+                    if wanted
+                    else [e.name for e in os.scandir(folder) if e.is_dir()]
+                )
             except (FileNotFoundError, NotADirectoryError):
                 continue
             nested += [folder / name for name in names]
@@ -167,5 +173,7 @@ def find_run(outputs: Path, reference: str) -> RunPlace:
         ]
     if len(fits) == 1:
         return fits[0]
-    msg = f"{len(fits)} runs fit {reference!r}" if fits else f"no run fits {reference!r}"
+    msg = (
+        f"{len(fits)} runs fit {reference!r}" if fits else f"no run fits {reference!r}"
+    )
     raise UsageError(msg, "List them: olrunbook runs")

@@ -11,7 +11,13 @@ from typing import Any
 from olrunbook.record.archive import NOTEBOOK, RECORD, RunPlace
 from olrunbook.record.files import sha256_file, write_atomic
 from olrunbook.record.journal import read_journal
-from olrunbook.record.model import EXIT_CODES, FileEntry, PartRecord, RunRecord, StepRecord
+from olrunbook.record.model import (
+    EXIT_CODES,
+    FileEntry,
+    PartRecord,
+    RunRecord,
+    StepRecord,
+)
 
 __all__ = ["build_record", "seal"]
 
@@ -64,7 +70,9 @@ def build_record(place: RunPlace) -> RunRecord:
         versions=opened.get("versions", {}),
         stand_ins=opened.get("stand_ins", []),
         release=opened.get("release", ""),
-        started_at=_time(opened.get("at") if not entries else entries[0]["at"], place.at),
+        started_at=_time(
+            opened.get("at") if not entries else entries[0]["at"], place.at
+        ),
         ended_at=_time(end.get("at", last), place.at),
         status=status,
         exit_code=end.get("exit_code", EXIT_CODES[status]),
@@ -125,7 +133,9 @@ def _steps(entries: list[dict[str, Any]], notebook: dict[str, Any]) -> list[Step
             )
         else:
             fields = {
-                k: v for k, v in entry.items() if k not in ("at", "kind", "event", "name")
+                k: v
+                for k, v in entry.items()
+                if k not in ("at", "kind", "event", "name")
             }
             found[name] = StepRecord(name=name, started_at=begun.get(name), **fields)
     for cell in notebook.get("cells", []):

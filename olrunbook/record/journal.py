@@ -65,5 +65,7 @@ def read_journal(folder: Path) -> list[dict[str, Any]]:
         try:
             entries.append(json.loads(line))
         except ValueError:
-            entries.append({"kind": "unreadable", "text": line.decode(errors="replace")})
+            entries.append(
+                {"kind": "unreadable", "text": line.decode(errors="replace")}
+            )
     return entries

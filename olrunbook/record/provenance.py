@@ -38,7 +38,8 @@ PACKAGES = (
 
 def _git(folder: Path, *words: str) -> str:
     try:
-        # The owner of the checkout may be another (a CI container): asked for this call only.
+        # The owner of the checkout may be another (a CI container): asked for this call
+        # only.
         done = subprocess.run(
             ["git", "-c", f"safe.directory={folder}", "-C", str(folder), *words],
             capture_output=True,
@@ -65,7 +66,9 @@ def git_state(folder: Path) -> tuple[str, tuple[str, ...]]:
     sha = _git(folder, "rev-parse", "HEAD").strip()
     if not sha:
         return "", ()
-    lines = _git(folder, "status", "--porcelain", "--untracked-files=normal").splitlines()
+    lines = _git(
+        folder, "status", "--porcelain", "--untracked-files=normal"
+    ).splitlines()
     return sha, tuple(sorted(line[3:] for line in lines))
 
 
@@ -110,6 +113,8 @@ def opening(folder: Path) -> dict[str, Any]:
     return {
         "commit": sha,
         "dirty": list(dirty),
-        "operator": {name: fact.model_dump() for name, fact in operator(folder).items()},
+        "operator": {
+            name: fact.model_dump() for name, fact in operator(folder).items()
+        },
         "versions": versions(),
     }

@@ -69,7 +69,7 @@ class Cloud:
         self.signals = Signals()
         self.lock = threading.RLock()
         hardware: Hardware = (
-            Containers(places, block)
+            Containers(places, block, bridge=settings.bridge)
             if settings.containers
             else Records(
                 settings.boot_s, lambda: calls.current_pace(settings).scale == 0

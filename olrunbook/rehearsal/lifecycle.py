@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Callable
@@ -65,7 +66,11 @@ def up(
         UsageError: It is up, with other settings.
 
     """
-    wanted = settings or Settings(containers=containers, aws_order=aws_order)
+    wanted = settings or Settings(
+        containers=containers,
+        aws_order=aws_order,
+        bridge=containers and bool(os.environ.get(preflight.BRIDGE_VARIABLE)),
+    )
     preflight.check_platform()
     places = Places.of(project_root)
     with hold(
@@ -135,7 +140,7 @@ def _start(places: Places, project_root: Path, wanted: Settings, emit: Emit) -> 
     began = time.monotonic()
     if wanted.containers:
         preflight.check_docker()
-        preflight.check_ports()
+        preflight.check_ports(bridge=wanted.bridge)
     preflight.check_disk(places.root)
     left = _take_down(places, images=False, emit=emit)
     if left.process or left.containers:

@@ -22,8 +22,10 @@ __all__ = [
 DOCKER_FREE = 3 << 30  # an image is committed beside the one it came from
 STATE_FREE = 200 << 20
 LISTEN = "0A"
+BRIDGE_VARIABLE = "OLRUNBOOK_REHEARSAL_BRIDGE"
 # What instances and balancers publish on their own loopback addresses.
-NEEDED = {22: "ssh to instances", 443: "HTTPS of instances and load balancers"}
+SSH_PORT = 22
+NEEDED = {SSH_PORT: "ssh to instances", 443: "HTTPS of instances and load balancers"}
 
 
 def check_platform() -> None:
@@ -79,14 +81,18 @@ def check_disk(folder: Path) -> None:
     _check_free(folder, STATE_FREE, "the rehearsal's state")
 
 
-def check_ports() -> None:
-    """Refuse where a program listens on all addresses at a port that instances need.
+def check_ports(*, bridge: bool = False) -> None:
+    """Refuse where a program listens on all addresses at a port that is needed.
+
+    Args:
+        bridge: Instances publish nothing; only load balancers need a port.
 
     Raises:
         OlrunbookError: One does.
 
     """
-    held = sorted(set(NEEDED) & wildcard_ports())
+    needed = {port for port in NEEDED if not bridge or port != SSH_PORT}
+    held = sorted(needed & wildcard_ports())
     if not held:
         return
     port = held[0]
@@ -94,8 +100,11 @@ def check_ports() -> None:
     hint = (
         f"`ss -ltnp 'sport = :{port}'` names the program; let it listen on one address"
     )
-    if port == 22:  # noqa: PLR2004
-        hint += " (sshd: `ListenAddress` in /etc/ssh/sshd_config)"
+    if port == SSH_PORT:
+        hint += (
+            " (sshd: `ListenAddress` in /etc/ssh/sshd_config), or set "
+            f"{BRIDGE_VARIABLE}=yes: instances are then reached on docker's bridge"
+        )
     raise OlrunbookError(msg, f"{hint}, or stop it for the rehearsal.")
 
 

@@ -13,6 +13,9 @@ class Settings(BaseModel):
     Args:
         containers: Instances are containers and balancers are haproxy. False: both are
             only records that reach their state after a moment (for fast tests).
+        bridge: Instances have docker's addresses on this machine's bridge instead of
+            loopback ones: for a machine whose own sshd holds port 22 on all addresses.
+            Security groups then open nothing and close nothing.
         aws_order: An instance is InService as soon as it runs and is registered, as on
             AWS. False: InService waits for its first healthy answer, too.
         time_scale: Factor on AWS's own durations: warm-up, checkpoints, bake time, the
@@ -29,6 +32,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     containers: bool = True
+    bridge: bool = False
     aws_order: bool = False
     time_scale: float = Field(0.02, gt=0, le=1)
     health_scale: float = Field(0.1, gt=0, le=1)
@@ -39,6 +43,8 @@ class Settings(BaseModel):
     def describe(self) -> list[str]:
         """Return the settings in words, one line each."""
         machines = "containers" if self.containers else "records (no containers)"
+        if self.bridge:
+            machines += " addressed on docker's bridge, not on loopback"
         order = (
             "as soon as it runs (AWS's order)"
             if self.aws_order

@@ -1,4 +1,4 @@
-"""Fixtures of the image tests: a context without a cloud, and programs that only act."""
+"""Fixtures of the image tests: contexts without a cloud, programs that only act."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from olrunbook.catalog import Project
 from olrunbook.events import Event
@@ -50,8 +50,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class NoCloud(Target):
     """A target whose account is a dictionary of answers."""
 
-    answers: dict[str, Any] = {}
-    calls: list[Any] = []
+    answers: dict[str, Any] = Field(default_factory=dict)
+    calls: list[Any] = Field(default_factory=list)
 
     def client(self, service: str) -> Any:
         """Return a client that answers from the dictionary."""
@@ -92,8 +92,6 @@ def nocloud(tmp_path: Path) -> NoCloud:
         home=home,
         state=tmp_path / "target",
         env={"PACKER_PLUGIN_PATH": str(tmp_path / "plugins")},
-        answers={},
-        calls=[],
     )
 
 

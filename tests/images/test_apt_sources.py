@@ -75,7 +75,7 @@ def test_a_security_archive_alone_is_no_distribution(tmp_path) -> None:
 def test_disabled_and_source_only_stanzas_are_left_out() -> None:
     """`Enabled: no` and `Types: deb-src` give nothing."""
     off = DEB822.replace("# a comment", "Enabled: no", 1)
-    assert [s.uri for s in parse_sources(off, deb822=True)][0].endswith("security")
+    assert next(s.uri for s in parse_sources(off, deb822=True)).endswith("security")
     only = "Types: deb-src\nURIs: http://x/debian\nSuites: bookworm\nComponents: main\n"
     assert parse_sources(only, deb822=True) == []
 

@@ -40,7 +40,7 @@ def jar(**more: object) -> ArtifactSpec:
 
 @pytest.fixture
 def maven(act: Callable[[str, str], Path], tmp_path: Path) -> Callable[[str], Path]:
-    """Return a function that makes `mvn` copy a text; it returns the log of its calls."""
+    """Return a function that makes `mvn` copy a text; it returns the calls' log."""
     log = tmp_path / "mvn.log"
 
     def make(text: str) -> Path:

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from olrunbook import toolchain
 from olrunbook.errors import ToolError
 from olrunbook.steps.image_build import build, validate
 from tests.images.conftest import ROOT
@@ -27,8 +28,11 @@ pytestmark = pytest.mark.rehearsal
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     """Return a cloud of containers of this module's own."""
+    tools = toolchain.ensure(["packer", "packer-plugin-amazon"]).environment()
+    folders = tools.pop("PATH", "").split(os.pathsep)
     with cloud_at(tmp_path_factory.mktemp("baking"), REAL) as account:
-        yield account
+        env = {**account.target.env, **tools}
+        yield Account(account.target.model_copy(update={"path": folders, "env": env}))
 
 
 def held(account: Account) -> dict[str, Any]:
@@ -60,8 +64,9 @@ def nothing_of_packers(account: Account) -> bool:
 def test_the_example_is_baked_and_leaves_only_its_image(
     account, hello, context
 ) -> None:
-    """One available image with run id, commit and its list of packages; no builder, no
-    key, no group; nothing is written beside the sources.
+    """One available image that names its run, commit and packages; no builder is left.
+
+    Nothing is written beside the sources.
     """
     before = sorted(hello.root.rglob("*"))
     ctx = context("hello", place=account.target, project=hello)
@@ -178,18 +183,19 @@ def building(account: Account, tmp_path: Path) -> Callable[[], subprocess.Popen[
 
 def tools(word: str) -> list[psutil.Process]:
     """Return the processes whose command line holds a word."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if any(word in part for part in process.info["cmdline"] or []):
-            found.append(process)
-    return found
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if any(word in part for part in process.info["cmdline"] or [])
+    ]
 
 
 def test_an_interrupted_build_cleans_up(
     account, building, tmp_path, eventually
 ) -> None:
-    """Ctrl-C: Packer removes builder, key and group; the error says what is left; the
-    builder's key is off this machine and no tool goes on.
+    """Ctrl-C: Packer removes builder, key and group; the error says what is left.
+
+    The builder's key is off this machine, and no tool goes on.
     """
     child = building()
     work = tmp_path / "building"

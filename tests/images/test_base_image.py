@@ -54,7 +54,7 @@ NO_IMAGE = "echo 'Error: No such image: x' >&2; exit 1"
         ("E: NO_PUBKEY ABCDEF", "debian-archive-keyring"),
     ],
 )
-def test_a_failure_says_what_can_be_done(
+def test_a_failure_says_what_can_be_done(  # noqa: PLR0917  (four of them fixtures)
     project, recipe, cache, act, said, hint
 ) -> None:
     """The first error line is the message; known causes have a hint."""

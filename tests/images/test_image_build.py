@@ -73,7 +73,7 @@ def test_a_good_build_gives_an_image_set(packer, context, nocloud) -> None:
 def test_run_id_and_commit_are_put_on_an_image_that_lacks_them(
     packer, context, nocloud
 ) -> None:
-    """A template that knows nothing of olrunbook still makes an image that names its run."""
+    """A template that knows nothing of olrunbook makes an image that names its run."""
     packer(GOOD)
     nocloud.answers["describe_images"] = {"Images": [IMAGE]}
     result = build(context(place=nocloud))
@@ -193,7 +193,7 @@ def test_validate_names_each_check_and_the_same_by_hand(
 def test_a_check_that_fails_shows_what_packer_said(packer, context, nocloud) -> None:
     """The failure carries Packer's words."""
     packer(GOOD, other=1)
-    with pytest.raises(ToolError, match="packer init failed(.|\n)*init said this"):
+    with pytest.raises(ToolError, match=r"packer init failed(.|\n)*init said this"):
         validate(context(place=nocloud))
 
 

@@ -126,7 +126,7 @@ def test_tools_work_in_a_copy(context, cache) -> None:
 
 
 def test_the_shipped_template_works_on_a_projects_own_deploy(context, hello) -> None:
-    """The default template comes from the package, the app's folder from the project."""
+    """The template comes from the package, the app's folder from the project."""
     place = workspace(context("hello", project=hello))
     assert sorted(path.name for path in (place.root / "images").iterdir()) == [
         "default",
@@ -144,5 +144,5 @@ def test_the_default_template_wants_a_folder_of_the_apps_name(
     text = hello.catalog_file.read_text().replace("images/hello/", "images/other/")
     hello.catalog_file.write_text(text)
     again = type(hello)(hello.root, hello.catalog_file)
-    with pytest.raises(UsageError, match="is not hello/deploy.py"):
+    with pytest.raises(UsageError, match=r"is not hello/deploy\.py"):
         workspace(context("hello", project=again))

@@ -92,8 +92,9 @@ def test_without_a_token_on_the_instance_nobody_is_let_in(tika, header) -> None:
 
 
 def test_the_token_user_data_writes_opens_the_door(tika, eventually) -> None:
-    """The proxy sees the file when it comes; only that value is let in, and it is
-    nowhere in the journal.
+    """The proxy sees the file when it comes, and lets only that value in.
+
+    It is nowhere in the journal.
     """
     line = f"umask 077; echo X_ACCESS_TOKEN={TOKEN} > /etc/tika/access_token.env"
     tika.run("sh", "-c", line)
@@ -132,7 +133,7 @@ def test_tika_runs_as_its_own_user_and_listens_only_inside(tika) -> None:
 
 
 def test_stand_ins_call_themselves_so(tika) -> None:
-    """A product that could not be had says it is none; the real one says its version."""
+    """A product that could not be had says so; the real one says its version."""
     said = tika.run("vault", "--version")
     assert "stand-in: not HashiCorp's vault" in said or said.startswith("Vault v")
 

@@ -12,6 +12,8 @@ from olrunbook import toolchain
 from olrunbook.catalog import find_project
 from olrunbook.events import Event
 from olrunbook.redact import Redactor, new_key
+from olrunbook.rehearsal.providers import aws
+from olrunbook.rehearsal.providers.handler import Caller
 from olrunbook.rehearsal.settings import Settings
 from olrunbook.steps.context import Commit, Context
 from olrunbook.targets import Target
@@ -114,3 +116,12 @@ def texts_below() -> Callable[[Path], str]:
         return "\n".join(file.read_text(errors="replace") for file in files)
 
     return read
+
+
+@pytest.fixture
+def call(records: Account, monkeypatch: pytest.MonkeyPatch) -> Caller:
+    """Return a caller of the cloud, as the plugin makes one of its environment."""
+    for name, value in records.target.environment().items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)
+    return aws.connect({"region": "us-east-1"})

@@ -30,7 +30,7 @@ def main(given: dict[str, str]) -> int:
         place=target,
         app_name="tika",
         app=project.catalog.app("tika"),
-        stage="CI",
+        stage=given["stage"],
         run_id="interrupted",
         commit=Commit("0" * 40),
         logs=folder / "logs",

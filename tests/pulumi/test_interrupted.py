@@ -10,10 +10,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -67,8 +68,8 @@ class Child:
 
 
 @contextmanager
-def running(deploys: Deploys) -> Iterator[Child]:
-    """Have a deploy of CI in a process of its own; it is gone afterwards."""
+def running(deploys: Deploys, stage: str = "CI") -> Iterator[Child]:
+    """Have a deploy in a process of its own; it is gone afterwards."""
     folder = deploys.folder / f"child-{time.monotonic_ns()}"
     folder.mkdir(parents=True)
     target = folder / "target.json"
@@ -82,6 +83,7 @@ def running(deploys: Deploys) -> Iterator[Child]:
         "target": str(target),
         "folder": str(folder),
         "image": deploys.images[0],
+        "stage": stage,
     }
     process = subprocess.Popen(
         [sys.executable, str(PROGRAM), json.dumps(given)],
@@ -126,6 +128,28 @@ def test_an_interrupted_update_leaves_a_clean_state_and_the_next_one_goes_on(
         child.until("done", timeout_s=200)
     groups = slow_deploys.account.asg.describe_auto_scaling_groups()
     assert len(groups["AutoScalingGroups"]) == 1
+
+
+def test_a_killed_kernel_leaves_an_update_that_stops_by_its_policy(
+    slow_deploys: Deploys, eventually: Callable[..., Any]
+) -> None:
+    """The supervisor sees that its run is gone: one SIGINT, and no lock is left."""
+    run = slow_deploys.run("QA")
+    with running(slow_deploys, "QA") as child:
+        child.until("previewed")
+        child.until("running", GROUP)
+        child.process.kill()
+
+    prepared = pulumi.prepare(run, {})
+
+    def ended() -> pulumi.State | None:
+        state = pulumi.look(run, prepared)
+        return state if state and state.version and not state.locks else None
+
+    state = eventually(ended, 60)
+    assert state.pending == []
+    assert state.result == "failed"
+    assert "aws:autoscaling/group:Group" in state.types
 
 
 def test_a_second_update_meets_the_lock_and_is_refused(slow_deploys: Deploys) -> None:

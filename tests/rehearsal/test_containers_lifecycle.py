@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,25 @@ def test_aws_order(tmp_path: Path, eventually: Callable[..., Any]) -> None:
         found = health["TargetHealthDescriptions"][0]["TargetHealth"]["State"]
         assert found in ("initial", "unhealthy")
         eventually(lambda: first not in account.members(name), 30)
+
+
+def test_bridge(tmp_path: Path, eventually: Callable[..., Any]) -> None:
+    """On the bridge an instance has docker's address and publishes nothing."""
+    settings = REAL.model_copy(update={"bridge": True})
+    with cloud_at(tmp_path, settings) as account:
+        instance = launch(
+            account,
+            account.base_image(),
+            SecurityGroupIds=[account.security_group(22)],
+            SubnetId=account.subnets()[0],
+        )
+        eventually(lambda: account.instance(instance)["State"]["Code"] == 16, 60)
+        address = account.instance(instance)["PublicIpAddress"]
+        assert not address.startswith("127.")
+        with socket.create_connection((address, 22), 5) as connection:
+            assert connection.recv(4) == b"SSH-"
+        block = int(account.target.endpoint.split(".")[1])
+        assert not [one for one in listeners(block) if one.endswith(":22")]
 
 
 def _instances(account: Account) -> list[dict[str, Any]]:

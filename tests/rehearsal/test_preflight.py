@@ -118,3 +118,8 @@ class TestPorts:
         with pytest.raises(OlrunbookError, match="port 22 is taken") as caught:
             preflight.check_ports()
         assert "ListenAddress" in caught.value.hint
+        assert preflight.BRIDGE_VARIABLE in caught.value.hint
+        preflight.check_ports(bridge=True)
+        monkeypatch.setattr(preflight, "wildcard_ports", lambda: {443})
+        with pytest.raises(OlrunbookError, match="port 443 is taken"):
+            preflight.check_ports(bridge=True)

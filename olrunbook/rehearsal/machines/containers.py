@@ -25,19 +25,22 @@ class Containers:
     Args:
         places: The cloud's labels.
         block: The cloud's addresses.
+        bridge: Address instances on docker's bridge; publish nothing.
 
     """
 
     instant = False
 
-    def __init__(self, places: Places, block: Block) -> None:
-        self._places, self._block = places, block
+    def __init__(self, places: Places, block: Block, *, bridge: bool = False) -> None:
+        self._places, self._block, self._bridge = places, block, bridge
         self._systemd = systemd_arguments()
 
     def boot(self, machine: Machine) -> None:
         """Create the container, lay its first boot into it, start it, wait for sshd."""
         ports = machine.ports()
         publish = [f"--publish={machine.address}:{port}:{port}" for port in ports]
+        if self._bridge:
+            publish = []
         try:
             docker(
                 "create",
@@ -53,7 +56,7 @@ class Containers:
             )
             seed = first_boot_tar(machine.id, machine.public_key(), machine.user_data())
             docker("cp", "-", f"{machine.id}:/", data=seed)
-            docker("start", machine.id)
+            self.start(machine)
         except ToolError:
             self.remove(machine)
             raise
@@ -61,8 +64,12 @@ class Containers:
             _await_ssh(machine.address)
 
     def start(self, machine: Machine) -> None:
-        """Start the stopped container."""
+        """Start the container; on the bridge it has its address only then."""
         docker("start", machine.id)
+        if self._bridge:
+            form = "{{.NetworkSettings.IPAddress}}"
+            address = docker("inspect", "--format", form, machine.id)
+            machine.move_to(address, public=machine.instance.public_ip is not None)
 
     def stop(self, machine: Machine) -> None:
         """Stop the container."""

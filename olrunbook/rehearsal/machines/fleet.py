@@ -72,11 +72,8 @@ class Fleet:
         with self._lock:
             address = self._block.instance(self._given)
             self._given += 1
-        nic = instance.nics[0]
-        nic.private_ip_address = address
-        nic.private_ip_addresses = [{"Primary": True, "PrivateIpAddress": address}]
-        nic.public_ip, nic.public_ip_auto_assign = (address if public else None), False
         machine = Machine(instance, address, self.amis.image_of(instance.image_id))
+        machine.move_to(address, public=public)
         self._machines[instance.id] = machine
         machine.set_state("pending")
         self._queue(machine, self._boot)

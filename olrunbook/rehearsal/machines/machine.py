@@ -31,7 +31,7 @@ class Machine:
 
     Args:
         instance: moto's record of it.
-        address: Its loopback address.
+        address: Its address.
         image: The container image it boots from.
 
     """
@@ -47,6 +47,20 @@ class Machine:
     def id(self) -> str:
         """The instance's id."""
         return self.instance.id
+
+    def move_to(self, address: str, *, public: bool) -> None:
+        """Give it an address, in moto's record too.
+
+        Args:
+            address: The address.
+            public: Whether it is its public address as well.
+
+        """
+        self.address = address
+        nic = self.instance.nics[0]
+        nic.private_ip_address = address
+        nic.private_ip_addresses = [{"Primary": True, "PrivateIpAddress": address}]
+        nic.public_ip, nic.public_ip_auto_assign = (address if public else None), False
 
     def set_state(self, name: str) -> None:
         """Write the instance's state into moto's record."""

@@ -1,0 +1,107 @@
+"""A person's shell in a project, and questions to a deployed stage."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from olrunbook.record.archive import RunPlace, list_runs, read_record
+from olrunbook.record.model import RunRecord
+
+ROOT = Path(__file__).resolve().parents[2]
+OLRUNBOOK = str(Path(sys.executable).parent / "olrunbook")
+UNVERIFIED = ssl._create_unverified_context()
+
+
+@dataclass
+class Desk:
+    """A person's shell in a project, with a state folder and an archive of its own."""
+
+    root: Path
+    state: Path
+    archive: Path
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of its commands."""
+        return {
+            **os.environ,
+            "OLRUNBOOK_STATE": str(self.state),
+            "OLRUNBOOK_ARCHIVE": str(self.archive),
+        }
+
+    def run(
+        self, *words: str, timeout_s: float = 900, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `olrunbook …` to its end."""
+        return subprocess.run(
+            [OLRUNBOOK, *words],
+            cwd=self.root,
+            env={**self.env, **env},
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start `olrunbook …` and return it."""
+        return subprocess.Popen(
+            [OLRUNBOOK, *words],
+            cwd=self.root,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def places(self, notebook: str, room: str | None = None) -> list[RunPlace]:
+        """Return the runs of a notebook, newest first."""
+        return list(list_runs(self.archive, notebook=notebook, room=room))
+
+    def record(self, notebook: str, room: str | None = None, at: int = 0) -> RunRecord:
+        """Return the record of a run of a notebook, the newest by default."""
+        record = read_record(self.places(notebook, room)[at])
+        assert record is not None
+        return record
+
+    def result(
+        self, notebook: str, step: str, room: str | None = None
+    ) -> dict[str, Any]:
+        """Return the result of a step of the newest run of a notebook."""
+        steps = {s.name: s for s in self.record(notebook, room).steps}
+        assert steps[step].result is not None, steps[step]
+        return steps[step].result
+
+    def target(self) -> dict[str, Any]:
+        """Return the target file of the rehearsal that is up."""
+        (path,) = self.state.glob("*/rehearsal/target.json")
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+
+
+def ask(
+    url: str, method: str = "GET", body: str = "", **headers: str
+) -> tuple[int, str]:
+    """Return status and text of an answer; TLS of the rehearsal is not verified."""
+    request = urllib.request.Request(
+        url,
+        method=method,
+        data=body.encode() or None,
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=20, context=UNVERIFIED) as answer:
+            return answer.status, answer.read().decode(errors="replace")
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode(errors="replace")

@@ -1,0 +1,129 @@
+"""What must not happen, one clear message each, and nothing half done."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from olrunbook.record.archive import list_runs
+from tests.scenarios.support import OLRUNBOOK, Desk
+
+pytestmark = pytest.mark.rehearsal
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("release", "tikka"), "Did you mean tika"),
+        (("release", "tika", "--to", "Prod"), "Production"),
+        (("release", "tika", "--images", "server=ami-nonsense"), "node_type=ami-"),
+        (("release", "tika", "--target", "aws"), "only `rehearsal`"),
+        (("run", "deploi"), "there is no notebook"),
+        (("run", "deploy", "-p", "stgae", "CI"), "Did you mean stage"),
+        (("run", "deploy", "--stage", "CI", "-p", "stage", "QA"), "given twice"),
+    ],
+)
+def test_bad_input_is_told_before_anything_starts(desk: Desk, words, says) -> None:
+    """Exit code 2, a suggestion, and no run directory."""
+    before = len(list(list_runs(desk.archive)))
+    done = desk.run(*words)
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr
+    assert len(list(list_runs(desk.archive))) == before
+
+
+def test_a_stage_out_of_order_is_refused(released: Desk) -> None:
+    """An image set that CI never rolled out does not come to QA: exit 4, nothing changed."""
+    target = released.target()
+    env = {
+        **os.environ,
+        "AWS_ENDPOINT_URL": target["endpoint"],
+        "AWS_REGION": "us-east-1",
+    }
+    env |= {
+        "AWS_ACCESS_KEY_ID": target["access_key"],
+        "AWS_SECRET_ACCESS_KEY": target["secret_key"],
+    }
+    image = next(iter(released.record("release").images.values()))
+    copy = (
+        "import boto3,sys; e=boto3.client('ec2'); "
+        "print(e.copy_image(SourceImageId=sys.argv[1],SourceRegion='us-east-1',"
+        "Name='tika-server-never-in-ci')['ImageId'])"
+    )
+    argv = [sys.executable, "-c", copy, image]
+    other = subprocess.run(
+        argv, env=env, capture_output=True, text=True, check=True
+    ).stdout
+    images = f"server={other.strip()}"
+    done = released.run("run", "deploy", "--stage", "QA", "--images", images)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "QA needs a succeeded CI rollout" in done.stdout
+    record = released.record("deploy", "QA")
+    assert record.status == "refused"
+    assert {s.name: s.status for s in record.steps}["up"] == "not-run"
+
+
+def test_an_image_that_does_not_exist_is_refused(released: Desk) -> None:
+    """A deploy of an unknown AMI ends in the preflight."""
+    images = "server=ami-00000000000000000"
+    done = released.run("run", "deploy", "--stage", "CI", "--images", images)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "ami-0000" in done.stdout
+
+
+def test_a_second_release_at_the_same_time_is_refused(released: Desk) -> None:
+    """Two changes of one app at once would mix: the second is told who is at work."""
+    first = released.start("run", "deploy", "--stage", "CI")
+    try:
+        lock = next(released.state.glob("*/locks/tika.lock"))
+        while first.poll() is None and not lock.read_text():
+            pass
+        second = released.run("release", "tika")
+        assert second.returncode == 4
+        assert "being worked on" in second.stderr
+    finally:
+        first.communicate(timeout=300)
+    assert first.returncode == 0
+
+
+def test_a_docker_that_does_not_answer_is_told(released: Desk) -> None:
+    """Without a docker engine the message says what to do."""
+    done = released.run(
+        "run", "image_test", DOCKER_HOST="unix:///nonexistent/docker.sock"
+    )
+    assert done.returncode in (1, 4), done.stdout
+    assert "docker" in (done.stdout + done.stderr).lower()
+
+
+def test_a_rehearsal_that_is_up_is_found_again(released: Desk) -> None:
+    """Up is quick and changes nothing where a cloud is up; status says so, too."""
+    before = released.target()["cloud_id"]
+    assert released.run("rehearsal", "up").returncode == 0
+    assert released.target()["cloud_id"] == before
+    status = released.run("rehearsal", "status")
+    assert status.returncode == 0
+    assert before in status.stdout
+
+
+def test_help_has_examples_and_parameters(desk: Desk) -> None:
+    """--help shows examples; a notebook's help shows its parameters."""
+    assert "Examples:" in desk.run("--help").stdout
+    assert "--stage [CI|QA|Production]" in desk.run("run", "deploy", "--help").stdout
+    code = desk.run("completion", "bash").stdout
+    assert "_OLRUNBOOK_COMPLETE" in code
+
+
+def test_completion_knows_apps_and_stages(desk: Desk) -> None:
+    """Tab completion offers what the catalog has."""
+    env = {**desk.env, "_OLRUNBOOK_COMPLETE": "bash_complete"}
+    env |= {"COMP_WORDS": "olrunbook release ", "COMP_CWORD": "2"}
+    argv = [OLRUNBOOK]
+    done = subprocess.run(
+        argv, cwd=desk.root, env=env, capture_output=True, text=True, check=True
+    )
+    assert "tika" in done.stdout
+    assert Path(OLRUNBOOK).exists()

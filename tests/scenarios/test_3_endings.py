@@ -1,0 +1,220 @@
+"""Ctrl-C in the middle, a broken image, a hostile shell."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.scenarios.support import OLRUNBOOK, ROOT, Desk, ask
+
+pytestmark = pytest.mark.rehearsal
+
+BROKEN = "tika_java_options=--no-such-option"
+HOSTILE = {
+    "AWS_PROFILE": "production",
+    "AWS_ACCESS_KEY_ID": "AKIAHOSTILEHOSTILE00",
+    "AWS_SECRET_ACCESS_KEY": "hostile-secret-access-key-of-nobody",
+    "AWS_SESSION_TOKEN": "hostile-session-token",
+    "AWS_ENDPOINT_URL": "http://192.0.2.1:1",
+    "AWS_ENDPOINT_URL_EC2": "http://192.0.2.2:1",
+    "AWS_ENDPOINT_URL_S3": "http://192.0.2.3:1",
+    "AWS_CONFIG_FILE": "/nonexistent/config",
+    "AWS_REGION": "eu-west-3",
+    "PULUMI_ACCESS_TOKEN": "pul-0000000000000000000000000000000000000000",
+    "PULUMI_BACKEND_URL": "https://192.0.2.4",
+    "PULUMI_HOME": "/nonexistent/pulumi",
+    "PULUMI_CONFIG_PASSPHRASE": "hostile",
+    "VAULT_ADDR": "https://192.0.2.5:8200",
+    "VAULT_TOKEN": "hostile-vault-token",
+    "CONSUL_HTTP_ADDR": "192.0.2.6:8500",
+    "PACKER_CONFIG": "/nonexistent/packer",
+    "PKR_VAR_node_type": "worker",
+}
+
+
+def tools_of(desk: Desk) -> list[str]:
+    """Return command lines of packer and pulumi that work for a desk."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        line = " ".join(process.info["cmdline"] or [])
+        home = (process.info["environ"] or {}).get("HOME", "")
+        if home.startswith(str(desk.state)) and ("packer" in line or "pulumi" in line):
+            found.append(line)
+    return [line for line in found if "rehearsal.daemon" not in line]
+
+
+def interrupt_in(
+    desk: Desk, words: tuple[str, ...], sign: str, number: int
+) -> tuple[int, str]:
+    """Start a command, wait for a line in its output, send a signal, return its end."""
+    child = desk.start(*words)
+    assert child.stdout is not None
+    said = []
+    for line in child.stdout:
+        said.append(line)
+        if sign in line:
+            break
+    else:
+        pytest.fail(f"{sign!r} was never said: {''.join(said)}")
+    os.kill(child.pid, number)
+    rest = child.stdout.read()
+    return child.wait(240), "".join(said) + rest
+
+
+def test_ctrl_c_in_a_build_leaves_nothing_and_is_recorded(
+    released: Desk, eventually
+) -> None:
+    """Packer cleans up under its supervisor; the next command works."""
+    code, said = interrupt_in(
+        released, ("run", "image_build", "--app", "tika"), "Download", signal.SIGINT
+    )
+    assert code == 130, said
+    record = released.record("image_build")
+    assert record.status == "interrupted"
+    assert "SIGINT" in record.cause
+    assert {s.name: s.status for s in record.steps}["build"] == "interrupted"
+    eventually(lambda: not tools_of(released), timeout_s=120)
+    builders = subprocess.run(
+        [
+            "docker",
+            "ps",
+            "--format",
+            "{{.Names}}",
+            "--filter",
+            "label=olrunbook.cloud",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert released.run("rehearsal", "status").returncode == 0
+    assert "packer" not in builders
+
+
+def test_sigterm_in_an_update_stops_pulumi_once_and_the_next_one_works(
+    released: Desk, eventually
+) -> None:
+    """One interrupt to Pulumi, no lock and nothing pending; the deploy after it is fine."""
+    code, said = interrupt_in(
+        released, ("run", "deploy", "--stage", "QA"), "up", signal.SIGTERM
+    )
+    assert code == 143, said
+    record = released.record("deploy", "QA")
+    assert record.status == "interrupted"
+    eventually(lambda: not tools_of(released), timeout_s=60)
+    again = released.run("run", "deploy", "--stage", "QA")
+    assert again.returncode == 0, again.stdout + again.stderr
+
+
+def test_a_release_that_is_interrupted_has_a_record(released: Desk) -> None:
+    """The release's own record names the run that was cut off; exit code 130."""
+    code, said = interrupt_in(
+        released, ("release", "tika"), "image_test", signal.SIGINT
+    )
+    assert code == 130, said
+    record = released.record("release")
+    assert record.status == "interrupted"
+    assert [part.status for part in record.parts] == ["interrupted"]
+
+
+def test_a_hostile_shell_changes_nothing(released: Desk) -> None:
+    """Another account's settings in the shell reach no tool: the deploy is the same."""
+    done = released.run("run", "deploy", "--stage", "CI", **HOSTILE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert released.record("deploy", "CI").identity == released.target()["identity_arn"]
+
+
+@pytest.fixture
+def fence() -> Iterator[Path]:
+    """Return a cgroup whose processes are refused every packet that leaves loopback."""
+    assert os.geteuid() == 0, "this test fences its processes in, which takes root"
+    roots = (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
+    (root,) = [r for r in roots if (r / "cgroup.procs").exists()][:1]
+    name = f"olrunbook-fence-{os.getpid()}"
+    folder = root / name
+    folder.mkdir()
+    rule = ["OUTPUT", "!", "-o", "lo", "-m", "cgroup", "--path", name, "-j", "REJECT"]
+    subprocess.run(["iptables", "-I", *rule], check=True)
+    yield folder
+    subprocess.run(["iptables", "-D", *rule], check=True)
+    for pid in (folder / "cgroup.procs").read_text().split():
+        (root / "cgroup.procs").write_text(pid)
+    folder.rmdir()
+
+
+def test_no_packet_leaves_loopback(released: Desk, fence: Path) -> None:
+    """A deploy and a rollout in a hostile shell: not one packet tried to leave."""
+
+    def enter() -> None:
+        (fence / "cgroup.procs").write_text(str(os.getpid()))
+
+    for notebook in ("deploy", "rollout"):
+        done = subprocess.run(
+            [OLRUNBOOK, "run", notebook, "--stage", "CI"],
+            cwd=ROOT,
+            env={**released.env, **HOSTILE},
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=enter,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    counts = subprocess.run(
+        ["iptables", "-L", "OUTPUT", "-v", "-n", "-x"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    (line,) = [x for x in counts.splitlines() if fence.name in x]
+    assert line.split()[0] == "0", line
+
+
+@pytest.fixture
+def one_stage(tmp_path: Path) -> Iterator[Desk]:
+    """Return a desk in a second project whose only stage is Production (two instances)."""
+    root = tmp_path / "other"
+    root.mkdir()
+    catalog = (ROOT / "catalog.toml").read_text()
+    order = 'order = ["CI", "QA", "Production"]'
+    assert order in catalog
+    (root / "catalog.toml").write_text(catalog.replace(order, 'order = ["Production"]'))
+    made = Desk(root, tmp_path / "state", tmp_path / "outputs")
+    yield made
+    made.run("rehearsal", "down", "--images")
+    shutil.rmtree(root)
+
+
+def test_a_broken_image_fails_its_rollout_and_the_old_instance_serves(
+    released: Desk, one_stage: Desk
+) -> None:
+    """A second project beside the first: its broken image never serves, the old one does."""
+    good = one_stage.run("release", "tika", "--variable", "marker=good")
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert one_stage.target()["endpoint"] != released.target()["endpoint"]
+    variables = f"{BROKEN},check_at_bake=false,marker=broken"
+    built = one_stage.run("run", "image_build", "--variables", variables)
+    assert built.returncode == 0, built.stdout + built.stderr
+    began = time.monotonic()
+    deployed = one_stage.run("run", "deploy", "--stage", "Production")
+    assert deployed.returncode == 0, deployed.stdout + deployed.stderr
+    rolled = one_stage.run("run", "rollout", "--stage", "Production")
+    assert rolled.returncode == 1, rolled.stdout + rolled.stderr
+    assert time.monotonic() - began < 600
+    record = one_stage.record("rollout")
+    assert record.status == "failed"
+    result = one_stage.result("rollout", "rollout")
+    assert result["outcome"] == "failed"
+    assert result["consequences"]
+    assert result["probe"]["failed"] == 0
+    url = one_stage.result("deploy", "up")["url"]
+    assert ask(url + "/image")[1].strip() == "good"
+    assert released.run("rehearsal", "status").returncode == 0
