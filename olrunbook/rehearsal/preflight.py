@@ -12,6 +12,7 @@ from olrunbook.adapters.docker import docker
 from olrunbook.errors import OlrunbookError, ToolError
 
 __all__ = [
+    "BRIDGE_VARIABLE",
     "check_disk",
     "check_docker",
     "check_platform",
