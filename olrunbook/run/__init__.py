@@ -1,0 +1,8 @@
+"""What a notebook gets from `begin`: a run whose methods are the steps."""
+
+from __future__ import annotations
+
+from olrunbook.run.begin import begin
+from olrunbook.run.steps import Run
+
+__all__ = ["Run", "begin"]

@@ -1,0 +1,156 @@
+"""Open a run: check what was asked, find its directory, show its header."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from olrunbook import gates
+from olrunbook.catalog import Project, find_project
+from olrunbook.errors import RefusedError, UsageError
+from olrunbook.record.archive import RunPlace, new_place, place_of
+from olrunbook.record.journal import Journal
+from olrunbook.record.provenance import opening
+from olrunbook.redact import KEY_VARIABLE, Redactor, new_key
+from olrunbook.run.recorder import Recorder
+from olrunbook.run.steps import Run
+from olrunbook.steps.context import Commit, Context
+from olrunbook.targets import Target, load_target
+
+__all__ = ["begin"]
+
+
+def begin(
+    notebook: str,
+    *,
+    app: str,
+    stage: str = "",
+    images: str = "",
+    target: str = "rehearsal",
+    node_type: str = "",
+) -> Run:
+    """Open a run and show who, where, what, which images, what serves now.
+
+    Args:
+        notebook: Name of the notebook.
+        app: The app.
+        stage: The stage; empty for image notebooks.
+        images: The image set, `server=ami-…`; empty: the one built last for this app.
+        target: Where to work.
+        node_type: Only this node type (image notebooks).
+
+    Raises:
+        UsageError: A value is wrong; nothing was started.
+        RefusedError: The target is not up, or nothing was built yet.
+
+    """
+    project = find_project()
+    spec = project.catalog.app(app)
+    if stage:
+        project.catalog.stage(stage)
+    if node_type and node_type not in spec.node_types:
+        have = ", ".join(spec.node_types)
+        msg = f"{app} has no node type {node_type!r}; it has: {have}"
+        raise UsageError(msg)
+    place, headless = _place(project, notebook, app, stage, target)
+    redactor = Redactor(os.environ.pop(KEY_VARIABLE, "") or new_key())
+    journal = Journal(place.folder, redactor)
+    recorder = Recorder(notebook, journal, headless=headless)
+    redactor.on_learn = lambda secret: recorder.tell(secret=secret)
+    facts = opening(project.root)
+    if not headless:
+        given = {"app": app, "stage": stage, "images": images, "target": target}
+        journal.add(
+            "run",
+            run_id=place.run_id,
+            notebook=notebook,
+            stage=stage,
+            parameters=given,
+            **facts,
+        )
+    context = Context(
+        project=project,
+        place=_target(notebook, target, project.root),
+        app_name=app,
+        app=spec,
+        stage=stage,
+        run_id=place.run_id,
+        commit=Commit(facts["commit"], tuple(facts["dirty"])),
+        logs=place.logs,
+        work=Path(tempfile.mkdtemp(prefix="olrunbook-run-")),
+        redactor=redactor,
+        emit=recorder.emit,
+    )
+    run = Run(context, place, recorder, headless=headless, node_type=node_type)
+    _open(run, context, place, recorder, images, headless=headless)
+    return run
+
+
+def _place(
+    project: Project, notebook: str, app: str, stage: str, target: str
+) -> tuple[RunPlace, bool]:
+    """Return the run's directory, and whether an engine made it."""
+    given = os.environ.pop("OLRUNBOOK_RUN_DIR", "")
+    if given and (place := place_of(Path(given))):
+        return place, True
+    made = new_place(
+        project.outputs, target=target, app=app, notebook=notebook, stage=stage
+    )
+    return made, False
+
+
+def _target(notebook: str, name: str, root: Path) -> Target | None:
+    """Return the target; None where the notebook needs none and none is up."""
+    try:
+        return load_target(name, root)
+    except RefusedError:
+        if notebook in ("image_test", "release"):  # a container; the archive alone
+            return None
+        raise
+
+
+def _open(
+    run: Run,
+    context: Context,
+    place: RunPlace,
+    recorder: Recorder,
+    images: str,
+    *,
+    headless: bool,
+) -> None:
+    """Learn the target's secrets, decide the image set, show the header."""
+    where = context.place
+    for value in where.secret_values() if where else ():
+        context.redactor.learn(value)
+    source = ""
+    if place.notebook == "deploy":
+        run.images, source = gates.images_for(
+            context.project.outputs,
+            place.target,
+            context.app_name,
+            context.app.node_types,
+            images,
+        )
+    facts = (
+        {
+            "account": where.account,
+            "cloud_id": where.cloud_id,
+            "identity": where.identity_arn,
+            "stand_ins": where.stand_ins,
+        }
+        if where
+        else {}
+    )
+    chosen = {"images": run.images} if run.images else {}
+    recorder.journal.add("begin", **chosen, **facts)
+    from olrunbook.display import header  # noqa: PLC0415  (heavy)
+
+    header(
+        context,
+        notebook=place.notebook,
+        images=run.images,
+        images_from=source,
+        folder=place.folder,
+        headless=headless,
+    )

@@ -1,0 +1,166 @@
+"""Each step of a run: in the journal, on the screen, told to the engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+from olrunbook.errors import (
+    InterruptedRun,
+    OlrunbookError,
+    RefusedError,
+    StepError,
+    UsageError,
+    WaitingError,
+)
+from olrunbook.events import Event
+from olrunbook.record.journal import Journal
+
+if TYPE_CHECKING:
+    from olrunbook.display import Shown
+    from olrunbook.display.live import Live
+    from olrunbook.steps.results import Result
+
+__all__ = ["Recorder"]
+
+# The step whose result is the answer to the notebook's question.
+MAIN_STEP = {
+    "image_test": "image_test",
+    "image_build": "build",
+    "deploy": "up",
+    "rollout": "rollout",
+    "release": "parts",
+}
+STATUS: tuple[tuple[type[BaseException], str], ...] = (
+    (RefusedError, "refused"),
+    (UsageError, "refused"),
+    (WaitingError, "waiting"),
+    (InterruptedRun, "interrupted"),
+    (KeyboardInterrupt, "interrupted"),
+)
+NEWS = ("progress", "phase", "operation", "resource", "artifact")
+CAUSE_LENGTH = 500
+OFTEN_S = 0.2  # operations come in bursts; nobody reads more than five a second
+
+
+class Recorder:
+    """Writes down, shows and tells what the steps of one run do.
+
+    Args:
+        notebook: The run's notebook.
+        journal: Its journal.
+        headless: An engine runs us; it is told by the pipe OLRUNBOOK_TELL_FD.
+
+    """
+
+    def __init__(self, notebook: str, journal: Journal, *, headless: bool) -> None:
+        self.headline = ""
+        self.journal = journal
+        self._notebook = notebook
+        self._outcomes: dict[str, str] = {}
+        self._live: Live | None = None
+        self._told = 0.0
+        descriptor = os.environ.get("OLRUNBOOK_TELL_FD", "")
+        self._pipe: TextIO | None = None
+        if headless and descriptor:
+            self._pipe = os.fdopen(int(descriptor), "w")
+
+    def step(
+        self,
+        name: str,
+        work: Callable[[], Result],
+        require: Callable[[Any], None] | None = None,
+    ) -> Shown:
+        """Run one step and return its result, which shows itself.
+
+        Args:
+            name: The step.
+            work: Does it.
+            require: Raises where the result is a failure; its table is shown first.
+
+        Raises:
+            OlrunbookError: Whatever the step raised; it is in the journal.
+
+        """
+        from olrunbook.display import show, shown  # noqa: PLC0415
+
+        self.tell(progress=name)
+        with self._recorded(name) as outcome, self._watched(name):
+            result = work()
+            view = shown(result)
+            outcome["headline"] = result.headline()
+            outcome["result"] = result.model_dump(mode="json")
+            outcome["result_schema"] = result.schema_name
+            if name == MAIN_STEP.get(self._notebook, name):
+                self.headline = outcome["headline"]
+            if require:
+                try:
+                    require(result)
+                except OlrunbookError:
+                    show(view)  # the table is the explanation
+                    raise
+        return view
+
+    def require_done(self) -> None:
+        """Raise StepError where a step's last try did not end well."""
+        bad = [f"{name} {how}" for name, how in self._outcomes.items() if how != "done"]
+        if bad:
+            msg = f"not everything succeeded: {'; '.join(bad)}"
+            raise StepError(msg)
+
+    def emit(self, event: Event) -> None:
+        """Show an event of the step that runs, and tell the engine the news."""
+        if self._live:
+            self._live.add(event)
+        if event.kind in NEWS:
+            clock = time.monotonic()
+            if event.kind != "operation" or clock - self._told > OFTEN_S:
+                self._told = clock
+                self.tell(progress=event.text)
+
+    def tell(self, **said: str) -> None:
+        """Tell the engine something beside the outputs, by pipe."""
+        if self._pipe:
+            try:
+                self._pipe.write(json.dumps(said) + "\n")
+                self._pipe.flush()
+            except OSError:
+                self._pipe = None
+
+    @contextmanager
+    def _recorded(self, name: str) -> Iterator[dict[str, Any]]:
+        """Write a step's beginning and end to the journal, however it ends."""
+        self.journal.add("step", name=name, event="started")
+        began = time.monotonic()
+        outcome: dict[str, Any] = {"status": "done"}
+        try:
+            yield outcome
+        except BaseException as error:
+            kinds = (status for kind, status in STATUS if isinstance(error, kind))
+            outcome["status"] = next(kinds, "failed")
+            text = str(error) or type(error).__name__
+            outcome["cause"] = text.splitlines()[0][:CAUSE_LENGTH]
+            outcome["finishing"] = list(getattr(error, "finishing", ()))
+            raise
+        finally:
+            self._outcomes[name] = outcome["status"]
+            seconds = round(time.monotonic() - began, 3)
+            self.journal.add(
+                "step", name=name, event="ended", seconds=seconds, **outcome
+            )
+
+    @contextmanager
+    def _watched(self, name: str) -> Iterator[None]:
+        """Show a step's events as they happen."""
+        from olrunbook.display.live import Live  # noqa: PLC0415
+
+        self._live = live = Live(name)
+        try:
+            yield
+        finally:
+            live.close()
+            self._live = None
