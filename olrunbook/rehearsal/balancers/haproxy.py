@@ -29,6 +29,7 @@ from olrunbook.rehearsal.balancers.config import (
     routes_of,
     tls_options,
 )
+from olrunbook.rehearsal.machines.containers import container_runs
 from olrunbook.rehearsal.places import Places
 from olrunbook.rehearsal.signals import log
 
@@ -79,6 +80,7 @@ class Haproxy:
             done, self._work = self._work, None
             if error := done.exception():
                 log("ERROR", self.balancer.name, type(error).__name__, error)
+                self.balancer.state = "failed"
                 self._routes = None  # again, at the next turn
         routes = routes_of(self.balancer)
         if not routes and not self._running:
@@ -101,6 +103,8 @@ class Haproxy:
 
     def died(self) -> None:
         """Note that its container ended by itself: it is started again."""
+        if container_runs(self.container):
+            return  # the news is old: it has been started again
         log(self.balancer.name, "its haproxy ended by itself")
         self._running, self._routes = False, None
 

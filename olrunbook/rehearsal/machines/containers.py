@@ -11,7 +11,7 @@ from olrunbook.rehearsal.machines.first_boot import first_boot_tar
 from olrunbook.rehearsal.machines.machine import Machine
 from olrunbook.rehearsal.places import BLOCK_LABEL, Block, Places
 
-__all__ = ["INSTANCE_LABEL", "Containers"]
+__all__ = ["INSTANCE_LABEL", "Containers", "container_runs"]
 
 INSTANCE_LABEL = "olrunbook.instance"
 STOP_S = 20  # systemd needs under one; a hanging unit gets this long
@@ -83,6 +83,10 @@ class Containers:
         finally:
             machine.restarting.clear()
 
+    def runs(self, machine: Machine) -> bool:
+        """Ask docker whether the container runs."""
+        return container_runs(machine.id)
+
     def remove(self, machine: Machine) -> None:
         """Remove the container with its volumes; it may be gone already."""
         try:
@@ -112,6 +116,14 @@ class Containers:
     def has(self, image: str) -> bool:
         """Ask docker for the image."""
         return exists(image)
+
+
+def container_runs(name: str) -> bool:
+    """Return whether a container is there and runs."""
+    try:
+        return docker("inspect", "--format", "{{.State.Running}}", name) == "true"
+    except ToolError:
+        return False
 
 
 def _await_ssh(host: str) -> None:

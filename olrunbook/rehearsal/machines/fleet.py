@@ -109,7 +109,8 @@ class Fleet:
         machine = self._machines.get(instance_id)
         if machine is None or machine.restarting.is_set():
             return
-        if machine.instance.state == "running":
+        # The news may be old: it may have been restarted since.
+        if machine.instance.state == "running" and not self.hardware.runs(machine):
             log(instance_id, "its machine ended by itself")
             machine.set_state("stopped")
             self._signals.changed()

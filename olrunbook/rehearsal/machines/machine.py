@@ -119,6 +119,9 @@ class Hardware(Protocol):
     def restart(self, machine: Machine) -> None:
         """Reboot it."""
 
+    def runs(self, machine: Machine) -> bool:
+        """Whether it runs now."""
+
     def remove(self, machine: Machine) -> None:
         """Remove it and its disk."""
 

@@ -41,6 +41,10 @@ class Records:
     def restart(self, machine: Machine) -> None:
         """Restart at once."""
 
+    def runs(self, machine: Machine) -> bool:  # noqa: ARG002
+        """Say yes: nothing ends by itself."""
+        return True
+
     def remove(self, machine: Machine) -> None:
         """Remove nothing."""
 
