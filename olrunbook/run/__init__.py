@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from olrunbook.run.begin import begin
+from olrunbook.run.start import begin
 from olrunbook.run.steps import Run
 
 __all__ = ["Run", "begin"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from olrunbook import gates
 from olrunbook.errors import RefusedError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from olrunbook.steps.context import Context
     from olrunbook.steps.deploy import PreviewResult
     from olrunbook.steps.results import DeployResult, Result
+    from olrunbook.steps.rollout_model import RolloutResult
 
 __all__ = ["Run"]
 
@@ -120,8 +121,8 @@ class Run:
         """Apply exactly what the preview showed."""
         from olrunbook.steps.deploy import up  # noqa: PLC0415
 
-        shown = getattr(plan, "result", plan)
-        return self._recorder.step("up", lambda: up(self._context, shown))
+        preview = cast("PreviewResult", getattr(plan, "result", plan))
+        return self._recorder.step("up", lambda: up(self._context, preview))
 
     def rollout(self, deploy_run: str = "") -> Shown:
         """Wait until the deploy is in service on every instance, or has failed."""
@@ -166,7 +167,7 @@ class Run:
         """Return the plot of a rollout: refresh, instances, availability."""
         from olrunbook.display.plots import rollout_plot  # noqa: PLC0415
 
-        return rollout_plot(shown.result)
+        return rollout_plot(cast("RolloutResult", shown.result))
 
     def conclude(self) -> None:
         """Say that the run came to its end. An ending before this is a failure.
