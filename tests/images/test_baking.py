@@ -47,7 +47,7 @@ def held(account: Account) -> dict[str, Any]:
     pairs = account.ec2.describe_key_pairs()["KeyPairs"]
     return {
         "instances": instances,
-        "groups": [one["GroupName"] for one in groups if "packer" in one["GroupName"]],
+        "groups": [one["GroupId"] for one in groups if "packer" in one["GroupName"]],
         "pairs": [one["KeyName"] for one in pairs if "packer" in one["KeyName"]],
         "images": account.ec2.describe_images(Owners=["self"])["Images"],
     }
@@ -118,8 +118,8 @@ def test_abort_leaves_the_builder_and_names_it(account, context, tmp_path) -> No
     assert left["pairs"][0] in caught.value.hint
     account.ec2.terminate_instances(InstanceIds=left["instances"])
     account.ec2.delete_key_pair(KeyName=left["pairs"][0])
-    [group] = left["groups"]
-    account.ec2.delete_security_group(GroupName=group)
+    account.ec2.delete_security_group(GroupId=left["groups"][0])
+    assert nothing_of_packers(account)
 
 
 SLEEPER = """
