@@ -21,7 +21,7 @@ from tests.rehearsal.support import FAST, Account, cloud_at
 
 ROOT = Path(__file__).resolve().parents[2]
 # An instance needs so long to run that a creation can be interrupted meanwhile.
-SLOW = FAST.model_copy(update={"boot_s": 15.0})
+SLOW = FAST.model_copy(update={"boot_s": 20.0})
 
 
 @dataclass

@@ -154,24 +154,21 @@ def test_a_killed_kernel_leaves_an_update_that_stops_by_its_policy(
 
 def test_a_second_update_meets_the_lock_and_is_refused(slow_deploys: Deploys) -> None:
     """The message says who has the stack; a kill of the CLI leaves lock and pending."""
-    slow_deploys.account.asg.set_desired_capacity(
-        AutoScalingGroupName=_group(slow_deploys), DesiredCapacity=2
-    )
-    with running(slow_deploys) as child:
+    run, images = slow_deploys.run("Production"), {"server": slow_deploys.images[0]}
+    with running(slow_deploys, "Production") as child:
         child.until("previewed")
-        child.until("running", "update aws:autoscaling/group:Group")
-        run = slow_deploys.run()
+        child.until("running", GROUP)
         with pytest.raises(RefusedError, match=r"another update has .*\(pid \d+\)"):
-            deploy.preview(run, {"server": slow_deploys.images[0]})
+            deploy.preview(run, images)
 
         child.cli().kill()
         said = child.until("ToolError")
         assert child.process.wait(60) == 1
 
     assert "locks: held by" in said
-    assert "updating aws:autoscaling/group:Group" in said
+    assert "pending: creating aws:autoscaling/group:Group" in said
 
-    prepared = pulumi.prepare(run, {"server": slow_deploys.images[0]})
+    prepared = pulumi.prepare(run, images)
     subprocess.run(
         ["pulumi", "cancel", "--yes", "--stack", prepared.stack],
         cwd=prepared.folder,
@@ -179,10 +176,5 @@ def test_a_second_update_meets_the_lock_and_is_refused(slow_deploys: Deploys) ->
         check=True,
         capture_output=True,
     )
-    with pytest.raises(RefusedError, match="never finished: updating aws:auto"):
-        deploy.preview(run, {"server": slow_deploys.images[0]})
-
-
-def _group(deploys: Deploys) -> str:
-    found = deploys.account.asg.describe_auto_scaling_groups()["AutoScalingGroups"]
-    return str(found[0]["AutoScalingGroupName"])
+    with pytest.raises(RefusedError, match="never finished: creating aws:auto"):
+        deploy.preview(run, images)
