@@ -53,7 +53,7 @@ class Release:
         target: Where it is released.
         stages: The stages, in order.
         images: The image set; empty: it is tested and built first.
-        variables: Packer variables for the build, `k=v,…`.
+        variables: Packer variables for the build, `k=v;…`.
         notebook: Returns the path of a notebook.
         report: Whoever shows it.
         find_url: Returns where a stage's load balancer answers; empty: nowhere yet.
@@ -239,7 +239,7 @@ def release(
         target: Where it is released.
         to: The last stage; empty: all.
         images: The image set; empty: build one.
-        variables: Packer variables for the build, `k=v,…`.
+        variables: Packer variables for the build, `k=v;…`.
         notebook: Returns the path of a notebook.
         report: Whoever shows it.
         find_url: Returns where a stage's load balancer answers; empty: nowhere yet.

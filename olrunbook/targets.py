@@ -111,9 +111,18 @@ class Target(BaseModel):
     def client(self, service: str) -> Any:
         """Return a boto3 client of this target that no ambient setting can divert."""
         import boto3  # noqa: PLC0415  (heavy: only where it is used)
+        import botocore.session  # noqa: PLC0415
         from botocore.config import Config  # noqa: PLC0415
 
+        # An AWS_PROFILE or a config file of the user's shell is not even looked at.
+        nothing = (None, None, os.devnull, None)
+        ambient = {
+            "profile": (None, None, None, None),
+            "config_file": nothing,
+            "credentials_file": nothing,
+        }
         session = boto3.session.Session(
+            botocore_session=botocore.session.Session(session_vars=ambient),
             aws_access_key_id=self.access_key.get_secret_value(),
             aws_secret_access_key=self.secret_key.get_secret_value(),
             region_name=self.region,
@@ -122,6 +131,7 @@ class Target(BaseModel):
             service,
             endpoint_url=self.endpoint or None,
             config=Config(
+                proxies={},  # the endpoint is never reached through one
                 retries={"mode": "standard", "max_attempts": 5},
                 connect_timeout=5,
                 read_timeout=60,

@@ -171,7 +171,7 @@ def release(
             place,
             to=to,
             images=images,
-            variables=",".join(variables),
+            variables=";".join(variables),
             notebook=lambda name: notebook_path(found, name),
             report=Rows(app, console),
             find_url=lambda stage: account.url(account.groups(spec, stage)),

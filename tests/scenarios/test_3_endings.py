@@ -200,7 +200,7 @@ def test_a_broken_image_fails_its_rollout_and_the_old_instance_serves(
     good = one_stage.run("release", "tika", "--variable", "marker=good")
     assert good.returncode == 0, good.stdout + good.stderr
     assert one_stage.target()["endpoint"] != released.target()["endpoint"]
-    variables = f"{BROKEN},check_at_bake=false,marker=broken"
+    variables = f"{BROKEN};check_at_bake=false;marker=broken"
     built = one_stage.run("run", "image_build", "--variables", variables)
     assert built.returncode == 0, built.stdout + built.stderr
     began = time.monotonic()
