@@ -37,15 +37,17 @@ class Picture:
         """Return what it shows."""
         return self.alt
 
+    @property
+    def base64(self) -> str:
+        """The picture as text."""
+        return base64.b64encode(self.png).decode()
+
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the picture and what it shows."""
         del include, exclude
-        data = {
-            "image/png": base64.b64encode(self.png).decode(),
-            "text/plain": self.alt,
-        }
+        data = {"image/png": self.base64, "text/plain": self.alt}
         return data, {"image/png": {"alt": self.alt}}
 
 

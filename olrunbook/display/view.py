@@ -155,6 +155,8 @@ class View:
         tables: Its tables.
         notes: Sentences below them.
         by_hand: The command that does the same by hand.
+        png: A picture below the tables, in base64.
+        alt: What the picture shows.
 
     """
 
@@ -165,6 +167,8 @@ class View:
     tables: Sequence[Table] = ()
     notes: Sequence[Note] = ()
     by_hand: str = ""
+    png: str = ""
+    alt: str = ""
 
     @property
     def heading(self) -> str:

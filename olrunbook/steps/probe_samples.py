@@ -55,6 +55,8 @@ class ProbeSummary(Value):
         before_first_answer: Requests before a new stage answered for the first time.
         outage_s: Seconds without an answer, all runs of failures together.
         longest_s: The longest run.
+        over: False where the last request failed too: how long it really lasts is not
+            known.
         first_failure: When the first failed request was sent.
         last_failure: When the last one was.
         errors: Kind of failure to its number.
@@ -71,6 +73,7 @@ class ProbeSummary(Value):
     before_first_answer: int = 0
     outage_s: float = 0.0
     longest_s: float = 0.0
+    over: bool = True
     first_failure: datetime | None = None
     last_failure: datetime | None = None
     errors: dict[str, int] = Field(default_factory=dict)
@@ -86,7 +89,8 @@ class ProbeSummary(Value):
             )
         counts = f"{self.failed} of {self.requests} requests"
         if self.failed:
-            return f"outage {self.outage_s:.1f} s ({counts})"
+            more = "" if self.over else ", not over"
+            return f"outage {self.outage_s:.1f} s{more} ({counts})"
         return f"{counts} failed"
 
 
@@ -148,6 +152,7 @@ def summarise(
         before_first_answer=early,
         outage_s=round(sum(runs), 3),
         longest_s=round(max(runs, default=0.0), 3),
+        over=not span or span[-1].ok,
         first_failure=failures[0].at if failures else None,
         last_failure=failures[-1].at if failures else None,
         errors=dict(Counter(sample.error for sample in failures).most_common()),

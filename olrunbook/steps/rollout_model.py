@@ -83,7 +83,7 @@ class GroupRollout(Value):
         """Return the ending in a few words."""
         where = f"{self.serving} of {self.desired}"
         if self.outcome == "failed":
-            return f"failed: {self.reason}"
+            return self.reason
         if self.outcome == "refreshed" and self.refresh:
             by = short(self.refresh.id)
             return f"refreshed by {by}: {where} on {short(self.image)}"
@@ -157,7 +157,7 @@ class RolloutResult(Result):
         """Return the endings, and what the probe saw of them."""
         many = len(self.groups) > 1
         parts = [
-            f"{group.node_type} {group.sentence()}" if many else group.sentence()
+            f"{group.node_type}: {group.sentence()}" if many else group.sentence()
             for group in self.groups
         ]
         text = "; ".join(parts)

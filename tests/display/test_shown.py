@@ -76,6 +76,14 @@ def test_nothing_comes_from_outside(result: Any) -> None:
     assert not re.search(r"<(script|link|iframe|img)|url\(|@import", markup)
 
 
+def test_a_failed_rollout_carries_its_plot(failed_rollout: RolloutResult) -> None:
+    """Its notebook never comes to the cell with the plot; the picture is inside."""
+    page = parsed(html(view_of(failed_rollout)))
+    (picture,) = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert (picture["src"] or "").startswith("data:image/png;base64,")
+    assert "Plot of 20 s" in (picture["alt"] or "")
+
+
 def test_every_table_has_a_caption(result: Any) -> None:
     """A table in the record says what it shows; empty ones are left out."""
     page = parsed(html(view_of(result)))

@@ -94,7 +94,7 @@ def test_an_outage_lasts_to_the_next_answer() -> None:
     assert found.longest_s == pytest.approx(0.6)
     assert found.first_failure == at(0.2)
     assert found.last_failure == at(1.2)
-    assert found.sentence() == "outage 0.6 s (4 of 7 requests)"
+    assert found.sentence() == "outage 0.6 s, not over (4 of 7 requests)"
 
 
 def test_only_the_span_counts() -> None:

@@ -290,7 +290,7 @@ def test_a_rollout_ends_as_its_name_says(play: Play, name: str) -> None:
     if outcome == "failed":
         assert result.groups[0].reason
         assert result.consequences
-        with pytest.raises(StepError, match="failed"):
+        with pytest.raises(StepError):
             require(result)
     else:
         assert not result.consequences
