@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 __all__ = [
     "SECRET",
     "facts",
+    "fingerprint",
     "is_hidden",
     "is_secret",
     "property_changes",
@@ -22,6 +24,7 @@ SECRET = "[secret]"  # noqa: S105  (how the engine prints one)
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 WHOLE_MASKED = {"userdata", "userdatabase64"}  # often a secret nobody marked as one
 LONGEST = 400
+DEFAULTS = "__defaults"  # the providers' mark for inputs nobody wrote
 _STEP = re.compile(r"""\[(?:"((?:[^"\\]|\\.)*)"|(\d+))\]|\.?([^.\[\]"]+)""")
 
 
@@ -76,7 +79,27 @@ def shown(value: Any) -> str:
         text = value
     else:
         text = json.dumps(value, sort_keys=True, ensure_ascii=False)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    if len(text) <= LONGEST:
+        return text
+    # What is cut off must still be told apart: an approval is over these texts.
+    tail = f"… (sha256 {hashlib.sha256(text.encode()).hexdigest()[:16]})"
+    return text[: LONGEST - len(tail)] + tail
+
+
+def fingerprint(inputs: Mapping[str, Any]) -> str:
+    """Return a digest of a resource's inputs, without the ones nobody wrote.
+
+    A name that was made up is another one in each preview.
+    """
+    text = json.dumps(_written(inputs), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        left_out = {DEFAULTS, *(value.get(DEFAULTS) or [])}
+        return {k: _written(v) for k, v in value.items() if k not in left_out}
+    return [_written(item) for item in value] if isinstance(value, list) else value
 
 
 def property_changes(metadata: Mapping[str, Any]) -> list[dict[str, str]]:

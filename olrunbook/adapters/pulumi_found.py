@@ -14,12 +14,23 @@ class _Value(BaseModel):
 
 
 class Change(_Value):
-    """One resource that is not left as it is; `changes`: path, kind, old, new."""
+    """One resource that is not left as it is.
+
+    Args:
+        op: Pulumi's operation; the steps of a replacement are one `replace`.
+        type: Pulumi type token.
+        name: Logical name.
+        urn: Its URN.
+        inputs: Fingerprint of the inputs it gets.
+        changes: What changes in it: path, kind, old, new.
+
+    """
 
     op: str
     type: str
     name: str
     urn: str
+    inputs: str = ""
     changes: list[dict[str, str]] = []
 
 

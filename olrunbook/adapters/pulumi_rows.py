@@ -54,7 +54,7 @@ class Rows:
 
     def changed(self) -> list[dict[str, Any]]:
         """Return the rows of the resources that are not left as they are."""
-        wanted = ("op", "type", "name", "urn", "changes")
+        wanted = ("op", "type", "name", "urn", "inputs", "changes")
         return [
             {key: row[key] for key in wanted}
             for row in self.rows.values()
@@ -103,6 +103,7 @@ class Rows:
         if row is None or row["op"] != op:
             self._started[urn] = time.monotonic()
             row = self.rows[urn] = {"urn": urn, "op": op, "type": kind, "name": name}
+            row["inputs"] = changes.fingerprint(new.get("inputs") or {})
         if not row.get("changes"):
             row["changes"] = [] if op == "same" else changes.property_changes(plain)
             for change in row["changes"]:

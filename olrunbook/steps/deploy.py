@@ -131,7 +131,7 @@ def preview(
         "images": dict(images),
         "commit": [ctx.commit.sha, *ctx.commit.dirty],
         "state": found.state.digest,
-        "changes": [change.model_dump() for change in changes],
+        "changes": [change.model_dump() for change in found.changes],
     }
     text = json.dumps(canonical, sort_keys=True)
     return PreviewResult(

@@ -11,6 +11,7 @@ from olrunbook.adapters.pulumi_changes import (
     SECRET,
     SIGNATURE,
     facts,
+    fingerprint,
     property_changes,
     shown,
     steps,
@@ -107,6 +108,17 @@ def test_secrets_and_long_values_are_short() -> None:
     assert shown(SECRET) == SECRET
     assert shown({"b": 1, "a": [True]}) == '{"a": [true], "b": 1}'
     assert len(shown("x" * 1000)) == 400
+    assert shown("x" * 1000) != shown("x" * 999 + "y")
+
+
+def test_a_fingerprint_leaves_out_what_nobody_wrote() -> None:
+    """A made-up name is another one each time; everything else counts."""
+    one = {"name": "a-1234567", "size": 1, "__defaults": ["name"], "sub": {"a": 1}}
+    same = {**one, "name": "a-7654321", "sub": {"a": 1, "__defaults": []}}
+
+    assert fingerprint(one) == fingerprint(same)
+    assert fingerprint(one) != fingerprint({**one, "size": 2})
+    assert fingerprint(one) != fingerprint({**one, "sub": {"a": 2}})
 
 
 def test_what_a_step_must_know_of_a_group() -> None:
