@@ -94,6 +94,9 @@ class TestImages:
         assert image["Tags"] == [{"Key": "a", "Value": "1"}]
         assert image["State"] == "available"
         assert tags == [{"Key": "b", "Value": "2"}]
+        ec2.modify_image_attribute(ImageId=ami, Description={"Value": "described"})
+        image = ec2.describe_images(ImageIds=[ami])["Images"][0]
+        assert image["Description"] == "described"
         code, _ = records.fault(ec2.create_image, InstanceId=seed, Name=name)
         assert code == "InvalidAMIName.Duplicate"
         copied = ec2.copy_image(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -99,6 +100,25 @@ class TestWhoMayCall:
         """Answers carry no CORS header."""
         found = records.ec2.describe_vpcs()["ResponseMetadata"]["HTTPHeaders"]
         assert not [name for name in found if name.startswith("access-control")]
+
+
+def test_hostile_shell_diverts_nothing(
+    records: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Profile, endpoints, proxies and files of the user's shell change no call."""
+    config = tmp_path / "config"
+    config.write_text("[default]\nregion = mars-1\nendpoint_url = http://127.0.0.1:9\n")
+    for name in (
+        "HTTP_PROXY",
+        "http_proxy",
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_EC2",
+    ):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    assert records.target.client("ec2").describe_vpcs()["Vpcs"]
 
 
 class TestRefusals:

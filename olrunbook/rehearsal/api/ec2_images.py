@@ -7,6 +7,7 @@ from typing import Any
 
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.amis import Ami
+from moto.ec2.responses import EC2Response
 
 from olrunbook.rehearsal.api.patching import fault, override
 from olrunbook.rehearsal.machines.fleet import Fleet
@@ -21,6 +22,7 @@ def install(fleet: Fleet) -> None:
     _install_creation(fleet)
     _install_look_up()
     _install_tags(fleet)
+    _install_description(fleet)
 
 
 def _install_creation(fleet: Fleet) -> None:
@@ -100,6 +102,20 @@ def _install_tags(fleet: Fleet) -> None:
             done = original(backend, resource_ids, *rest)
             fleet.amis.changed(resource_ids)
             return done
+
+
+def _install_description(fleet: Fleet) -> None:
+    @override(EC2Response)
+    def modify_image_attribute(original: Any, response: EC2Response) -> Any:
+        """Keep a new description, which moto ignores and Packer sets this way."""
+        answer = original(response)
+        given = response._get_param("Description")  # noqa: SLF001
+        words = given.get("Value") if isinstance(given, dict) else given
+        ami = response.ec2_backend.amis.get(response._get_param("ImageId"))  # noqa: SLF001
+        if words and ami:
+            ami.description = words
+            fleet.amis.changed([ami.id])
+        return answer
 
 
 def _check_name(backend: EC2Backend, name: str) -> None:
