@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
-    "InterruptedRun",
+    "InterruptedRunError",
     "OlrunbookError",
     "RefusedError",
     "StepError",
@@ -71,7 +71,7 @@ class ToolError(StepError):
         self.code = code
 
 
-class InterruptedRun(OlrunbookError):
+class InterruptedRunError(OlrunbookError):
     """The tool was told to stop because the run was (Ctrl-C, SIGTERM).
 
     Args:

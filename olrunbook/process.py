@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from olrunbook.errors import InterruptedRun, ToolError
+from olrunbook.errors import InterruptedRunError, ToolError
 from olrunbook.redact import Redactor
 
 __all__ = [
@@ -211,8 +211,9 @@ class Tool:
         """Yield the tool's masked lines until it has ended; then `ended` is set.
 
         Raises:
-            InterruptedRun: The step was interrupted. The tool was told to stop and has
-                ended, or is named in `finishing` and goes on under its supervisor.
+            InterruptedRunError: The step was interrupted. The tool was told to stop
+                and has ended, or is named in `finishing` and goes on under its
+                supervisor.
 
         """
         try:
@@ -229,12 +230,12 @@ class Tool:
             raise self._interrupted() from None
         self.ended = self.ended or Ended(None, "its supervisor is gone")
 
-    def _interrupted(self) -> InterruptedRun:
+    def _interrupted(self) -> InterruptedRunError:
         finishing = self.ended.finishing if self.ended else ()
         msg = f"{self.command.tool} was interrupted"
         if finishing:
             msg += f"; still finishing: {', '.join(finishing)}"
-        return InterruptedRun(msg, finishing=finishing)
+        return InterruptedRunError(msg, finishing=finishing)
 
     def _finish(self, message: dict[str, Any]) -> None:
         self.redactor.masked += message.get("masked", 0)

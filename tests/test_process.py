@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from olrunbook.errors import InterruptedRun, ToolError
+from olrunbook.errors import InterruptedRunError, ToolError
 from olrunbook.process import POLITE, Command, StopPolicy, Tool
 
 ENV = {"PATH": os.environ["PATH"]}
@@ -84,7 +84,7 @@ def test_an_interrupt_stops_the_tool_by_its_policy(tmp_path, redactor) -> None:
     policy = StopPolicy((("SIGINT", 30.0),))
     seen = []
     with (
-        pytest.raises(InterruptedRun) as caught,
+        pytest.raises(InterruptedRunError) as caught,
         Tool(
             command(tmp_path, sys.executable, "-c", script, policy=policy), redactor
         ) as tool,
@@ -111,7 +111,7 @@ def test_a_tool_that_outlives_its_grace_is_named_and_followed(
     )
     policy = StopPolicy((("SIGINT", 60.0),), grace_s=0.3)
     with (
-        pytest.raises(InterruptedRun) as caught,
+        pytest.raises(InterruptedRunError) as caught,
         Tool(
             command(tmp_path, sys.executable, "-c", script, policy=policy), redactor
         ) as tool,

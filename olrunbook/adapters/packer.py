@@ -130,7 +130,7 @@ class Packer:
 
         Raises:
             ToolError: It cannot be started.
-            InterruptedRun: The step was interrupted.
+            InterruptedRunError: The step was interrupted.
 
         """
         rows: list[str] = []
@@ -150,7 +150,7 @@ class Packer:
 
         Raises:
             ToolError: It cannot be started.
-            InterruptedRun: The step was interrupted; Packer was told, and cleans up.
+            InterruptedRunError: Packer was told to stop, and cleans up.
 
         """
         reader = Reader()

@@ -22,7 +22,7 @@ from olrunbook.adapters.pulumi_settings import (
     stack_spec,
 )
 from olrunbook.adapters.sealed import unseal
-from olrunbook.errors import InterruptedRun, ToolError
+from olrunbook.errors import InterruptedRunError, ToolError
 from olrunbook.events import Event
 from olrunbook.process import PULUMI, Command, Line, Tool
 
@@ -53,7 +53,7 @@ def preview(ctx: Surroundings, prepared: Prepared) -> Found:
 
     Raises:
         ToolError: Pulumi failed; its message is in the error.
-        InterruptedRun: The run was interrupted.
+        InterruptedRunError: The run was interrupted.
 
     """
     return _found(ctx, prepared, "preview", plan=str(prepared.plan))
@@ -70,7 +70,7 @@ def up(ctx: Surroundings, prepared: Prepared, state: str, message: str = "") -> 
 
     Raises:
         ToolError: Pulumi failed; the error says what the state holds now.
-        InterruptedRun: The run was interrupted; likewise.
+        InterruptedRunError: The run was interrupted; likewise.
 
     """
     return _found(
@@ -101,7 +101,7 @@ def _found(
 ) -> Found:
     try:
         answer = _run(ctx, prepared, operation, more)
-    except InterruptedRun as stopped:
+    except InterruptedRunError as stopped:
         raise _after_stop(ctx, prepared, stopped) from None
     finally:
         keep_settings(prepared)
@@ -210,18 +210,20 @@ def _failure(prepared: Prepared, error: dict[str, Any]) -> ToolError:
 
 
 def _after_stop(
-    ctx: Surroundings, prepared: Prepared, stopped: InterruptedRun
-) -> InterruptedRun:
+    ctx: Surroundings, prepared: Prepared, stopped: InterruptedRunError
+) -> InterruptedRunError:
     """Return the interruption with what the state holds now."""
     if stopped.finishing:
         hint = "It keeps the stack's lock until it ends; the next update does the rest."
-        return InterruptedRun(str(stopped), hint, stopped.finishing)
+        return InterruptedRunError(str(stopped), hint, stopped.finishing)
     try:
         state = look(ctx, prepared)
     except ToolError as error:
-        return InterruptedRun(str(stopped), f"The state could not be read: {error}")
+        return InterruptedRunError(
+            str(stopped), f"The state could not be read: {error}"
+        )
     hint = (
         f"{state.line()}. The next update does the rest." if state else "No stack yet."
     )
     ctx.emit(Event(TOOL, "warning", hint))
-    return InterruptedRun(str(stopped), hint)
+    return InterruptedRunError(str(stopped), hint)

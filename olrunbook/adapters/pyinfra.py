@@ -46,7 +46,7 @@ def deploy(
 
     Raises:
         ToolError: The worker cannot be started.
-        InterruptedRun: The step was interrupted; the worker was told to stop.
+        InterruptedRunError: The step was interrupted; the worker was told to stop.
 
     """
     pairs = [f"{key}={value}" for key, value in (data or {}).items()]

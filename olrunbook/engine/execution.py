@@ -30,7 +30,7 @@ ENDINGS: dict[str, tuple[RunStatus, int]] = {
     "RefusedError": ("refused", 4),
     "UsageError": ("refused", 2),
     "WaitingError": ("waiting", 3),
-    "InterruptedRun": ("interrupted", 130),
+    "InterruptedRunError": ("interrupted", 130),
     "KeyboardInterrupt": ("interrupted", 130),
 }
 OUTPUTS = ("stream", "display_data", "execute_result", "error", "update_display_data")
@@ -271,7 +271,7 @@ class Execution:
             return stop
         name, value = reply.get("ename", "?"), reply.get("evalue", "")
         if stop:
-            detail = f": {value}" if name == "InterruptedRun" else ""
+            detail = f": {value}" if name == "InterruptedRunError" else ""
             return _ending(stop.status, stop.cause + detail, code=stop.exit_code)
         if name == "SystemExit":
             return _ending(

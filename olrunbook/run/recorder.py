@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from olrunbook.errors import (
-    InterruptedRun,
+    InterruptedRunError,
     OlrunbookError,
     RefusedError,
     StepError,
@@ -39,7 +39,7 @@ STATUS: tuple[tuple[type[BaseException], str], ...] = (
     (RefusedError, "refused"),
     (UsageError, "refused"),
     (WaitingError, "waiting"),
-    (InterruptedRun, "interrupted"),
+    (InterruptedRunError, "interrupted"),
     (KeyboardInterrupt, "interrupted"),
 )
 NEWS = ("progress", "phase", "operation", "resource", "artifact")

@@ -100,7 +100,7 @@ def preview(
             pending operations; a group or load balancer would go; the program does not
             use the images it was given.
         ToolError: Pulumi failed.
-        InterruptedRun: The run was interrupted.
+        InterruptedRunError: The run was interrupted.
 
     """
     _whole_set(ctx, images)
@@ -162,7 +162,7 @@ def up(ctx: Context, plan: PreviewResult) -> DeployResult:
             gone, or the stack is locked or has pending operations.
         StepError: The update ended, but the group or its template is on another image.
         ToolError: Pulumi failed.
-        InterruptedRun: The run was interrupted.
+        InterruptedRunError: The run was interrupted.
 
     """
     prepared = pulumi.reopen(ctx, plan.token)

@@ -13,7 +13,7 @@ from olrunbook.adapters.packer import (
     Packer,
     build_arguments,
 )
-from olrunbook.errors import InterruptedRun, StepError, ToolError, UsageError
+from olrunbook.errors import InterruptedRunError, StepError, ToolError, UsageError
 from olrunbook.steps.build_watch import Watch, explain, leftovers
 from olrunbook.steps.context import Context
 from olrunbook.steps.image_packer import (
@@ -114,7 +114,7 @@ def build(
         UsageError: A parameter is wrong; nothing was started.
         ToolError: Packer failed; the failed operation's output is in the message.
         StepError: It ended well but did not leave exactly one available image.
-        InterruptedRun: It was interrupted; what is left in the account is named.
+        InterruptedRunError: It was interrupted; what is left in the account is named.
 
     """
     nodes = node_types(ctx, node_type)
@@ -174,12 +174,12 @@ def _build(
         for event in packer.build(arguments):
             watch.see(event)
             ctx.emit(event)
-    except InterruptedRun as error:
+    except InterruptedRunError as error:
         left = leftovers(ec2, watch)
         words = "; ".join(left) or "nothing"
         kind = "it still holds" if error.finishing else "left in the account"
         msg = f"{error}; {kind}: {words}"
-        raise InterruptedRun(msg, error.hint, error.finishing) from None
+        raise InterruptedRunError(msg, error.hint, error.finishing) from None
     if watch.code:
         raise _failure(ctx, ec2, watch, on_error)
     image = _one_image(ec2, watch, ctx.app_name)

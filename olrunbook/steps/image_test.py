@@ -62,7 +62,7 @@ def image_test(
 
     Raises:
         ToolError: docker, the base image or an artifact is not to be had.
-        InterruptedRun: It was interrupted; the container is removed.
+        InterruptedRunError: It was interrupted; the container is removed.
 
     """
     nodes = node_types(ctx, node_type)

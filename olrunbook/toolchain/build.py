@@ -88,7 +88,7 @@ def build(pin: Pin, cache: Cache, emit: Emit) -> ToolFound:
 
     Raises:
         ToolError: It cannot be built; with the end of what the compiler said.
-        InterruptedRun: The build was stopped; nothing half-made is kept.
+        InterruptedRunError: The build was stopped; nothing half-made is kept.
 
     """
     progress = Progress(pin, emit)

@@ -60,7 +60,7 @@ def ensure(
 
     Raises:
         ToolError: One can neither be found nor built; the hint says what to install.
-        InterruptedRun: A build was stopped; nothing half-made is kept.
+        InterruptedRunError: A build was stopped; nothing half-made is kept.
 
     """
     cache = cache or Cache(cache_dir())

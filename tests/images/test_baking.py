@@ -130,7 +130,7 @@ RUN = """
     import os, sys
     from pathlib import Path
     from olrunbook.catalog import Project
-    from olrunbook.errors import InterruptedRun
+    from olrunbook.errors import InterruptedRunError
     from olrunbook.redact import Redactor, new_key
     from olrunbook.steps.context import Commit, Context
     from olrunbook.steps.image_build import build
@@ -145,7 +145,7 @@ RUN = """
             commit=Commit("c"), logs=work, work=work, redactor=Redactor(new_key()),
             emit=lambda event: print(event.text, flush=True),
         ))
-    except InterruptedRun as error:
+    except InterruptedRunError as error:
         print("INTERRUPTED", error, flush=True)
         sys.exit(130)
 """

@@ -112,7 +112,7 @@ def test_an_interrupted_update_leaves_a_clean_state_and_the_next_one_goes_on(
         child.until("running", GROUP)
         began = time.monotonic()
         child.process.send_signal(signal.SIGINT)
-        said = child.until("InterruptedRun")
+        said = child.until("InterruptedRunError")
         seconds = time.monotonic() - began
         assert child.process.wait(30) == 130
 
