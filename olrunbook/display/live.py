@@ -83,7 +83,6 @@ class Board:
             or data.get("detail")
             or ""
         )
-        self.rows.pop(key, None) if data.get("again") else None
         self.rows[key] = Row(name, state, detail, float(took) if took else None)
 
     def view(self, now: float, *, ended: bool = False, failed: bool = False) -> View:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -497,3 +498,33 @@ def test_availability_is_said_from_the_real_preferences(play: Play) -> None:
         "An outage: the only instance goes before the new one serves "
         "(min healthy 50 %, no maximum)."
     )
+
+
+def test_two_groups_are_one_rollout(
+    ctx: Context, aws: Any, kit: Any, deployed: Deployed
+) -> None:
+    """Each node type has its ending; the worst of them is the rollout's."""
+    stack = ctx.app.stack
+    assert stack is not None
+    tags = {"web": "web-{stage_lower}", "worker": "worker-{stage_lower}"}
+    pins = {"web": "c:web", "worker": "c:worker"}
+    stack = stack.model_copy(update={"groups": tags, "image_config": pins})
+    app = ctx.app.model_copy(update={"node_types": ["web", "worker"], "stack": stack})
+    machine = kit.Machine("i-0e1100000000000001")
+    groups = (("web-1", "web-ci"), ("worker-1", "worker-ci"))
+    aws.script = [(0, kit.Picture((machine,), groups=groups))]
+    before = kit.seen(machine).model_copy(
+        update={"node_type": "worker", "name": "worker-1", "tag_name": "worker-ci"}
+    )
+    deploy = deployed(before, images={"web": NEW, "worker": NEW})
+    result = rollout(dataclasses.replace(ctx, app=app), deploy)
+    assert [group.outcome for group in result.groups] == ["launched", "unchanged"]
+    assert result.outcome == "launched"
+    assert result.headline() == (
+        "web: launched: 1 of 1 healthy on ami-0a17…223; "
+        "worker: unchanged: 1 of 1 already on ami-0a17…223"
+    )
+    wrong = deployed(before, images={"web": OLD, "worker": NEW})
+    result = rollout(dataclasses.replace(ctx, app=app), wrong)
+    assert result.outcome == "failed"
+    assert result.headline().startswith("web: i-0e11…001 runs ami-0a17…223")
