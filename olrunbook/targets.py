@@ -22,6 +22,7 @@ __all__ = [
     "KEEP",
     "Target",
     "load_target",
+    "require_built",
     "save_target",
     "state_dir",
     "tool_environment",
@@ -176,6 +177,13 @@ def save_target(target: Target) -> None:
     path.with_suffix(".new").replace(path)
 
 
+def require_built(name: str) -> None:
+    """Raise UsageError for any target but `rehearsal`: real accounts are not built."""
+    if name != "rehearsal":
+        msg = f"target {name!r} is not available: only `rehearsal` is built and guarded"
+        raise UsageError(msg)
+
+
 def load_target(name: str, project_root: Path) -> Target:
     """Return a target that is up.
 
@@ -188,9 +196,7 @@ def load_target(name: str, project_root: Path) -> Target:
         RefusedError: The rehearsal is not up.
 
     """
-    if name != "rehearsal":
-        msg = f"target {name!r} is not available: only `rehearsal` is built and guarded yet"
-        raise UsageError(msg)
+    require_built(name)
     path = state_dir(project_root) / name / TARGET_FILE
     try:
         return Target.model_validate(json.loads(path.read_text(encoding="utf-8")))

@@ -183,7 +183,7 @@ def _bootstrap(
     stage = ""
     with Tool(command, Redactor(new_key())) as tool:
         for line in tool.lines():
-            last = [*last[-30:], line.text]
+            last = [*last[-400:], line.text]
             for sign, words in _STAGES:
                 if sign.match(line.text) and words != stage:
                     stage = words
@@ -194,8 +194,11 @@ def _bootstrap(
 
 def _failure(name: str, last: list[str], log: Path, code: int | None) -> ToolError:
     said = "\n".join(last)
-    errors = [line for line in last if line.startswith(("E:", "error:"))]
-    errors = errors or [line for line in last if line.strip()][-1:]
+    lines = [line for line in last if line.strip()]
+    at = [i for i, line in enumerate(lines) if line.startswith(("E:", "error:"))][:1]
+    # The cause of a failed command is the line before the error itself.
+    errors = lines[max(at[0] - 1, 0) : at[0] + 1] if at else lines[-1:]
+    errors = [line for line in errors if not line.startswith("I:")]
     hint = f"Its whole output is in {log}."
     if "No space left on device" in said:
         hint = "Free some disk space (1 GB is needed while the image is made)."
@@ -209,7 +212,7 @@ def _failure(name: str, last: list[str], log: Path, code: int | None) -> ToolErr
         )
     elif "NO_PUBKEY" in said or "not signed" in said:
         hint = "Install Debian's keys: sudo apt-get install debian-archive-keyring"
-    detail = errors[0] if errors else "no output"
+    detail = "; ".join(errors) or "no output"
     return ToolError(f"the image {name!r} could not be made: {detail}", hint, code)
 
 

@@ -1,4 +1,4 @@
-"""The command line. Commands are imported when they are called: `--help` pays for none."""
+"""The command line. Each command is imported when it is called, not before."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import click
 from olrunbook.catalog import Project, find_project
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.events import Event
-from olrunbook.targets import Target, save_target, state_dir
+from olrunbook.targets import Target, require_built, save_target, state_dir
 
 if TYPE_CHECKING:
     from olrunbook.toolchain import Toolchain
@@ -39,7 +39,12 @@ def duration(seconds: float) -> str:
 
 
 def ensure_cloud(
-    project: Project, target: str, emit: Callable[[Event], None]
+    project: Project,
+    target: str,
+    emit: Callable[[Event], None],
+    *,
+    containers: bool | None = None,
+    aws_order: bool | None = None,
 ) -> tuple[Target, Toolchain]:
     """Return the target, up and with its tools; start the rehearsal if it is not.
 
@@ -47,20 +52,33 @@ def ensure_cloud(
         project: The project in use.
         target: The target's name.
         emit: Gets the events of what is started or built.
+        containers: Instances are containers; None: as the one that is up, else True.
+        aws_order: InService before the health check counts; None: as above.
 
     Raises:
         UsageError: Any target but `rehearsal`.
         OlrunbookError: A tool or the cloud cannot be had; the message says what to do.
 
     """
-    if target != "rehearsal":
-        msg = f"target {target!r} is not available: only `rehearsal` is built and guarded yet"
-        raise UsageError(msg)
+    require_built(target)
     from olrunbook import toolchain  # noqa: PLC0415
     from olrunbook.rehearsal import lifecycle  # noqa: PLC0415
 
     chain = toolchain.ensure(emit=emit)
-    found = lifecycle.up(project.root, emit=emit)
+    settings = None
+    if containers is None and aws_order is None:  # whatever is up will do …
+        settings = lifecycle.status(project.root).settings
+        if settings and not settings.containers:  # … if it has machines
+            msg = "the rehearsal is up without containers: nothing can be baked in it"
+            hint = "olrunbook rehearsal down, then olrunbook rehearsal up"
+            raise RefusedError(msg, hint)
+    found = lifecycle.up(
+        project.root,
+        containers=containers is not False,
+        aws_order=bool(aws_order),
+        settings=settings,
+        emit=emit,
+    )
     tools = chain.environment()
     path = tools.pop("PATH", "").split(os.pathsep)
     merged = found.model_copy(

@@ -129,9 +129,10 @@ def show(reference: str, *, as_json: bool) -> None:
             f"  {mark} {step.name:<12} {step.status:<12} {seconds:>9}  {text}"
         )
     for part in record.parts:
+        what = part.headline or part.cause
         console.print(
             f"  {part.notebook:<12} {part.stage:<11} {part.status:<11} "
-            f"{part.seconds:>6.1f} s  {short(part.run_id)}  {part.headline or part.cause}"
+            f"{part.seconds:>6.1f} s  {short(part.run_id)}  {what}"
         )
     sizes = ", ".join(f"{n} ({_size(f.size)})" for n, f in record.files.items())
     console.print(f"{'files':<10} {sizes}")

@@ -19,15 +19,30 @@ def rehearsal() -> None:
 
 
 @rehearsal.command()
-def up() -> None:
+@click.option(
+    "--no-containers",
+    is_flag=True,
+    help="Instances and images are records only: for trying calls, not for a release.",
+)
+@click.option(
+    "--aws-order",
+    is_flag=True,
+    help="As on AWS an instance is InService before its health check counts.",
+)
+def up(*, no_containers: bool, aws_order: bool) -> None:
     """Start it, or find the one that is up."""
     began = time.monotonic()
-    target, chain = ensure_cloud(project(), "rehearsal", echo_event)
+    target = ensure_cloud(
+        project(),
+        "rehearsal",
+        echo_event,
+        containers=not no_containers,
+        aws_order=aws_order,
+    )[0]
     click.echo(
         f"The rehearsal is up: {target.endpoint} (cloud {target.cloud_id}), "
         f"{duration(time.monotonic() - began)}."
     )
-    del chain
     click.echo("Stop it: olrunbook rehearsal down")
 
 

@@ -1,4 +1,4 @@
-"""`olrunbook run NOTEBOOK`: one subcommand a notebook, options from its parameters cell."""
+"""`olrunbook run NOTEBOOK`: a subcommand a notebook, from its parameters cell."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from olrunbook.cli.common import (
     one_at_a_time,
     project,
 )
-from olrunbook.errors import OlrunbookError, UsageError
+from olrunbook.errors import UsageError
 from olrunbook.params import Parameter, check, declared, read_notebook
+from olrunbook.targets import require_built
 
 CHANGES = {"image_build", "deploy", "rollout"}  # hold the app's lock
 NO_CLOUD = {"image_test", "release"}
@@ -101,7 +102,8 @@ def _command(name: str, text: str, parameters: dict[str, Parameter]) -> click.Co
         values: dict[str, Any] = {k: v for k, v in named.items() if v is not None}
         for key, value in given:
             if key in values and values[key] != value:
-                msg = f"parameter {key!r} is given twice, as {values[key]!r} and {value!r}"
+                both = f"{values[key]!r} and {value!r}"
+                msg = f"parameter {key!r} is given twice, as {both}"
                 raise UsageError(msg)
             values[key] = value
         return execute(
@@ -109,7 +111,11 @@ def _command(name: str, text: str, parameters: dict[str, Parameter]) -> click.Co
         )
 
     return click.Command(
-        name, params=options, callback=call, help=text, short_help=text.split("\n", maxsplit=1)[0]
+        name,
+        params=options,
+        callback=call,
+        help=text,
+        short_help=text.split("\n", maxsplit=1)[0],
     )
 
 
@@ -136,9 +142,7 @@ def execute(
     path = notebook_path(found, name)
     merged = {n: p.default for n, p in parameters.items()} | values
     target, app = merged.get("target", "rehearsal"), merged.get("app", "")
-    if target != "rehearsal":
-        msg = f"target {target!r} is not available: only `rehearsal` is built and guarded yet"
-        raise UsageError(msg)
+    require_built(target)
     if name not in NO_CLOUD:
         ensure_cloud(found, target, echo_event)
     if name in CHANGES:
@@ -158,10 +162,7 @@ def _run(found: Any, path: Any, values: dict[str, Any], *, as_json: bool) -> int
             click.echo(f"  {text}", err=True)
 
     session = Session(found, path, values, on_progress=progress)
-    try:
-        record = run_notebook(session)
-    except OlrunbookError:
-        raise
+    record = run_notebook(session)
     seconds = (record.ended_at - record.started_at).total_seconds()
     if as_json:
         click.echo(record.model_dump_json(by_alias=True, indent=1))

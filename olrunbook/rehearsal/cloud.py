@@ -83,7 +83,7 @@ class Cloud:
         )
         self.fleet = Fleet(block, hardware, self.amis, self.signals)
         self.draining = Draining(
-            settings.time_scale, self.signals.changed, balanced=settings.containers
+            settings.time_scale, self.signals, balanced=settings.containers
         )
         self.health: HealthBook | AssumedHealth = (
             HealthBook(self.fleet.address_of, settings.health_scale, self.signals)
@@ -127,8 +127,13 @@ class Cloud:
         self._control.start()
         self._server.start()
 
-    def end(self) -> None:
-        """Take everything down. First what heals, then what would be healed."""
+    def end(self, *, images: bool = False) -> None:
+        """Take everything down. First what heals, then what would be healed.
+
+        Args:
+            images: Also the AMIs: nobody can find them again.
+
+        """
         log("going down")
         self.signals.ending.set()
         _at_once(self._server.end, *(s.shutdown for s in self._stand_ins))
@@ -142,6 +147,8 @@ class Cloud:
         remove = self.fleet.hardware.remove
         ends = [partial(remove, machine) for machine in self.fleet.machines()]
         _at_once(*ends, *([self.balancers.end] if self.balancers else []))
+        if images:
+            self.amis.doom_all()
         self.amis.sweep()
 
     def describe(self) -> dict[str, Any]:

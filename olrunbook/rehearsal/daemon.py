@@ -29,12 +29,13 @@ from olrunbook.rehearsal.places import (
     Block,
     Places,
 )
-from olrunbook.rehearsal.record import DaemonRecord, write_private
+from olrunbook.rehearsal.record import DaemonRecord, read_record, write_private
 from olrunbook.rehearsal.signals import log
 
 __all__ = ["Commission", "main"]
 
 BACKLOG = 128
+LOOK_S = 2.0
 
 # Read by moto when it is imported.
 MOTO = {
@@ -91,12 +92,25 @@ def main() -> int:
         log(where)
         _say({"error": f"{type(error).__name__}: {error}", "hint": where})
         return 1
+    lost = False
     if _say({"ready": True}):
         _let_go()
-        stop.wait()
-    cloud.end()
+        lost = not _wait(stop, places)
+    cloud.end(images=lost)
     sys.stderr.flush()
     os._exit(0)  # tearing moto's modules down would take a second, for nothing
+
+
+def _wait(stop: threading.Event, places: Places) -> bool:
+    """Wait until told to stop; False: our state was taken away, nobody finds us."""
+    missed = 0
+    while not stop.wait(LOOK_S):
+        record = read_record(places.daemon_file)
+        missed = 0 if record and record.pid == os.getpid() else missed + 1
+        if missed > 1:
+            log("the state folder is gone: ending")
+            return False
+    return True
 
 
 def _begin(commission: Commission, places: Places) -> Any:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from olrunbook.adapters.docker import docker
 from olrunbook.errors import ToolError
+from olrunbook.rehearsal.machines.amis import read_records
 from olrunbook.rehearsal.places import BLOCK_LABEL, LABEL, Places
 
 __all__ = ["Removed", "ami_images", "containers", "foreign_blocks", "remove_all"]
@@ -115,10 +116,14 @@ def remove_all(places: Places, *, images: bool) -> Removed:
         if names := containers(places):
             docker("rm", "--force", "--volumes", *names)
         found = ami_images(places)
-        if images and found:
+        known = {one.image for one in read_records(places.amis_file) or []}
+        readable = read_records(places.amis_file) is not None
+        # An image without its record is nobody's AMI: its state was taken away.
+        gone = [image for image in found if images or (readable and image not in known)]
+        kept = [image for image in found if image not in gone]
+        if gone:
             # By name: removing by id would take every other name of the image, too.
-            docker("rmi", *found)
-        gone, kept = (found, []) if images else ([], found)
+            docker("rmi", *gone)
     there = places.root.exists()
     if there:
         for entry in places.root.iterdir():

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from olrunbook.rehearsal.balancers.targets import target_group
+from olrunbook.rehearsal.signals import Signals
 
 __all__ = ["Draining"]
 
@@ -22,15 +23,13 @@ class Draining:
 
     Args:
         scale: Factor on deregistration_delay.timeout_seconds.
-        changed: Wakes the control loop.
+        signals: Told of every change; when the cloud goes down nobody waits.
         balanced: Whether there are balancers that could have requests in flight.
 
     """
 
-    def __init__(
-        self, scale: float, changed: Callable[[], None], *, balanced: bool
-    ) -> None:
-        self._scale, self._changed, self._balanced = scale, changed, balanced
+    def __init__(self, scale: float, signals: Signals, *, balanced: bool) -> None:
+        self._scale, self._signals, self._balanced = scale, signals, balanced
         self._leaving: dict[tuple[str, str], tuple[float, float]] = {}
         self._lock = threading.Lock()
 
@@ -44,7 +43,7 @@ class Draining:
         with self._lock:
             until = now + max(delay * self._scale, SHORTEST_DELAY_S)
             self._leaving[group_arn, target_id] = now, until
-        self._changed()
+        self._signals.changed()
 
     def is_draining(self, group_arn: str, target_id: str) -> bool:
         """Whether a target drains."""
@@ -73,6 +72,7 @@ class Draining:
         if not self._balanced:
             return
         while any(target == target_id for _, target in list(self._leaving)):
-            time.sleep(LOOK_S)
-        self._changed()
+            if self._signals.ending.wait(LOOK_S):
+                return
+        self._signals.changed()
         time.sleep(TURN_S)

@@ -52,8 +52,8 @@ class AmiRecord(BaseModel):
     snapshot_tags: dict[str, str] = {}
 
 
-def read_records(file: Path) -> list[AmiRecord]:
-    """Return the AMIs kept in a file; none where it is missing or cannot be read."""
+def read_records(file: Path) -> list[AmiRecord] | None:
+    """Return the AMIs kept in a file; None where it cannot be read."""
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))
         return [AmiRecord.model_validate(row) for row in rows]
@@ -61,7 +61,7 @@ def read_records(file: Path) -> list[AmiRecord]:
         return []
     except (ValueError, ValidationError, TypeError) as error:
         log("the kept AMIs cannot be read:", type(error).__name__)
-        return []
+        return None
 
 
 class AmiStore:
@@ -82,6 +82,7 @@ class AmiStore:
         self._containers = containers
         self._images: dict[str, str] = {}  # where it is not the usual name
         self._kept: dict[str, Ami] = {}
+        self._others: list[AmiRecord] = []  # of the other mode: kept, not used
         self._doomed: set[str] = set()
         self._lock = threading.Lock()
 
@@ -157,6 +158,11 @@ class AmiStore:
             self.save()
         self.sweep()
 
+    def doom_all(self) -> None:
+        """Let `sweep` remove the images of all AMIs that were made here."""
+        if self._containers:
+            self._doomed |= {self.image_of(ami.id) for ami in self.kept()}
+
     def sweep(self) -> None:
         """Remove the images of deregistered AMIs that nothing uses any more."""
         for image in list(self._doomed):
@@ -166,9 +172,8 @@ class AmiStore:
     def save(self) -> None:
         """Write the file whole, or leave it as it was."""
         with self._lock:
-            rows = [
-                self._record(ami).model_dump(mode="json") for ami in self._kept.values()
-            ]
+            records = [self._record(ami) for ami in self._kept.values()]
+            rows = [one.model_dump(mode="json") for one in (*self._others, *records)]
             aside = self._file.with_suffix(".new")
             handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(handle, "w", encoding="utf-8") as out:
@@ -182,10 +187,11 @@ class AmiStore:
         from moto.ec2.models.amis import Ami  # noqa: PLC0415  (only in the daemon)
 
         found = []
-        for record in read_records(self._file):
-            if bool(record.image) != self._containers or not self._hardware.has(
-                record.image or record.id
-            ):
+        for record in read_records(self._file) or []:
+            if bool(record.image) != self._containers:
+                self._others.append(record)
+                continue
+            if not self._hardware.has(record.image or record.id):
                 continue
             ami = Ami(
                 backend,
