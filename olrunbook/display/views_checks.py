@@ -39,17 +39,17 @@ def checks_view(result: ChecksResult) -> View:
     rows = [
         (
             Cell(row.name),
-            status(row.status),
+            status("ok" if row.ok else "failed"),
             Cell(row.request, code=True),
             Cell(row.wanted),
             Cell(row.found),
             seconds(row.seconds),
             Cell(row.target, code=True),
         )
-        for row in result.rows
+        for row in result.answers
     ]
     columns = ("check", "status", "request", "wanted", "found", "took", "answered by")
-    good = all(row.status == "ok" for row in result.rows)
+    good = all(row.ok for row in result.answers)
     return View(
         result.headline(),
         tone="ok" if good else "bad",

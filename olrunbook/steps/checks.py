@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import SecretStr
 
@@ -26,7 +26,7 @@ class Answered(Value):
     Args:
         name: What the answer shows.
         request: Method and path, and the names of the secret headers.
-        status: `ok` or `failed`.
+        ok: Whether it is the answer wanted.
         wanted: The answer wanted.
         found: The answer.
         seconds: How long it took.
@@ -36,7 +36,7 @@ class Answered(Value):
 
     name: str
     request: str
-    status: Literal["ok", "failed"]
+    ok: bool
     wanted: str
     found: str
     seconds: float
@@ -48,7 +48,7 @@ class ChecksResult(Result):
 
     Args:
         url: Where the load balancer answers.
-        rows: The checks in the catalog's order.
+        answers: The checks and their answers, in the catalog's order.
         notes: What a reader must know about them.
 
     """
@@ -56,16 +56,16 @@ class ChecksResult(Result):
     schema_name: ClassVar[str] = "olrunbook/checks/1"
 
     url: str
-    rows: list[Answered]
+    answers: list[Answered]
     notes: list[str]
 
     def headline(self) -> str:
         """Return how many checks passed, or the first that failed."""
-        failed = [row for row in self.rows if row.status == "failed"]
+        failed = [answer for answer in self.answers if not answer.ok]
         if failed:
             first = failed[0]
             return f"{first.name}: {first.found}; wanted: {first.wanted}"
-        return f"{len(self.rows)} of {len(self.rows)} checks passed"
+        return f"{len(self.answers)} of {len(self.answers)} checks passed"
 
 
 def run_checks(
@@ -93,7 +93,7 @@ def run_checks(
         raise UsageError(msg, "Deploy the stage first.")
     for value in secrets.values():
         ctx.redactor.learn(value.get_secret_value())
-    rows = []
+    answers = []
     for check in checks:
         answer = ask(
             url.rstrip("/") + check.path,
@@ -102,19 +102,20 @@ def run_checks(
             headers={**check.headers, **_secret_headers(check, secrets)},
             timeout_s=TIMEOUT_S,
         )
-        row = _judge(ctx, check, answer)
-        rows.append(row)
-        data = {"name": row.name, "state": row.status, "seconds": row.seconds}
-        ctx.emit(Event("checks", "operation", f"{row.name}: {row.found}", data))
+        seen = _judge(ctx, check, answer)
+        answers.append(seen)
+        state = "ok" if seen.ok else "failed"
+        data = {"name": seen.name, "state": state, "seconds": seen.seconds}
+        ctx.emit(Event("checks", "operation", f"{seen.name}: {seen.found}", data))
     notes = []
     if url.startswith("https:"):
         notes.append("The certificate is not verified.")
-    return ChecksResult(url=url, rows=rows, notes=notes)
+    return ChecksResult(url=url, answers=answers, notes=notes)
 
 
 def require(result: ChecksResult) -> None:
     """Raise StepError where a check failed."""
-    if any(row.status == "failed" for row in result.rows):
+    if not all(answer.ok for answer in result.answers):
         raise StepError(result.headline())
 
 
@@ -146,7 +147,7 @@ def _judge(ctx: Context, check: Check, answer: Answer) -> Answered:
     return Answered(
         name=check.name,
         request=request,
-        status="ok" if good else "failed",
+        ok=good,
         wanted=wanted,
         found=found,
         seconds=round(answer.seconds, 3),

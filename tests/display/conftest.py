@@ -271,11 +271,11 @@ def all_results() -> dict[str, Any]:
         ),
         ChecksResult(
             url="https://127.77.200.1",
-            rows=[
+            answers=[
                 Answered(
                     name="version",
                     request="GET /version",
-                    status="failed",
+                    ok=False,
                     wanted="200",
                     found=EVIL,
                     seconds=0.2,

@@ -69,7 +69,7 @@ def test_a_stage_that_answers_passes(
     result = run_checks(ctx, _url(tika), SECRETS)
     require(result)
     assert result.headline() == "3 of 3 checks passed"
-    assert [row.target for row in result.rows] == ["i-072db"] * 3
+    assert [row.target for row in result.answers] == ["i-072db"] * 3
     assert len(events) == 3
 
 
@@ -90,7 +90,7 @@ def test_no_secret_value_is_ever_in_the_result(
 def test_a_stage_that_is_silent_fails_every_check(ctx: Context) -> None:
     """The reason is a few words."""
     result = run_checks(ctx, "http://127.0.0.1:1", SECRETS)
-    assert {row.found for row in result.rows} == {"connection refused"}
+    assert {row.found for row in result.answers} == {"connection refused"}
 
 
 def test_a_missing_secret_or_address_is_an_error(ctx: Context) -> None:
