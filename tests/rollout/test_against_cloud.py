@@ -1,0 +1,166 @@
+"""The rollout against the rehearsal's own API: refreshes that really run there."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from olrunbook.adapters.aws import groups_seen, images_exist
+from olrunbook.events import Event
+from olrunbook.steps.context import Context
+from olrunbook.steps.results import DeployResult, GroupSeen
+from olrunbook.steps.rollout import Patience, RolloutResult, rollout
+from tests.rehearsal.support import FAST, Account, cloud_at
+from tests.rehearsal.world import World
+
+pytestmark = pytest.mark.rehearsal
+
+STAGE = "CI"
+TAG = "tika-server-tika-ci"
+QUICK = Patience(every_s=0.05, settle_s=1.0, refresh_grace_s=0.5, deadline_s=60)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Return AMIs and a template in a cloud of records."""
+    with cloud_at(tmp_path_factory.mktemp("rollout"), FAST) as account:
+        account.pace(progression="time", seconds=0.2)
+        yield World(account)
+
+
+@pytest.fixture
+def real(world: World, ctx: Context, events: list[Event]) -> Iterator[Context]:
+    """Return a context on that cloud, and remove the stage's groups afterwards."""
+    account = world.account
+    yield dataclasses.replace(
+        ctx,
+        place=account.target,
+        sleep=time.sleep,
+        clock=lambda: datetime.now(UTC),
+    )
+    for group in groups_seen(ctx_on(ctx, account)):
+        if group.name:
+            account.asg.delete_auto_scaling_group(
+                AutoScalingGroupName=group.name, ForceDelete=True
+            )
+
+
+def ctx_on(ctx: Context, account: Account) -> Context:
+    """Return the context with the cloud as its target."""
+    return dataclasses.replace(ctx, place=account.target)
+
+
+def group(world: World, desired: int, version: str) -> str:
+    """Make the stage's group."""
+    tag = {"Key": "Name", "Value": TAG, "PropagateAtLaunch": True}
+    return world.make(desired, version, Tags=[tag])
+
+
+@pytest.fixture
+def watch(
+    real: Context, deployed: Callable[..., DeployResult]
+) -> Callable[..., RolloutResult]:
+    """Return a watcher of the rollout of an image, given the group before."""
+
+    def run(image: str, before: GroupSeen | None, **changes: Any) -> RolloutResult:
+        given = {"started_at": datetime.now(UTC), **changes}
+        deploy = deployed(before, images={"server": image}, **given)
+        return rollout(real, deploy, patience=QUICK)
+
+    return run
+
+
+def test_a_new_group_is_launched(
+    world: World, watch: Callable[..., RolloutResult]
+) -> None:
+    """Its instances are found with the image that EC2 says they run."""
+    group(world, 2, "1")
+    result = watch(world.amis[0], None)
+    assert result.outcome == "launched", result.headline()
+    assert result.groups[0].serving == 2
+
+
+def test_a_refresh_is_followed_to_its_success(
+    world: World, real: Context, watch: Callable[..., RolloutResult]
+) -> None:
+    """Every instance is exchanged, and the table tells old from new."""
+    name = group(world, 2, "1")
+    (before,) = groups_seen(real)
+    began = world.start(name, "2", MinHealthyPercentage=50)
+    result = watch(world.amis[1], before)
+    assert result.outcome == "refreshed", result.headline()
+    seen = result.groups[0]
+    assert seen.refresh is not None
+    assert seen.refresh.id == began
+    assert seen.refresh.min_healthy == 50
+    assert {track.image for track in seen.instances if track.after is None} == {
+        world.amis[0]
+    }
+    assert seen.availability.startswith("1 of 2 instances at a time")
+    assert result.timeline[-1].on_image == 2
+
+
+def test_a_cancelled_refresh_is_a_failure(
+    world: World, real: Context, watch: Callable[..., RolloutResult]
+) -> None:
+    """Whoever cancelled it: part of the group stays old, and the record says so."""
+    name = group(world, 4, "1")
+    (before,) = groups_seen(real)
+    world.start(name, "2", MinHealthyPercentage=90)
+    world.account.asg.cancel_instance_refresh(AutoScalingGroupName=name)
+    result = watch(world.amis[1], before)
+    assert result.outcome == "failed"
+    assert "Cancelled" in result.headline()
+    assert any("Serving now" in line for line in result.consequences)
+
+
+def test_a_template_alone_changes_nothing_that_serves(
+    world: World, real: Context, watch: Callable[..., RolloutResult]
+) -> None:
+    """The group moves to another version, no refresh begins: old instances stay."""
+    name = group(world, 1, "1")
+    (before,) = groups_seen(real)
+    world.account.asg.update_auto_scaling_group(
+        AutoScalingGroupName=name, **world.desired("2")
+    )
+    result = watch(world.amis[1], before)
+    assert result.outcome == "failed"
+    assert "no instance refresh has begun" in result.headline()
+    assert result.groups[0].template_image == world.amis[1]
+
+
+def test_the_same_image_again_is_unchanged(
+    world: World, real: Context, watch: Callable[..., RolloutResult]
+) -> None:
+    """An update without changes ends at the first look."""
+    group(world, 1, "1")
+    (before,) = groups_seen(real)
+    result = watch(world.amis[0], before, changes=[])
+    assert result.outcome == "unchanged", result.headline()
+
+
+def test_images_are_seen_there(world: World, real: Context) -> None:
+    """A real image has a state and a name, another has none."""
+    found = images_exist(real, {"a": world.amis[0], "b": "ami-0123456789abcdef0"})
+    assert found["a"].state == "available"
+    assert not found["b"].state
+
+
+def test_scaling_activities_are_read_there(
+    world: World, real: Context, watch: Callable[..., RolloutResult]
+) -> None:
+    """A failed rollout carries what the group did."""
+    name = group(world, 1, "1")
+    (before,) = groups_seen(real)
+    began = datetime.now(UTC)
+    world.account.asg.update_auto_scaling_group(
+        AutoScalingGroupName=name, DesiredCapacity=2, **world.desired("2")
+    )
+    result = watch(world.amis[1], before, started_at=began)
+    assert result.outcome == "failed"
+    assert [item for item in result.groups[0].activities if "aunch" in item.description]
