@@ -110,14 +110,12 @@ def remove_all(places: Places, *, images: bool) -> Removed:
     names: list[str] = []
     gone: list[str] = []
     kept: list[str] = []
-    with contextlib.suppress(
-        ToolError
-    ):  # without docker there is nothing of ours in it
+    with contextlib.suppress(ToolError):  # without docker nothing of ours is in it
         if names := containers(places):
             docker("rm", "--force", "--volumes", *names)
         found = ami_images(places)
-        known = {one.image for one in read_records(places.amis_file) or []}
-        readable = read_records(places.amis_file) is not None
+        records = read_records(places.amis_file)
+        readable, known = records is not None, {one.image for one in records or []}
         # An image without its record is nobody's AMI: its state was taken away.
         gone = [image for image in found if images or (readable and image not in known)]
         kept = [image for image in found if image not in gone]

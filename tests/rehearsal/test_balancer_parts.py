@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from olrunbook.rehearsal.balancers.config import Route, Server, render, routes_of
+from olrunbook.rehearsal.balancers.draining import Draining
 from olrunbook.rehearsal.balancers.health import Miss, TargetRecord, matches, probe
+from olrunbook.rehearsal.signals import Signals
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/web/0123456789abcdef"
 NAME = "web_0123456789abcdef"
@@ -198,3 +200,18 @@ class TestProbe:
             threading.Thread(target=hang_up, daemon=True).start()
             group = target_group(health_check_protocol="TCP")
             assert probe(group, "127.0.0.1", proxy.getsockname()[1], tls) is not None
+
+
+def test_nobody_waits_for_draining_at_the_end() -> None:
+    """A cloud that goes down does not wait for requests in flight."""
+    signals = Signals()
+    draining = Draining(0.02, signals, balanced=True)
+    draining._leaving[ARN, "i-1"] = (0.0, float("inf"))
+    waiting = threading.Thread(target=draining.wait_for, args=("i-1",))
+    waiting.start()
+    assert draining.is_draining(ARN, "i-1")
+    signals.ending.set()
+    waiting.join(5)
+    assert not waiting.is_alive()
+    draining.settle(lambda *_: True)
+    assert not draining.is_draining(ARN, "i-1")

@@ -16,7 +16,7 @@ from olrunbook.adapters.docker import docker
 from olrunbook.rehearsal import lifecycle
 from olrunbook.rehearsal.places import LABEL, Places
 from olrunbook.rehearsal.record import DaemonRecord, read_record
-from tests.rehearsal.support import REAL, Account, cloud_at
+from tests.rehearsal.support import FAST, REAL, Account, cloud_at
 from tests.rehearsal.web import launch
 
 pytestmark = pytest.mark.rehearsal
@@ -131,7 +131,14 @@ def test_down_leaves_nothing(
     assert listeners(record.block) == []
     assert docker("network", "ls", "-q") == networks
     assert [path.name for path in places.root.iterdir()] == ["amis.json"]
-    assert lifecycle.down(tmp_path, images=True).images == removed.kept_images
+    # A cloud of records keeps what is not its own.
+    lifecycle.up(tmp_path, settings=FAST)
+    again = lifecycle.down(tmp_path)
+    assert again.kept_images == removed.kept_images
+    assert ami in places.amis_file.read_text()
+    # An image without its record is nobody's.
+    places.amis_file.unlink()
+    assert lifecycle.down(tmp_path).images == removed.kept_images
     assert not places.root.parent.exists()
 
 

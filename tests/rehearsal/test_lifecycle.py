@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -161,6 +162,15 @@ class TestDown:
         lifecycle.up(root, settings=FAST)
         assert record.process() is None
         assert lifecycle.status(root).up
+
+    def test_ends_without_its_state(
+        self, root: Path, eventually: Callable[..., Any]
+    ) -> None:
+        """A cloud whose folder was deleted, so that nobody finds it, ends by itself."""
+        lifecycle.up(root, settings=FAST)
+        record = record_of(root)
+        shutil.rmtree(Places.of(root).root)
+        eventually(lambda: record.process() is None, 30)
 
     def test_spares_a_stranger(self, root: Path) -> None:
         """A record whose process id belongs to another process by now harms nobody."""
