@@ -17,7 +17,15 @@ from olrunbook.errors import InterruptedRunError, ToolError
 from olrunbook.process import POLITE, Command, StopPolicy, Tool
 
 ENV = {"PATH": os.environ["PATH"]}
-STUBBORN = "import signal,time; signal.signal(signal.SIGINT,lambda *a: print('heard', flush=True));"
+# os.write: a print in a handler fails when it lands in a print that still flushes.
+STUBBORN = (
+    "import os, signal, time; "
+    "signal.signal(signal.SIGINT, lambda *_: os.write(1, b'heard\\n')); "
+)
+DEAF = (
+    "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+)
 
 
 def command(tmp_path: Path, *argv: str, **more) -> Command:
@@ -27,11 +35,19 @@ def command(tmp_path: Path, *argv: str, **more) -> Command:
 
 def alive(marker: str) -> list[psutil.Process]:
     """Return the processes whose command line carries a marker."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if any(marker in part for part in process.info["cmdline"] or []):
-            found.append(process)
-    return found
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if any(marker in part for part in process.info["cmdline"] or [])
+    ]
+
+
+def interrupt_when_up(tool: Tool) -> None:
+    """Follow a tool to its end; send ourselves Ctrl-C at its line `up`."""
+    with tool:
+        for line in tool.lines():
+            if line.text == "up":
+                os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_lines_come_masked_and_in_the_log(tmp_path, redactor) -> None:
@@ -77,22 +93,15 @@ def test_a_program_that_is_not_there_is_an_error(tmp_path, redactor) -> None:
 
 
 def test_an_interrupt_stops_the_tool_by_its_policy(tmp_path, redactor) -> None:
-    """Ctrl-C asks the tool once, waits for its end, and says that it was interrupted."""
+    """Ctrl-C asks the tool once, waits for its end, and says so."""
     script = (
         STUBBORN + "print('up', flush=True); time.sleep(1); print('clean', flush=True)"
     )
     policy = StopPolicy((("SIGINT", 30.0),))
-    seen = []
-    with (
-        pytest.raises(InterruptedRunError) as caught,
-        Tool(
-            command(tmp_path, sys.executable, "-c", script, policy=policy), redactor
-        ) as tool,
-    ):
-        for line in tool.lines():
-            seen.append(line.text)
-            if line.text == "up":
-                os.kill(os.getpid(), signal.SIGINT)
+    argv = (sys.executable, "-c", script)
+    tool = Tool(command(tmp_path, *argv, policy=policy), redactor)
+    with pytest.raises(InterruptedRunError) as caught:
+        interrupt_when_up(tool)
     assert tool.ended is not None
     assert tool.ended.code == 0
     assert caught.value.finishing == ()
@@ -110,15 +119,10 @@ def test_a_tool_that_outlives_its_grace_is_named_and_followed(
         + "print('up', flush=True); time.sleep(3); print('late end', flush=True)"
     )
     policy = StopPolicy((("SIGINT", 60.0),), grace_s=0.3)
-    with (
-        pytest.raises(InterruptedRunError) as caught,
-        Tool(
-            command(tmp_path, sys.executable, "-c", script, policy=policy), redactor
-        ) as tool,
-    ):
-        for line in tool.lines():
-            if line.text == "up":
-                os.kill(os.getpid(), signal.SIGINT)
+    argv = (sys.executable, "-c", script)
+    tool = Tool(command(tmp_path, *argv, policy=policy), redactor)
+    with pytest.raises(InterruptedRunError) as caught:
+        interrupt_when_up(tool)
     assert "pid" in caught.value.finishing[0]
     after = tmp_path / "logs" / "tool.after.log"
     eventually(lambda: after.exists() and "ended with code 0" in after.read_text())
@@ -131,10 +135,7 @@ def test_a_tool_that_ignores_everything_is_killed(
     tmp_path, redactor, eventually
 ) -> None:
     """The policy's last word is SIGKILL where it says so."""
-    script = (
-        "import signal,time; signal.signal(2, signal.SIG_IGN); signal.signal(15, signal.SIG_IGN);"
-        "print('up', flush=True); time.sleep(60)"
-    )
+    script = DEAF + "print('up', flush=True); time.sleep(60)"
     policy = StopPolicy((("SIGINT", 0.2), ("SIGTERM", 0.2), ("SIGKILL", 5.0)))
     with Tool(
         command(tmp_path, sys.executable, "-c", script, policy=policy), redactor
