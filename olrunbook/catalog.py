@@ -160,7 +160,8 @@ class App(Strict):
             for field in ("image_config", "groups"):
                 given, wanted = set(getattr(self.stack, field)), set(self.node_types)
                 if given != wanted:
-                    msg = f"stack.{field} names {sorted(given)}, node_types {sorted(wanted)}"
+                    names = f"{sorted(given)}, node_types {sorted(wanted)}"
+                    msg = f"stack.{field} names {names}"
                     raise ValueError(msg)
         return self
 
@@ -174,7 +175,7 @@ class Catalog(Strict):
     apps: dict[Name, App]
 
     def app(self, name: str) -> App:
-        """Return an app; UsageError with a suggestion where there is none of the name."""
+        """Return an app; a UsageError suggests names where there is none."""
         return self.apps[one_of("app", name, list(self.apps))]
 
     def stage(self, name: str) -> str:
@@ -260,7 +261,7 @@ class Project:
 
 
 def shipped() -> Path:
-    """Return the folder of what the package carries (the checkout, when run from one)."""
+    """Return the folder of what the package carries; run from a checkout, that."""
     package = Path(str(importlib.resources.files("olrunbook")))
     inside = package / "_shipped"
     return inside if inside.is_dir() else package.parent

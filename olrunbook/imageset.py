@@ -1,4 +1,4 @@
-"""An image set: what travels from the build through every stage, `{node type: AMI id}`."""
+"""An image set, `{node type: AMI id}`: what travels from the build to every stage."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Parameters of a notebook: declared once, in its `parameters` cell.
 
-The cell's annotations are the declaration: `App`, `Stage` and `Target` take their choices
-from the catalog, `Literal[…]` gives its own, `str`, `int`, `float` and `bool` are what
-they say; the comment is the help text. A string stays the string that was typed.
+The cell's annotations are the declaration: `App`, `Stage` and `Target` take their
+choices from the catalog, `Literal[…]` gives its own, `str`, `int`, `float` and `bool`
+are what they say; the comment is the help text. A string stays the string that was
+typed.
 """
 
 from __future__ import annotations

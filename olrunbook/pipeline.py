@@ -74,6 +74,7 @@ class Release:
     last: RunRecord | None = None
 
     def __post_init__(self) -> None:
+        """Make the release's own directory and open its journal."""
         self.place = new_place(
             self.project.outputs,
             target=self.target.name,

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,9 @@ class Target(BaseModel):
             aws_secret_access_key=self.secret_key.get_secret_value(),
             region_name=self.region,
         )
-        return session.client(
+        # boto3's types name every service; which one it is, is not known here.
+        make: Callable[..., Any] = session.client
+        return make(
             service,
             endpoint_url=self.endpoint or None,
             config=Config(
@@ -153,10 +156,8 @@ def state_dir(project_root: Path) -> Path:
 
     Two checkouts on one machine have two folders: its name carries a hash of the path.
     """
-    base = os.environ.get("OLRUNBOOK_STATE") or os.path.join(
-        os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state",
-        "olrunbook",
-    )
+    shared = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    base = os.environ.get("OLRUNBOOK_STATE") or Path(shared) / "olrunbook"
     real = project_root.resolve()
     return (
         Path(base) / f"{real.name}-{hashlib.sha256(str(real).encode()).hexdigest()[:8]}"

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +32,14 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """Return a project in a temporary folder with the shipped catalog and no cloud."""
     folder = tmp_path / "project"
     folder.mkdir()
     shutil.copy(ROOT / "catalog.toml", folder)
     monkeypatch.setenv("OLRUNBOOK_STATE", str(tmp_path / "state"))
     monkeypatch.chdir(folder)
-    yield find_project()
+    return find_project()
 
 
 @pytest.fixture

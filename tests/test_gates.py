@@ -89,7 +89,7 @@ def test_records_of_another_cloud_feed_no_rule(project, add) -> None:
 
 
 def test_the_image_set_built_last_is_taken(project, add) -> None:
-    """Without a parameter the newest succeeded build is deployed; failed ones are not."""
+    """Without a parameter the newest succeeded build is deployed, no failed one."""
     with pytest.raises(RefusedError, match="no image"):
         gates.images_for(project.outputs, "rehearsal", "tika", ["server"], "")
     add("image_build", "", OLD)

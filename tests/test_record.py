@@ -144,7 +144,7 @@ def test_a_whole_run_succeeded(place, redactor) -> None:
 
 
 def test_an_ending_before_conclude_is_a_failure(place, redactor) -> None:
-    """A notebook that stops before its last line did not succeed, whatever it printed."""
+    """A notebook that stops before its last line did not succeed, whatever it said."""
     journal = Journal(place.folder, redactor)
     journal.add("run", stage="CI")
     journal.add("end", status="succeeded", cause="", masked=0)

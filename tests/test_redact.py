@@ -31,7 +31,7 @@ SECRETS = st.text(
     ],
 )
 def test_a_secret_is_masked_in_every_dress(dress, redactor) -> None:
-    """A value is masked plain, quoted, as JSON, as Python, in base64 and JSON in JSON."""
+    """A value is masked plain, quoted, as JSON, Python, base64 and JSON in JSON."""
     redactor.learn(SECRET)
     shown = redactor.text(f"before {dress(SECRET)} after")
     assert redactor.mask(SECRET) in shown
@@ -41,7 +41,7 @@ def test_a_secret_is_masked_in_every_dress(dress, redactor) -> None:
 
 @pytest.mark.parametrize("lead", [b"", b"x", b"xy", b"xyz"])
 def test_a_secret_inside_a_longer_base64_text_is_masked(lead, redactor) -> None:
-    """User data is base64 as a whole: the value is found at each of the three offsets."""
+    """User data is base64 as a whole: the value is found at all three offsets."""
     secret = "tok-3f9a77bc01"
     redactor.learn(secret)
     shown = redactor.text(base64.b64encode(lead + secret.encode() + b"\nrest").decode())
@@ -101,7 +101,7 @@ def test_what_is_learned_is_told(redactor) -> None:
 
 @given(SECRETS, st.text(), st.text())
 def test_no_text_shows_a_secret(secret: str, before: str, after: str) -> None:
-    """Whatever stands around it, the value is gone afterwards, and masking is counted."""
+    """Whatever stands around it, the value is gone, and masking is counted."""
     redactor = Redactor(new_key())
     if not redactor.learn(secret):
         return

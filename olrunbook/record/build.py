@@ -38,6 +38,10 @@ def seal(place: RunPlace) -> RunRecord:
     return record
 
 
+def _latest(entries: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    return next((entry for entry in reversed(entries) if entry["kind"] == kind), {})
+
+
 def build_record(place: RunPlace) -> RunRecord:
     """Return a run's record: a pure function of its journal, notebook and files."""
     entries = read_journal(place.folder)
@@ -45,8 +49,8 @@ def build_record(place: RunPlace) -> RunRecord:
     for entry in entries:
         if entry["kind"] in ("release", "run", "begin"):
             opened.update(entry)
-    end = next((e for e in reversed(entries) if e["kind"] == "end"), {})
-    concluded = next((e for e in reversed(entries) if e["kind"] == "conclude"), {})
+    end = _latest(entries, "end")
+    concluded = _latest(entries, "conclude")
     notebook = _read_notebook(place.folder / NOTEBOOK)
     steps = _steps(entries, notebook)
     status, cause = _status(end, concluded, steps)

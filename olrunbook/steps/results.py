@@ -1,4 +1,4 @@
-"""Results that more than one step reads. Plain values: they become JSON in the record."""
+"""Results that more than one step reads: plain values, JSON in the record."""
 
 from __future__ import annotations
 
@@ -106,4 +106,5 @@ class DeployResult(Result):
         words = {"create": "created", "update": "updated", "delete": "deleted"}
         words |= {"replace": "replaced", "same": "same", "read": "read"}
         parts = [f"{n} {words.get(op, op)}" for op, n in self.counts.items() if n]
-        return ", ".join(sorted(parts, key=lambda part: part.endswith("same"))) or "nothing"
+        parts.sort(key=lambda part: part.endswith("same"))
+        return ", ".join(parts) or "nothing"

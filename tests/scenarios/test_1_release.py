@@ -59,7 +59,7 @@ def test_a_first_release_launches_three_stages_on_one_image(first: Desk) -> None
 
 
 def test_tika_answers_with_the_token_and_refuses_without(first: Desk) -> None:
-    """The checks really put a document in and got its text, and were refused without."""
+    """The checks put a document in, got its text, and were refused without token."""
     for stage in STAGES:
         rows = first.result("rollout", "checks", stage)["answers"]
         assert len(rows) == 3
@@ -71,7 +71,7 @@ def test_tika_answers_with_the_token_and_refuses_without(first: Desk) -> None:
 
 
 def test_every_run_leaves_its_files_and_no_secret(first: Desk) -> None:
-    """Notebook, journal and run.json are there; the kit's keys are in no byte of them."""
+    """Notebook, journal and run.json are there; no byte of them shows a key."""
     target = first.target()
     secrets = [
         target["secret_key"],
@@ -97,7 +97,7 @@ def test_the_release_notebook_tells_the_release(first: Desk) -> None:
 
 
 def test_a_second_release_is_an_image_roll(second: Desk) -> None:
-    """Three stages refreshed; only template image, group tags and Vault's image change."""
+    """Three stages refreshed; only template image, tags and Vault's image change."""
     new = second.record("release").images
     for stage in STAGES:
         preview = second.result("deploy", "preview", stage)

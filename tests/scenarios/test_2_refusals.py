@@ -37,7 +37,7 @@ def test_bad_input_is_told_before_anything_starts(desk: Desk, words, says) -> No
 
 
 def test_a_stage_out_of_order_is_refused(released: Desk) -> None:
-    """An image set that CI never rolled out does not come to QA: exit 4, nothing changed."""
+    """An image set CI never rolled out does not come to QA: exit 4, nothing changed."""
     target = released.target()
     env = {
         **os.environ,

@@ -102,7 +102,7 @@ def test_ctrl_c_in_a_build_leaves_nothing_and_is_recorded(
 def test_sigterm_in_an_update_stops_pulumi_once_and_the_next_one_works(
     released: Desk, eventually
 ) -> None:
-    """One interrupt to Pulumi, no lock and nothing pending; the deploy after it is fine."""
+    """One interrupt to Pulumi, no lock, nothing pending; the next deploy is fine."""
     code, said = interrupt_in(
         released, ("run", "deploy", "--stage", "QA"), "up", signal.SIGTERM
     )
@@ -180,7 +180,7 @@ def test_no_packet_leaves_loopback(released: Desk, fence: Path) -> None:
 
 @pytest.fixture
 def one_stage(tmp_path: Path) -> Iterator[Desk]:
-    """Return a desk in a second project whose only stage is Production (two instances)."""
+    """Return a desk in a second project with Production alone (two instances)."""
     root = tmp_path / "other"
     root.mkdir()
     catalog = (ROOT / "catalog.toml").read_text()
@@ -196,7 +196,7 @@ def one_stage(tmp_path: Path) -> Iterator[Desk]:
 def test_a_broken_image_fails_its_rollout_and_the_old_instance_serves(
     released: Desk, one_stage: Desk
 ) -> None:
-    """A second project beside the first: its broken image never serves, the old one does."""
+    """Beside the first project: a broken image never serves, the old one does."""
     good = one_stage.run("release", "tika", "--variable", "marker=good")
     assert good.returncode == 0, good.stdout + good.stderr
     assert one_stage.target()["endpoint"] != released.target()["endpoint"]
