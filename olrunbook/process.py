@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from olrunbook.errors import InterruptedRunError, ToolError
+from olrunbook.policies import PACKER, POLITE, PULUMI, StopPolicy
 from olrunbook.redact import Redactor
 
 __all__ = [
@@ -36,37 +37,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class StopPolicy:
-    """How a tool must be stopped.
-
-    Args:
-        steps: Signals in order, each with the seconds to wait for the end after it.
-        grace_s: Seconds after the first signal until the tool is reported as
-            "still finishing" to whoever waits; the supervisor itself waits on.
-        group: Send the signals to the tool's whole process group. False: to the tool
-            alone, because it tells its children itself.
-
-    """
-
-    steps: tuple[tuple[str, float], ...]
-    grace_s: float = 8.0
-    group: bool = False
-
-
 GRACE_VARIABLE = "OLRUNBOOK_GRACE_S"
-
-# A second SIGINT makes the Pulumi engine drop the calls in flight: resources that exist
-# and are in nobody's state (facts: pulumi-real C). So one, and then only patience.
-PULUMI = StopPolicy((("SIGINT", float("inf")),))
-# Packer needs minutes to delete its instance, key pair and security group. It runs in
-# two
-# processes, and the outer one drops a SIGINT (panicwrap): like Ctrl-C on a terminal the
-# signal must reach the whole group. Its plugins ignore it, its scripts end by it.
-PACKER = StopPolicy(
-    (("SIGINT", 900.0), ("SIGTERM", 60.0), ("SIGKILL", 5.0)), group=True
-)
-POLITE = StopPolicy((("SIGINT", 4.0), ("SIGTERM", 3.0), ("SIGKILL", 5.0)), group=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +129,7 @@ class Tool:
             env=_own_environment(),
         )
         policy = asdict(self.command.policy)
-        # Whoever runs us knows how long it may wait: a person, or CI before its
-        # SIGKILL.
+        # Whoever runs us knows how long to wait: a person, or CI before its SIGKILL.
         if grace := os.environ.get(GRACE_VARIABLE):
             policy["grace_s"] = float(grace)
         self._send(

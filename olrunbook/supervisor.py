@@ -1,10 +1,11 @@
 """Own one tool: its pipes, its log, its secrets, its stop policy. `python -m`.
 
-Standard input carries one JSON object a line: first the command, then `{"secret": …}` and
-`{"stop": why}`. End of file means that whoever started us is gone: the stop policy is
-applied. Standard output carries `{"started": pid}`, `{"line": …}`, `{"finishing": […]}`
-once the grace is over, and last `{"ended": …}`. Only the standard library is imported, so
-that it starts in a blink and survives a broken installation of the tool.
+Standard input carries one JSON object a line: first the command, then `{"secret": …}`
+and `{"stop": why}`. End of file means that whoever started us is gone: the stop policy
+is applied. Standard output carries `{"started": pid}`, `{"line": …}`,
+`{"finishing": […]}` once the grace is over, and last `{"ended": …}`. Only the standard
+library is imported, so that it starts in a blink and survives a broken installation of
+the tool.
 """
 
 from __future__ import annotations
@@ -26,6 +27,29 @@ from olrunbook.redact import Redactor
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 FLUSH_AFTER_S = 0.5  # how long an unfinished line is held back for its rest
+HELD_PIPE_S = 2.0  # how long pipes that outlive the tool are read on
+
+
+class _Streams:
+    """The tool's two streams, cut into lines; the unfinished ones are held back."""
+
+    def __init__(self) -> None:
+        self.rest = {"stdout": b"", "stderr": b""}
+        self.fed = dict.fromkeys(self.rest, 0.0)
+        self.open = set(self.rest)
+
+    def cut(self, name: str, got: bytes, clock: float) -> list[bytes]:
+        """Return the lines that are whole with what a stream gave; nothing ends it."""
+        if not got:
+            self.open.discard(name)
+        *lines, self.rest[name] = (self.rest[name] + got).split(b"\n")
+        self.fed[name] = clock
+        return lines
+
+    def give(self, name: str) -> bytes:
+        """Return a stream's unfinished line and forget it."""
+        text, self.rest[name] = self.rest[name], b""
+        return text
 
 
 class Supervisor:
@@ -108,7 +132,7 @@ class Supervisor:
         threading.Thread(target=self._orders, daemon=True).start()
         for thread in readers:
             thread.start()
-        self._follow(readers)
+        self._tell_end(self._follow())
         self.log.close()
         return 0
 
@@ -132,43 +156,48 @@ class Supervisor:
             self.box.put(("order", json.loads(line)))
         self.box.put(("order", {"stop": "the run that started it is gone"}))
 
-    def _follow(self, readers: list[threading.Thread]) -> None:
-        rest = {"stdout": b"", "stderr": b""}
-        fed = dict.fromkeys(rest, 0.0)
-        open_streams = set(rest)
+    def _follow(self) -> int:
+        """Pass on what the tool says until it has ended; return its exit code."""
+        streams = _Streams()
         ended_at = float("inf")
         while True:
-            try:
-                source, got = self.box.get(timeout=0.1)
-            except queue.Empty:
-                source, got = "", b""
-            clock = time.monotonic()
-            if source == "order":
-                self._order(got, clock)
-            elif source:
-                if not got:
-                    open_streams.discard(source)
-                *lines, rest[source] = (rest[source] + got).split(b"\n")
-                fed[source] = clock
-                for line in lines:
-                    self._line(source, line)
-            for name, text in rest.items():
-                overdue = clock - fed[name] > FLUSH_AFTER_S and self.box.empty()
-                if text and (name not in open_streams or overdue):
-                    rest[name] = b""
-                    self._line(name, text)
+            clock = self._take(streams)
+            self._flush(streams, clock)
             code = self.process.poll()
-            if code is not None:
-                ended_at = min(ended_at, clock)
-                # A grandchild may hold the pipe open for ever; the tool itself is gone.
-                if (not open_streams or clock - ended_at > 2) and self.box.empty():
-                    break
-            else:
+            if code is None:
                 self._press(clock)
-        self.note(
-            f"ended with code {code}"
-            + (f" after: {self.stopped}" if self.stopped else "")
-        )
+                continue
+            ended_at = min(ended_at, clock)
+            # A grandchild may hold the pipe open for ever; the tool itself is gone.
+            done = not streams.open or clock - ended_at > HELD_PIPE_S
+            if done and self.box.empty():
+                return code
+
+    def _take(self, streams: _Streams) -> float:
+        """Act on one message if there is one; return when that was."""
+        try:
+            source, got = self.box.get(timeout=0.1)
+        except queue.Empty:
+            return time.monotonic()
+        clock = time.monotonic()
+        if source == "order":
+            self._order(got, clock)
+        else:
+            for line in streams.cut(source, got, clock):
+                self._line(source, line)
+        return clock
+
+    def _flush(self, streams: _Streams, clock: float) -> None:
+        """Pass on unfinished lines whose rest is overdue or will not come."""
+        for name in streams.rest:
+            overdue = clock - streams.fed[name] > FLUSH_AFTER_S and self.box.empty()
+            if streams.rest[name] and (name not in streams.open or overdue):
+                self._line(name, streams.give(name))
+
+    def _tell_end(self, code: int) -> None:
+        """Write down how the tool ended, and say it last."""
+        after = f" after: {self.stopped}" if self.stopped else ""
+        self.note(f"ended with code {code}{after}")
         self.say(
             {
                 "ended": True,
@@ -226,8 +255,7 @@ def _die_with_parent() -> None:
 
 def main() -> int:
     """Read the command and supervise it."""
-    # Only an order or the end of our pipe stops the tool; not a Ctrl-C meant for
-    # another.
+    # Only an order or the end of our pipe stops the tool, no Ctrl-C meant for others.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)  # SIG_IGN would be inherited by the tool
     spec = json.loads(sys.stdin.buffer.readline())
