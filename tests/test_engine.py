@@ -103,7 +103,7 @@ def test_an_expected_error_goes_on(execute) -> None:
     ],
 )
 def test_our_errors_tell_how_a_run_ended(execute, error, status, code) -> None:
-    """A refusal, a wait and a failure have exit codes of their own; the cause is theirs."""
+    """A refusal, a wait and a failure have their own exit codes and causes."""
     source = f"from olrunbook.errors import {error}\nraise {error}('because of this')"
     record, _, _ = execute(source, DONE)
     assert (record.status, record.exit_code) == (status, code)
@@ -184,7 +184,8 @@ def _start(project, path: Path) -> subprocess.Popen[bytes]:
         from pathlib import Path
         from olrunbook.catalog import find_project
         from olrunbook.engine.session import Session, run_notebook
-        session = Session(find_project(Path({str(project.root)!r})), Path({str(path)!r}), {{}})
+        found = find_project(Path({str(project.root)!r}))
+        session = Session(found, Path({str(path)!r}), {{}})
         sys.exit(run_notebook(session).exit_code)
         """
     )
@@ -197,7 +198,7 @@ def _start(project, path: Path) -> subprocess.Popen[bytes]:
 def test_a_signal_ends_the_run_with_its_record(
     project, make_notebook, eventually, number, code
 ) -> None:
-    """Ctrl-C and SIGTERM interrupt the cell; record, exit code and statuses are true."""
+    """Ctrl-C and SIGTERM interrupt the cell; record, exit code, statuses are true."""
     flag = project.root / "running"
     source = f"import time; open({str(flag)!r}, 'w').close(); time.sleep(60)"
     child = _start(project, make_notebook(CELL, JOURNAL, source, DONE))
@@ -229,9 +230,9 @@ def test_papermill_itself_can_use_the_engine(project, make_notebook, tmp_path) -
     """Papermill's own command line writes its output and leaves an archive run too."""
     path = make_notebook(CELL, JOURNAL, "print(word)", DONE)
     out = tmp_path / "out.ipynb"
+    papermill = Path(sys.executable).parent / "papermill"
     done = subprocess.run(
-        [Path(sys.executable).parent / "papermill", path, out, "--engine", "olrunbook"]
-        + ["-r", "word", "7e12345"],
+        [papermill, path, out, "--engine", "olrunbook", "-r", "word", "7e12345"],
         cwd=project.root,
         capture_output=True,
         text=True,

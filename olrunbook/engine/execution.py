@@ -5,88 +5,29 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import zmq
-from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionComplete
-from nbformat.v4 import new_output
 
+from olrunbook.engine.endings import Ending, ended, verdict
 from olrunbook.engine.kernel import Kernel, KernelError
-from olrunbook.engine.notebook_file import NotebookFile, StreamCap
-from olrunbook.record.model import EXIT_CODES, RunStatus
+from olrunbook.engine.messages import Messages
+from olrunbook.engine.notebook_file import NotebookFile
 from olrunbook.redact import Redactor
 
-__all__ = ["Ending", "Execution"]
+__all__ = ["Execution"]
 
 POLL_MS = 100
 HEARTBEAT_S = 5.0
-# Names of our errors as the kernel reports them: how the run ended, and its exit code.
-ENDINGS: dict[str, tuple[RunStatus, int]] = {
-    "RefusedError": ("refused", 4),
-    "UsageError": ("refused", 2),
-    "WaitingError": ("waiting", 3),
-    "InterruptedRunError": ("interrupted", 130),
-    "KeyboardInterrupt": ("interrupted", 130),
-}
 OUTPUTS = ("stream", "display_data", "execute_result", "error", "update_display_data")
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a run ended when it did not end well."""
-
-    status: RunStatus
-    cause: str
-    exit_code: int
-    cell_status: str
-
-
-def _ending(
-    status: RunStatus, cause: str, cell: str = "", code: int | None = None
-) -> Ending:
-    return Ending(
-        status,
-        cause,
-        EXIT_CODES[status] if code is None else code,
-        cell or "interrupted",
-    )
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-class _Messages(NotebookClient):
-    """nbclient's handling of messages (display ids, widgets) with capped streams."""
-
-    caps: dict[str, StreamCap]
-    redactor: Redactor
-    stream_logs: Path
-
-    def output(self, outs: Any, msg: Any, display_id: Any, cell_index: int) -> Any:
-        hooks = self.output_hook_stack[msg["parent_header"].get("msg_id")]
-        if msg["msg_type"] != "stream" or hooks:
-            return super().output(outs, msg, display_id, cell_index)
-        if self.clear_before_next_output:
-            outs[:] = []
-            self.clear_before_next_output = False
-        name = msg["content"]["name"]
-        if name not in self.caps:
-            outs.append(new_output("stream", name=name, text=""))
-            path = self.stream_logs / f"cell-{cell_index + 1}-{name}.log"
-            self.caps[name] = StreamCap(path, self.redactor)
-        self.caps[name].feed(msg["content"]["text"])
-        return None
-
-    def flush_streams(self, cell: Any) -> None:
-        for out in cell.get("outputs", []):
-            if out["output_type"] == "stream" and out["name"] in self.caps:
-                out["text"] = self.caps[out["name"]].text()
 
 
 class Execution:
@@ -120,7 +61,7 @@ class Execution:
         self._seen = 0  # signals already acted on
         self.index = 0
         self.channels: Any = None
-        self.client = _Messages(notebook)
+        self.client = Messages(notebook)
         self.client.redactor, self.client.stream_logs = redactor, logs
         self.began = time.monotonic()
         for cell in notebook.cells:
@@ -149,17 +90,18 @@ class Execution:
             self._save(0, force=True)
             self.channels = self.kernel.client()
             self.notebook.metadata["language_info"] = self.kernel.language_info
-            for self.index, cell in enumerate(self.notebook.cells):
+            for index, cell in enumerate(self.notebook.cells):
+                self.index = index
                 if ending := self._cell(cell):
                     break
             self.client.set_widgets_metadata()
         except KernelError as error:
-            ending = _ending("kernel-died", str(error))
+            ending = ended("kernel-died", str(error))
         except OSError as error:  # the record must say so even when the disk is full
-            ending = _ending("failed", f"the record could not be written: {error}")
+            ending = ended("failed", f"the record could not be written: {error}")
         except Exception as error:  # noqa: BLE001  (also when we are at fault)
             fault = f"olrunbook: {type(error).__name__}: {error}"
-            ending = _ending("failed", fault)
+            ending = ended("failed", fault)
         finally:
             self._finish(ending)
             for number, handler in handlers.items():
@@ -195,7 +137,7 @@ class Execution:
         return ending
 
     def _code(self, cell: Any, meta: Any, began: float) -> Ending | None:
-        """Send one cell and follow it until reply and idle; watch kernel and signals."""
+        """Send one cell, follow it until reply and idle; watch kernel and signals."""
         where = f"cell {self.index + 1}"
         expected = "raises-exception" in cell.metadata.get("tags", [])
         sent = self.channels.execute(cell.source, stop_on_error=not expected)
@@ -219,13 +161,13 @@ class Execution:
             clock = time.monotonic()
             if self.kernel.process.poll() is not None and not idle:
                 cause = f"{where}: the kernel died ({self.kernel.last_words()})"
-                return stop or _ending("kernel-died", cause)
+                return stop or ended("kernel-died", cause)
             if len(self.signals) > self._seen:
                 self._seen, name = len(self.signals), self.signals[-1]
                 seconds = clock - self.began
                 code = 128 + signal.Signals[self.signals[0]]
                 cause = f"{self.signals[0]} after {seconds:.0f} s, in {where}"
-                stop = stop or _ending("interrupted", cause, code=code)
+                stop = stop or ended("interrupted", cause, code=code)
                 give_up = min(give_up, clock + self.grace_s)
                 self.on_progress(f"{name}: stopping what runs")
                 self.kernel.interrupt()
@@ -241,7 +183,7 @@ class Execution:
                 self._save(self.index)
                 beat = clock
         meta.pop("heartbeat", None)
-        return self._verdict(reply, where, stop, expected=expected)
+        return verdict(reply, where, stop, self.redactor, expected=expected)
 
     def _receive(self, sent: str, cell: Any) -> tuple[bool, bool]:
         """Take the outputs that are there; return (heard something, cell is idle)."""
@@ -263,29 +205,6 @@ class Execution:
                 self.redactor.learn(said["secret"])
             if "progress" in said:
                 self.on_progress(said["progress"])
-
-    def _verdict(
-        self, reply: Any, where: str, stop: Ending | None, *, expected: bool
-    ) -> Ending | None:
-        if reply["status"] == "ok":
-            return stop
-        name, value = reply.get("ename", "?"), reply.get("evalue", "")
-        if stop:
-            detail = f": {value}" if name == "InterruptedRunError" else ""
-            return _ending(stop.status, stop.cause + detail, code=stop.exit_code)
-        if name == "SystemExit":
-            return _ending(
-                "failed", f"{where}: ended early by sys.exit({value})", "failed"
-            )
-        if expected:
-            return None
-        status, code = ENDINGS.get(name, ("failed", 1))
-        line = (f"{value}".splitlines() or [""])[0]
-        cause = line if name in ENDINGS or name in OURS else f"{where}: {name}: {line}"
-        cell_status = {"waiting": "waiting", "refused": "refused"}.get(status, "failed")
-        if status == "interrupted":
-            cell_status = "interrupted"
-        return _ending(status, self.redactor.text(cause[:500]), cell_status, code)
 
     def _save(self, running: int | None, *, force: bool = False) -> None:
         if self.file:
@@ -318,6 +237,3 @@ class Execution:
             self._save(None, force=True)
         except OSError as error:
             self.on_progress(f"the notebook could not be written: {error}")
-
-
-OURS = ("StepError", "ToolError", "OlrunbookError")

@@ -1,4 +1,4 @@
-"""Start, watch and stop one IPython kernel over Unix sockets (no race for a free port)."""
+"""Start, watch and stop one IPython kernel over Unix sockets: no race for a port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One headless run: its directory, its kernel, its record, from the first line to the seal."""
+"""One headless run: directory, kernel and record, from the first line to the seal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from olrunbook.catalog import Project, find_project
-from olrunbook.engine.execution import Ending, Execution
+from olrunbook.engine.endings import Ending
+from olrunbook.engine.execution import Execution
 from olrunbook.engine.kernel import Kernel
 from olrunbook.engine.notebook_file import NotebookFile
 from olrunbook.errors import OlrunbookError
