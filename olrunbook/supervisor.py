@@ -97,6 +97,11 @@ class Supervisor:
         except OSError:
             pass  # a full disk must not keep us from stopping the tool
 
+    def _orphaned(self) -> None:
+        """Let the system stop the tool if we are killed (runs in the child)."""
+        number = getattr(signal, self.spec["policy"]["orphan"])
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+
     def run(self) -> int:
         """Start the tool, follow it to its end, return 0; 1 if it never started."""
         spec = self.spec
@@ -112,7 +117,7 @@ class Supervisor:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  (we have one thread yet)
+                preexec_fn=self._orphaned,  # noqa: PLW1509  (we have one thread yet)
             )
         except OSError as error:
             self.say({"error": f"{error.strerror}: {spec['argv'][0]}"})
@@ -248,11 +253,6 @@ class Supervisor:
             self._open_log(Path(self.spec["log"]).with_suffix(".after.log"))
 
 
-def _die_with_parent() -> None:
-    """Let the kernel interrupt the tool if this supervisor is killed."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
-
-
 def main() -> int:
     """Read the command and supervise it."""
     # Only an order or the end of our pipe stops the tool, no Ctrl-C meant for others.
@@ -263,8 +263,7 @@ def main() -> int:
     signal.signal(
         signal.SIGTERM, lambda *_: keeper.box.put(("order", {"stop": "SIGTERM"}))
     )
-    code = keeper.run()
-    sys.stdout.flush()
+    code = keeper.run()  # every message was flushed as it was said
     # A thread still reads our standard input; a normal exit would wait for its lock.
     os._exit(code)
 
