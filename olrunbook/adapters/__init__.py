@@ -1,0 +1,1 @@
+"""Adapters: each knows one tool or API, and no rules."""

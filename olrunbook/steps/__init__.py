@@ -1,0 +1,1 @@
+"""Steps: plain functions with typed arguments that know the rules of the flow."""
