@@ -92,12 +92,15 @@ def ready(report: Report, rights: Rights, cache: Path, command: str) -> None:
 def other(report: Report, version: str) -> None:
     """Make `.venv-VERSION` where there is a Python of that version."""
     folder = f"{environment.VENV}-{version}"
-    found = environment.find_other(version)
-    if found:
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    why = f"there is no Python {version} on this machine"
+    if own == version:
+        why = f"{environment.VENV} has Python {version} itself"
+    elif found := environment.find_other(version):
         environment.ensure(report, ROOT, "dev", folder=folder, python=found)
         return
     with report.step(folder) as step:
-        step.skipped(f"there is no Python {version} on this machine")
+        step.skipped(why)
 
 
 def tell(message: str, hint: str) -> None:
