@@ -64,6 +64,7 @@ class Kernel:
             "JPY_PARENT_PID": str(os.getpid()),
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
             "OLRUNBOOK_TELL_FD": str(telling),
+            "OLRUNBOOK_WORK": str(self.folder / "work"),
         }
         self.process = subprocess.Popen(
             argv,
@@ -165,4 +166,7 @@ class Kernel:
         self.process.wait()
         self.stderr.close()
         os.close(self.told)
+
+    def clean(self) -> None:
+        """Remove the kernel's folder with what its run worked in."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -157,6 +157,8 @@ class Session:
                 **({"exit_code": ending.exit_code} if ending else {}),
             )
             self.record = seal(self.place)
+            if not self.record.finishing:  # a tool that still finishes works in it
+                self.kernel.clean()
         return self.record
 
 

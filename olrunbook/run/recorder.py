@@ -60,6 +60,7 @@ class Recorder:
     def __init__(self, notebook: str, journal: Journal, *, headless: bool) -> None:
         self.headline = ""
         self.journal = journal
+        self.finishing: list[str] = []
         self._notebook = notebook
         self._outcomes: dict[str, str] = {}
         self._live: Live | None = None
@@ -145,6 +146,7 @@ class Recorder:
             text = str(error) or type(error).__name__
             outcome["cause"] = text.splitlines()[0][:CAUSE_LENGTH]
             outcome["finishing"] = list(getattr(error, "finishing", ()))
+            self.finishing += outcome["finishing"]
             raise
         finally:
             self._outcomes[name] = outcome["status"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -78,7 +80,7 @@ def begin(
         run_id=place.run_id,
         commit=Commit(facts["commit"], tuple(facts["dirty"])),
         logs=place.logs,
-        work=Path(tempfile.mkdtemp(prefix="olrunbook-run-")),
+        work=_work(recorder),
         redactor=redactor,
         emit=recorder.emit,
     )
@@ -98,6 +100,22 @@ def _place(
         project.outputs, target=target, app=app, notebook=notebook, stage=stage
     )
     return made, False
+
+
+def _work(recorder: Recorder) -> Path:
+    """Return the run's scratch folder; it goes with the engine's, or with us."""
+    if given := os.environ.pop("OLRUNBOOK_WORK", ""):
+        folder = Path(given)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+    folder = Path(tempfile.mkdtemp(prefix="olrunbook-run-"))
+
+    def remove() -> None:
+        if not recorder.finishing:  # a tool that still finishes works in it
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder
 
 
 def _target(notebook: str, name: str, root: Path) -> Target | None:
