@@ -158,6 +158,14 @@ def check(
             msg = f"{notebook} has no parameter {name!r}; it has: {have}"
             raise UsageError(msg, hint)
         values[name] = _typed(parameters[name], value)
+    for name, parameter in parameters.items():
+        # A default of another project's catalog is no value of this one.
+        if name not in values and parameter.choices:
+            try:
+                _typed(parameter, parameter.default)
+            except UsageError as error:
+                msg = f"{error} (the default of {notebook})"
+                raise UsageError(msg, f"Give one: --{name}") from None
     return values
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from olrunbook.catalog import load_catalog
 from olrunbook.errors import UsageError
 from olrunbook.params import check, declared, read_notebook
 
@@ -101,3 +102,16 @@ def test_a_file_that_is_no_notebook_is_refused(tmp_path) -> None:
     (tmp_path / "y.ipynb").write_text("[]")
     with pytest.raises(UsageError, match="no cells"):
         read_notebook(tmp_path / "y.ipynb")
+
+
+def test_a_default_of_another_project_is_no_value_of_this_one(
+    make_notebook, project
+) -> None:
+    """A shipped notebook's default app that this catalog lacks is told, not tried."""
+    text = project.catalog_file.read_text().replace("apps.tika", "apps.other")
+    project.catalog_file.write_text(text)
+    catalog = load_catalog(project.catalog_file)
+    found = declared(read_notebook(make_notebook(CELL)), catalog)
+    with pytest.raises(UsageError, match="the default of nb"):
+        check({}, found, "nb")
+    assert check({"app": "other"}, found, "nb") == {"app": "other"}

@@ -20,7 +20,7 @@ from olrunbook.targets import Target, require_built, save_target, state_dir
 if TYPE_CHECKING:
     from olrunbook.toolchain import Toolchain
 
-__all__ = ["Say", "duration", "ensure_cloud", "one_at_a_time", "project"]
+__all__ = ["Say", "command", "duration", "ensure_cloud", "one_at_a_time", "project"]
 
 Say = Callable[[str], None]
 
@@ -28,6 +28,12 @@ Say = Callable[[str], None]
 def project() -> Project:
     """Return the project in use."""
     return find_project()
+
+
+def command() -> str:
+    """Return how this olrunbook is called, for hints that are to be typed."""
+    named = os.environ.get("OLRUNBOOK_PROJECT")
+    return f"olrunbook --project {named}" if named else "olrunbook"
 
 
 def duration(seconds: float) -> str:

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from olrunbook.cli.common import duration, echo_event, ensure_cloud, project
+from olrunbook.cli.common import command, duration, echo_event, ensure_cloud, project
 
 
 @click.group()
@@ -43,7 +43,7 @@ def up(*, no_containers: bool, aws_order: bool) -> None:
         f"The rehearsal is up: {target.endpoint} (cloud {target.cloud_id}), "
         f"{duration(time.monotonic() - began)}."
     )
-    click.echo("Stop it: olrunbook rehearsal down")
+    click.echo(f"Stop it: {command()} rehearsal down")
 
 
 @rehearsal.command()

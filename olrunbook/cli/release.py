@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from olrunbook.cli.common import (
+    command,
     duration,
     echo_event,
     ensure_cloud,
@@ -86,7 +87,9 @@ class Rows:
             self.live.stop()
             self.live = None
         good = record.status == "succeeded"
-        text = record.headline if good else f"{record.status}: {record.cause}"
+        doubled = record.cause.startswith(record.status)
+        bad = record.cause if doubled else f"{record.status}: {record.cause}"
+        text = record.headline if good else bad
         mark = MARKS.get(record.status, "✗")
         self._print(self._row(text, mark, seconds, "green" if good else "bold red"))
 
@@ -196,7 +199,7 @@ def _summary(console: Console, made: Any, record: RunRecord) -> None:
         for left in record.finishing:
             console.print(f"  still finishing: {left}")
     console.print(
-        f"Records: {made.place.folder}   ·   read them: olrunbook runs {made.app}"
-        "   ·   stop the rehearsal: olrunbook rehearsal down",
+        f"Records: {made.place.folder}   ·   read them: {command()} runs {made.app}"
+        f"   ·   stop the rehearsal: {command()} rehearsal down",
         soft_wrap=True,
     )

@@ -171,6 +171,9 @@ def _run(found: Any, path: Any, values: dict[str, Any], *, as_json: bool) -> int
         mark = "✓" if record.status == "succeeded" else "✗"
         news = record.headline if record.status == "succeeded" else record.cause
         click.echo(f"{mark} {line} {record.status} after {duration(seconds)}: {news}")
+        for step in record.steps:
+            if step.hint:
+                click.echo(f"  What you can do: {step.hint}")
         click.echo(f"  record {session.place.folder}")
         for left in record.finishing:
             click.echo(f"  still finishing: {left}", err=True)

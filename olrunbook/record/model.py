@@ -78,6 +78,7 @@ class StepRecord(Strict):
         seconds: How long it took.
         headline: Its result in one line.
         cause: Why it did not end well.
+        hint: What the reader can do about it.
         result: Its result as plain JSON.
         result_schema: What that JSON is.
         finishing: Tools that outlived it under their supervisors.
@@ -90,6 +91,7 @@ class StepRecord(Strict):
     seconds: float | None = None
     headline: str = ""
     cause: str = ""
+    hint: str = ""
     result: dict[str, Any] | None = None
     result_schema: str = ""
     finishing: list[str] = []

@@ -145,6 +145,7 @@ class Recorder:
             outcome["status"] = next(kinds, "failed")
             text = str(error) or type(error).__name__
             outcome["cause"] = text.splitlines()[0][:CAUSE_LENGTH]
+            outcome["hint"] = getattr(error, "hint", "")
             outcome["finishing"] = list(getattr(error, "finishing", ()))
             self.finishing += outcome["finishing"]
             raise

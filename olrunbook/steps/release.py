@@ -103,7 +103,8 @@ def require(result: ReleaseResult) -> None:
     for row in result.rows:
         if row.outcome != "succeeded":
             where = f" {row.stage}" if row.stage else ""
-            msg = f"{row.step}{where} {row.outcome}: {row.headline}"
+            said = row.headline.removeprefix(f"{row.outcome}: ")
+            msg = f"{row.step}{where} {row.outcome}: {said}"
             raise RefusedError(msg) if row.outcome == "refused" else StepError(msg)
     missing = [stage for stage in result.wanted if stage not in result.stages]
     if missing:
