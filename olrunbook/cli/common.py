@@ -157,7 +157,26 @@ def notebook_names(project: Project) -> list[str]:
     return [n for n in flow if n in found] + sorted(found - set(flow))
 
 
-def echo_event(event: Event) -> None:
-    """Print what a person waits for while something is started or built."""
-    if event.kind in ("phase", "progress", "artifact", "warning", "error"):
-        click.echo(f"  {event.text}", err=True)
+class EchoEvents:
+    """Prints what a person waits for while something is started or built.
+
+    Args:
+        every_s: Progress is printed at most so often; everything else at once.
+
+    """
+
+    def __init__(self, every_s: float = 15.0) -> None:
+        self._every_s = every_s
+        self._told = float("-inf")
+
+    def __call__(self, event: Event) -> None:
+        """Print an event's line."""
+        clock = time.monotonic()
+        if event.kind == "progress" and clock - self._told < self._every_s:
+            return
+        if event.kind in ("phase", "progress", "artifact", "warning", "error"):
+            self._told = clock
+            click.echo(f"  {event.text}", err=True)
+
+
+echo_event = EchoEvents()
