@@ -177,6 +177,3 @@ class EchoEvents:
         if event.kind in ("phase", "progress", "artifact", "warning", "error"):
             self._told = clock
             click.echo(f"  {event.text}", err=True)
-
-
-echo_event = EchoEvents()

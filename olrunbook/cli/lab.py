@@ -8,7 +8,7 @@ import sys
 import click
 
 from olrunbook.catalog import shipped
-from olrunbook.cli.common import echo_event, ensure_cloud, project
+from olrunbook.cli.common import EchoEvents, ensure_cloud, project
 from olrunbook.errors import UsageError
 
 
@@ -23,7 +23,7 @@ def lab(*, port: int, no_browser: bool) -> None:
         msg = f"{found.root} has no notebooks folder to write in"
         hint = f"Copy the shipped ones: cp -r {shipped() / 'notebooks'} {found.root}"
         raise UsageError(msg, hint)
-    ensure_cloud(found, "rehearsal", echo_event)
+    ensure_cloud(found, "rehearsal", EchoEvents())
     env = {**os.environ, "OLRUNBOOK_PROJECT": str(found.root)}
     argv = [
         sys.executable,

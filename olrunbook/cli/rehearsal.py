@@ -6,7 +6,7 @@ import time
 
 import click
 
-from olrunbook.cli.common import command, duration, echo_event, ensure_cloud, project
+from olrunbook.cli.common import EchoEvents, command, duration, ensure_cloud, project
 
 
 @click.group()
@@ -35,7 +35,7 @@ def up(*, no_containers: bool, aws_order: bool) -> None:
     target = ensure_cloud(
         project(),
         "rehearsal",
-        echo_event,
+        EchoEvents(),
         containers=not no_containers,
         aws_order=aws_order,
     )[0]
@@ -52,7 +52,7 @@ def down(*, images: bool) -> None:
     """Stop it and remove every process, container, address and file of it."""
     from olrunbook.rehearsal import lifecycle  # noqa: PLC0415
 
-    click.echo(lifecycle.down(project().root, images=images, emit=echo_event))
+    click.echo(lifecycle.down(project().root, images=images, emit=EchoEvents()))
 
 
 @rehearsal.command()
@@ -72,6 +72,6 @@ def reset() -> None:
     from olrunbook.rehearsal import lifecycle  # noqa: PLC0415
 
     found = project()
-    lifecycle.down(found.root, images=True, emit=echo_event)
-    ensure_cloud(found, "rehearsal", echo_event)
+    lifecycle.down(found.root, images=True, emit=EchoEvents())
+    ensure_cloud(found, "rehearsal", EchoEvents())
     click.echo("The rehearsal was reset and is up.")

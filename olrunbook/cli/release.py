@@ -11,9 +11,9 @@ from rich.live import Live
 from rich.text import Text
 
 from olrunbook.cli.common import (
+    EchoEvents,
     command,
     duration,
-    echo_event,
     ensure_cloud,
     notebook_path,
     one_at_a_time,
@@ -162,7 +162,7 @@ def release(
     through = ", ".join(stages[: stages.index(to) + 1] if to else stages)
     console.print(f"olrunbook · {target} of {app} through {through}")
     with one_at_a_time(found, app, "olrunbook release"):
-        place, _ = ensure_cloud(found, target, echo_event)
+        place, _ = ensure_cloud(found, target, EchoEvents())
         # Heavy imports while a person already reads the first line.
         from olrunbook.adapters.aws import Account  # noqa: PLC0415
         from olrunbook.pipeline import release as make  # noqa: PLC0415

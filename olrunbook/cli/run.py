@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from olrunbook.cli.common import (
+    EchoEvents,
     duration,
-    echo_event,
     ensure_cloud,
     notebook_names,
     notebook_path,
@@ -144,7 +144,7 @@ def execute(
     target, app = merged.get("target", "rehearsal"), merged.get("app", "")
     require_built(target)
     if name not in NO_CLOUD:
-        ensure_cloud(found, target, echo_event)
+        ensure_cloud(found, target, EchoEvents())
     if name in CHANGES:
         with one_at_a_time(found, app, f"olrunbook run {name}"):
             return _run(found, path, values, as_json=as_json)

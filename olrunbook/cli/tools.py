@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from olrunbook.cli.common import echo_event
+from olrunbook.cli.common import EchoEvents
 
 
 @click.command()
@@ -16,5 +16,5 @@ def tools(*, as_json: bool) -> None:
     """
     from olrunbook import toolchain  # noqa: PLC0415
 
-    found = toolchain.ensure(emit=echo_event)
+    found = toolchain.ensure(emit=EchoEvents())
     click.echo(found.model_dump_json(indent=1) if as_json else str(found))
