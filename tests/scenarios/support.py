@@ -15,6 +15,7 @@ from typing import Any
 
 from olrunbook.record.archive import RunPlace, list_runs, read_record
 from olrunbook.record.model import RunRecord
+from olrunbook.targets import Target
 
 ROOT = Path(__file__).resolve().parents[2]
 OLRUNBOOK = str(Path(sys.executable).parent / "olrunbook")
@@ -83,6 +84,17 @@ class Desk:
         steps = {s.name: s for s in self.record(notebook, room).steps}
         assert steps[step].result is not None, steps[step]
         return steps[step].result
+
+    def copy_image(self, name: str) -> str:
+        """Copy the AMI of the newest release under another name; return its id."""
+        image = next(iter(self.record("release").images.values()))
+        made = (
+            Target.model_validate(self.target())
+            .client("ec2")
+            .copy_image(SourceImageId=image, SourceRegion="us-east-1", Name=name)
+        )
+        found: str = made["ImageId"]
+        return found
 
     def target(self) -> dict[str, Any]:
         """Return the target file of the rehearsal that is up."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -38,27 +36,8 @@ def test_bad_input_is_told_before_anything_starts(desk: Desk, words, says) -> No
 
 def test_a_stage_out_of_order_is_refused(released: Desk) -> None:
     """An image set CI never rolled out does not come to QA: exit 4, nothing changed."""
-    target = released.target()
-    env = {
-        **os.environ,
-        "AWS_ENDPOINT_URL": target["endpoint"],
-        "AWS_REGION": "us-east-1",
-    }
-    env |= {
-        "AWS_ACCESS_KEY_ID": target["access_key"],
-        "AWS_SECRET_ACCESS_KEY": target["secret_key"],
-    }
-    image = next(iter(released.record("release").images.values()))
-    copy = (
-        "import boto3,sys; e=boto3.client('ec2'); "
-        "print(e.copy_image(SourceImageId=sys.argv[1],SourceRegion='us-east-1',"
-        "Name='tika-server-never-in-ci')['ImageId'])"
-    )
-    argv = [sys.executable, "-c", copy, image]
-    other = subprocess.run(
-        argv, env=env, capture_output=True, text=True, check=True
-    ).stdout
-    images = f"server={other.strip()}"
+    other = released.copy_image("tika-server-never-in-ci")
+    images = f"server={other}"
     done = released.run("run", "deploy", "--stage", "QA", "--images", images)
     assert done.returncode == 4, done.stdout + done.stderr
     assert "QA needs a succeeded CI rollout" in done.stdout

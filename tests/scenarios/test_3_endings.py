@@ -74,7 +74,10 @@ def test_ctrl_c_in_a_build_leaves_nothing_and_is_recorded(
 ) -> None:
     """Packer cleans up under its supervisor; the next command works."""
     code, said = interrupt_in(
-        released, ("run", "image_build", "--app", "tika"), "Download", signal.SIGINT
+        released,
+        ("run", "image_build", "--app", "tika"),
+        "Install a Java runtime",
+        signal.SIGINT,
     )
     assert code == 130, said
     record = released.record("image_build")
@@ -103,14 +106,15 @@ def test_sigterm_in_an_update_stops_pulumi_once_and_the_next_one_works(
     released: Desk, eventually
 ) -> None:
     """One interrupt to Pulumi, no lock, nothing pending; the next deploy is fine."""
-    code, said = interrupt_in(
-        released, ("run", "deploy", "--stage", "QA"), "up", signal.SIGTERM
-    )
+    images = f"server={released.copy_image('tika-server-interrupted')}"
+    words = ("run", "deploy", "--stage", "CI", "--images", images)
+    code, said = interrupt_in(released, words, "updating", signal.SIGTERM)
     assert code == 143, said
-    record = released.record("deploy", "QA")
+    record = released.record("deploy", "CI")
     assert record.status == "interrupted"
+    assert "SIGTERM" in record.cause
     eventually(lambda: not tools_of(released), timeout_s=60)
-    again = released.run("run", "deploy", "--stage", "QA")
+    again = released.run(*words)
     assert again.returncode == 0, again.stdout + again.stderr
 
 
