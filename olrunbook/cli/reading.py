@@ -7,12 +7,12 @@ from datetime import datetime
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from olrunbook.cli.common import duration, project
 from olrunbook.gates import short
 from olrunbook.imageset import format_images
-from olrunbook.record.archive import find_run, list_runs, read_record
+from olrunbook.record.archive import RunPlace, find_run, list_runs, read_record
 from olrunbook.record.model import RunRecord
 
 WORDS = {"done": "✓", "failed": "✗", "refused": "⊘", "interrupted": "■", "waiting": "⋯"}
@@ -59,40 +59,35 @@ def runs(
     if not rows:
         click.echo("No runs.")
         return
-    table = Table(box=None, pad_edge=False)
-    for name in (
-        "run",
-        "when (UTC)",
-        "app",
-        "stage",
-        "notebook",
-        "status",
-        "took",
-        "what",
-    ):
-        table.add_column(
-            name, no_wrap=True, overflow="ellipsis" if name == "what" else "fold"
+    _table([_row(place, record) for place, record in rows])
+
+
+def _row(place: RunPlace, record: RunRecord | None) -> list[str]:
+    """Return one run as texts, its result last."""
+    if record is None:
+        status, took, what = "no record", "", "it goes on, or was killed"
+    else:
+        took = duration((record.ended_at - record.started_at).total_seconds())
+        status, what = record.status, record.headline or record.cause
+    when = f"{place.at:%Y-%m-%d %H:%M:%S}"
+    head = [short(place.run_id), when, place.app, place.room, place.notebook]
+    return [*head, status, took, what]
+
+
+def _table(rows: list[list[str]]) -> None:
+    """Print rows in columns; on a terminal the last one is cut to its width."""
+    console = Console(highlight=False, soft_wrap=True)
+    lines = [["run", "when (UTC)", "app", "stage", "notebook", "status", "took", ""]]
+    lines += rows
+    widths = [max(len(line[n]) for line in lines) for n in range(len(lines[0]) - 1)]
+    for line in lines:
+        text = "  ".join(
+            f"{part:<{width}}" for part, width in zip(line, widths, strict=False)
         )
-    for place, record in rows:
-        if record is None:
-            status, took, what = "no record", "", "it goes on, or was killed"
-        else:
-            took = duration((record.ended_at - record.started_at).total_seconds())
-            status, what = record.status, record.headline or record.cause
-        table.add_row(
-            short(place.run_id),
-            f"{place.at:%Y-%m-%d %H:%M:%S}",
-            place.app,
-            place.room,
-            place.notebook,
-            status,
-            took,
-            what,
-        )
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200  # a pipe has no width; nothing is cut for it
-    console.print(table)
+        text = f"{text}  {line[-1]}".rstrip()
+        if console.is_terminal and len(text) > console.width:
+            text = text[: console.width - 1] + "…"
+        console.print(Text(text))
 
 
 @click.command(
