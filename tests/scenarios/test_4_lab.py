@@ -33,7 +33,7 @@ def test_a_rollout_runs_cell_by_cell_in_jupyterlab(
             page = Page(browser, base, token, "notebooks/rollout.ipynb")
             page.set_parameters(PARAMETERS)
             page.run_all()
-            page.wait_for("record", 120)
+            page.wait_for("· record", 120)
             page.page.screenshot(path=folder / "rollout.png", full_page=True)
             tables = page.page.locator(".jp-OutputArea-output table").count()
             images = page.page.locator(".jp-OutputArea-output img").count()
