@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from olrunbook.adapters.docker import docker
+from olrunbook.errors import ToolError
 from tests.rehearsal.support import Account
 
 # The base image has perl's core modules, but neither python's http nor its ssl.
@@ -173,7 +174,16 @@ def names() -> list[str]:
 
 
 def serves(container: str, address: str) -> bool:
-    """Whether a container is the haproxy of an address."""
+    """Whether a container is the haproxy of an address, and runs.
+
+    One that ended since its name was listed serves nothing any more.
+    """
     if "-lb-" not in container:
         return False
-    return address in docker("exec", container, "cat", "/run/balancer/haproxy.cfg")
+    try:
+        config = docker("exec", container, "cat", "/run/balancer/haproxy.cfg")
+    except ToolError:
+        if container in docker("ps", "--format", "{{.Names}}").split():
+            raise
+        return False
+    return address in config
