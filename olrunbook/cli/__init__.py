@@ -18,8 +18,13 @@ __all__ = ["main"]
 COMMANDS = {
     "release": ("release", "Take an app from its sources through the stages."),
     "run": ("run", "Execute one notebook with typed parameters."),
+    "resume": ("resume", "Take up a run or a release again that did not succeed."),
     "runs": ("reading", "List the runs in the archive."),
     "show": ("reading", "Show one run on one screen."),
+    "open": ("open", "Open a run's HTML record in the browser."),
+    "compare": ("compare", "Show what differs between two runs."),
+    "verify": ("verify", "Check records and chain with nothing but the files."),
+    "prune": ("prune", "Remove old runs; the chain keeps that they were there."),
     "rehearsal": ("rehearsal", "Start, look at and remove the cloud on loopback."),
     "tools": ("tools", "Find or build packer, pulumi and the amazon plugin."),
     "catalog": ("catalog", "Show the apps, stages and targets there are."),

@@ -8,7 +8,7 @@ from typing import Any
 from nbclient import NotebookClient
 from nbformat.v4 import new_output
 
-from olrunbook.engine.notebook_file import StreamCap
+from olrunbook.record.streams import StreamCap
 from olrunbook.redact import Redactor
 
 __all__ = ["Messages"]

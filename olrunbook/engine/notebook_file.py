@@ -3,71 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections import deque
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from olrunbook.record.files import write_atomic
 from olrunbook.redact import Redactor
 
-__all__ = ["NotebookFile", "StreamCap"]
-
-
-class StreamCap:
-    """Keep the first and last lines of a stream; the whole goes to a log.
-
-    Args:
-        log: The log file, opened at the first line left out.
-        redactor: Masks whole lines, so that a value cut by a flush is still found.
-        head: Lines kept from the beginning.
-        tail: Lines kept from the end.
-
-    """
-
-    def __init__(
-        self, log: Path, redactor: Redactor, head: int = 500, tail: int = 500
-    ) -> None:
-        self._path, self._redactor = log, redactor
-        self._log: TextIO | None = None
-        self._head: list[str] = []
-        self._tail: deque[str] = deque(maxlen=tail)
-        self._max_head = head
-        self._lines = 0
-        self._rest = ""
-
-    def feed(self, text: str) -> None:
-        """Take the next piece of the stream."""
-        *done, self._rest = (self._rest + text).split("\n")
-        if not done:
-            return
-        block = self._redactor.text("\n".join(done) + "\n")
-        lines = block.split("\n")[:-1]
-        room = self._max_head + (self._tail.maxlen or 0)
-        if self._log is None and self._lines + len(lines) > room:
-            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            self._log = os.fdopen(handle, "w", encoding="utf-8")
-            self._log.writelines(f"{line}\n" for line in (*self._head, *self._tail))
-        if self._log:
-            self._log.write(block)
-        for line in lines:
-            self._lines += 1
-            (self._head if len(self._head) < self._max_head else self._tail).append(
-                line
-            )
-
-    def text(self) -> str:
-        """Return what the notebook shows of the stream so far."""
-        dropped = self._lines - len(self._head) - len(self._tail)
-        note = f"… {dropped} lines left out; all of them: logs/{self._path.name} …"
-        lines = [*self._head, *([note] if dropped else []), *self._tail]
-        return "".join(f"{line}\n" for line in lines) + self._redactor.text(self._rest)
-
-    def close(self) -> None:
-        """Close the log, if there is one."""
-        if self._log:
-            self._log.close()
+__all__ = ["NotebookFile"]
 
 
 class NotebookFile:

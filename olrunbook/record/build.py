@@ -74,6 +74,11 @@ def build_record(place: RunPlace) -> RunRecord:
         versions=opened.get("versions", {}),
         stand_ins=opened.get("stand_ins", []),
         release=opened.get("release", ""),
+        resumes=opened.get("resumes", ""),
+        executed_by=opened.get("executed_by", "olrunbook"),
+        presumed=bool(end.get("presumed")),
+        warnings=[e["text"] for e in entries if e["kind"] == "warning"],
+        lacks=opened.get("lacks", []),
         started_at=_time(
             opened.get("at") if not entries else entries[0]["at"], place.at
         ),

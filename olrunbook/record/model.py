@@ -113,7 +113,19 @@ class PartRecord(Strict):
 class RunRecord(Strict):
     """The record of one run: a pure function of its journal and its notebook.
 
-    Times are UTC, sizes bytes, durations seconds.
+    Times are UTC, sizes bytes, durations seconds. Beside the facts of the run:
+
+    Args:
+        release: Id of the release this run belongs to.
+        resumes: Id of the run that this one takes up again.
+        executed_by: What ran the cells: `olrunbook` (the engine), `kernel` (a person,
+            cell by cell), or `papermill` with its own engine.
+        presumed: Nobody saw the end: the run was found dead on another host.
+        warnings: What was noticed and did not end the run (a silent step).
+        lacks: What a record of this kind cannot say, in words.
+        finishing: Tools that outlived the run under their supervisors.
+        masked: How many secret values were masked.
+
     """
 
     schema_: Literal["olrunbook/run/1"] = Field("olrunbook/run/1", alias="schema")
@@ -143,6 +155,11 @@ class RunRecord(Strict):
     cells_not_run: int = 0
     parts: list[PartRecord] = []
     release: str = ""
+    resumes: str = ""
+    executed_by: str = "olrunbook"
+    presumed: bool = False
+    warnings: list[str] = []
+    lacks: list[str] = []
     finishing: list[str] = []
     masked: int = 0
     files: dict[str, FileEntry] = {}
