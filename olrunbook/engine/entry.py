@@ -6,41 +6,149 @@ that importing this module first would be a circle).
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 from papermill.engines import Engine
+
+from olrunbook.errors import OlrunbookError
 
 if TYPE_CHECKING:
     from olrunbook.engine.session import Session
 
-__all__ = ["OlrunbookEngine"]
+__all__ = ["OlrunbookEngine", "PapermillEndError"]
+
+# Options of papermill's own engine that would be asked of ours in vain.
+_UNUSED = {
+    "log_output": "--log-output",
+    "stdout_file": "--stdout-file",
+    "stderr_file": "--stderr-file",
+    "execution_timeout": "--execution-timeout",
+}
+
+
+class PapermillEndError(click.ClickException):
+    """How a run ended, as papermill's command line (click) shows and returns it.
+
+    Args:
+        message: Status and cause, in one line.
+        exit_code: Ours.
+        hint: What the reader can do, or where the record is.
+
+    """
+
+    exit_code: int = 1  # type: ignore[misc]  # one of the class for click
+
+    def __init__(self, message: str, exit_code: int, hint: str = "") -> None:
+        super().__init__(message)
+        self.exit_code, self.hint = exit_code, hint
+
+    def show(self, file: Any = None) -> None:
+        """Say it on standard error, without a stack of papermill's and ours."""
+        click.echo(f"olrunbook: {self.message}", file=file, err=file is None)
+        if self.hint:
+            click.echo(f"  {self.hint}", file=file, err=file is None)
 
 
 class OlrunbookEngine(Engine):  # type: ignore[misc]  # papermill has no types
     """Runs a notebook for papermill with our own execution and record."""
 
     @classmethod
+    def nb_kernel_name(cls, nb: Any, name: str | None = None) -> str:  # noqa: ARG003
+        """Return the only kernel there is: the Python this runs in."""
+        return name or "python3"
+
+    @classmethod
+    def nb_language(cls, nb: Any, language: str | None = None) -> str:  # noqa: ARG003
+        """Return the language of that kernel."""
+        return language or "python"
+
+    @classmethod
     def execute_notebook(
         cls,
         nb: Any,
         kernel_name: str,  # noqa: ARG003  (a runbook runs in the Python it lives in)
-        output_path: str | None = None,  # noqa: ARG003  (papermill writes there itself)
+        output_path: str | None = None,
         *,
         session: Session | None = None,
-        **_: Any,  # options of papermill's own engine: progress bar, autosave, …
+        **options: Any,
     ) -> Any:
         """Execute and return the masked notebook.
 
         Args:
             nb: The notebook, parameters injected.
             kernel_name: Unused.
-            output_path: Unused.
-            session: The run's session; None: papermill's command line called us.
+            output_path: Written at the start too; None: only at the end.
+            session: The run's session; None: papermill itself called us.
+            options: Of papermill's own engine: progress bar, autosave, …
 
         Raises:
-            RunEndedError: It did not run to a good end; the record says how.
+            RunEndedError: A run of ours did not come to a good end.
+            PapermillEndError: The same where papermill called us; also a parameter that
+                is wrong, and then nothing was written.
 
         """
-        from olrunbook.engine.session import Session  # noqa: PLC0415  (heavy)
+        if session:
+            return session.execute(nb)
+        for name, option in _UNUSED.items():
+            if options.get(name):
+                text = f"olrunbook: {option} means nothing to this engine"
+                click.echo(text, err=True)
+        try:
+            return _run(nb, output_path, loud=bool(options.get("progress_bar")))
+        except OlrunbookError as error:
+            hint = f"What you can do: {error.hint}" if error.hint else ""
+            raise PapermillEndError(str(error), error.exit_code, hint) from None
 
-        return (session or Session.for_papermill(nb)).execute(nb)
+
+def _run(nb: Any, early: str | None, *, loud: bool) -> Any:
+    """Run a notebook papermill gave us; write its output, whole, however it ended."""
+    from olrunbook.engine.endings import Ending  # noqa: PLC0415  (heavy)
+    from olrunbook.engine.papermill_output import Output  # noqa: PLC0415
+    from olrunbook.engine.session import RunEndedError, Session  # noqa: PLC0415
+
+    output = Output(nb.metadata.papermill.get("output_path"))
+    output.check()
+    session = Session.for_papermill(
+        nb, base=output.base, cwd=Path.cwd(), on_progress=_say if loud else _quiet
+    )
+    ending = Ending("interrupted", "SIGINT before the first cell", 130, "interrupted")
+    try:
+        nb = output.prepare(nb, session.parameters)
+        if early:
+            output.begin(nb, session.redactor)
+        try:
+            session.execute(nb)
+        except RunEndedError:
+            pass
+    except KeyboardInterrupt:
+        session.close(ending)
+    except Exception as error:  # noqa: BLE001  (the record and one line say it)
+        if session.record is None:
+            cause = f"olrunbook: {type(error).__name__}: {error}"
+            session.close(Ending("failed", cause, 1, "failed"))
+    record = session.close(None)  # the one that is there
+    done = output.finish(nb, session, record)
+    if record.exit_code or output.failed:
+        msg = f"{record.status}: {record.cause}" if record.exit_code else record.status
+        if output.failed:
+            msg += f"; the output could not be written: {output.failed}"
+        hint = f"record {session.place.folder}"
+        raise PapermillEndError(msg, record.exit_code or 1, hint)
+    # papermill would write the output once more, in place, and take an expected error
+    # (tag raises-exception) for a failure.
+    if output.by_command_line:
+        sys.stdout.flush()
+        raise click.exceptions.Exit(0)
+    return done
+
+
+def _say(text: str) -> None:
+    if text:
+        click.echo(f"  {text}", err=True)
+
+
+def _quiet(_text: str) -> None:
+    return

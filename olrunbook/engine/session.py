@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +16,13 @@ from olrunbook.engine.execution import Execution
 from olrunbook.engine.kernel import Kernel
 from olrunbook.engine.notebook_file import NotebookFile
 from olrunbook.errors import OlrunbookError
-from olrunbook.params import check, declared, read_notebook
+from olrunbook.params import (
+    PAPERMILLS_OWN,
+    check,
+    declared,
+    injected,
+    read_notebook,
+)
 from olrunbook.record.archive import NOTEBOOK, RunPlace, new_place
 from olrunbook.record.build import seal
 from olrunbook.record.journal import Journal
@@ -54,6 +61,9 @@ class Session:
         place: The run's directory; None: a new one.
         release: Id of the release this run belongs to.
         env: More environment for the kernel.
+        source: The notebook where it is no local file (papermill reads from S3, from
+            standard input, …); None: the file is read.
+        cwd: The kernel's working directory; None: the project's folder.
         on_progress: Called with a line whenever there is news.
 
     Raises:
@@ -70,19 +80,22 @@ class Session:
         place: RunPlace | None = None,
         release: str = "",
         env: Mapping[str, str] | None = None,
+        source: dict[str, Any] | None = None,
+        cwd: Path | None = None,
         on_progress: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.path = path
-        source = read_notebook(path)
-        self.declared = declared(source, project.catalog)
-        self.parameters = check(dict(parameters), self.declared, path.stem)
+        remote = source is not None
+        name = _name(path)
+        self.declared = declared(source or read_notebook(path), project.catalog)
+        self.parameters = check(dict(parameters), self.declared, path.stem or name)
         values = {n: p.default for n, p in self.declared.items()} | self.parameters
         self.place = place or new_place(
             project.outputs,
-            target=values.get("target", "rehearsal"),
-            app=values.get("app", "none"),
-            notebook=path.stem,
-            stage=values.get("stage", ""),
+            target=values.get("target") or "rehearsal",
+            app=values.get("app") or "none",
+            notebook=name,
+            stage=values.get("stage") or "",
         )
         key = new_key()
         self.redactor = Redactor(key)
@@ -90,9 +103,10 @@ class Session:
         self.journal.add(
             "run",
             run_id=self.place.run_id,
-            notebook=path.stem,
-            source_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-            stage=values.get("stage", ""),
+            notebook=name,
+            source_sha256="" if remote else _sha256(path),
+            lacks=["the hash of the source, which was no local file"] if remote else [],
+            stage=values.get("stage") or "",
             parameters=values,
             release=release,
             **opening(project.root),
@@ -101,7 +115,7 @@ class Session:
         patience = PERSON_S if sys.stdin.isatty() else CI_S
         self.patience_s = float(os.environ.get("OLRUNBOOK_GRACE_S", patience))
         self.kernel = Kernel(
-            project.root,
+            cwd or project.root,
             {
                 "OLRUNBOOK_PROJECT": str(project.root),
                 "OLRUNBOOK_ARCHIVE": str(project.outputs),
@@ -115,11 +129,38 @@ class Session:
         self.record: RunRecord | None = None
 
     @classmethod
-    def for_papermill(cls, nb: Any) -> Session:
-        """Return a session for a notebook that papermill's own command line gave us."""
-        meta = nb.metadata.get("papermill", {})
-        given = dict(meta.get("parameters", {}))
-        return cls(find_project(), Path(meta["input_path"]).absolute(), given)
+    def for_papermill(
+        cls,
+        nb: Any,
+        *,
+        base: Path,
+        cwd: Path,
+        on_progress: Callable[[str], None] = lambda text: None,
+    ) -> Session:
+        """Return a session for a notebook that papermill's own command line gave us.
+
+        Args:
+            nb: The notebook, parameters injected.
+            base: Where papermill was called: its relative paths start there.
+            cwd: The kernel's working directory (papermill's `--cwd`).
+            on_progress: As for the class.
+
+        Raises:
+            UsageError: As for the class; nothing was written.
+
+        """
+        meta = nb.metadata["papermill"]
+        given = injected(nb, meta.get("parameters", {}))
+        name = str(meta["input_path"])
+        local = base / name
+        return cls(
+            find_project(base),
+            local if local.is_file() else Path(name.partition("?")[0]),
+            {n: value for n, value in given.items() if n not in PAPERMILLS_OWN},
+            source=None if local.is_file() else nb,
+            cwd=cwd,
+            on_progress=on_progress,
+        )
 
     def execute(self, nb: Any) -> Any:
         """Run the notebook's cells, seal the record, return the masked notebook.
@@ -160,6 +201,16 @@ class Session:
             if not self.record.finishing:  # a tool that still finishes works in it
                 self.kernel.clean()
         return self.record
+
+
+def _name(path: Path) -> str:
+    """Return a notebook's name as it stands in the archive's directory names."""
+    plain = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
+    return plain if plain[:1].isalpha() else f"notebook_{plain}".rstrip("_")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def run_notebook(session: Session) -> RunRecord:

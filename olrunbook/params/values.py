@@ -1,0 +1,171 @@
+"""Check values against their declarations; a text stays the text that was typed."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from olrunbook.errors import UsageError
+
+__all__ = ["PAPERMILLS_OWN", "TYPES", "Parameter", "check", "typed"]
+
+# What papermill's --inject-paths adds to what was given.
+PAPERMILLS_OWN = ("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")
+
+TEXTS = {"str", "App", "Stage", "Target"}
+TYPES = TEXTS | {"int", "float", "bool"}
+_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_FOLDERS = ("app", "stage", "target")  # their values name folders of the archive
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}|")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One declared parameter.
+
+    Args:
+        name: Its name.
+        kind: `str`, `int`, `float`, `bool`, `App`, `Stage`, `Target` or `Literal`.
+        default: Its default value.
+        choices: The values allowed; empty: any.
+        help: The comment beside it.
+        optional: It may be None.
+        required: It has no default.
+
+    """
+
+    name: str
+    kind: str
+    default: Any
+    choices: tuple[Any, ...] = ()
+    help: str = ""
+    optional: bool = False
+    required: bool = False
+
+
+def check(
+    given: dict[str, Any], parameters: dict[str, Parameter], notebook: str
+) -> dict[str, Any]:
+    """Return the given values in their declared types.
+
+    Args:
+        given: Name to value; a text from a command line, or a value already typed.
+        parameters: The declarations.
+        notebook: The notebook's name, for messages.
+
+    Raises:
+        UsageError: A name is unknown, or a value is not of its type or choices.
+
+    """
+    values = {}
+    for name, value in given.items():
+        if name not in parameters:
+            near = difflib.get_close_matches(str(name), parameters, n=1)
+            hint = f"Did you mean {near[0]}?" if near else ""
+            have = ", ".join(parameters) or "none"
+            msg = f"{notebook} has no parameter {name!r}; it has: {have}"
+            raise UsageError(msg, hint)
+        values[name] = typed(parameters[name], value)
+    for name, parameter in parameters.items():
+        if name in values:
+            continue
+        if parameter.required:
+            msg = f"{notebook} needs a value for {name}: it has no default"
+            raise UsageError(msg, f"Give one: -p {name} VALUE")
+        if parameter.choices:
+            # A default of another project's catalog is no value of this one.
+            try:
+                typed(parameter, parameter.default, texts=False)
+            except UsageError as error:
+                msg = f"{error} (the default of {notebook})"
+                raise UsageError(msg, f"Give one: -p {name} VALUE") from None
+    for name in _FOLDERS:
+        default = parameters[name].default if name in parameters else ""
+        chosen = values.get(name, default)
+        if chosen is not None and not _PLAIN.fullmatch(str(chosen)):
+            msg = f"{name} {chosen!r} cannot name a folder of the archive"
+            raise UsageError(msg, "Use letters, digits, - and _.")
+    return values
+
+
+def typed(parameter: Parameter, value: Any, *, texts: bool = True) -> Any:
+    """Return a value in its declared type.
+
+    Args:
+        parameter: The declaration.
+        value: The value, or where `texts` the text that was typed for it.
+        texts: Texts are read as numbers and truth values.
+
+    Raises:
+        UsageError: It is of another type, or none of the choices.
+
+    """
+    name, kind = parameter.name, parameter.kind
+    if isinstance(value, (list, tuple, dict, set)):
+        msg = f"{name} is one value of type {kind}, not a {type(value).__name__}"
+        raise UsageError(msg)
+    wants_text = kind in TEXTS or (
+        kind == "Literal" and all(isinstance(c, str) for c in parameter.choices)
+    )
+    if value is None and parameter.optional and (not wants_text or not texts):
+        return None
+    if wants_text and not isinstance(value, str):
+        if value is None and parameter.optional and parameter.default is None:
+            msg = f"{name} arrived as None: leave it out for none"
+        else:
+            msg = (
+                f"{name} is a text and arrived as {type(value).__name__} {value!r}: "
+                "it was converted on its way"
+            )
+        hint = f"Give it raw: papermill … -r {name} VALUE (in YAML: in quotes)"
+        raise UsageError(msg, hint)
+    found = value
+    if kind in ("int", "float", "bool"):
+        found = _number(parameter, value, texts=texts)
+    elif isinstance(value, str) and texts and value not in parameter.choices:
+        found = {str(choice): choice for choice in parameter.choices}.get(value, value)
+    # 1 and True are equal and not the same; an empty text means "none given" where
+    # that is the default.
+    same = [c for c in parameter.choices if type(c) is type(found) and c == found]
+    if parameter.choices and not same and not found == "" == parameter.default:
+        shown = [str(choice) for choice in parameter.choices]
+        folded = {text.lower(): text for text in shown}
+        near = difflib.get_close_matches(str(found).lower(), folded, n=1, cutoff=0.5)
+        hint = f"Did you mean {folded[near[0]]}?" if near else ""
+        msg = f"{name} {found!r} is unknown; there is: {', '.join(shown)}"
+        raise UsageError(msg, hint)
+    return found
+
+
+def _number(parameter: Parameter, value: Any, *, texts: bool) -> int | float | None:
+    """Return a value of a parameter of type int, float or bool."""
+    name, kind, found = parameter.name, parameter.kind, value
+    if isinstance(value, str) and texts:
+        if parameter.optional and value.lower() in ("none", "null"):
+            return None
+        if kind == "bool":
+            found = _WORDS.get(value.lower(), value)
+        elif kind == "int" and re.fullmatch(r"[+-]?[0-9]+", value):
+            with contextlib.suppress(ValueError):  # thousands of digits
+                found = int(value)
+        elif kind == "float" and re.fullmatch(r"[+-]?[0-9.][0-9.eE+-]*", value):
+            with contextlib.suppress(ValueError):
+                found = float(value)
+    # papermill's -p makes numbers of "1" and "0" before we see them.
+    if kind == "bool" and type(found) is int and found in (0, 1) and texts:
+        found = bool(found)
+    if kind == "float" and type(found) is int:
+        with contextlib.suppress(OverflowError):
+            found = float(found)
+    if type(found).__name__ != kind:
+        wanted = "true or false" if kind == "bool" else kind
+        msg = f"{name}: {value!r} is not {wanted}"
+        raise UsageError(msg)
+    if isinstance(found, float) and not math.isfinite(found):
+        msg = f"{name}: {value!r} is not a finite number, and JSON has no other"
+        raise UsageError(msg)
+    return found  # type: ignore[no-any-return]
