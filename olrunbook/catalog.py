@@ -8,8 +8,6 @@ what was shipped with the package.
 from __future__ import annotations
 
 import difflib
-import importlib.resources
-import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -17,6 +15,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from olrunbook.errors import UsageError
+from olrunbook.limits import Limits
+from olrunbook.where import CATALOG, archive_of, find_root, shipped
 
 __all__ = [
     "App",
@@ -29,9 +29,10 @@ __all__ = [
     "find_project",
     "load_catalog",
     "one_of",
+    "shipped",
 ]
 
-FILE = "catalog.toml"
+FILE = CATALOG
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
 
 
@@ -167,12 +168,25 @@ class App(Strict):
 
 
 class Catalog(Strict):
-    """The whole catalog."""
+    """The whole catalog.
+
+    Args:
+        schema_: Version of the catalog's form.
+        targets: Where can be deployed to.
+        stages: The stages, in order.
+        apps: What can be deployed.
+        limits: How long runs, steps and their silence may last.
+        secrets: Names of environment variables whose values are secret, beside those
+            whose names say so.
+
+    """
 
     schema_: Literal[1] = Field(alias="schema")
     targets: dict[Name, TargetSpec]
     stages: StagesSpec
     apps: dict[Name, App]
+    limits: Limits = Limits()
+    secrets: list[str] = []
 
     def app(self, name: str) -> App:
         """Return an app; a UsageError suggests names where there is none."""
@@ -255,16 +269,7 @@ class Project:
     @property
     def outputs(self) -> Path:
         """The archive: OLRUNBOOK_ARCHIVE, else `outputs/` in the project."""
-        return Path(
-            os.environ.get("OLRUNBOOK_ARCHIVE") or self.root / "outputs"
-        ).absolute()
-
-
-def shipped() -> Path:
-    """Return the folder of what the package carries; run from a checkout, that."""
-    package = Path(str(importlib.resources.files("olrunbook")))
-    inside = package / "_shipped"
-    return inside if inside.is_dir() else package.parent
+        return archive_of(self.root)
 
 
 def find_project(start: Path | None = None) -> Project:
@@ -277,16 +282,4 @@ def find_project(start: Path | None = None) -> Project:
         UsageError: A folder was named and has no catalog, or the catalog is wrong.
 
     """
-    named = start or (
-        Path(value) if (value := os.environ.get("OLRUNBOOK_PROJECT")) else None
-    )
-    if named is not None:
-        if not (named / FILE).is_file():
-            msg = f"{named} has no {FILE}"
-            raise UsageError(msg, "Name the folder that holds it with --project.")
-        return Project(named.absolute(), named.absolute() / FILE)
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / FILE).is_file():
-            return Project(folder, folder / FILE)
-    return Project(here, shipped() / FILE)
+    return Project(*find_root(start))

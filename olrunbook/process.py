@@ -121,7 +121,8 @@ class Tool:
         self.command.log.parent.mkdir(parents=True, exist_ok=True)
         self._process = self.launch(
             # -P: the tool's folder must not shadow modules of ours
-            [sys.executable, "-P", "-m", "olrunbook.supervisor"],
+            # The log is told for `ps`: by it a supervisor is found that outlived us.
+            [sys.executable, "-P", "-m", "olrunbook.supervisor", str(self.command.log)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

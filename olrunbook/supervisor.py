@@ -27,6 +27,7 @@ from olrunbook.redact import Redactor
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 FLUSH_AFTER_S = 0.5  # how long an unfinished line is held back for its rest
+ORPHANED = "the run that started it is gone"
 HELD_PIPE_S = 2.0  # how long pipes that outlive the tool are read on
 
 
@@ -67,6 +68,8 @@ class Supervisor:
         # SimpleQueue: its put may be called from a signal handler.
         self.box: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self.stopped = ""
+        self.orphaned = False
+        self.late = False  # the run may be sealed: our log is one beside its record
         self.steps = [(name, float(wait)) for name, wait in spec["policy"]["steps"]]
         self.next_at = float("inf")
         self.grace_at = float("inf")
@@ -97,7 +100,7 @@ class Supervisor:
         except OSError:
             pass  # a full disk must not keep us from stopping the tool
 
-    def _orphaned(self) -> None:
+    def _pass_on(self) -> None:
         """Let the system stop the tool if we are killed (runs in the child)."""
         number = getattr(signal, self.spec["policy"]["orphan"])
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
@@ -117,7 +120,7 @@ class Supervisor:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
-                preexec_fn=self._orphaned,  # noqa: PLW1509  (we have one thread yet)
+                preexec_fn=self._pass_on,  # noqa: PLW1509  (we have one thread yet)
             )
         except OSError as error:
             self.say({"error": f"{error.strerror}: {spec['argv'][0]}"})
@@ -159,7 +162,7 @@ class Supervisor:
         """Read what we are told; the end of the pipe is an order too."""
         for line in sys.stdin.buffer:
             self.box.put(("order", json.loads(line)))
-        self.box.put(("order", {"stop": "the run that started it is gone"}))
+        self.box.put(("order", {"stop": ORPHANED}))
 
     def _follow(self) -> int:
         """Pass on what the tool says until it has ended; return its exit code."""
@@ -224,11 +227,15 @@ class Supervisor:
     def _order(self, order: dict[str, Any], clock: float) -> None:
         if secret := order.get("secret"):
             self.redactor.learn(secret)
-        if (why := order.get("stop")) and not self.stopped:
+        why = order.get("stop", "")
+        self.orphaned = self.orphaned or why == ORPHANED
+        if why and not self.stopped:
             self.stopped = why
             self.note(f"stopping: {why}")
             self.next_at = clock
             self.grace_at = clock + float(self.spec["policy"]["grace_s"])
+        if order.get("hurry"):
+            self.grace_at = min(self.grace_at, clock)
 
     def _press(self, clock: float) -> None:
         """Send the next signal of the policy when its time has come."""
@@ -244,8 +251,8 @@ class Supervisor:
                     self.process.send_signal(number)
             except ProcessLookupError:
                 pass
-        if clock >= self.grace_at:
-            self.grace_at = float("inf")
+        if clock >= self.grace_at and not self.late:
+            self.grace_at, self.late = float("inf"), True
             left = f"pid {self.process.pid} {Path(self.spec['argv'][0]).name}"
             self.note(f"still finishing: {left}")
             self.say({"finishing": [left], "stopped": self.stopped})
@@ -263,7 +270,17 @@ def main() -> int:
     signal.signal(
         signal.SIGTERM, lambda *_: keeper.box.put(("order", {"stop": "SIGTERM"}))
     )
+    signal.signal(
+        signal.SIGUSR1,
+        lambda *_: keeper.box.put(("order", {"stop": "the run ends", "hurry": True})),
+    )
     code = keeper.run()  # every message was flushed as it was said
+    if keeper.orphaned or keeper.late:
+        # Nobody waits for us: what we leave is entered in the archive, and a run that
+        # has nobody else is closed.
+        run = Path(spec["log"]).parent.parent
+        module = [sys.executable, "-P", "-m", "olrunbook.record.dead", str(run)]
+        os.execv(sys.executable, module)
     # A thread still reads our standard input; a normal exit would wait for its lock.
     os._exit(code)
 

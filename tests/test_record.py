@@ -139,7 +139,8 @@ def test_a_whole_run_succeeded(place, redactor) -> None:
     assert record.masked == 3
     digest = sha256_file(place.folder / "journal.jsonl")
     assert record.files["journal.jsonl"].sha256 == digest
-    assert set(record.files) == {"journal.jsonl", "notebook.ipynb"}
+    names = {"journal.jsonl", "notebook.html", "notebook.ipynb"}
+    assert set(record.files) == names
     assert read_record(place) == record
 
 

@@ -17,12 +17,16 @@ from olrunbook.engine.endings import Ending, ended, verdict
 from olrunbook.engine.kernel import Kernel, KernelError
 from olrunbook.engine.messages import Messages
 from olrunbook.engine.notebook_file import NotebookFile
+from olrunbook.engine.watch import Watch
+from olrunbook.limits import Limits
+from olrunbook.record.heartbeat import Heartbeat
 from olrunbook.redact import Redactor
 
 __all__ = ["Execution"]
 
 POLL_MS = 100
-HEARTBEAT_S = 5.0
+HEARTBEAT_S = 4.0  # readers are promised five
+HURRY_S = 3.0
 OUTPUTS = ("stream", "display_data", "execute_result", "error", "update_display_data")
 
 
@@ -40,6 +44,9 @@ class Execution:
         kernel: The kernel.
         redactor: The run's secrets.
         on_progress: Called with a line whenever there is news.
+        limits: How long the run, a step and its silence may last; None: the defaults.
+        heartbeat: The run's sign of life, told what goes on.
+        on_warning: Called with a sentence that the record keeps.
         grace_s: Seconds the kernel gets to end its cell after an interrupt.
 
     """
@@ -52,18 +59,26 @@ class Execution:
         kernel: Kernel,
         redactor: Redactor,
         *,
+        limits: Limits | None = None,
+        heartbeat: Heartbeat | None = None,
         on_progress: Callable[[str], None] = lambda text: None,
+        on_warning: Callable[[str], None] = lambda text: None,
         grace_s: float = 12.0,
     ) -> None:
         self.notebook, self.file, self.kernel = notebook, file, kernel
         self.redactor, self.on_progress, self.grace_s = redactor, on_progress, grace_s
+        self.on_warning, self.heartbeat = on_warning, heartbeat
         self.signals: list[str] = []
+        self.unsaved = False  # the last state could not be written
+        self.stop: Ending | None = None  # how the run ends once its cell has ended
+        self._give_up = float("inf")
         self._seen = 0  # signals already acted on
         self.index = 0
         self.channels: Any = None
         self.client = Messages(notebook)
         self.client.redactor, self.client.stream_logs = redactor, logs
         self.began = time.monotonic()
+        self.watch = Watch(limits or Limits(), self.began)
         for cell in notebook.cells:
             cell.metadata["papermill"] = {
                 "exception": None,
@@ -92,11 +107,11 @@ class Execution:
             self.notebook.metadata["language_info"] = self.kernel.language_info
             for index, cell in enumerate(self.notebook.cells):
                 self.index = index
-                if ending := self._cell(cell):
+                if ending := self._cell(cell) or self._between():
                     break
             self.client.set_widgets_metadata()
         except KernelError as error:
-            ending = ended("kernel-died", str(error))
+            ending = self._before_cells() or ended("kernel-died", str(error))
         except OSError as error:  # the record must say so even when the disk is full
             ending = ended("failed", f"the record could not be written: {error}")
         except Exception as error:  # noqa: BLE001  (also when we are at fault)
@@ -107,6 +122,22 @@ class Execution:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
         return ending
+
+    def _between(self) -> Ending | None:
+        """Return the ending that a signal between two cells decides."""
+        if len(self.signals) == self._seen:
+            return None
+        name = self.signals[0]
+        cause = f"{name} after cell {self.index + 1}"
+        return ended("interrupted", cause, code=128 + signal.Signals[name])
+
+    def _before_cells(self) -> Ending | None:
+        """Return the ending a signal has decided before the first cell."""
+        if not self.signals:
+            return None
+        name = self.signals[0]
+        cause = f"{name} before the first cell"
+        return ended("interrupted", cause, code=128 + signal.Signals[name])
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self.signals.append(signal.Signals(number).name)
@@ -137,53 +168,89 @@ class Execution:
         return ending
 
     def _code(self, cell: Any, meta: Any, began: float) -> Ending | None:
-        """Send one cell, follow it until reply and idle; watch kernel and signals."""
+        """Send one cell, follow it until reply and idle; watch kernel and clock."""
         where = f"cell {self.index + 1}"
         expected = "raises-exception" in cell.metadata.get("tags", [])
+        self.watch.enter("", began)
+        self._say_where(where)
         sent = self.channels.execute(cell.source, stop_on_error=not expected)
         poller = zmq.Poller()
         for channel in (self.channels.iopub_channel, self.channels.shell_channel):
             poller.register(channel.socket, zmq.POLLIN)
         reply: Any = None
         idle = False
-        stop: Ending | None = None
-        give_up = float("inf")
-        beat = heard = began
+        beat = began
         while not (reply and idle):
             poller.poll(POLL_MS)
-            self._hear()
-            heard_now, idle_now = self._receive(sent, cell)
-            heard, idle = (time.monotonic() if heard_now else heard), idle or idle_now
+            self._hear(where)
+            heard, idle_now = self._receive(sent, cell)
+            idle = idle or idle_now
             while self.channels.shell_channel.msg_ready():
                 message = self.channels.shell_channel.get_msg(timeout=0)
                 if message["parent_header"].get("msg_id") == sent:
                     reply = message["content"]
             clock = time.monotonic()
+            if heard:
+                self._heard(clock)
             if self.kernel.process.poll() is not None and not idle:
                 cause = f"{where}: the kernel died ({self.kernel.last_words()})"
-                return stop or ended("kernel-died", cause)
-            if len(self.signals) > self._seen:
-                self._seen, name = len(self.signals), self.signals[-1]
-                seconds = clock - self.began
-                code = 128 + signal.Signals[self.signals[0]]
-                cause = f"{self.signals[0]} after {seconds:.0f} s, in {where}"
-                stop = stop or ended("interrupted", cause, code=code)
-                give_up = min(give_up, clock + self.grace_s)
-                self.on_progress(f"{name}: stopping what runs")
-                self.kernel.interrupt()
-            elif clock > give_up:
-                return stop
-            if clock - beat >= (1.0 if heard > beat else HEARTBEAT_S):
+                return self.stop or ended("kernel-died", cause)
+            self._look(clock, where)
+            if clock > self._give_up:
+                return self.stop
+            silent = self.watch.silent_s(clock)
+            if clock - beat >= (1.0 if silent < clock - beat else HEARTBEAT_S):
+                beat = clock
                 meta["heartbeat"] = {
                     "at": _now(),
                     "elapsed_s": round(clock - began, 1),
-                    "silent_s": round(clock - heard, 1),
+                    "silent_s": round(silent, 1),
                 }
-                self.client.flush_streams(cell)
-                self._save(self.index)
-                beat = clock
+                self._save_running(cell, clock)
         meta.pop("heartbeat", None)
-        return verdict(reply, where, stop, self.redactor, expected=expected)
+        return verdict(reply, where, self.stop, self.redactor, expected=expected)
+
+    def _look(self, clock: float, where: str) -> None:
+        """Act on a signal that came, and on a limit that is passed."""
+        if len(self.signals) > self._seen:
+            again, self._seen = bool(self._seen), len(self.signals)
+            name = self.signals[0]
+            cause = f"{name} after {clock - self.began:.0f} s, in {where}"
+            code = 128 + signal.Signals[name]
+            # Whoever asks twice does not want to wait; the tools keep their policies.
+            grace_s = HURRY_S if again else self.grace_s
+            self._halt(ended("interrupted", cause, code=code), clock, grace_s)
+        elif self.stop is None:
+            if over := self.watch.over(clock):
+                self._halt(ended("timed-out", f"{where}: {over}"), clock, self.grace_s)
+            elif warning := self.watch.warning(clock):
+                self.on_progress(warning)
+                self.on_warning(f"{where}: {warning}")
+
+    def _halt(self, ending: Ending, clock: float, grace_s: float) -> None:
+        """Interrupt the cell, so that its tools are stopped first, by their policies."""
+        self.stop = self.stop or ending
+        self._give_up = min(self._give_up, clock + grace_s)
+        self.on_progress(f"{ending.cause}: stopping what runs")
+        self.kernel.interrupt()
+
+    def _save_running(self, cell: Any, clock: float) -> None:
+        self.client.flush_streams(cell)
+        try:
+            self._save(self.index)
+        except OSError as error:
+            if self.stop is None:  # what cannot be recorded must not go on
+                cause = f"the record could not be written: {error}"
+                self._halt(ended("failed", cause), clock, self.grace_s)
+
+    def _heard(self, clock: float) -> None:
+        self.watch.hear(clock)
+        if self.heartbeat:
+            self.heartbeat.beat()
+
+    def _say_where(self, where: str) -> None:
+        if self.heartbeat:
+            self.heartbeat.beat(where)
 
     def _receive(self, sent: str, cell: Any) -> tuple[bool, bool]:
         """Take the outputs that are there; return (heard something, cell is idle)."""
@@ -199,16 +266,33 @@ class Execution:
                 idle = True
         return heard, idle
 
-    def _hear(self) -> None:
+    def _hear(self, where: str = "") -> None:
+        """Take what the kernel tells beside its outputs."""
         for said in self.kernel.hear():
+            clock = time.monotonic()
             if "secret" in said:
                 self.redactor.learn(said["secret"])
+            if "step" in said:
+                self.watch.enter(said["step"], clock)
+                step = f', step "{said["step"]}"' if said["step"] else ""
+                self._say_where(f"{where}{step}")
             if "progress" in said:
+                self._heard(clock)
                 self.on_progress(said["progress"])
 
     def _save(self, running: int | None, *, force: bool = False) -> None:
         if self.file:
             self.file.save(self.notebook, running, force=force)
+
+    def save_late(self) -> None:
+        """Write the last state if that was not possible when it was reached.
+
+        Raises:
+            OSError: It still is not.
+
+        """
+        if self.unsaved:
+            self._save(None, force=True)
 
     def _finish(self, ending: Ending | None) -> None:
         """Write down what did not run, stop the kernel, save for the last time."""
@@ -219,7 +303,7 @@ class Execution:
                 ours["status"] = "interrupted"
                 meta["status"] = "failed"
         self._hear()
-        self.kernel.stop(2.0)
+        self.kernel.stop(0.5)
         if self.channels:
             # Open sockets would block the garbage collection of their context for ever.
             self.channels.stop_channels()
@@ -235,5 +319,5 @@ class Execution:
         }
         try:
             self._save(None, force=True)
-        except OSError as error:
-            self.on_progress(f"the notebook could not be written: {error}")
+        except OSError:
+            self.unsaved = True

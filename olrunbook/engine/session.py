@@ -24,11 +24,18 @@ from olrunbook.params import (
     read_notebook,
 )
 from olrunbook.record.archive import NOTEBOOK, RunPlace, new_place
-from olrunbook.record.build import seal
+from olrunbook.record.build import finish
+from olrunbook.record.heartbeat import Heartbeat
 from olrunbook.record.journal import Journal
 from olrunbook.record.model import RunRecord
 from olrunbook.record.provenance import opening
-from olrunbook.redact import KEY_VARIABLE, Redactor, new_key
+from olrunbook.record.supervised import settle
+from olrunbook.redact import (
+    KEY_VARIABLE,
+    Redactor,
+    new_key,
+    secrets_of_environment,
+)
 
 __all__ = ["RunEndedError", "Session", "run_notebook"]
 
@@ -97,8 +104,10 @@ class Session:
             notebook=name,
             stage=values.get("stage") or "",
         )
+        self.heartbeat = Heartbeat(self.place.folder).start()
         key = new_key()
-        self.redactor = Redactor(key)
+        secrets = secrets_of_environment(os.environ, project.catalog.secrets)
+        self.redactor = Redactor(key, secrets)
         self.journal = Journal(self.place.folder, self.redactor)
         self.journal.add(
             "run",
@@ -109,9 +118,11 @@ class Session:
             stage=values.get("stage") or "",
             parameters=values,
             release=release,
+            executed_by="olrunbook",
             **opening(project.root),
         )
         self.on_progress = on_progress
+        self.limits = project.catalog.limits
         patience = PERSON_S if sys.stdin.isatty() else CI_S
         self.patience_s = float(os.environ.get("OLRUNBOOK_GRACE_S", patience))
         self.kernel = Kernel(
@@ -177,30 +188,47 @@ class Session:
             self.place.logs,
             self.kernel,
             self.redactor,
+            limits=self.limits,
+            heartbeat=self.heartbeat,
             on_progress=self.on_progress,
-            grace_s=self.patience_s + 4,
+            on_warning=lambda text: self.journal.add("warning", text=text),
+            grace_s=self.patience_s + 1.5,
         )
-        record = self.close(execution.run())
+        record = self.close(execution.run(), execution.save_late)
         if record.status != "succeeded":
             raise RunEndedError(record)
         return from_dict(self.redactor.tree(nb))
 
-    def close(self, ending: Ending | None) -> RunRecord:
-        """Write the closing line and seal the record; the second call does nothing."""
+    def close(
+        self, ending: Ending | None, save: Callable[[], None] = lambda: None
+    ) -> RunRecord:
+        """Write the closing line and seal the record; the second call does nothing.
+
+        Args:
+            ending: How the run ended where it did not end well.
+            save: Writes the notebook if that was not possible before.
+
+        """
         if self.record is None:
             if self.kernel.process.poll() is None:
-                self.kernel.stop(2.0)
-            self.journal.add(
-                "end",
-                status=ending.status if ending else "succeeded",
-                cause=ending.cause if ending else "",
-                masked=self.redactor.masked,
+                self.kernel.stop(0.5)
+            finishing = settle(self.place, self._wait_s(ending)) if ending else []
+            self.heartbeat.stop()
+            end = {
+                "status": ending.status if ending else "succeeded",
+                "cause": ending.cause if ending else "",
+                "masked": self.redactor.masked,
                 **({"exit_code": ending.exit_code} if ending else {}),
-            )
-            self.record = seal(self.place)
+                **({"finishing": finishing} if finishing else {}),
+            }
+            self.record = finish(self.place, self.journal, end, save)
             if not self.record.finishing:  # a tool that still finishes works in it
                 self.kernel.clean()
         return self.record
+
+    def _wait_s(self, ending: Ending) -> float:
+        """Return how long tools are waited for that nobody in the kernel waits for."""
+        return self.patience_s if ending.status == "kernel-died" else 0.5
 
 
 def _name(path: Path) -> str:

@@ -14,14 +14,26 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from olrunbook.errors import UsageError
+from olrunbook.record import chain
 from olrunbook.record.files import DIRECTORY, new_run_id, stamp
 from olrunbook.record.model import RunRecord
 
-__all__ = ["RunPlace", "find_run", "list_runs", "new_place", "read_record"]
+__all__ = [
+    "RunPlace",
+    "find_run",
+    "list_runs",
+    "new_place",
+    "open_runs",
+    "read_record",
+]
 
 RECORD = "run.json"
 NOTEBOOK = "notebook.ipynb"
+HTML = "notebook.html"
 LOGS = "logs"
+RESERVE = ".reserve"  # room for the end of the record on a disk that is full by then
+RESERVED = 256 * 1024
+OPEN = ".open"  # one empty file a run without a record: what the next command looks at
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,17 @@ class RunPlace:
         """Its folder of tool logs."""
         return self.folder / LOGS
 
+    @property
+    def outputs(self) -> Path:
+        """The archive it lies in."""
+        return self.folder.parents[3]
+
+    @property
+    def marker(self) -> Path:
+        """The file that is there while the run has no record."""
+        name = f"{self.target}~{self.app}~{self.room}~{self.folder.name}"
+        return self.outputs / OPEN / name
+
 
 def room_of(notebook: str, stage: str) -> str:
     """Return the folder a run belongs in: its stage, `release`, or `image`."""
@@ -76,14 +99,43 @@ def new_place(
     run_id = new_run_id()
     room = room_of(notebook, stage)
     folder = outputs / target / app / room / f"{stamp(at)}_{notebook}_{run_id}"
+    place = RunPlace(folder, run_id, notebook, target, app, room, at)
     try:
         (folder / LOGS).mkdir(parents=True)
+        place.marker.parent.mkdir(exist_ok=True)
+        place.marker.touch()
+        _reserve(folder / RESERVE)
+        chain.opened(
+            folder.parent, run_id, folder.name, target=target, app=app, room=room
+        )
     except OSError as error:
         msg = f"the archive cannot be written: {folder}: {error.strerror}"
         raise UsageError(
             msg, "Set OLRUNBOOK_ARCHIVE to a folder you can write."
         ) from None
-    return RunPlace(folder, run_id, notebook, target, app, room, at)
+    return place
+
+
+def _reserve(path: Path) -> None:
+    with path.open("wb") as out:
+        try:
+            os.posix_fallocate(out.fileno(), 0, RESERVED)
+        except AttributeError:  # no Linux: written out
+            out.write(os.urandom(RESERVED))
+
+
+def open_runs(outputs: Path) -> list[RunPlace]:
+    """Return the runs that have no record yet: they go on, or died."""
+    found = []
+    try:
+        names = sorted(path.name for path in (outputs / OPEN).iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    for name in names:
+        place = place_of(outputs.joinpath(*name.split("~")))
+        if place and place.folder.is_dir():
+            found.append(place)
+    return found
 
 
 def place_of(folder: Path) -> RunPlace | None:
@@ -122,7 +174,11 @@ def list_runs(
                 names = (
                     [wanted]
                     if wanted
-                    else [e.name for e in os.scandir(folder) if e.is_dir()]
+                    else [
+                        e.name
+                        for e in os.scandir(folder)
+                        if e.is_dir() and not e.name.startswith(".")
+                    ]
                 )
             except (FileNotFoundError, NotADirectoryError):
                 continue

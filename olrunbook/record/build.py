@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from olrunbook.record.archive import NOTEBOOK, RECORD, RunPlace
+from olrunbook.record import chain
+from olrunbook.record.archive import (
+    HTML,
+    NOTEBOOK,
+    RECORD,
+    RESERVE,
+    RunPlace,
+    read_record,
+)
 from olrunbook.record.files import sha256_file, write_atomic
-from olrunbook.record.journal import read_journal
+from olrunbook.record.heartbeat import FILE as HEARTBEAT
+from olrunbook.record.html import render
+from olrunbook.record.journal import Journal, read_journal
 from olrunbook.record.model import (
     EXIT_CODES,
     FileEntry,
@@ -19,31 +32,98 @@ from olrunbook.record.model import (
     StepRecord,
 )
 
-__all__ = ["build_record", "seal"]
+__all__ = ["build_record", "finish", "seal"]
 
 _STEP_CALL = re.compile(r"\brun\.([a-z_]+)\(")
 _NO_STEPS = {"conclude"}
 
 
-def seal(place: RunPlace) -> RunRecord:
-    """Write a run's `run.json`, last of its files, and return it.
+def seal(place: RunPlace, *, held: bool = False) -> RunRecord:
+    """Write a run's HTML and `run.json`, close it in the chain, return its record.
+
+    A run that has its record is left as it is: whoever comes second changes nothing.
+
+    Args:
+        place: The run.
+        held: The caller holds the lock of the room's chain.
 
     Raises:
         OSError: It could not be written.
 
     """
-    record = build_record(place)
-    text = record.model_dump_json(by_alias=True, indent=1)
-    write_atomic(place.record, text + "\n")
+    room = place.folder.parent
+    with nullcontext() if held else chain.locked(room):
+        if found := read_record(place):
+            return found
+        notebook = _read_notebook(place.folder / NOTEBOOK)
+        record = build_record(place, notebook)
+        for temporary in (HEARTBEAT, RESERVE):
+            (place.folder / temporary).unlink(missing_ok=True)
+        try:
+            write_atomic(place.folder / HTML, render(record, notebook))
+        except OSError as error:
+            lack = f"notebook.html, which could not be written: {error.strerror}"
+            record = record.model_copy(update={"lacks": [*record.lacks, lack]})
+        record = record.model_copy(update={"files": _files(place)})
+        text = record.model_dump_json(by_alias=True, indent=1) + "\n"
+        write_atomic(place.record, text)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        chain.closed(room, place.run_id, digest, record.status, held=True)
+    place.marker.unlink(missing_ok=True)
     return record
+
+
+def finish(
+    place: RunPlace,
+    journal: Journal,
+    end: dict[str, Any],
+    save: Callable[[], None] = lambda: None,
+) -> RunRecord:
+    """Write a run's end and seal it, also on a disk that is full by now.
+
+    Args:
+        place: The run.
+        journal: Its journal.
+        end: How it ended.
+        save: Writes what could not be written before.
+
+    Returns:
+        The record. Where it could not be written it is not in the archive, and says so:
+        the next command that finds room makes one from what is there.
+
+    """
+    try:
+        (place.folder / RESERVE).unlink(missing_ok=True)
+        save()
+        journal.add("end", **end)
+        return seal(place)
+    except OSError as error:
+        lack = f"the record could not be finished: {error}"
+        status = "failed" if end["status"] == "succeeded" else end["status"]
+        found = build_record(place, _read_notebook(place.folder / NOTEBOOK))
+        return found.model_copy(
+            update={
+                "status": status,
+                "exit_code": end.get("exit_code", EXIT_CODES[status]),
+                "cause": f"{end['cause']}; {lack}" if end["cause"] else lack,
+                "finishing": end.get("finishing", []),
+                "lacks": [*found.lacks, lack],
+            }
+        )
 
 
 def _latest(entries: list[dict[str, Any]], kind: str) -> dict[str, Any]:
     return next((entry for entry in reversed(entries) if entry["kind"] == kind), {})
 
 
-def build_record(place: RunPlace) -> RunRecord:
-    """Return a run's record: a pure function of its journal, notebook and files."""
+def build_record(place: RunPlace, notebook: dict[str, Any]) -> RunRecord:
+    """Return a run's record, its files not listed yet: a function of what is given.
+
+    Args:
+        place: The run; its journal is read.
+        notebook: Its executed notebook; empty where there is none.
+
+    """
     entries = read_journal(place.folder)
     opened: dict[str, Any] = {}
     for entry in entries:
@@ -51,11 +131,9 @@ def build_record(place: RunPlace) -> RunRecord:
             opened.update(entry)
     end = _latest(entries, "end")
     concluded = _latest(entries, "conclude")
-    notebook = _read_notebook(place.folder / NOTEBOOK)
     steps = _steps(entries, notebook)
     status, cause = _status(end, concluded, steps)
     last = entries[-1]["at"] if entries else place.at.isoformat()
-    files = _files(place)
     return RunRecord(
         run_id=place.run_id,
         notebook=place.notebook,
@@ -82,7 +160,7 @@ def build_record(place: RunPlace) -> RunRecord:
         started_at=_time(
             opened.get("at") if not entries else entries[0]["at"], place.at
         ),
-        ended_at=_time(end.get("at", last), place.at),
+        ended_at=_time(end.get("ended_at") or end.get("at", last), place.at),
         status=status,
         exit_code=end.get("exit_code", EXIT_CODES[status]),
         cause=cause,
@@ -97,7 +175,6 @@ def build_record(place: RunPlace) -> RunRecord:
         finishing=[*end.get("finishing", [])]
         or [name for step in steps for name in step.finishing],
         masked=end.get("masked", 0),
-        files=files,
     )
 
 
@@ -172,7 +249,7 @@ def _cells_not_run(notebook: dict[str, Any]) -> int:
 def _read_notebook(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return {}
     return found
 

@@ -46,9 +46,14 @@ class Journal:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         clean = self._redactor.tree({"at": at, "kind": kind, **data})
         line = json.dumps(clean, ensure_ascii=False) + "\n"
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            os.write(handle, line.encode())
+            # A writer before us may have been cut off: its half line stays one.
+            size = os.fstat(handle).st_size
+            cut = size and os.pread(handle, 1, size - 1) != b"\n"
+            raw = (b"\n" if cut else b"") + line.encode()
+            while raw:  # a disk that fills up takes a part, then says so
+                raw = raw[os.write(handle, raw) :]
             os.fsync(handle)
         finally:
             os.close(handle)

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from olrunbook.record.heartbeat import process_facts
 from olrunbook.record.model import Known
 
 __all__ = ["git_state", "opening", "operator", "versions"]
@@ -117,4 +118,5 @@ def opening(folder: Path) -> dict[str, Any]:
             name: fact.model_dump() for name, fact in operator(folder).items()
         },
         "versions": versions(),
+        "process": process_facts(),
     }

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from olrunbook.display.live import Live
     from olrunbook.steps.results import Result
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "status_of"]
 
 # The step whose result is the answer to the notebook's question.
 MAIN_STEP = {
@@ -45,6 +45,12 @@ STATUS: tuple[tuple[type[BaseException], str], ...] = (
 NEWS = ("progress", "phase", "operation", "resource", "artifact")
 CAUSE_LENGTH = 500
 OFTEN_S = 0.2  # operations come in bursts; nobody reads more than five a second
+
+
+def status_of(error: BaseException) -> str:
+    """Return how something ended that raised an error."""
+    kinds = (status for kind, status in STATUS if isinstance(error, kind))
+    return next(kinds, "failed")
 
 
 class Recorder:
@@ -136,13 +142,13 @@ class Recorder:
     def _recorded(self, name: str) -> Iterator[dict[str, Any]]:
         """Write a step's beginning and end to the journal, however it ends."""
         self.journal.add("step", name=name, event="started")
+        self.tell(step=name)
         began = time.monotonic()
         outcome: dict[str, Any] = {"status": "done"}
         try:
             yield outcome
         except BaseException as error:
-            kinds = (status for kind, status in STATUS if isinstance(error, kind))
-            outcome["status"] = next(kinds, "failed")
+            outcome["status"] = status_of(error)
             text = str(error) or type(error).__name__
             outcome["cause"] = text.splitlines()[0][:CAUSE_LENGTH]
             outcome["hint"] = getattr(error, "hint", "")
@@ -150,6 +156,7 @@ class Recorder:
             self.finishing += outcome["finishing"]
             raise
         finally:
+            self.tell(step="")
             self._outcomes[name] = outcome["status"]
             seconds = round(time.monotonic() - began, 3)
             self.journal.add(

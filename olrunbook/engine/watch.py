@@ -1,0 +1,62 @@
+"""Watch the clock of a run: limits of the run, of a step, and of silence."""
+
+from __future__ import annotations
+
+from olrunbook.limits import Limits
+
+__all__ = ["Watch"]
+
+
+class Watch:
+    """Knows what goes on and since when.
+
+    Args:
+        limits: What is allowed.
+        clock: The present (monotonic seconds).
+
+    """
+
+    def __init__(self, limits: Limits, clock: float) -> None:
+        self._limits = limits
+        self._run_began = self._began = self._heard = clock
+        self._warned = False
+        self.step = ""
+
+    def enter(self, step: str, clock: float) -> None:
+        """Take note that a step began; empty: a cell, or what follows a step."""
+        self.step, self._began = step, clock
+        self.hear(clock)
+
+    def hear(self, clock: float) -> None:
+        """Take note that something was said."""
+        self._heard, self._warned = clock, False
+
+    def silent_s(self, clock: float) -> float:
+        """Return for how long nothing was said."""
+        return clock - self._heard
+
+    def over(self, clock: float) -> str:
+        """Return which limit is passed, in words; empty: none that stops the run."""
+        limits, what = self._limits.of(self.step), self._what()
+        run_s = self._limits.run_s
+        if run_s and clock - self._run_began > run_s:
+            return f"the run took more than {run_s:g} s (limits.run_s)"
+        if limits.step_s and clock - self._began > limits.step_s:
+            return f"{what} took more than {limits.step_s:g} s (limits.step_s)"
+        if limits.on_idle == "stop" and self._idle(clock, limits.idle_s):
+            return f"{what} was silent for {limits.idle_s:g} s (limits.idle_s)"
+        return ""
+
+    def warning(self, clock: float) -> str:
+        """Return a sentence about silence that stops nothing, once; else empty."""
+        limits = self._limits.of(self.step)
+        if self._warned or not self._idle(clock, limits.idle_s):
+            return ""
+        self._warned = True
+        return f"{self._what()} has been silent for {limits.idle_s:g} s; it goes on"
+
+    def _what(self) -> str:
+        return f'step "{self.step}"' if self.step else "the cell"
+
+    def _idle(self, clock: float, idle_s: float | None) -> bool:
+        return bool(idle_s) and clock - self._heard > (idle_s or 0)

@@ -1,0 +1,61 @@
+"""How long a run, a step and its silence may last. Part of the catalog; seconds."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Limits", "StepLimits"]
+
+# They change something or build something: cut off in the middle they leave a mess, and
+# their tools are silent for minutes. A person decides, unless the catalog does.
+CHANGING = ("image_test", "build", "up", "rollout")
+
+
+class StepLimits(BaseModel):
+    """Limits of one step.
+
+    Args:
+        step_s: Seconds it may take; 0: any.
+        idle_s: Seconds it may be silent; 0: any.
+        on_idle: What silence does: `warn` or `stop`.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step_s: float | None = Field(None, ge=0)
+    idle_s: float | None = Field(None, ge=0)
+    on_idle: Literal["warn", "stop"] | None = None
+
+
+class Limits(BaseModel):
+    """Limits of a run, in seconds; 0 is none.
+
+    Args:
+        run_s: The whole run.
+        step_s: A step that only reads (or a cell without a step).
+        idle_s: Silence. It stops a step that only reads; one that builds or changes is
+            only warned about, and nothing cuts it off.
+        steps: Other limits for single steps, by name.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_s: float = Field(0, ge=0)
+    step_s: float = Field(3600, ge=0)
+    idle_s: float = Field(900, ge=0)
+    steps: dict[str, StepLimits] = {}
+
+    def of(self, step: str) -> StepLimits:
+        """Return the limits in force for a step; empty: a cell without one."""
+        changing = step in CHANGING
+        own = self.steps.get(step, StepLimits())
+        hard = 0.0 if changing else self.step_s
+        return StepLimits(
+            step_s=hard if own.step_s is None else own.step_s,
+            idle_s=self.idle_s if own.idle_s is None else own.idle_s,
+            on_idle=own.on_idle or ("warn" if changing else "stop"),
+        )

@@ -1,0 +1,141 @@
+"""The sign of life of a run: a small file, renewed every few seconds.
+
+It says how long the run has been going on and how long nothing was said, and who would
+have to be dead for the run to be dead. It goes when the run is sealed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from olrunbook.record.files import write_atomic
+
+__all__ = ["FILE", "Heartbeat", "process_facts", "read_heartbeat"]
+
+FILE = "heartbeat.json"
+EVERY_S = 4.0  # readers are promised five
+
+
+def process_facts(pid: int | None = None) -> dict[str, Any]:
+    """Return what tells a process from every other one, also after a reboot.
+
+    Args:
+        pid: The process; None: this one.
+
+    Returns:
+        `host`, `boot` (id of the system's start), `pid`, `start` (when it began, in the
+        system's own count; empty where the process is gone).
+
+    """
+    pid = os.getpid() if pid is None else pid
+    return {
+        "host": socket.gethostname(),
+        "boot": _boot(),
+        "pid": pid,
+        "start": started(pid),
+    }
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        import psutil  # noqa: PLC0415  (only where there is no /proc)
+
+        return str(int(psutil.boot_time()))
+
+
+def started(pid: int) -> str:
+    """Return when a process began; empty where there is none (or only its corpse)."""
+    try:
+        # The name in parentheses may hold anything, also spaces and parentheses.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        if Path("/proc/self/stat").exists():
+            return ""
+    except (ProcessLookupError, PermissionError):
+        return ""
+    else:
+        return "" if fields[0] in "ZX" else fields[19]
+    import psutil  # noqa: PLC0415
+
+    try:
+        return str(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return ""
+
+
+class Heartbeat:
+    """Renews a run's sign of life in a thread of its own.
+
+    Args:
+        folder: The run's directory.
+        every_s: Seconds between two signs.
+
+    """
+
+    def __init__(self, folder: Path, every_s: float = EVERY_S) -> None:
+        self.path = folder / FILE
+        self._every_s = every_s
+        self._where = "start"
+        self._began = self._heard = time.monotonic()
+        self._facts = process_facts()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> Self:
+        """Write the first sign and go on until `stop`."""
+        self._write()
+        self._thread = threading.Thread(
+            target=self._beat, name="heartbeat", daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def beat(self, where: str | None = None) -> None:
+        """Take note that something was said, and where the run is now."""
+        self._heard = time.monotonic()
+        if where is not None:
+            self._where = where
+
+    def stop(self) -> None:
+        """End it and remove the file."""
+        self._stopped.set()
+        if self._thread:
+            self._thread.join(timeout=10)
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+    def _beat(self) -> None:
+        while not self._stopped.wait(self._every_s):
+            self._write()
+
+    def _write(self) -> None:
+        clock = time.monotonic()
+        sign = {
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "elapsed_s": round(clock - self._began, 1),
+            "silent_s": round(clock - self._heard, 1),
+            "where": self._where,
+            "process": self._facts,
+        }
+        # A full disk ends the run where its record is written, not here.
+        with contextlib.suppress(OSError):
+            write_atomic(self.path, json.dumps(sign) + "\n")
+
+
+def read_heartbeat(folder: Path) -> dict[str, Any]:
+    """Return a run's last sign of life; empty where there is none."""
+    try:
+        found: dict[str, Any] = json.loads((folder / FILE).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found
