@@ -9,6 +9,7 @@ from olrunbook.catalog import Catalog
 from olrunbook.errors import RefusedError
 from olrunbook.imageset import format_images, parse_images
 from olrunbook.record.archive import RunPlace, list_runs, read_record
+from olrunbook.record.files import short
 from olrunbook.record.model import RunRecord
 
 __all__ = [
@@ -29,11 +30,6 @@ class Found:
 
     place: RunPlace
     record: RunRecord
-
-
-def short(run_id: str) -> str:
-    """Return a run id as it is shown: shortened in the middle."""
-    return f"{run_id[:4]}…{run_id[-3:]}"
 
 
 def _runs(

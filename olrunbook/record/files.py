@@ -11,7 +11,14 @@ import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
-__all__ = ["fsync_dir", "new_run_id", "sha256_file", "stamp", "write_atomic"]
+__all__ = [
+    "fsync_dir",
+    "new_run_id",
+    "sha256_file",
+    "short",
+    "stamp",
+    "write_atomic",
+]
 
 DIRECTORY = re.compile(
     r"(?P<at>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)_(?P<notebook>[a-z][a-z0-9_]*)_"
@@ -32,6 +39,11 @@ def new_run_id(clock_ns: int | None = None) -> str:
     value |= 7 << 76 | (random >> 68 & 0xFFF) << 64
     value |= 0b10 << 62 | random & (1 << 62) - 1
     return str(uuid.UUID(int=value))
+
+
+def short(run_id: str) -> str:
+    """Return a run id as it is shown: shortened in the middle."""
+    return f"{run_id[:4]}…{run_id[-3:]}"
 
 
 def stamp(at: datetime) -> str:
