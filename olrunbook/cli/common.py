@@ -12,22 +12,38 @@ from typing import TYPE_CHECKING
 
 import click
 
-from olrunbook.catalog import Project, find_project
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.events import Event
-from olrunbook.targets import Target, require_built, save_target, state_dir
+from olrunbook.where import archive_of, find_root, shipped
 
 if TYPE_CHECKING:
+    from olrunbook.catalog import Project
+    from olrunbook.targets import Target
     from olrunbook.toolchain import Toolchain
 
-__all__ = ["Say", "command", "duration", "ensure_cloud", "one_at_a_time", "project"]
+__all__ = [
+    "Say",
+    "archive",
+    "command",
+    "duration",
+    "ensure_cloud",
+    "one_at_a_time",
+    "project",
+]
 
 Say = Callable[[str], None]
 
 
 def project() -> Project:
     """Return the project in use."""
+    from olrunbook.catalog import find_project  # noqa: PLC0415  (pydantic is slow)
+
     return find_project()
+
+
+def archive() -> Path:
+    """Return the archive in use; no catalog is read for it."""
+    return archive_of(find_root()[0])
 
 
 def command() -> str:
@@ -66,6 +82,8 @@ def ensure_cloud(
         OlrunbookError: A tool or the cloud cannot be had; the message says what to do.
 
     """
+    from olrunbook.targets import require_built, save_target  # noqa: PLC0415
+
     require_built(target)
     from olrunbook import toolchain  # noqa: PLC0415
     from olrunbook.rehearsal import lifecycle  # noqa: PLC0415
@@ -106,6 +124,8 @@ def one_at_a_time(project: Project, app: str, what: str) -> Iterator[None]:
         RefusedError: Somebody else holds it; the message says who and since when.
 
     """
+    from olrunbook.targets import state_dir  # noqa: PLC0415
+
     folder = state_dir(project.root) / "locks"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"{app}.lock"
@@ -146,8 +166,6 @@ def notebook_path(project: Project, name: str) -> Path:
 
 def notebook_names(project: Project) -> list[str]:
     """Return the names of the notebooks there are, in the order of the flow."""
-    from olrunbook.catalog import shipped  # noqa: PLC0415
-
     flow = ["image_test", "image_build", "deploy", "rollout", "release"]
     found = {
         path.stem

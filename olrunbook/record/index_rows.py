@@ -1,0 +1,229 @@
+"""What the index keeps of a run, and how a question becomes SQL."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from olrunbook.errors import UsageError
+from olrunbook.record.files import stamp
+
+__all__ = [
+    "COLUMNS",
+    "UNREAD",
+    "UNREADABLE",
+    "Query",
+    "Row",
+    "pattern",
+    "read_facts",
+    "record_stamp",
+    "row_of",
+    "where_of",
+]
+
+RECORD = "run.json"
+UNREADABLE = "unreadable"
+UNREAD = "stamp = ''"
+COLUMNS = (
+    "at, run_id, room_id, notebook, target, app, room, stamp, status, seconds, text,"
+    " who, operator, images, release"
+)
+MIN_REFERENCE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked of the archive; an empty field asks nothing.
+
+    Args:
+        target: Only this target.
+        app: Only this app.
+        room: Only this stage (or `image`, `release`).
+        notebook: Only this notebook.
+        since: Begun at this moment or later (aware).
+        until: Begun before this moment (aware).
+        statuses: Only runs that ended so; `""` stands for those without a record.
+        operator: A part of the operator's name, host, git or AWS identity.
+        image: An image id, or its beginning.
+        release: A release's id, its beginning, its end, or `0193…d02`.
+        limit: At most so many; None: all.
+
+    """
+
+    target: str = ""
+    app: str = ""
+    room: str = ""
+    notebook: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    statuses: tuple[str, ...] = ()
+    operator: str = ""
+    image: str = ""
+    release: str = ""
+    limit: int | None = None
+
+    @property
+    def asks_records(self) -> bool:
+        """Whether names alone cannot answer."""
+        return bool(self.statuses or self.operator or self.image or self.release)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One run as the index knows it.
+
+    Args:
+        folder: Its directory.
+        run_id: Its id.
+        notebook: Its notebook.
+        target: Its target.
+        app: Its app.
+        room: Its stage, or `image` or `release`.
+        at: When it began (UTC, seconds).
+        status: How it ended; empty: it has no record.
+        seconds: How long it took.
+        text: Its result, or why it did not end well.
+        who: Who ran it.
+        stamp: Tells one state of its `run.json` from another; empty: none was read.
+        room_id: The room's number in the index.
+
+    """
+
+    folder: Path
+    run_id: str
+    notebook: str
+    target: str
+    app: str
+    room: str
+    at: datetime
+    status: str = ""
+    seconds: float | None = None
+    text: str = ""
+    who: str = ""
+    stamp: str = ""
+    room_id: int = 0
+
+    @property
+    def stamp_at(self) -> str:
+        """When it began, as its directory's name says it."""
+        return stamp(self.at)
+
+
+def row_of(outputs: Path, line: tuple[Any, ...]) -> Row:
+    """Return the row of a line of `COLUMNS`."""
+    at, run_id, room_id, notebook, target, app, room, seen, *facts = line
+    status, seconds, text, who = facts[:4]
+    began = datetime.strptime(at, "%Y-%m-%dT%H-%M-%SZ").replace(tzinfo=UTC)
+    folder = outputs / target / app / room / f"{at}_{notebook}_{run_id}"
+    told = (status, seconds, text, who, seen, room_id)
+    return Row(folder, run_id, notebook, target, app, room, began, *told)
+
+
+def record_stamp(folder: Path) -> str:
+    """Return what changes when a run's record does; empty where there is none."""
+    try:
+        found = (folder / RECORD).stat()
+    except OSError:
+        return ""
+    return f"{found.st_ino}:{found.st_ctime_ns}:{found.st_size}"
+
+
+def read_facts(folder: Path, seen: str) -> tuple[Any, ...]:
+    """Return stamp, status, seconds, text, who, operator, images, release of a run."""
+    if not seen:
+        return ("", "", None, "", "", "", "", "")
+    try:
+        record = json.loads((folder / RECORD).read_bytes())
+        took = _time(record["ended_at"]) - _time(record["started_at"])
+        operator = record.get("operator") or {}
+        known = [known["value"] for known in operator.values()]
+        known.append(record.get("identity") or "")
+        return (
+            seen,
+            str(record["status"]),
+            took.total_seconds(),
+            record.get("headline") or record.get("cause") or "",
+            operator.get("user", {}).get("value", ""),
+            " ".join(known).lower(),
+            ",".join(record.get("images", {}).values()),
+            record.get("release") or "",
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        text = "its run.json cannot be read"
+        return (seen, UNREADABLE, None, text, "", "", "", "")
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def pattern(column: str, reference: str) -> tuple[str, list[str]]:
+    """Return the SQL that tells whether a column holds the id of a reference.
+
+    Args:
+        column: The column.
+        reference: An id, its beginning, its end, or both around `…`.
+
+    Raises:
+        UsageError: It is too short to name one.
+
+    """
+    head, middle, tail = reference.lower().partition("…")
+    if len(head + tail) < MIN_REFERENCE:
+        msg = f"{reference!r} is too short for a run: at least 3 characters of its id"
+        raise UsageError(msg, "List them: olrunbook runs")
+    begins = f"({column} >= ? AND {column} < ?)"
+    ends = f"substr({column}, -{len(tail or head)}) = ?"
+    if middle:
+        tests = [(begins, [head, head + "~"])] if head else []
+        tests += [(f"substr({column}, -{len(tail)}) = ?", [tail])] if tail else []
+        joined = " AND ".join(test for test, _ in tests)
+    else:
+        tests = [(begins, [head, head + "~"]), (ends, [head])]
+        joined = " OR ".join(test for test, _ in tests)
+    return f"({joined})", [value for _, values in tests for value in values]
+
+
+def where_of(query: Query, *, names_only: bool = False) -> tuple[str, list[str]]:
+    """Return the condition of a query and its values.
+
+    Args:
+        query: What is asked.
+        names_only: Leave out what only a record can answer.
+
+    """
+    tests: list[tuple[str, list[str]]] = [("1", [])]
+    tests += [
+        (f"{column} = ?", [value])
+        for column in ("target", "app", "room", "notebook")
+        if (value := getattr(query, column))
+    ]
+    if query.since:
+        tests.append(("at >= ?", [stamp(query.since)]))
+    if query.until:
+        tests.append(("at < ?", [stamp(query.until)]))
+    if not names_only:
+        tests += _record_tests(query)
+    condition = " AND ".join(test for test, _ in tests)
+    return condition, [value for _, values in tests for value in values]
+
+
+def _record_tests(query: Query) -> list[tuple[str, list[str]]]:
+    tests: list[tuple[str, list[str]]] = []
+    if query.statuses:
+        marks = ",".join("?" * len(query.statuses))
+        tests.append((f"status IN ({marks})", list(query.statuses)))
+    if query.operator:
+        tests.append(("instr(operator, ?) > 0", [query.operator.lower()]))
+    if query.image:
+        text = query.image.rstrip("…").partition("=")[2] or query.image.rstrip("…")
+        tests.append(("instr(images, ?) > 0", [text]))
+    if query.release:
+        part, values = pattern("release", query.release)
+        own, more = pattern("run_id", query.release)
+        whole = f"({part} OR (notebook = 'release' AND {own}))"
+        tests.append((whole, [*values, *more]))
+    return tests

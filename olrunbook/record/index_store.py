@@ -1,0 +1,125 @@
+"""The file of the index: private, known by its version, thrown away when spoilt."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["SpoiltError", "opened", "remove", "spoilt", "writing"]
+
+SCHEMA = 1
+BUSY_S = 5.0
+SPOILT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+
+# The order of the key of `runs` is the order of every list: newest last.
+_TABLES = """
+CREATE TABLE IF NOT EXISTS about (archive TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS rooms (
+    id INTEGER PRIMARY KEY,
+    target TEXT NOT NULL,
+    app TEXT NOT NULL,
+    room TEXT NOT NULL,
+    seen TEXT NOT NULL DEFAULT '',
+    UNIQUE (target, app, room)
+);
+CREATE TABLE IF NOT EXISTS runs (
+    at TEXT,
+    run_id TEXT,
+    room_id INTEGER,
+    notebook TEXT NOT NULL,
+    stamp TEXT NOT NULL DEFAULT '',
+    status TEXT NOT NULL DEFAULT '',
+    seconds REAL,
+    text TEXT NOT NULL DEFAULT '',
+    who TEXT NOT NULL DEFAULT '',
+    operator TEXT NOT NULL DEFAULT '',
+    images TEXT NOT NULL DEFAULT '',
+    release TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (at, run_id, room_id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_room ON runs (room_id, notebook);
+CREATE INDEX IF NOT EXISTS by_id ON runs (run_id);
+"""
+
+
+class SpoiltError(Exception):
+    """The index is of another version or archive."""
+
+
+def spoilt(error: Exception) -> bool:
+    """Whether an index that answers so is to be thrown away.
+
+    One that is busy, or lies on a disk that is full or read-only, is not.
+    """
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(error, SpoiltError) or (
+        code is not None and code & 0xFF in SPOILT
+    )
+
+
+def remove(path: Path) -> None:
+    """Throw an index away."""
+    for end in ("-wal", "-shm", ""):
+        try:
+            path.with_name(path.name + end).unlink(missing_ok=True)
+        except OSError:
+            return  # then it will not open either, and memory has to do
+
+
+@contextmanager
+def writing(db: sqlite3.Connection) -> Iterator[None]:
+    """Hold a transaction that has the right to write from its beginning."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+def opened(path: Path | None, archive: Path) -> sqlite3.Connection:
+    """Open an index and make its tables where it is new.
+
+    Args:
+        path: Its file; None: in memory.
+        archive: The archive it is of.
+
+    Raises:
+        SpoiltError: It is of another version or archive.
+        sqlite3.Error: It cannot be used.
+        OSError: It cannot be made.
+
+    """
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # sqlite would make it as the umask says; what lies beside it follows suit.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    db = sqlite3.connect(path or ":memory:", timeout=BUSY_S, isolation_level=None)
+    try:
+        _prepare(db, str(archive))
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _prepare(db: sqlite3.Connection, archive: str) -> None:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if not version:
+        db.execute("PRAGMA journal_mode = WAL")
+        with writing(db):
+            for table in _TABLES.split(";"):
+                db.execute(table)
+            if not db.execute("SELECT 1 FROM about").fetchone():
+                db.execute("INSERT INTO about VALUES (?)", [archive])
+            db.execute(f"PRAGMA user_version = {SCHEMA}")
+    elif version != SCHEMA:
+        raise SpoiltError
+    if db.execute("SELECT archive FROM about").fetchall() != [(archive,)]:
+        raise SpoiltError
+    db.execute("PRAGMA synchronous = NORMAL")
