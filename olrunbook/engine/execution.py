@@ -228,7 +228,7 @@ class Execution:
                 self.on_warning(f"{where}: {warning}")
 
     def _halt(self, ending: Ending, clock: float, grace_s: float) -> None:
-        """Interrupt the cell, so that its tools are stopped first, by their policies."""
+        """Interrupt the cell: its tools are stopped first, by their policies."""
         self.stop = self.stop or ending
         self._give_up = min(self._give_up, clock + grace_s)
         self.on_progress(f"{ending.cause}: stopping what runs")

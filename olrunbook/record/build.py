@@ -100,7 +100,7 @@ def finish(
     except OSError as error:
         lack = f"the record could not be finished: {error}"
         status = "failed" if end["status"] == "succeeded" else end["status"]
-        found = build_record(place, _read_notebook(place.folder / NOTEBOOK))
+        found = build_record(place)
         return found.model_copy(
             update={
                 "status": status,
@@ -116,14 +116,18 @@ def _latest(entries: list[dict[str, Any]], kind: str) -> dict[str, Any]:
     return next((entry for entry in reversed(entries) if entry["kind"] == kind), {})
 
 
-def build_record(place: RunPlace, notebook: dict[str, Any]) -> RunRecord:
+def build_record(
+    place: RunPlace, notebook: dict[str, Any] | None = None
+) -> RunRecord:
     """Return a run's record, its files not listed yet: a function of what is given.
 
     Args:
         place: The run; its journal is read.
-        notebook: Its executed notebook; empty where there is none.
+        notebook: Its executed notebook; None: it is read.
 
     """
+    if notebook is None:
+        notebook = _read_notebook(place.folder / NOTEBOOK)
     entries = read_journal(place.folder)
     opened: dict[str, Any] = {}
     for entry in entries:
