@@ -256,7 +256,7 @@ def _writer() -> Callable[[str], Any]:
         def heading(self, text: str, level: int, **attrs: Any) -> str:
             return super().heading(text, min(level + 1, 6), **attrs)
 
-        def safe_url(self, url: str) -> str:
+        def sanitize_url(self, url: str) -> str:
             return url
 
     return mistune.create_markdown(

@@ -1,0 +1,50 @@
+"""`olrunbook open`: a run's HTML record, in the browser."""
+
+from __future__ import annotations
+
+import webbrowser
+
+import click
+
+from olrunbook.cli.common import command, project
+from olrunbook.errors import OlrunbookError, UsageError
+from olrunbook.record.archive import HTML, NOTEBOOK, find_run
+
+__all__ = ["open"]
+
+
+@click.command(
+    "open",
+    epilog="""\b
+Examples:
+  olrunbook open 0193…d02
+  olrunbook open 0193…d02 --print    only say where it lies""",
+)
+@click.argument("run")
+@click.option("--print", "only_print", is_flag=True, help="Print the path; open none.")
+def open_(run: str, *, only_print: bool) -> None:
+    """Open RUN's HTML record in the browser.
+
+    RUN is a run's id, its first or last characters, or its directory. The page needs no
+    network and no server.
+    """
+    place = find_run(project().outputs, run)
+    page = place.folder / HTML
+    if not page.is_file():
+        if not place.record.exists():
+            msg = f"run {place.run_id} has no {HTML} yet: it goes on, or was killed"
+            hint = f"{command()} show {place.run_id} tells which, and what there is."
+        else:
+            msg = f"run {place.run_id} has no {HTML}"
+            hint = f"Its notebook: {place.folder / NOTEBOOK}"
+        raise UsageError(msg, hint)
+    click.echo(str(page))
+    if only_print:
+        return
+    if not webbrowser.open(page.as_uri()):
+        msg = "no browser could be started here"
+        raise OlrunbookError(msg, "Open the path above, or copy it: it is one file.")
+
+
+# The command line looks for a command under the name it is called by.
+open = open_  # noqa: A001
