@@ -19,6 +19,7 @@ from pip._internal.models.index import PyPI
 
 ROOT = Path(__file__).resolve().parents[1]
 LINES = 300
+ALONE = {"olrunbook/record/verifier.py"}  # one file on purpose: read and run alone
 # Written so that this file is not found by its own search.
 LEFT_OVER = re.compile(
     r"TO[D]O|FIX[M]E|XX[X]|raise NotImplementedE[r]ror"
@@ -100,6 +101,7 @@ def test_no_module_is_longer_than_a_room() -> None:
         for name, text in texts(".py")
         if name.startswith(("olrunbook/", "setup/", "stacks/", "images/"))
         and len(text.splitlines()) > LINES
+        and name not in ALONE
     ]
     assert long == []
 

@@ -1,0 +1,206 @@
+"""`olrunbook prune`: old runs go, and the chain keeps that they were there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from olrunbook.cli.common import project
+from olrunbook.errors import RefusedError, UsageError
+from olrunbook.record import chain, verifier
+from olrunbook.record.archive import RunPlace, find_run, list_runs
+
+UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
+LATE = timedelta(days=7)  # after that nobody writes a late log any more
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  olrunbook prune --older-than 90d --reason "kept for a quarter"
+  olrunbook prune --older-than 1y --keep 20 --dry-run
+  olrunbook prune 0193…d02 --reason "names a customer" --yes
+
+\b
+Exit codes: 0 removed (or nothing to remove), 1 not confirmed, 2 usage, 4 refused:
+a run that goes on or does not verify stays, and then nothing is removed."""
+)
+@click.argument("references", metavar="[RUN]...", nargs=-1)
+@click.option("--older-than", default="", metavar="AGE", help="As 12h, 90d, 8w, 1y.")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="The N newest of each notebook, app and stage stay.",
+)
+@click.option("--reason", default="", help="Why; it is kept in the chain.")
+@click.option("--dry-run", is_flag=True, help="Say what would go, remove nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def prune(
+    references: tuple[str, ...],
+    *,
+    older_than: str,
+    keep: int | None,
+    reason: str,
+    dry_run: bool,
+    yes: bool,
+) -> int:
+    """Remove old runs; the chain keeps what each was, who removed it and why.
+
+    Runs that go on are never removed. `olrunbook verify` accepts the gaps.
+    """
+    if bool(references) == bool(older_than or keep is not None):
+        msg = "name the runs, or say which by --older-than and --keep"
+        raise UsageError(msg, "olrunbook prune --help")
+    found = project()
+    outputs = found.outputs
+    if references:
+        wanted = [find_run(outputs, reference) for reference in references]
+        chosen = list({place.folder: place for place in wanted}.values())
+    else:
+        chosen = _old(list(list_runs(outputs)), older_than, keep)
+    _refuse(chosen)
+    for place in chosen:
+        click.echo(f"  {place.folder.relative_to(outputs)}")
+    if dry_run or not chosen:
+        click.echo(f"{len(chosen)} runs would be removed." if chosen else "No runs.")
+        return 0
+    if not reason.strip():
+        msg = "--reason is missing: the chain keeps why a run was removed"
+        raise UsageError(msg)
+    if not yes:
+        if not sys.stdin.isatty():
+            msg = f"nobody is there to ask whether {len(chosen)} runs are to be removed"
+            raise UsageError(msg, "--yes removes them, --dry-run only lists them.")
+        if not click.confirm(f"Remove these {len(chosen)} runs for good?"):
+            click.echo("Nothing was removed.")
+            return 1
+    said = {"who": _who(found.root), "reason": _masked(reason)}
+    for place in chosen:
+        remove(place, **said)
+    click.echo(f"{len(chosen)} runs removed; the chain keeps that they were there.")
+    return 0
+
+
+def _old(places: list[RunPlace], older_than: str, keep: int | None) -> list[RunPlace]:
+    """Return the closed runs that are old enough, newest first."""
+    before = datetime.now(UTC) - _age(older_than)
+    seen: dict[tuple[str, ...], int] = {}
+    chosen = []
+    for place in places:
+        kind = (place.target, place.app, place.room, place.notebook)
+        seen[kind] = seen.get(kind, 0) + 1
+        old = place.at < before and seen[kind] > (keep or 0)
+        if old and place.record.exists() and not _still_written(place):
+            chosen.append(place)
+    return chosen
+
+
+def _age(text: str) -> timedelta:
+    if not text:
+        return timedelta(0)
+    if not (fits := re.fullmatch(r"(\d{1,5})([hdwy])", text)):
+        msg = f"--older-than {text!r} is no age"
+        raise UsageError(msg, "A number and h, d, w or y: 90d.")
+    return timedelta(days=int(fits[1]) * UNITS[fits[2]])
+
+
+def _still_written(place: RunPlace) -> bool:
+    """Whether a tool that outlived a run may still write its log."""
+    young = [
+        log.relative_to(place.folder).as_posix()
+        for log in place.logs.glob("*.after.log")
+        if time.time() - log.stat().st_mtime < LATE.total_seconds()
+    ]
+    if not young:
+        return False
+    known = {
+        entry.get("file")
+        for entry in chain.entries(place.folder.parent)
+        if entry.get("run_id") == place.run_id
+    }
+    return not known.issuperset(young)
+
+
+def _refuse(places: list[RunPlace]) -> None:
+    """Refuse to remove what goes on, and what would be evidence of a change.
+
+    Raises:
+        RefusedError: Of one of the runs; nothing was removed.
+
+    """
+    rooms: dict[Path, verifier.Room] = {}
+    for place in places:
+        folder = place.folder.parent
+        name = f"{place.target}/{place.app}/{place.room}"
+        if folder not in rooms:
+            rooms[folder] = verifier.Room(str(place.outputs), name)
+        room = rooms[folder]
+        entered = room.runs.get(place.run_id, {})
+        if entered.get("pruned"):
+            continue  # a prune that was cut off: it is repeated
+        if entered and not place.record.exists():
+            msg = f"run {place.run_id} has no record: it goes on, or was killed"
+            raise RefusedError(msg, "Wait for its end; a dead run is closed first.")
+        if entered and _still_written(place):
+            msg = f"a tool of run {place.run_id} is still finishing"
+            raise RefusedError(msg, "Wait for its end.")
+        said = [f for f in room.said if f["run"] == place.run_id]
+        said += room.check(place.run_id)
+        wrong = [f for f in said if f["level"] == "problem"]
+        if wrong or not entered:
+            what = wrong[0]["text"] if wrong else "it is not in the chain"
+            msg = f"run {place.run_id} does not verify: {what}"
+            raise RefusedError(msg, f"Look at it: olrunbook verify {place.run_id}")
+
+
+def remove(place: RunPlace, *, who: str, reason: str) -> dict[str, Any]:
+    """Enter a run's tombstone into its chain, then remove its directory.
+
+    Args:
+        place: The run; it has its record.
+        who: Who removes it.
+        reason: Why.
+
+    Returns:
+        The tombstone.
+
+    Raises:
+        OSError: The chain or the directory cannot be written.
+
+    """
+    room = place.folder.parent
+    with chain.locked(room):
+        mine = [e for e in chain.entries(room) if e.get("run_id") == place.run_id]
+        stone = next((entry for entry in mine if entry["kind"] == "pruned"), None)
+        if stone is None:
+            end = next(entry for entry in mine if entry["kind"] == "close")
+            facts = {key: end[key] for key in ("record_sha256", "status")}
+            data = {"run_id": place.run_id, "folder": place.folder.name, **facts}
+            data |= {"who": who, "reason": reason}
+            stone = chain.append(room, "pruned", held=True, **data)
+        shutil.rmtree(place.folder)
+    return stone
+
+
+def _who(root: Path) -> str:
+    from olrunbook.record.provenance import operator  # noqa: PLC0415
+
+    facts = {name: known.value for name, known in operator(root).items()}
+    who = f"{facts['user']}@{facts['host']}"
+    more = [f"{n} {facts[n]}" for n in ("sudo_user", "git", "ci_build") if n in facts]
+    return _masked(f"{who} ({', '.join(more)})" if more else who)
+
+
+def _masked(text: str) -> str:
+    """Return a text without secrets: it stays for good."""
+    from olrunbook.redact import Redactor, new_key  # noqa: PLC0415
+
+    return Redactor(new_key()).text(text)

@@ -1,0 +1,64 @@
+"""`olrunbook verify`: the archive's own verifier, on the project's archive."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from olrunbook.cli.common import project
+from olrunbook.errors import UsageError
+from olrunbook.record import verifier
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  olrunbook verify                           everything in the archive
+  olrunbook verify 0193…d02                  one run, and the chain it is in
+  olrunbook verify --print-head > kept.txt   keep this elsewhere …
+  olrunbook verify --head kept.txt           … what was kept is still there
+
+\b
+Without olrunbook: python -I outputs/verify.py
+Exit codes: 0 all good, 1 something is wrong, 2 usage."""
+)
+@click.argument("reference", metavar="[RUN]", default="")
+@click.option("--all", "everything", is_flag=True, help="Everything (the default).")
+@click.option(
+    "--head",
+    default="",
+    metavar="HASH|FILE",
+    help="A sha256, or a file --print-head wrote: must be in the chains.",
+)
+@click.option("--print-head", is_flag=True, help="Print what is to be kept elsewhere.")
+@click.option("--json", "as_json", is_flag=True, help="Print it for a program.")
+def verify(
+    reference: str, *, everything: bool, head: str, print_head: bool, as_json: bool
+) -> int:
+    """Check records and chain with nothing but the files.
+
+    Names every file and every run that was changed, removed, added, copied or moved.
+    """
+    if reference and everything:
+        msg = f"a run ({reference}) and --all: which of them?"
+        raise UsageError(msg)
+    outputs = project().outputs
+    try:
+        report = verifier.verify(str(outputs), reference, verifier.read_kept(head))
+    except LookupError as error:
+        raise UsageError(str(error.args[0]), "List them: olrunbook runs") from None
+    except (OSError, UnicodeDecodeError) as error:
+        what = getattr(error, "filename", None) or head or outputs
+        msg = f"{what} cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise UsageError(msg) from None
+    text = "\n".join(verifier.lines(report))
+    if as_json:
+        click.echo(json.dumps(report, indent=1))
+    elif print_head:
+        click.echo(verifier.heads(report))
+        if not report["good"]:
+            click.echo(text, err=True)
+    else:
+        click.echo(text)
+    return 0 if report["good"] else 1
