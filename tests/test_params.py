@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from click.shell_completion import ShellComplete
 
 from olrunbook.catalog import load_catalog
+from olrunbook.cli import cli, main
 from olrunbook.errors import UsageError
-from olrunbook.params import check, declared, read_notebook
+from olrunbook.params import check, declared, injected, read_notebook
+from olrunbook.record.archive import list_runs, read_record
 
 CELL = """# parameters
 from olrunbook import App, Stage, Target
@@ -37,7 +40,20 @@ def test_a_declaration_gives_type_choices_default_and_help(parameters) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["012345678901", "7e12345", "1_000", "no", "null", "1.0", ""]
+    "text",
+    [
+        "012345678901",
+        "7e12345",
+        "1_000",
+        "no",
+        "null",
+        "None",
+        "1.0",
+        "1e400",
+        '"true"',
+        "-3",
+        "",
+    ],
 )
 def test_a_text_stays_the_text_that_was_typed(parameters, text) -> None:
     """Account numbers and short hashes are not numbers."""
@@ -115,3 +131,204 @@ def test_a_default_of_another_project_is_no_value_of_this_one(
     with pytest.raises(UsageError, match="the default of nb"):
         check({}, found, "nb")
     assert check({"app": "other"}, found, "nb") == {"app": "other"}
+
+
+MORE = """# parameters
+from typing import Literal, Optional
+replicas: Literal[1, 2, -1] = 1
+mixed: Literal["1", 2, None] = None
+words: Literal["1_000", "no"] = "no"
+name: str | None = None
+limit: int | None = None  # seconds
+wait: Optional[float] = 2
+old: "bool" = True
+plain = 3  # papermill's habit
+"""
+
+
+@pytest.fixture
+def more(make_notebook, project):
+    """Return the declarations of a notebook with the rarer types."""
+    return declared(read_notebook(make_notebook(MORE)), project.catalog)
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ({"replicas": "2"}, 2),
+        ({"replicas": "-1"}, -1),
+        ({"replicas": 2}, 2),
+        ({"mixed": "1"}, "1"),
+        ({"mixed": "2"}, 2),
+        ({"mixed": None}, None),
+        ({"words": "1_000"}, "1_000"),
+        ({"limit": "-7"}, -7),
+        ({"limit": "none"}, None),
+        ({"limit": None}, None),
+        ({"wait": "1e3"}, 1000.0),
+        ({"wait": 1}, 1.0),
+        ({"old": "NO"}, False),
+        ({"old": 0}, False),  # papermill's -p old 0
+        ({"plain": "4"}, 4),
+        ({"name": "none"}, "none"),
+    ],
+)
+def test_a_value_comes_in_its_declared_type(more, given, value) -> None:
+    """Text or value, the notebook gets the type it declares."""
+    (found,) = check(given, more, "nb").values()
+    assert (type(found), found) == (type(value), value)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"replicas": True}, "unknown"),  # equal to 1 and not the same
+        ({"replicas": 1.0}, "unknown"),
+        ({"replicas": "3"}, "there is: 1, 2, -1"),
+        ({"words": 1000}, "converted"),
+        ({"words": False}, "converted"),
+        ({"name": None}, "leave it out"),
+        ({"name": 5}, "int 5"),
+        ({"limit": True}, "not int"),
+        ({"limit": 1.0}, "not int"),
+        ({"limit": "1.0"}, "not int"),
+        ({"limit": " 1"}, "not int"),
+        ({"limit": "9" * 5000}, "not int"),
+        ({"wait": "inf"}, "not float"),
+        ({"wait": "1e400"}, "finite"),
+        ({"wait": float("nan")}, "finite"),
+        ({"wait": float("-inf")}, "finite"),
+        ({"wait": False}, "not float"),
+        ({"wait": "1_0.5"}, "not float"),
+        ({"old": 2}, "true or false"),
+        ({"old": None}, "true or false"),
+        ({"plain": "x"}, "not int"),
+        ({"plain": [1]}, "one value of type int, not a list"),
+        ({"name": {"a": 1}}, "one value of type str, not a dict"),
+        ({"replicas": [1]}, "not a list"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(more, given, says) -> None:
+    """Nothing is bent into shape: what cannot be the declared type is said."""
+    with pytest.raises(UsageError, match=says):
+        check(given, more, "nb")
+
+
+def test_a_parameter_without_a_default_must_be_given(make_notebook, project) -> None:
+    """The kernel would fail late and less clearly."""
+    found = declared(
+        read_notebook(make_notebook("# parameters\nx: int")), project.catalog
+    )
+    with pytest.raises(UsageError, match="needs a value for x"):
+        check({}, found, "nb")
+    assert check({"x": "5"}, found, "nb") == {"x": 5}
+
+
+@pytest.mark.parametrize("source", ["x: int = '1'", "x: str = 5", "x: float = True"])
+def test_a_default_of_another_type_is_refused(make_notebook, project, source) -> None:
+    """The declaration itself must be true."""
+    with pytest.raises(UsageError, match="its default"):
+        declared(
+            read_notebook(make_notebook("# parameters\n" + source)), project.catalog
+        )
+
+
+def test_no_value_leads_out_of_the_archive(make_notebook, project) -> None:
+    """A name that becomes a folder is a plain word, whatever its declared type."""
+    path = make_notebook('# parameters\napp: str = "x"\n')
+    found = declared(read_notebook(path), project.catalog)
+    for app in ("../../x", "a/b", ".", "a b"):
+        with pytest.raises(UsageError, match="folder of the archive"):
+            check({"app": app}, found, "nb")
+
+
+def test_a_notebook_without_parameters_takes_none(make_notebook, project) -> None:
+    """It has no parameters cell: every name is unknown."""
+    found = declared(read_notebook(make_notebook("print(1)")), project.catalog)
+    assert check({}, found, "nb") == {}
+    with pytest.raises(UsageError, match="it has: none"):
+        check({"x": "1"}, found, "nb")
+
+
+def test_what_the_injected_cell_assigns_is_what_runs() -> None:
+    """The old metadata counts only where the cell is, and less than the cell."""
+    tags = {"tags": ["injected-parameters"]}
+    cell = {"metadata": tags, "source": "a = 1\nb = float('inf')\n"}
+    recorded = {"a": 2, "b": float("inf")}
+    assert injected({"cells": [cell]}, recorded) == {"a": 1, "b": float("inf")}
+    assert injected({"cells": []}, recorded) == {}
+
+
+def complete(*words: str) -> list[str]:
+    """Return what tab offers after `olrunbook …`; the last word is unfinished."""
+    found = ShellComplete(cli, {}, "olrunbook", "_OLRUNBOOK_COMPLETE")
+    return [i.value for i in found.get_completions(list(words[:-1]), words[-1])]
+
+
+def test_tab_completes_names_and_choices(project) -> None:
+    """One declaration is what completion offers too."""
+    assert "image_build" in complete("run", "im")
+    assert complete("run", "deploy", "--sta") == ["--stage"]
+    assert complete("run", "deploy", "--stage", "") == ["CI", "QA", "Production"]
+    assert complete("run", "deploy", "--stage", "P") == ["Production"]
+    assert complete("run", "image_build", "--on-error", "a") == ["abort"]
+    assert complete("run", "deploy", "-p", "") == ["app", "stage", "images", "target"]
+    assert complete("run", "deploy", "-p", "app", "tika", "-p", "ta") == ["target"]
+    assert complete("run", "deploy", "-p", "stage", "Q") == ["QA"]
+    assert complete("run", "deploy", "-p", "images", "") == []
+
+
+def test_help_shows_what_the_cell_declares(project, capsys) -> None:
+    """Types, choices, defaults and comments come from the notebook."""
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "image_build", "--help"])
+    assert ended.value.code == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "--on-error [cleanup|abort] abort: keep the machine, to look at it" in said
+    assert "[default: cleanup]" in said
+    assert "--node-type STR only this node type; empty: all of the app" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--stage", "Prod"], "Did you mean Production?"),
+        (["--stgae", "CI"], "--stage"),
+        (["-p", "stgae", "CI"], "Did you mean stage?"),
+        (["--stage", "CI", "-p", "stage", "QA"], "given twice"),
+    ],
+)
+def test_the_command_line_refuses_with_code_2(project, capsys, words, says) -> None:
+    """Nothing runs and nothing is written."""
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "deploy", *words])
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
+    assert not project.outputs.exists()
+
+
+def test_a_notebook_of_another_folder_is_run_by_its_path(
+    project, make_notebook, capfd
+) -> None:
+    """Any notebook will do; its record is in the archive of the project in use."""
+    source = """
+import os, json, datetime
+at = datetime.datetime.now(datetime.UTC).isoformat()
+with open(os.environ["OLRUNBOOK_RUN_DIR"] + "/journal.jsonl", "a") as f:
+    line = {"at": at, "kind": "conclude", "headline": repr([sha, json_, given])}
+    f.write(json.dumps(line))
+"""
+    cell = '# parameters\nsha: str = ""\njson_: int = 1\ngiven: str = "x"\n'
+    path = make_notebook(cell, source, name="My Check-2")
+    with pytest.raises(SystemExit) as ended:
+        main(
+            ["run", str(path), "--sha", "7e12345", "--json_", "-2", "-p", "given", "no"]
+        )
+    said = capfd.readouterr()
+    assert ended.value.code == 0, said
+    place = next(list_runs(project.outputs))
+    assert place.notebook == "my_check_2"
+    record = read_record(place)
+    assert record is not None
+    assert record.parameters == {"sha": "7e12345", "json_": -2, "given": "no"}
+    assert record.headline == "['7e12345', -2, 'no']"

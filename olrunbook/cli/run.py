@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
+from olrunbook.catalog import Project
 from olrunbook.cli.common import (
     EchoEvents,
     duration,
@@ -16,6 +20,7 @@ from olrunbook.cli.common import (
     one_at_a_time,
     project,
 )
+from olrunbook.cli.parameters import VALUE, NotebookCommand, options_of
 from olrunbook.errors import UsageError
 from olrunbook.params import Parameter, check, declared, read_notebook
 from olrunbook.targets import require_built
@@ -34,18 +39,23 @@ class Notebooks(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Make the command of one notebook from its declarations."""
         found = project()
-        name = cmd_name.removesuffix(".ipynb").removeprefix("notebooks/")
         try:
-            path = notebook_path(found, name)
+            path = _path(found, cmd_name)
         except UsageError:
             return None
         notebook = read_notebook(path)
-        return _command(name, _title(notebook), declared(notebook, found.catalog))
+        return command_of(path, _title(notebook), declared(notebook, found.catalog))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """Offer the notebooks by name; a path is completed as a file."""
+        if os.sep in incomplete:
+            return [CompletionItem(incomplete, type="file")]
+        return super().shell_complete(ctx, incomplete)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find a notebook; an unknown one is named with what there is."""
         if args and self.get_command(ctx, args[0]) is None:
-            notebook_path(project(), args[0])  # raises the message
+            _path(project(), args[0])  # raises the message
         return super().resolve_command(ctx, args)
 
 
@@ -55,7 +65,8 @@ class Notebooks(click.Group):
 Examples:
   olrunbook run deploy --help                 the parameters of a notebook
   olrunbook run image_test --app tika
-  olrunbook run deploy -p app tika -p stage CI""",
+  olrunbook run deploy -p app tika -p stage CI
+  olrunbook run ../other/check.ipynb          any notebook with a parameters cell""",
 )
 def run() -> None:
     """Execute one notebook by papermill and keep its record.
@@ -73,33 +84,31 @@ def _title(notebook: dict[str, Any]) -> str:
     return ""
 
 
-def _command(name: str, text: str, parameters: dict[str, Parameter]) -> click.Command:
-    options: list[click.Parameter] = [
-        click.Option(
-            [f"--{p.name.replace('_', '-')}", p.name],
-            type=click.Choice([str(c) for c in p.choices]) if p.choices else str,
-            default=None,
-            help=_help(p),
-        )
-        for p in parameters.values()
-    ]
-    options.append(
-        click.Option(
-            ["-p", "--parameter", "given"],
-            nargs=2,
-            multiple=True,
-            metavar="NAME VALUE",
-            help="A parameter as papermill takes it; a text stays the text typed.",
-        )
-    )
-    options.append(
-        click.Option(["--json", "as_json"], is_flag=True, help="Print run.json.")
-    )
+def _path(found: Project, name: str) -> Path:
+    """Return the notebook a word names: a file, else one of the project or kit."""
+    if name.endswith(".ipynb") and Path(name).is_file():
+        return Path(name).absolute()
+    return notebook_path(found, name.removesuffix(".ipynb").removeprefix("notebooks/"))
+
+
+def command_of(
+    path: Path, text: str, parameters: dict[str, Parameter]
+) -> click.Command:
+    """Return the command of one notebook.
+
+    Args:
+        path: The notebook.
+        text: What it does.
+        parameters: Its declarations.
+
+    """
 
     def call(
         given: tuple[tuple[str, str], ...], *, as_json: bool, **named: str | None
     ) -> int:
-        values: dict[str, Any] = {k: v for k, v in named.items() if v is not None}
+        values: dict[str, Any] = {
+            key.removeprefix(VALUE): v for key, v in named.items() if v is not None
+        }
         for key, value in given:
             if key in values and values[key] != value:
                 both = f"{values[key]!r} and {value!r}"
@@ -107,26 +116,22 @@ def _command(name: str, text: str, parameters: dict[str, Parameter]) -> click.Co
                 raise UsageError(msg)
             values[key] = value
         return execute(
-            name, check(values, parameters, name), parameters, as_json=as_json
+            path, check(values, parameters, path.stem), parameters, as_json=as_json
         )
 
-    return click.Command(
-        name,
-        params=options,
+    return NotebookCommand(
+        path.stem,
+        # A name is also understood as it stands in the notebook: --node_type.
+        context_settings={"token_normalize_func": lambda t: t.replace("_", "-")},
+        params=options_of(parameters),
         callback=call,
         help=text,
         short_help=text.split("\n", maxsplit=1)[0],
     )
 
 
-def _help(parameter: Parameter) -> str:
-    default = parameter.default
-    shown = f"[default: {default}]" if default not in ("", None) else ""
-    return f"{parameter.help} {shown}".strip()
-
-
 def execute(
-    name: str,
+    path: Path,
     values: dict[str, Any],
     parameters: dict[str, Parameter],
     *,
@@ -138,12 +143,11 @@ def execute(
         The exit code.
 
     """
-    found = project()
-    path = notebook_path(found, name)
+    found, name = project(), path.stem
     merged = {n: p.default for n, p in parameters.items()} | values
     target, app = merged.get("target", "rehearsal"), merged.get("app", "")
     require_built(target)
-    if name not in NO_CLOUD:
+    if name not in NO_CLOUD and "target" in parameters:
         ensure_cloud(found, target, EchoEvents())
     if name in CHANGES:
         with one_at_a_time(found, app, f"olrunbook run {name}"):

@@ -1,0 +1,118 @@
+"""A notebook's declared parameters as options of its command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from olrunbook.params import Parameter
+
+__all__ = ["VALUE", "NotebookCommand", "options_of"]
+
+# What the values are called inside, so that a parameter may be named as it likes.
+VALUE = "value_"
+
+_TAKEN = {"help", "json", "parameter"}  # options of every notebook; -p reaches these
+_ARGS = "olrunbook.args"
+
+
+class NotebookCommand(click.Command):
+    """The command of one notebook; it remembers its words for the completion of -p."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the words as they are and go on."""
+        ctx.meta[_ARGS] = list(args)
+        return super().parse_args(ctx, args)
+
+
+class Declared(click.ParamType[str]):
+    """A declared type: shown and completed here, judged by `olrunbook.params.check`.
+
+    Args:
+        parameter: The declaration.
+
+    """
+
+    def __init__(self, parameter: Parameter) -> None:
+        self.name = parameter.kind
+        self.words = words_of(parameter)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
+        """Return the choices, else the type."""
+        return f"[{'|'.join(self.words)}]" if self.words else self.name.upper()
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Offer the choices."""
+        return _offer(self.words, incomplete)
+
+
+def words_of(parameter: Parameter) -> list[str]:
+    """Return what can be typed for a parameter; empty: anything of its type."""
+    if parameter.kind == "bool":
+        return ["true", "false"]
+    return [str(choice) for choice in parameter.choices]
+
+
+def options_of(parameters: dict[str, Parameter]) -> list[click.Parameter]:
+    """Return the options of a notebook's command, in the order of its declarations."""
+    options: list[click.Parameter] = [
+        click.Option(
+            [f"--{p.name.replace('_', '-')}", VALUE + p.name],
+            type=Declared(p),
+            default=None,
+            help=_help(p),
+        )
+        for p in parameters.values()
+        if p.name not in _TAKEN
+    ]
+
+    def pairs(
+        ctx: click.Context, _option: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer a name, and after a name its choices."""
+        args: list[str] = ctx.meta.get(_ARGS, [])
+        if args[-1:] in (["-p"], ["--parameter"]):
+            texts = {p.name: p.help for p in parameters.values()}
+            return _offer(list(parameters), incomplete, texts)
+        if args and args[-1] in parameters:
+            return _offer(words_of(parameters[args[-1]]), incomplete)
+        return []
+
+    return [
+        *options,
+        click.Option(
+            ["-p", "--parameter", "given"],
+            nargs=2,
+            multiple=True,
+            metavar="NAME VALUE",
+            help="A parameter as papermill takes it; a text stays the text typed.",
+            shell_complete=pairs,
+        ),
+        click.Option(["--json", "as_json"], is_flag=True, help="Print run.json."),
+    ]
+
+
+def _offer(
+    words: list[str], incomplete: str, texts: dict[str, str] | None = None
+) -> list[CompletionItem]:
+    texts = texts or {}
+    return [
+        CompletionItem(word, help=texts.get(word) or None)
+        for word in words
+        if word.startswith(incomplete)
+    ]
+
+
+def _help(parameter: Parameter) -> str:
+    default: Any = parameter.default
+    shown = f"[default: {default}]" if default not in ("", None) else ""
+    if parameter.required:
+        shown = "[required]"
+    return f"{parameter.help} {shown}".strip()
