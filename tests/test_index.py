@@ -69,9 +69,9 @@ def reads(monkeypatch):
     seen: list[str] = []
     real = index.read_facts
 
-    def read(folder, mark):
-        seen.append(folder.name)
-        return real(folder, mark)
+    def read(path, mark):
+        seen.append(Path(path).parent.name)
+        return real(path, mark)
 
     monkeypatch.setattr(index, "read_facts", read)
     return seen

@@ -28,6 +28,7 @@ __all__ = [
     "duration",
     "ensure_cloud",
     "one_at_a_time",
+    "plain",
     "project",
 ]
 
@@ -58,6 +59,11 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s"
+
+
+def plain(text: str) -> str:
+    """Return a text on one line, without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.splitlines()))
 
 
 def ensure_cloud(

@@ -22,6 +22,7 @@ from olrunbook.errors import UsageError
 from olrunbook.record.files import DIRECTORY
 from olrunbook.record.index_rows import (
     COLUMNS,
+    RECORD,
     UNREAD,
     Query,
     Row,
@@ -215,15 +216,16 @@ def _read(db: sqlite3.Connection, outputs: Path, sql: str, values: list[str]) ->
         How many rows are different now.
 
     """
-    rows = [row_of(outputs, line) for line in db.execute(sql, values)]
-    changed = 0
-    for start in range(0, len(rows), BATCH):
+    lines = db.execute(sql, values).fetchall()
+    root, changed = str(outputs), 0
+    for start in range(0, len(lines), BATCH):
         found = []
-        for row in rows[start : start + BATCH]:
-            stamp = record_stamp(row.folder)
-            if stamp != row.stamp:
-                facts = read_facts(row.folder, stamp)
-                found.append((*facts, row.stamp_at, row.run_id, row.room_id))
+        for line in lines[start : start + BATCH]:
+            at, run_id, room_id, notebook, target, app, room, seen = line[:8]
+            path = f"{root}/{target}/{app}/{room}/{at}_{notebook}_{run_id}/{RECORD}"
+            stamp = record_stamp(path)
+            if stamp != seen:
+                found.append((*read_facts(path, stamp), at, run_id, room_id))
         if found:
             with writing(db):
                 db.executemany(

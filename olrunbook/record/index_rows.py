@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from olrunbook.record.files import stamp
 
 __all__ = [
     "COLUMNS",
+    "RECORD",
     "UNREAD",
     "UNREADABLE",
     "Query",
@@ -27,10 +29,7 @@ __all__ = [
 RECORD = "run.json"
 UNREADABLE = "unreadable"
 UNREAD = "stamp = ''"
-COLUMNS = (
-    "at, run_id, room_id, notebook, target, app, room, stamp, status, seconds, text,"
-    " who, operator, images, release"
-)
+COLUMNS = "at, run_id, room_id, notebook, target, app, room, stamp, status, seconds, text, who"
 MIN_REFERENCE = 3
 
 
@@ -87,8 +86,6 @@ class Row:
         seconds: How long it took.
         text: Its result, or why it did not end well.
         who: Who ran it.
-        stamp: Tells one state of its `run.json` from another; empty: none was read.
-        room_id: The room's number in the index.
 
     """
 
@@ -103,40 +100,34 @@ class Row:
     seconds: float | None = None
     text: str = ""
     who: str = ""
-    stamp: str = ""
-    room_id: int = 0
-
-    @property
-    def stamp_at(self) -> str:
-        """When it began, as its directory's name says it."""
-        return stamp(self.at)
 
 
 def row_of(outputs: Path, line: tuple[Any, ...]) -> Row:
     """Return the row of a line of `COLUMNS`."""
-    at, run_id, room_id, notebook, target, app, room, seen, *facts = line
-    status, seconds, text, who = facts[:4]
+    at, run_id, _, notebook, target, app, room, _, status, seconds, text, who = line
     began = datetime.strptime(at, "%Y-%m-%dT%H-%M-%SZ").replace(tzinfo=UTC)
     folder = outputs / target / app / room / f"{at}_{notebook}_{run_id}"
-    told = (status, seconds, text, who, seen, room_id)
+    told = (status, seconds, text, who)
     return Row(folder, run_id, notebook, target, app, room, began, *told)
 
 
-def record_stamp(folder: Path) -> str:
-    """Return what changes when a run's record does; empty where there is none."""
+# Texts, not paths: these two are called for every run of an archive.
+def record_stamp(path: str) -> str:
+    """Return what changes when a record does; empty where there is none."""
     try:
-        found = (folder / RECORD).stat()
+        found = os.stat(path)  # noqa: PTH116
     except OSError:
         return ""
     return f"{found.st_ino}:{found.st_ctime_ns}:{found.st_size}"
 
 
-def read_facts(folder: Path, seen: str) -> tuple[Any, ...]:
+def read_facts(path: str, seen: str) -> tuple[Any, ...]:
     """Return stamp, status, seconds, text, who, operator, images, release of a run."""
     if not seen:
         return ("", "", None, "", "", "", "", "")
     try:
-        record = json.loads((folder / RECORD).read_bytes())
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123
+            record = json.load(file)
         took = _time(record["ended_at"]) - _time(record["started_at"])
         operator = record.get("operator") or {}
         known = [known["value"] for known in operator.values()]

@@ -1,0 +1,115 @@
+"""Tab completion of what lies in the archive, and the run a reference names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from olrunbook.cli.common import archive
+from olrunbook.errors import OlrunbookError, UsageError
+from olrunbook.record.files import short
+from olrunbook.record.index import Query, Row, find, search
+from olrunbook.where import cache_dir
+
+if TYPE_CHECKING:
+    from olrunbook.record.archive import RunPlace
+
+__all__ = ["complete_app", "complete_room", "complete_run", "run_named"]
+
+OFFERED = 40
+NAMED = 3
+
+
+def run_named(reference: str) -> RunPlace:
+    """Return the one run of the archive in use that a reference names.
+
+    Args:
+        reference: Its id, its first or last characters (at least 3; `0193…d02` as it is
+            shown works too), or its directory.
+
+    Raises:
+        UsageError: None or more than one fits.
+
+    """
+    from olrunbook.record.archive import place_of  # noqa: PLC0415  (pydantic is slow)
+
+    path = Path(reference)
+    if path.is_dir() and (place := place_of(path.absolute())):
+        return place
+    fits = find(archive(), cache_dir(), reference)
+    if len(fits) == 1 and (place := place_of(fits[0].folder)):
+        return place
+    if not fits:
+        msg = f"no run fits {reference!r}"
+        raise UsageError(msg, "List them: olrunbook runs")
+    msg = f"{len(fits)} runs fit {reference!r}"
+    some = "; ".join(f"{row.run_id} ({_about(row)})" for row in fits[:NAMED])
+    raise UsageError(msg, f"Name one by its id or its directory: {some}")
+
+
+def _about(row: Row) -> str:
+    return f"{row.notebook} {row.app} {row.room} {row.at:%Y-%m-%d %H:%M} UTC"
+
+
+def complete_run(
+    ctx: click.Context,  # noqa: ARG001
+    param: click.Parameter,  # noqa: ARG001
+    incomplete: str,
+) -> list[CompletionItem]:
+    """Return the runs whose id begins (else: ends) as typed, newest first."""
+    if "/" in incomplete:
+        return [CompletionItem(incomplete, type="dir")]
+    try:
+        if not incomplete:
+            rows = search(archive(), cache_dir(), Query(limit=OFFERED))
+        elif len(incomplete.replace("…", "")) < NAMED:
+            rows = [
+                row
+                for row in search(archive(), cache_dir(), Query(limit=OFFERED))
+                if row.run_id.startswith(incomplete)
+            ]
+        else:
+            rows = find(archive(), cache_dir(), incomplete)
+            begun = [row for row in rows if row.run_id.startswith(incomplete)]
+            rows = (begun or rows)[:OFFERED]
+    except OlrunbookError:
+        return []  # the shell is no place for messages
+    return [
+        CompletionItem(
+            row.run_id, help=f"{short(row.run_id)} {_about(row)} {row.status}".strip()
+        )
+        for row in rows
+    ]
+
+
+def complete_app(
+    ctx: click.Context,  # noqa: ARG001
+    param: click.Parameter,  # noqa: ARG001
+    incomplete: str,
+) -> list[CompletionItem]:
+    """Return the apps that have runs."""
+    return _names("*/*", incomplete)
+
+
+def complete_room(
+    ctx: click.Context,  # noqa: ARG001
+    param: click.Parameter,  # noqa: ARG001
+    incomplete: str,
+) -> list[CompletionItem]:
+    """Return the stages that have runs, and `image` and `release`."""
+    return _names("*/*/*", incomplete)
+
+
+def _names(pattern: str, incomplete: str) -> list[CompletionItem]:
+    try:
+        found = {path.name for path in archive().glob(pattern) if path.is_dir()}
+    except OlrunbookError:
+        return []
+    return [
+        CompletionItem(name)
+        for name in sorted(found)
+        if name.startswith(incomplete) and not name.startswith(".")
+    ]

@@ -1,0 +1,201 @@
+"""`olrunbook runs`: the archive, listed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from olrunbook.cli.common import archive, duration, plain
+from olrunbook.cli.complete import complete_app, complete_room, complete_run
+from olrunbook.cli.state import (
+    FINISHING,
+    NO_RECORD,
+    RUNNING,
+    UNREADABLE,
+    settle,
+    state_of,
+)
+from olrunbook.cli.times import Moment, local, utc
+from olrunbook.record.files import short
+from olrunbook.record.index import Query, Row, search
+from olrunbook.where import cache_dir
+
+OPEN = (RUNNING, FINISHING, NO_RECORD)
+ENDED = (
+    "succeeded",
+    "failed",
+    "refused",
+    "waiting",
+    "interrupted",
+    "timed-out",
+    "kernel-died",
+    UNREADABLE,
+)
+COLOURS = {
+    "succeeded": "green",
+    RUNNING: "cyan",
+    FINISHING: "cyan",
+    "waiting": "yellow",
+    "refused": "yellow",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One run as it is listed."""
+
+    row: Row
+    status: str
+    text: str
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  olrunbook runs
+  olrunbook runs tika --stage QA --notebook rollout
+  olrunbook runs --status failed --status interrupted --since yesterday
+  olrunbook runs --since "2026-11-24 15:00" --until 3h
+  olrunbook runs --image ami-0df7e95b351bd8408 --operator ann
+  olrunbook runs tika --json | jq '.[0].status'
+
+\b
+Times without a zone are on your clock. In a pipe each run is one line of tabs:
+id, begin (UTC), app, stage, notebook, status, seconds, who, result."""
+)
+@click.argument("app", default="", shell_complete=complete_app)
+@click.option(
+    "--stage",
+    default="",
+    help="Only this stage (or image, release).",
+    shell_complete=complete_room,
+)
+@click.option("--notebook", default="", help="Only this notebook.")
+@click.option("--target", default="", help="Only this target.")
+@click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    type=click.Choice([*ENDED, *OPEN]),
+    metavar="STATUS",
+    help=f"Only runs that ended so; may be repeated. {', '.join([*ENDED, *OPEN])}.",
+)
+@click.option("--since", type=Moment(), help="Begun then or later: 2026-11-24, 3h, …")
+@click.option("--until", type=Moment(end=True), help="Begun before; a day is included.")
+@click.option("--operator", default="", help="A part of the name, host or identity.")
+@click.option("--image", default="", help="Only runs of this image (ami-…).")
+@click.option(
+    "--release", default="", help="Only this release.", shell_complete=complete_run
+)
+@click.option(
+    "-n",
+    "--number",
+    default=20,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="At most so many.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print them for a program.")
+def runs(
+    *,
+    app: str,
+    stage: str,
+    statuses: tuple[str, ...],
+    number: int,
+    as_json: bool,
+    **asked: Any,
+) -> None:
+    """List the runs in the archive, newest first."""
+    settle()
+    wanted = tuple(s for s in statuses if s in ENDED)
+    wanted += ("",) if any(s in OPEN for s in statuses) else ()
+    # Whether a run without a record goes on is not in the index: ask for all of them.
+    limit = None if "" in wanted else number
+    query = Query(app=app, room=stage, statuses=wanted, limit=limit, **asked)
+    lines = [_line(row) for row in search(archive(), cache_dir(), query)]
+    if statuses:
+        lines = [line for line in lines if line.status in statuses]
+    lines = lines[:number]
+    if as_json:
+        click.echo(json.dumps([_json(line) for line in lines], indent=1))
+    elif not sys.stdout.isatty():
+        for line in lines:
+            click.echo("\t".join(_fields(line)))
+    elif lines:
+        _table(lines)
+    else:
+        click.echo("No runs.")
+
+
+def _line(row: Row) -> Line:
+    """Return a run as it is listed; one without a record is looked at."""
+    if row.status:
+        return Line(row, row.status, row.text)
+    from olrunbook.record.heartbeat import read_heartbeat  # noqa: PLC0415
+
+    status = state_of(row.folder)
+    sign = read_heartbeat(row.folder)
+    if status == NO_RECORD or not sign:
+        return Line(row, status, "")
+    where = f"{sign.get('where', '')}, " if sign.get("where") else ""
+    told = f"{where}last news {duration(sign.get('silent_s', 0))} before its last sign"
+    return Line(row, status, told)
+
+
+def _json(line: Line) -> dict[str, Any]:
+    row = line.row
+    known = {
+        "run_id": row.run_id,
+        "notebook": row.notebook,
+        "target": row.target,
+        "app": row.app,
+        "stage": row.room if row.room not in ("image", "release") else "",
+        "started_at": row.at.isoformat(),
+    }
+    try:
+        found = json.loads((row.folder / "run.json").read_bytes())
+        record = found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        record = {}
+    status = record.get("status", line.status)
+    return {**known, **record, "status": status, "folder": str(row.folder)}
+
+
+def _fields(line: Line) -> list[str]:
+    row = line.row
+    took = "" if row.seconds is None else f"{row.seconds:.0f}"
+    at = f"{row.at:%Y-%m-%dT%H:%M:%SZ}"
+    text = plain(" ".join(line.text.split()))
+    names = [row.app, row.room, row.notebook]
+    return [row.run_id, at, *names, line.status, took, row.who, text]
+
+
+def _table(lines: list[Line]) -> None:
+    """Print runs in columns, cut to the width of the terminal."""
+    clock = any(local(line.row.at) for line in lines)
+    times = ["when (UTC)", "local"] if clock else ["when (UTC)"]
+    head = ["run", *times, "app", "stage", "notebook", "status", "took"]
+    rows = [_cells(line, clock=clock) for line in lines]
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    room = shutil.get_terminal_size().columns - sum(widths) - 2 * len(widths)
+    click.secho("  ".join(map(str.ljust, head, widths)).rstrip(), bold=True)
+    for line, row in zip(lines, rows, strict=True):
+        parts = list(map(str.ljust, row, widths))
+        parts[-2] = click.style(parts[-2], fg=COLOURS.get(line.status, "red"))
+        text = plain(" ".join(line.text.split()))
+        if len(text) > room:
+            text = f"{text[: room - 1]}…" if room > 1 else ""
+        click.echo("  ".join([*parts, text]).rstrip())
+
+
+def _cells(line: Line, *, clock: bool) -> list[str]:
+    row = line.row
+    took = "" if row.seconds is None else duration(row.seconds)
+    when = [utc(row.at), local(row.at)] if clock else [utc(row.at)]
+    names = [row.app, row.room, row.notebook]
+    return [short(row.run_id), *when, *names, line.status, took]

@@ -1,0 +1,128 @@
+"""`olrunbook show`: one run on one screen, or as Markdown for a pull request."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import textwrap
+
+import click
+
+from olrunbook.cli.common import duration, plain
+from olrunbook.cli.complete import complete_run, run_named
+from olrunbook.cli.markdown import markdown
+from olrunbook.cli.runs import COLOURS
+from olrunbook.cli.state import UNREADABLE, settle, state_of
+from olrunbook.cli.summary import Summary, summary
+from olrunbook.cli.times import both
+from olrunbook.record import verifier
+from olrunbook.record.archive import RunPlace, read_record
+from olrunbook.record.build import build_record
+from olrunbook.record.heartbeat import read_heartbeat
+from olrunbook.record.model import RunRecord
+
+NAME = 10
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  olrunbook show 0193…d02
+  olrunbook show outputs/rehearsal/tika/CI/2026-11-23T15-09-44Z_deploy_0193…
+  olrunbook show d02c41 --markdown | gh pr comment 118 --body-file -
+  olrunbook show d02c41 --json | jq '.steps[] | {name, status, seconds}'"""
+)
+@click.argument("run", shell_complete=complete_run)
+@click.option("--json", "as_json", is_flag=True, help="Print its run.json.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="For a pull request.")
+def show(run: str, *, as_json: bool, as_markdown: bool) -> None:
+    """Show one run on one screen: what, who, result, gates, steps, logs.
+
+    RUN is its id, the beginning or end of it (at least 3 characters), or its directory.
+    """
+    if as_json and as_markdown:
+        msg = "--json and --markdown: one of them"
+        raise click.UsageError(msg)
+    settle()
+    place = run_named(run)
+    record = read_record(place)
+    if as_json:
+        click.echo(_json(place, record))
+        return
+    told, when = _told(place, record)
+    if as_markdown:
+        click.echo(markdown(told, when, place.folder))
+    else:
+        _print(told, when)
+
+
+def _json(place: RunPlace, record: RunRecord | None) -> str:
+    if record:
+        return record.model_dump_json(by_alias=True, indent=1)
+    facts = {"run_id": place.run_id, "status": state_of(place.folder)}
+    return json.dumps({**facts, "folder": str(place.folder)}, indent=1)
+
+
+def _told(place: RunPlace, record: RunRecord | None) -> tuple[Summary, str]:
+    """Return what is to be said and when it was, with the chain's word on it."""
+    if record:
+        took = duration((record.ended_at - record.started_at).total_seconds())
+        told = summary(record, place)
+        told.lines.append(("chain", _chain(place)))
+        return told, f"{both(record.started_at)}, {took}"
+    state = state_of(place.folder)
+    told = summary(build_record(place, {}), place, status=state)
+    sign = read_heartbeat(place.folder)
+    if state == UNREADABLE:
+        told.lines.insert(0, ("cause", "its run.json cannot be read"))
+    if sign:
+        text = f"{sign.get('where', '')}, {duration(sign.get('elapsed_s', 0))} after "
+        text += f"its begin; silent for {duration(sign.get('silent_s', 0))}"
+        told.lines.insert(0, ("last sign", text))
+    return told, both(place.at)
+
+
+def _chain(place: RunPlace) -> str:
+    """Return what the verifier says of this run and the chain it is in."""
+    try:
+        report = verifier.verify(str(place.outputs), str(place.folder))
+    except (LookupError, OSError, ValueError) as error:
+        return f"✗ cannot be checked: {error}"
+    entries = f"{report['entries']} entries"
+    if report["good"]:
+        return f"✓ this run's files and the chain ({entries}) are as written"
+    first, wrong = report["problems"][0], len(report["problems"])
+    what = " ".join(filter(None, (first["file"], first["text"])))
+    more = f", and {wrong - 1} more" if wrong > 1 else ""
+    return f"✗ WRONG: {what}{more}. All of it: olrunbook verify {place.run_id}"
+
+
+def _print(told: Summary, when: str) -> None:
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else 0
+    status = told.title.rpartition(" · ")[2]
+    head = f"{told.title}   {when}"
+    click.secho(plain(head), bold=True, fg=COLOURS.get(status, "red"))
+    for name, text in told.lines:
+        _line(name, text, width)
+    for title, rows in (("steps", told.steps), ("parts", told.parts)):
+        if rows:
+            widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+            for number, row in enumerate(rows):
+                text = "  ".join(map(str.ljust, row, widths[:-1])) + f"  {row[-1]}"
+                _line("" if number else title, text, width)
+    files = " · ".join(f"{name} ({how_big})" for name, how_big in told.files)
+    if files:
+        _line("files", files, width)
+
+
+def _line(name: str, text: str, width: int) -> None:
+    """Print a name and its text; on a terminal what is long goes on below itself."""
+    text = plain(text)
+    indent = " " * (NAME + 1)
+    room = max(width - len(indent), 40)
+    pieces = textwrap.wrap(text, room) if width and len(text) > room else [text]
+    click.echo(f"{name:<{NAME}} {pieces[0] if pieces else ''}".rstrip())
+    for piece in pieces[1:]:
+        click.echo(indent + piece)

@@ -1,0 +1,39 @@
+"""Runs without a record: do they go on? The dead ones get theirs made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from olrunbook.cli.common import archive
+from olrunbook.record.files import short
+
+__all__ = ["FINISHING", "NO_RECORD", "RUNNING", "UNREADABLE", "settle", "state_of"]
+
+RUNNING, FINISHING = "running", "finishing"
+NO_RECORD, UNREADABLE = "no record", "unreadable"
+
+
+def settle() -> None:
+    """Make the record of runs that were found dead, and say so."""
+    opened = archive() / ".open"
+    if not opened.is_dir() or not any(opened.iterdir()):
+        return
+    from olrunbook.record.dead import close_dead  # noqa: PLC0415  (seldom needed)
+
+    for record in close_dead(archive()):
+        text = f"{short(record.run_id)} was found dead; its record was made: "
+        click.echo(text + record.cause, err=True)
+
+
+def state_of(folder: Path) -> str:
+    """Return how a run without a readable record is."""
+    from olrunbook.record.archive import place_of  # noqa: PLC0415  (pydantic is slow)
+    from olrunbook.record.dead import life  # noqa: PLC0415
+
+    place = place_of(folder)
+    if place is None or not folder.is_dir():
+        return NO_RECORD
+    words = {"alive": RUNNING, "finishing": FINISHING, "closed": UNREADABLE}
+    return words.get(life(place), NO_RECORD)

@@ -1,0 +1,188 @@
+"""What one screen says of a run, as names and texts; `show` gives it its looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from olrunbook.cli.common import duration
+from olrunbook.imageset import format_images
+from olrunbook.record.archive import RunPlace
+from olrunbook.record.files import short
+from olrunbook.record.model import RunRecord, StepRecord
+
+__all__ = ["MARKS", "Summary", "size", "summary"]
+
+MARKS = {
+    "done": "✓",
+    "kept": "=",
+    "failed": "✗",
+    "refused": "⊘",
+    "interrupted": "■",
+    "waiting": "⋯",
+    "not-run": "·",
+}
+OPS = {"create": "+", "update": "~", "replace": "±", "delete": "-"}
+MANY = 6
+MEGA = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One run in words.
+
+    Args:
+        title: `deploy · tika · Production · succeeded`.
+        lines: Name and text, in the order of the questions people ask.
+        steps: Mark, name, status, time and result of each step.
+        parts: The same of each run of a release; its name says which.
+        files: Name and size of each file, the logs first.
+
+    """
+
+    title: str
+    lines: list[tuple[str, str]]
+    steps: list[tuple[str, ...]] = field(default_factory=list)
+    parts: list[tuple[str, ...]] = field(default_factory=list)
+    files: list[tuple[str, str]] = field(default_factory=list)
+
+
+def summary(record: RunRecord, place: RunPlace, *, status: str = "") -> Summary:
+    """Return what is to be said about a run.
+
+    Args:
+        record: Its record; of a run that goes on, what is known of it until now.
+        place: Its directory.
+        status: How it is, where it has no record yet.
+
+    """
+    stage = record.stage or "—"
+    words = [record.notebook, record.app or "—", stage, status or record.status]
+    lines = _result(record, going_on=bool(status))
+    lines += _origin(record)
+    lines += _gates(record)
+    lines += _outcome(record)
+    lines += _left(record)
+    names = sorted(record.files, key=lambda name: (not name.startswith("logs/"), name))
+    return Summary(
+        title=" · ".join(words),
+        lines=lines,
+        steps=[_step(step) for step in record.steps],
+        parts=[
+            (
+                "✓" if part.status == "succeeded" else "✗",
+                f"{part.notebook} {part.stage}".strip(),
+                part.status,
+                duration(part.seconds),
+                f"{short(part.run_id)}  {part.headline or part.cause}".strip(),
+            )
+            for part in record.parts
+        ],
+        files=[(name, size(record.files[name].size)) for name in names]
+        or [(path.name, size(path.stat().st_size)) for path in _there(place)],
+    )
+
+
+def _there(place: RunPlace) -> list[Any]:
+    """Return the files of a run that has no list of them yet."""
+    return sorted(path for path in place.folder.rglob("*") if path.is_file())
+
+
+def size(number: int) -> str:
+    """Return a number of bytes as a person reads it."""
+    if number < 1000:  # noqa: PLR2004
+        return f"{number} B"
+    return f"{number / 1000:.0f} kB" if number < MEGA else f"{number / MEGA:.1f} MB"
+
+
+def _step(step: StepRecord) -> tuple[str, ...]:
+    took = "" if step.seconds is None else duration(step.seconds)
+    text = step.headline if step.status in ("done", "kept") else step.cause
+    if step.hint and step.status != "done":
+        text = f"{text}  What you can do: {step.hint}"
+    return (MARKS.get(step.status, "·"), step.name, step.status, took, text)
+
+
+def _result(record: RunRecord, *, going_on: bool) -> list[tuple[str, str]]:
+    lines = []
+    if record.cause and not going_on:
+        presumed = " (presumed: nobody saw its end)" if record.presumed else ""
+        lines.append(("cause", record.cause + presumed))
+    if record.headline:
+        lines.append(("result", record.headline))
+    if record.cells_not_run:
+        lines.append(("not run", f"{record.cells_not_run} cells"))
+    return lines
+
+
+def _origin(record: RunRecord) -> list[tuple[str, str]]:
+    known = {name: fact.value for name, fact in record.operator.items()}
+    person = f"{known.get('user', '?')}@{known.get('host', '?')}"
+    detail = [f"git {known['git']}"] if known.get("git") else []
+    detail += [record.identity] if record.identity else []
+    who = f"{person} ({', '.join(detail)})" if detail else person
+    who += f"  CI build {known['ci_build']}" if known.get("ci_build") else ""
+    state = f"{len(record.dirty)} files changed" if record.dirty else "clean"
+    source = f"{record.commit[:7]} ({state})" if record.commit else "no commit"
+    sha = f" sha256 {record.source_sha256[:8]}…" if record.source_sha256 else ""
+    lines = [("who", who), ("from", f"{source} · {record.notebook}.ipynb{sha}")]
+    if record.executed_by != "olrunbook":
+        by = {"kernel": "a person, cell by cell", "papermill": "papermill's own engine"}
+        lines.append(("run by", by.get(record.executed_by, record.executed_by)))
+    if record.resumes:
+        lines.append(("resumes", record.resumes))
+    if record.release:
+        lines.append(("release", record.release))
+    if record.target:
+        lines.append(("target", f"{record.target}, cloud {record.cloud_id or '—'}"))
+    lines += [("stand-in", text) for text in record.stand_ins]
+    given = [f"{name}={value}" for name, value in record.parameters.items() if value]
+    return [*lines, ("given", " ".join(given))] if given else lines
+
+
+def _gates(record: RunRecord) -> list[tuple[str, str]]:
+    """Return the approvals; a record from before there were gates has none."""
+    lines = []
+    for gate in getattr(record, "gates", []):
+        facts = gate if isinstance(gate, dict) else gate.model_dump(mode="json")
+        asked = facts.get("text") or facts.get("question") or facts.get("name") or ""
+        by, at = facts.get("by") or "", facts.get("at") or ""
+        state = facts.get("status") or facts.get("decision") or ""
+        reason = f', "{facts["reason"]}"' if facts.get("reason") else ""
+        words = [f'"{asked}"' if asked else "", state, f"by {by}" if by else "", at]
+        lines.append(("gate", " ".join(word for word in words if word) + reason))
+    return lines
+
+
+def _outcome(record: RunRecord) -> list[tuple[str, str]]:
+    lines = [("images", format_images(record.images))] if record.images else []
+    for step in record.steps:
+        result = step.result or {}
+        by_hand = result.get("by_hand") or ""
+        if isinstance(by_hand, list):
+            by_hand = " && ".join(by_hand)
+        if by_hand:
+            lines.append(("by hand", by_hand))
+        changes = result.get("changes")
+        if step.name == "up" and isinstance(changes, list) and changes:
+            told = [_change(change) for change in changes[:MANY]]
+            more = len(changes) - MANY
+            told += [f"{more} more"] if more > 0 else []
+            lines.append(("changes", " · ".join(told)))
+    return lines
+
+
+def _change(change: dict[str, Any]) -> str:
+    kind = str(change.get("type", "")).rpartition(":")[2]
+    paths = ", ".join(str(c.get("path", "")) for c in change.get("changes", []))
+    mark = OPS.get(str(change.get("op", "")), str(change.get("op", "")))
+    return f"{mark} {kind} {change.get('name', '')} {paths}".rstrip()
+
+
+def _left(record: RunRecord) -> list[tuple[str, str]]:
+    lines = [("warning", text) for text in record.warnings]
+    lines += [("lacks", text) for text in record.lacks]
+    lines += [("left", f"still finishing: {text}") for text in record.finishing]
+    if record.masked:
+        lines.append(("masked", f"{record.masked} secret values"))
+    return lines
