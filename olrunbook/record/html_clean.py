@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import lru_cache
 from html import escape, unescape
 
 __all__ = ["PRIVATE", "clean_html", "safe_image", "safe_link"]
 
 # Classes of the page itself; an output may not dress as the page's own head.
 PRIVATE = "olr-"
+COMMON = 400  # characters of attributes that may well come again
 DEEPEST = 60  # what is nested deeper loses its elements, not its text
 
 
@@ -181,19 +183,23 @@ def _close(name: str, out: list[str], opened: list[str]) -> None:
 def _open(name: str, rest: str, out: list[str], opened: list[str]) -> None:
     if name == "a":
         _close("a", out, opened)
+    if name not in _VOID and len(opened) >= DEEPEST:
+        return
+    out.append((_tag if len(rest) > COMMON else _common_tag)(name, rest))
+    if name not in _VOID:
+        opened.append(name)
+
+
+def _tag(name: str, rest: str) -> str:
+    """Return an element's start as it may be written."""
     found: dict[str, str] = {}
     for key, value in _ATTRIBUTE.findall(rest):
         bare = value[1:-1] if value[:1] in ("'", '"') else value
         found.setdefault(key.lower(), unescape(bare))
     if name == "img" and not safe_image(found.get("src", "")):
-        what = found.get("alt") or "image"
-        source = found.get("src", "")[:200]
-        out.append(
-            _text(f"[{escape(what)}: not kept in this record: {escape(source)}]")
-        )
-        return
-    if name not in _VOID and len(opened) >= DEEPEST:
-        return
+        what, source = found.get("alt") or "image", found.get("src", "")[:200]
+        words = f"[{what}: not kept in this record: {source}]"
+        return escape(words, quote=False)
     kept = [
         f' {key}="{escape(value)}"'
         for key, raw in found.items()
@@ -201,9 +207,11 @@ def _open(name: str, rest: str, out: list[str], opened: list[str]) -> None:
     ]
     if name == "a" and "href" in found:
         kept.append(' rel="noopener noreferrer"')
-    out.append(f"<{name}{''.join(kept)}>")
-    if name not in _VOID:
-        opened.append(name)
+    return f"<{name}{''.join(kept)}>"
+
+
+# A table says the same of each of its fields.
+_common_tag = lru_cache(maxsize=2048)(_tag)
 
 
 def _attribute(name: str, key: str, value: str) -> str | None:
