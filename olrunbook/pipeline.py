@@ -8,7 +8,7 @@ of its rollout, and has a record of its own that names its runs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ from olrunbook.record.journal import Journal
 from olrunbook.record.model import RunRecord
 from olrunbook.record.provenance import opening
 from olrunbook.redact import Redactor, new_key
+from olrunbook.resumption import Found, Parts
 from olrunbook.steps.probe import SAMPLES_VARIABLE, Probe
 from olrunbook.targets import Target
 
@@ -32,6 +33,9 @@ __all__ = ["Release", "Reporter", "release"]
 
 class Reporter(Protocol):
     """Whoever shows a release as it happens."""
+
+    def kept(self, step: str, stage: str, record: RunRecord) -> None:
+        """Tell that a run of the release that is taken up is kept."""
 
     def started(self, step: str, stage: str) -> None:
         """Tell that a run began."""
@@ -57,6 +61,9 @@ class Release:
         notebook: Returns the path of a notebook.
         report: Whoever shows it.
         find_url: Returns where a stage's load balancer answers; empty: nowhere yet.
+        resumes: Id of the release that this one takes up again.
+        parts: Its runs: those that are kept, and those that are taken up.
+        warnings: Sentences that the record keeps from the start.
 
     """
 
@@ -69,6 +76,9 @@ class Release:
     notebook: Callable[[str], Path]
     report: Reporter
     find_url: Callable[[str], str]
+    resumes: str = ""
+    parts: Parts = field(default_factory=Parts)
+    warnings: list[str] = field(default_factory=list)
     place: RunPlace = field(init=False)
     journal: Journal = field(init=False)
     last: RunRecord | None = None
@@ -107,8 +117,11 @@ class Release:
             cloud_id=self.target.cloud_id,
             identity=self.target.identity_arn,
             stand_ins=self.target.stand_ins,
+            resumes=self.resumes,
             **opening(self.project.root),
         )
+        for text in self.warnings:
+            self.journal.add("warning", text=text)
         try:
             if self._image() and all(self._stage(stage) for stage in self.stages):
                 return self._close()
@@ -134,6 +147,9 @@ class Release:
         return True
 
     def _stage(self, stage: str) -> bool:
+        steps = ("deploy", "rollout")
+        if all((step, stage) in self.parts.done for step in steps):
+            return all(self._part(step, stage) for step in steps)
         with self._probed(stage) as samples:
             images = format_images(self.images)
             if not self._part("deploy", stage, images=images):
@@ -163,6 +179,10 @@ class Release:
         **parameters: str,
     ) -> bool:
         """Run one notebook as a run of its own and note it in our journal."""
+        if found := self.parts.done.get((notebook, stage)):
+            self._keep(found)
+            return True
+        cut = self.parts.cut.get((notebook, stage))
         values: dict[str, Any] = {"app": self.app, "target": self.target.name}
         values |= {k: v for k, v in parameters.items() if v}
         if stage:
@@ -174,6 +194,7 @@ class Release:
             self.notebook(notebook),
             values,
             release=self.place.run_id,
+            resumes=cut.place if cut else None,
             env=env,
             on_progress=self.report.progress,
         )
@@ -192,6 +213,22 @@ class Release:
         )
         self.report.ended(notebook, stage, record, seconds)
         return record.status == "succeeded"
+
+    def _keep(self, found: Found) -> None:
+        """Note a run of the release that is taken up: done then, not run again."""
+        record = self.last = found.record
+        self.journal.add(
+            "part",
+            run_id=record.run_id,
+            notebook=record.notebook,
+            stage=record.stage,
+            status="kept",
+            cause="",
+            headline=record.headline,
+            seconds=0.0,
+            record=str(found.place.folder.relative_to(self.project.outputs)),
+        )
+        self.report.kept(record.notebook, record.stage, record)
 
     def _close(self) -> RunRecord:
         """Execute the release notebook over what happened; it seals our record."""
@@ -231,6 +268,9 @@ def release(
     notebook: Callable[[str], Path],
     report: Reporter,
     find_url: Callable[[str], str],
+    resumes: str = "",
+    parts: Parts | None = None,
+    warnings: Sequence[str] = (),
 ) -> Release:
     """Return a release, its parameters checked; nothing is started yet.
 
@@ -244,6 +284,9 @@ def release(
         notebook: Returns the path of a notebook.
         report: Whoever shows it.
         find_url: Returns where a stage's load balancer answers; empty: nowhere yet.
+        resumes: Id of the release that is taken up again.
+        parts: Its runs.
+        warnings: Sentences that the record keeps from the start.
 
     Raises:
         UsageError: A parameter is wrong.
@@ -268,4 +311,7 @@ def release(
         notebook=notebook,
         report=report,
         find_url=find_url,
+        resumes=resumes,
+        parts=parts or Parts(),
+        warnings=list(warnings),
     )

@@ -19,6 +19,7 @@ from olrunbook.cli.common import (
     one_at_a_time,
     project,
 )
+from olrunbook.cli.state import settle
 from olrunbook.errors import UsageError
 from olrunbook.imageset import parse_images
 from olrunbook.record.model import RunRecord
@@ -79,6 +80,11 @@ class Rows:
         if self.live is None and clock - self.told > QUIET_S:
             self.told = clock
             self._print(self._row(text, "⋯", clock - self.began, ""))
+
+    def kept(self, step: str, stage: str, record: RunRecord) -> None:
+        """Show a run that is kept."""
+        self.step, self.stage = step, stage
+        self._print(self._row(f"kept: {record.headline}", "✓", 0.0, "dim"))
 
     def ended(self, step: str, stage: str, record: RunRecord, seconds: float) -> None:
         """Close the row."""
@@ -143,7 +149,6 @@ def release(
     Stops at the first step that did not succeed. Every step is an executed notebook in
     the archive, and the release has a record of its own.
     """
-    console = Console(stderr=as_json, highlight=False)
     found = project()
     # Everything that was typed is checked before anything is started or built.
     spec = found.catalog.app(app)
@@ -158,9 +163,47 @@ def release(
         if "=" not in text:
             msg = f"--variable {text!r} is not of the form NAME=VALUE"
             raise UsageError(msg)
+    return run_release(
+        found,
+        app,
+        target,
+        to=to,
+        images=images,
+        variables=";".join(variables),
+        as_json=as_json,
+    )
+
+
+def run_release(
+    found: Any,
+    app: str,
+    target: str,
+    *,
+    to: str,
+    images: str,
+    variables: str,
+    as_json: bool,
+    **resumed: Any,
+) -> int:
+    """Make a release, show it as it happens, and return its exit code.
+
+    Args:
+        found: The project in use.
+        app: The app.
+        target: Where it is released.
+        to: The last stage; empty: all.
+        images: The image set; empty: build one.
+        variables: Packer variables for the build, `k=v;…`.
+        as_json: Print its record for a program.
+        resumed: What `olrunbook.pipeline.release` takes of a release that is taken up.
+
+    """
+    console = Console(stderr=as_json, highlight=False)
+    spec = found.catalog.app(app)
     stages = found.catalog.stages.order
     through = ", ".join(stages[: stages.index(to) + 1] if to else stages)
     console.print(f"olrunbook · {target} of {app} through {through}")
+    settle()
     with one_at_a_time(found, app, "olrunbook release"):
         place, _ = ensure_cloud(found, target, EchoEvents())
         # Heavy imports while a person already reads the first line.
@@ -174,10 +217,11 @@ def release(
             place,
             to=to,
             images=images,
-            variables=";".join(variables),
+            variables=variables,
             notebook=lambda name: notebook_path(found, name),
             report=Rows(app, console),
             find_url=lambda stage: account.url(account.groups(spec, stage)),
+            **resumed,
         )
         record = made.run()
     if as_json:

@@ -21,6 +21,7 @@ from olrunbook.cli.common import (
     project,
 )
 from olrunbook.cli.parameters import VALUE, NotebookCommand, options_of
+from olrunbook.cli.state import settle
 from olrunbook.errors import UsageError
 from olrunbook.params import Parameter, check, declared, read_notebook
 from olrunbook.targets import require_built
@@ -136,8 +137,16 @@ def execute(
     parameters: dict[str, Parameter],
     *,
     as_json: bool,
+    **resumed: Any,
 ) -> int:
     """Run a notebook and print how it ended.
+
+    Args:
+        path: The notebook.
+        values: Parameters, checked.
+        parameters: Their declarations.
+        as_json: Print run.json.
+        resumed: What a session takes of a run that is taken up again.
 
     Returns:
         The exit code.
@@ -147,15 +156,18 @@ def execute(
     merged = {n: p.default for n, p in parameters.items()} | values
     target, app = merged.get("target", "rehearsal"), merged.get("app", "")
     require_built(target)
+    settle()
     if name not in NO_CLOUD and "target" in parameters:
         ensure_cloud(found, target, EchoEvents())
     if name in CHANGES:
         with one_at_a_time(found, app, f"olrunbook run {name}"):
-            return _run(found, path, values, as_json=as_json)
-    return _run(found, path, values, as_json=as_json)
+            return _run(found, path, values, as_json=as_json, **resumed)
+    return _run(found, path, values, as_json=as_json, **resumed)
 
 
-def _run(found: Any, path: Any, values: dict[str, Any], *, as_json: bool) -> int:
+def _run(
+    found: Any, path: Any, values: dict[str, Any], *, as_json: bool, **resumed: Any
+) -> int:
     from olrunbook.engine.session import Session, run_notebook  # noqa: PLC0415
 
     last = [""]
@@ -165,7 +177,7 @@ def _run(found: Any, path: Any, values: dict[str, Any], *, as_json: bool) -> int
             last[0] = text
             click.echo(f"  {text}", err=True)
 
-    session = Session(found, path, values, on_progress=progress)
+    session = Session(found, path, values, on_progress=progress, **resumed)
     record = run_notebook(session)
     seconds = (record.ended_at - record.started_at).total_seconds()
     if as_json:

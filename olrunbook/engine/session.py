@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,12 @@ from olrunbook.params import (
     injected,
     read_notebook,
 )
-from olrunbook.record.archive import NOTEBOOK, RunPlace, new_place
+from olrunbook.record.archive import (
+    NOTEBOOK,
+    RESUMES_VARIABLE,
+    RunPlace,
+    new_place,
+)
 from olrunbook.record.build import finish
 from olrunbook.record.heartbeat import Heartbeat
 from olrunbook.record.journal import Journal
@@ -67,6 +72,9 @@ class Session:
         parameters: Values as typed or given; checked here before anything is written.
         place: The run's directory; None: a new one.
         release: Id of the release this run belongs to.
+        resumes: The run that this one takes up again: its finished build and change
+            steps are kept.
+        warnings: Sentences that the record keeps from the start.
         env: More environment for the kernel.
         source: The notebook where it is no local file (papermill reads from S3, from
             standard input, …); None: the file is read.
@@ -86,6 +94,8 @@ class Session:
         *,
         place: RunPlace | None = None,
         release: str = "",
+        resumes: RunPlace | None = None,
+        warnings: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
         source: dict[str, Any] | None = None,
         cwd: Path | None = None,
@@ -118,9 +128,12 @@ class Session:
             stage=values.get("stage") or "",
             parameters=values,
             release=release,
+            resumes=resumes.run_id if resumes else "",
             executed_by="olrunbook",
             **opening(project.root),
         )
+        for text in warnings:
+            self.journal.add("warning", text=text)
         self.on_progress = on_progress
         self.limits = project.catalog.limits
         patience = PERSON_S if sys.stdin.isatty() else CI_S
@@ -134,6 +147,7 @@ class Session:
                 "OLRUNBOOK_GRACE_S": str(self.patience_s),
                 "MPLBACKEND": "module://matplotlib_inline.backend_inline",
                 KEY_VARIABLE: key,
+                **({RESUMES_VARIABLE: str(resumes.folder)} if resumes else {}),
                 **(env or {}),
             },
         )

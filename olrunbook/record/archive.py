@@ -31,6 +31,7 @@ RECORD = "run.json"
 NOTEBOOK = "notebook.ipynb"
 HTML = "notebook.html"
 LOGS = "logs"
+RESUMES_VARIABLE = "OLRUNBOOK_RESUMES"  # tells a kernel the run it takes up again
 RESERVE = ".reserve"  # room for the end of the record on a disk that is full by then
 RESERVED = 256 * 1024
 OPEN = ".open"  # one empty file a run without a record: what the next command looks at

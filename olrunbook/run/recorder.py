@@ -19,6 +19,7 @@ from olrunbook.errors import (
 )
 from olrunbook.events import Event
 from olrunbook.record.journal import Journal
+from olrunbook.run.kept import KeptSteps
 
 if TYPE_CHECKING:
     from olrunbook.display import Shown
@@ -69,6 +70,7 @@ class Recorder:
         self.finishing: list[str] = []
         self._notebook = notebook
         self._outcomes: dict[str, str] = {}
+        self._kept = KeptSteps.of_environment()
         self._live: Live | None = None
         self._told = 0.0
         descriptor = os.environ.get("OLRUNBOOK_TELL_FD", "")
@@ -93,17 +95,23 @@ class Recorder:
             OlrunbookError: Whatever the step raised; it is in the journal.
 
         """
-        from olrunbook.display import show, shown  # noqa: PLC0415
+        from olrunbook.display import note, show, shown  # noqa: PLC0415
 
         self.tell(progress=name)
         with self._recorded(name) as outcome, self._watched(name):
-            result = work()
+            kept = self._kept.result(name)
+            result = work() if kept is None else kept
             view = shown(result)
             outcome["headline"] = result.headline()
             outcome["result"] = result.model_dump(mode="json")
             outcome["result_schema"] = result.schema_name
             if name == MAIN_STEP.get(self._notebook, name):
                 self.headline = outcome["headline"]
+            if kept is not None:
+                outcome["status"] = "kept"
+                outcome["cause"] = f"done in run {self._kept.run_id}, not run again"
+                note(f"{name} was {outcome['cause']}")
+                return view
             if require:
                 try:
                     require(result)
@@ -114,7 +122,11 @@ class Recorder:
 
     def require_done(self) -> None:
         """Raise StepError where a step's last try did not end well."""
-        bad = [f"{name} {how}" for name, how in self._outcomes.items() if how != "done"]
+        bad = [
+            f"{name} {how}"
+            for name, how in self._outcomes.items()
+            if how not in ("done", "kept")
+        ]
         if bad:
             msg = f"not everything succeeded: {'; '.join(bad)}"
             raise StepError(msg)

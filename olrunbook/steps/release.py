@@ -11,6 +11,9 @@ from olrunbook.steps.results import Result, Value
 __all__ = ["PartRow", "ReleaseResult", "parts", "require"]
 
 
+GOOD = ("succeeded", "kept")
+
+
 class PartRow(Value):
     """One run of a release.
 
@@ -86,7 +89,7 @@ def parts(release: str, entries: Sequence[dict[str, Any]]) -> ReleaseResult:
                 run_id=entry["run_id"],
             )
         )
-        if entry["notebook"] == "rollout" and entry["status"] == "succeeded":
+        if entry["notebook"] == "rollout" and entry["status"] in GOOD:
             stages.append(entry["stage"])
     return ReleaseResult(
         release=release,
@@ -101,7 +104,7 @@ def parts(release: str, entries: Sequence[dict[str, Any]]) -> ReleaseResult:
 def require(result: ReleaseResult) -> None:
     """Raise if a run of the release did not succeed or a stage is missing."""
     for row in result.rows:
-        if row.outcome != "succeeded":
+        if row.outcome not in GOOD:
             where = f" {row.stage}" if row.stage else ""
             said = row.headline.removeprefix(f"{row.outcome}: ")
             msg = f"{row.step}{where} {row.outcome}: {said}"

@@ -1,0 +1,146 @@
+"""`olrunbook resume RUN|RELEASE`: take up what did not succeed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from olrunbook.cli.common import EchoEvents, ensure_cloud, notebook_path, project
+from olrunbook.cli.complete import complete_run, run_named
+from olrunbook.cli.state import settle
+from olrunbook.errors import RefusedError, UsageError
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  olrunbook resume 0193…c98                    a release, at its first step not done
+  olrunbook resume 0193…d02                    a run: what was built or changed is kept
+  olrunbook resume 0193…d02 --anyway --reason "a typo in the text was mended\""""
+)
+@click.argument("reference", metavar="RUN", shell_complete=complete_run)
+@click.option("--anyway", is_flag=True, help="Though something differs; recorded.")
+@click.option("--reason", default="", help="Why, for the record; goes with --anyway.")
+@click.option(
+    "-p",
+    "--parameter",
+    "given",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="A parameter that is masked in the record, once more.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print run.json.")
+def resume(
+    reference: str,
+    *,
+    anyway: bool,
+    reason: str,
+    given: tuple[tuple[str, str], ...],
+    as_json: bool,
+) -> int:
+    """Take up RUN, or a whole release, that did not succeed, as a new run.
+
+    Steps that only read run again. Steps that build or change something and were done
+    are kept, with their result. Notebook, parameters, image set and cloud must be the
+    same as then; else it says what differs, and refuses.
+    """
+    if anyway and not reason.strip():
+        msg = "--anyway needs a reason"
+        raise UsageError(msg, '--reason "why this is all right"')
+    if reason and not anyway:
+        msg = "--reason goes with --anyway"
+        raise UsageError(msg)
+    from olrunbook.record.archive import read_record  # noqa: PLC0415
+    from olrunbook.resumption import Found, require_resumable  # noqa: PLC0415
+
+    settle()
+    place = run_named(reference)
+    record = read_record(place)
+    if record is None:
+        msg = f"{place.folder.name} has no record yet: it goes on, or finishes"
+        raise RefusedError(msg, "olrunbook runs shows when it has ended.")
+    found = Found(place, record)
+    require_resumable(found)
+    if record.notebook == "release":
+        return _release(found, anyway=anyway, reason=reason, as_json=as_json)
+    values = dict(given)
+    return _run(found, values, anyway=anyway, reason=reason, as_json=as_json)
+
+
+def _agreed(differs: list[str], *, anyway: bool, reason: str) -> list[str]:
+    """Return what the record must say of what differs; refuse without --anyway."""
+    if differs and not anyway:
+        msg = f"it cannot be resumed as it was: {'; '.join(differs)}"
+        hint = 'Start anew, or: olrunbook resume … --anyway --reason "why"'
+        raise RefusedError(msg, hint)
+    return [f"resumed anyway ({reason}) though {text}" for text in differs]
+
+
+def _cloud_id(found: Any, target: str) -> str:
+    return str(ensure_cloud(found, target, EchoEvents())[0].cloud_id)
+
+
+def _run(
+    found: Any, given: dict[str, str], *, anyway: bool, reason: str, as_json: bool
+) -> int:
+    from olrunbook.cli.run import NO_CLOUD, execute  # noqa: PLC0415
+    from olrunbook.params import check, declared, read_notebook  # noqa: PLC0415
+    from olrunbook.resumption import (  # noqa: PLC0415
+        differences,
+        masked_parameters,
+    )
+
+    here, record = project(), found.record
+    path = _notebook(here, record.notebook)
+    hidden = masked_parameters(record)
+    if missing := [name for name in hidden if name not in given]:
+        msg = (
+            f"the record does not hold the value of {', '.join(missing)}: it is masked"
+        )
+        raise RefusedError(msg, f"Give it again: -p {missing[0]} VALUE")
+    parameters = declared(read_notebook(path), here.catalog)
+    values = check({**record.parameters, **given}, parameters, record.notebook)
+    needs_cloud = record.notebook not in NO_CLOUD and bool(record.cloud_id)
+    cloud_id = _cloud_id(here, record.target) if needs_cloud else ""
+    differs = differences(here, record, path, cloud_id=cloud_id, parameters=values)
+    warnings = _agreed(differs, anyway=anyway, reason=reason)
+    more = {"resumes": found.place, "warnings": warnings}
+    return execute(path, values, parameters, as_json=as_json, **more)
+
+
+def _release(found: Any, *, anyway: bool, reason: str, as_json: bool) -> int:
+    from olrunbook.cli.release import run_release  # noqa: PLC0415
+    from olrunbook.resumption import differences, parts_of  # noqa: PLC0415
+
+    here, record = project(), found.record
+    parts = parts_of(here.outputs, found)
+    cloud_id = _cloud_id(here, record.target)
+    differs: dict[str, None] = {}
+    for part in [*parts.done.values(), *parts.cut.values()]:
+        path = _notebook(here, part.record.notebook)
+        kept = part.record.status == "succeeded"
+        # What is kept is not executed: only its cloud must be there.
+        for text in differences(here, part.record, path, cloud_id=cloud_id):
+            if not kept or "cloud" in text:
+                differs[text] = None
+    warnings = _agreed(list(differs), anyway=anyway, reason=reason)
+    asked = record.parameters
+    return run_release(
+        here,
+        record.app,
+        record.target,
+        to=asked.get("to", ""),
+        images="" if parts.images else asked.get("images", ""),
+        variables=asked.get("variables", ""),
+        as_json=as_json,
+        resumes=record.run_id,
+        parts=parts,
+        warnings=warnings,
+    )
+
+
+def _notebook(here: Any, name: str) -> Path:
+    return notebook_path(here, name)
