@@ -1,0 +1,249 @@
+"""What looks like a secret: tokens of known services, values beside telling names.
+
+The expressions are those of detect-secrets 1.5, written out here because importing it
+costs 0.2 s in every tool's supervisor; a test holds them against the library. Left out:
+its entropy detectors (they take commits and digests for secrets) and public addresses
+(they are evidence).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from olrunbook.redact.names import plausible, telling
+
+__all__ = ["Hit", "find"]
+
+Hit = tuple[int, int, bool]  # start, end, whether it is a secret wherever it stands
+
+WINDOW = 1 << 14  # characters of a line that are looked at around a sign
+
+# Tokens that tell by themselves. The sign is looked for first: it is cheap.
+_TOKENS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("AKIA", "ASIA", "ABIA", "ACCA", "A3T"),
+     r"(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[0-9A-Z]{16}"),
+    (("AKC",), r"(?:(?<=[\s=:\"'])|^)AKC[a-zA-Z0-9]{10,}(?=[\s\"']|$)"),
+    (("AP",),
+     r"(?:(?<=[\s=:\"'])|^)AP[\dA-F](?=[a-zA-Z]*\d)[a-zA-Z0-9]{8,}(?=[\s\"']|$)"),
+    (("AccountKey=",), r"AccountKey=(?P<v>[a-zA-Z0-9+/=]{88})"),
+    ((".",), r"[MNO][a-zA-Z\d_-]{23,25}\.[a-zA-Z\d_-]{6}\.[a-zA-Z\d_-]{27}"),
+    (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"gh[pousr]_[A-Za-z0-9_]{36,255}"),
+    (("github_pat_",), r"github_pat_[A-Za-z0-9_]{22,255}"),
+    (("glpat-", "gldt-", "glft-", "glsoat-", "glrt-"),
+     r"gl(?:pat|dt|ft|soat|rt)-[A-Za-z0-9_\-]{20,50}(?!\w)"),
+    (("GR1348941",), r"GR1348941[A-Za-z0-9_\-]{20,50}(?!\w)"),
+    (("glcbt-",), r"glcbt-(?:[0-9a-fA-F]{2}_)?[A-Za-z0-9_\-]{20,50}(?!\w)"),
+    (("glimt-",), r"glimt-[A-Za-z0-9_\-]{25}(?!\w)"),
+    (("glptt-",), r"glptt-[A-Za-z0-9_\-]{40}(?!\w)"),
+    (("glagent-",), r"glagent-[A-Za-z0-9_\-]{50,1024}(?!\w)"),
+    (("gloas-",), r"gloas-[A-Za-z0-9_\-]{64}(?!\w)"),
+    (("eyJ",), r"eyJ[A-Za-z0-9_=-]{8,}\.[A-Za-z0-9_=-]{8,}(?:\.[A-Za-z0-9_.+/=-]*)?"),
+    (("-us",), r"(?<![0-9a-z])[0-9a-z]{32}-us[0-9]{1,2}(?!\w)"),
+    (("_authToken",), r"//\S+/:_authToken=\s*(?P<v>npm_[^\s\"']+|[A-Fa-f0-9-]{36})"),
+    (("npm_",), r"npm_[A-Za-z0-9]{36}"),
+    (("T3BlbkFJ",), r"sk-[A-Za-z0-9-_]*[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}"),
+    (("sk-ant-", "sk-proj-"), r"sk-(?:ant|proj)-[A-Za-z0-9_-]{20,}"),
+    (("pypi-Ag",), r"pypi-Ag(?:EIcHlwaS5vcmc|ENdGVzdC5weXBpLm9yZw)[A-Za-z0-9-_]{70,}"),
+    (("SG.",), r"SG\.[a-zA-Z0-9_-]{22}\.[a-zA-Z0-9_-]{43}"),
+    (("xox", "XOX"), r"(?i:xox[abposr]-(?:\d+-)+[a-z0-9]+)"),
+    (("hooks.slack.com",),
+     r"(?i:https://hooks\.slack\.com/services/T\w+/B\w+/\w+)"),
+    (("api.softlayer.com",),
+     r"(?i:https?://api\.softlayer\.com/soap/v3(?:\.1)?/(?P<v>[a-z0-9]{64}))"),
+    (("sq0csp-",), r"sq0csp-[0-9A-Za-z\\\-_]{43}"),
+    (("k_live_",), r"[rs]k_live_[0-9a-zA-Z]{24}"),
+    ((":",), r"(?<!\d)\d{8,10}:[0-9A-Za-z_-]{35}(?![\w-])"),
+    (("AC",), r"AC[a-z0-9]{32}"),
+    (("SK",), r"SK[a-z0-9]{32}"),
+    (("hvs.", "hvb.", "hvr."), r"hv[sbr]\.[A-Za-z0-9_-]{20,}"),
+    (("pul-",), r"pul-[0-9a-f]{40}"),
+    (("AIza",), r"AIza[0-9A-Za-z_-]{35}"),
+    (("dckr_pat_",), r"dckr_pat_[A-Za-z0-9_-]{20,}"),
+    (("AGE-SECRET-KEY-",), r"AGE-SECRET-KEY-1[0-9A-Z]{58}"),
+)  # fmt: skip
+
+# Two kinds have no letters of their own. A full stop and a colon are everywhere, so
+# the part after them is looked for, which fails at its first letters.
+_RARE = {
+    ".": r"\.[a-zA-Z\d_-]{6}\.[a-zA-Z\d_-]{27}",
+    ":": r":[0-9A-Za-z_-]{35}",
+}
+
+_KEYWORD = (
+    r"(?:pass_?(?:word|wd|phrase|code)|(?<![a-z])pass(?![a-z])|pwd|secret"
+    r"|contrase(?:ñ|n)a|token|credential"
+    r"|(?:api|auth|service|account|db|database|priv|private|client|access|shared"
+    r"|encryption|signing|master|storage)[_-]?key"
+    r"|(?:db|database|key)_?pass)"
+)
+_NAME = rf"(?P<name>{_KEYWORD}[\w-]{{0,40}})"
+_QUOTE = r"(?:\\*(?:\"\"\"|'''|[\"'`])|&(?:quot|apos|\#34|\#39|\#x27);)"
+_VALUE = (  # quoted, to the same quote or the end of the line; or one bare word
+    rf"(?:[brfu]{{0,2}}@?(?P<q>{_QUOTE})"
+    r"(?P<quoted>(?:(?!(?P=q))(?:\\[^\n]|[^\n\\]))+)(?:(?P=q)|(?=\n|$))"
+    r"|(?P<bare>(?:[^\s\"'`,;<>()\[\]{}\\&]|&(?!\w+;)|\\(?![nrtu\"']))+))"
+)
+_KEYWORDS = (
+    # a line of an env file: the value goes to its end, whatever is in it
+    rf"^\s*(?:export\s+|set\s+|-e\s+)?[\w-]*?{_NAME}=(?P<bare>[^\s\"'][^\s]*)\s*$",
+    # name = "value", name: value, "name" => 'value', name: str = "value"
+    (
+        rf"{_NAME}(?:\[\d*\])?(?:{_QUOTE}|\])*\s*"
+        rf"(?::\s*[\w.|\[\] ]{{1,40}}=(?!=)|:=|=>|={{1,3}}|!==?|:)\s*{_VALUE}"
+    ),
+    # --name value, ["--name", "value"]
+    rf"--[\w-]*?{_NAME}(?:{_QUOTE})?(?:,\s*|\s+)(?!-){_VALUE}",
+    # <name>value</name>, two cells of a table
+    rf"{_NAME}(?:>|</t[hd]>\s*<t[hd][^<>]*>)(?P<quoted>[^<>\n]+)</",
+    # a call: SecretStr of a literal, Output.secret, secret.assign
+    (
+        rf"(?P<name>\b(?:secret(?:str|bytes|value)?|password|token)(?:\.assign)?)"
+        rf"\(\s*[bru]?(?P<q>{_QUOTE})(?P<quoted>(?:(?!(?P=q))[^\n])+)(?P=q)"
+    ),
+    # the literal first, compared with the name
+    (
+        rf"(?P<q>{_QUOTE})(?P<quoted>(?:(?!(?P=q))[^\n])+)(?P=q)\s*[!=]{{2,3}}\s*"
+        rf"[\w.]*?{_NAME}"
+    ),
+    # private_key "value";
+    rf"{_NAME}\s+(?P<q>{_QUOTE})(?P<quoted>(?:(?!(?P=q))[^\n])+)(?P=q);",
+)
+_WEAK = ("aws", "cl", "sl")
+_WEAK_WORDS = ("key", "pw", "pass", "token")
+_KEYWORD_SIGNS = ("pass", "pwd", "secret", "token", "key", "credential", "contrase")
+
+# Values that are secret by what stands around them; the sign is in lower case.
+_AROUND: tuple[tuple[str, str], ...] = (
+    ("://", r"://[^\s:/@\"'<>]*:(?P<v>[^\s/@\"'<>{}]+)@"),
+    ("bearer", r"\bbearer(?: |%20)+(?P<v>[\w.~+/=-]{16,})"),
+    ("basic ", r"\bbasic +(?P<v>[A-Za-z0-9+/]{12,}={0,2})(?![\w-])"),
+    ("x-amz-signature", r"x-amz-signature=(?P<v>[0-9a-f]{64})"),
+    ("chpasswd", r"(?:^|[\s\"'])[\w.-]+:(?P<v>[^\s\"'|]+)[\"']?\s*\|.*chpasswd"),
+    (
+        "aws",
+        (
+            r"aws.{0,20}?(?:key|pwd|pw|password|pass|token).{0,20}?[\"']"
+            r"(?P<v>(?![0-9a-f]{40})[0-9a-zA-Z/+]{40})[\"']"
+        ),
+    ),
+    (
+        "key",
+        (
+            r"(?<![a-z])key[\"']?\]? *(?:=|:|:=|=>|::) *[\"']?"
+            r"(?P<v>(?![0-9a-f-]{44})[a-zA-Z0-9_\-]{44}(?![a-zA-Z0-9_\-]))"
+        ),
+    ),
+    *(
+        (
+            sign,
+            (
+                rf"(?<!\w)\[?[\"']?(?:{sign}\w*?)[_-]?(?:api)?(?:key|pwd|pw|password|pass"
+                rf"|token)[\"']?\]? *(?:=|:|:=|=>| +|::) *[\"']?(?P<v>{value})(?!\w)"
+            ),
+        )
+        for sign, value in (
+            ("cl", r"[0-9a-f]{64}|[a-z]{24}"),
+            ("softlayer", r"[a-z0-9]{64}"),
+            ("sl", r"[a-z0-9]{64}"),
+        )
+    ),
+)
+
+
+@cache
+def _compiled(text: str, flags: int = re.IGNORECASE | re.MULTILINE) -> re.Pattern[str]:
+    """Compile an expression when it is first needed: a tool starts at once."""
+    return re.compile(text, flags)
+
+
+def find(text: str) -> Iterator[Hit]:
+    """Yield what looks like a secret in a text.
+
+    Args:
+        text: Any text; what was masked before is hidden from us by the caller.
+
+    """
+    for signs, pattern in _TOKENS:
+        for sign in signs:
+            if sign in text and (
+                sign not in _RARE or _compiled(_RARE[sign], 0).search(text)
+            ):
+                yield from _tokens(pattern, sign, text)
+    low = text.lower()
+    if len(low) != len(text):  # a few letters of the world change their length
+        low = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    named = [sign for sign in _KEYWORD_SIGNS if sign in low]
+    for start, end in _windows(low, named):
+        for pattern in _KEYWORDS:
+            yield from _named(pattern, text, start, end)
+    for sign, around in _AROUND:
+        if sign in low and (sign != "://" or "@" in low):
+            yield from _around(sign, around, text, low)
+
+
+def _around(sign: str, pattern: str, text: str, low: str) -> Iterator[Hit]:
+    """Yield the values that are secret by what stands around them."""
+    for start, end in _windows(low, [sign]):
+        # Two letters are everywhere: these need a word that tells beside them.
+        if sign in _WEAK and not any(word in low[start:end] for word in _WEAK_WORDS):
+            continue
+        for found in _compiled(pattern).finditer(text, start, end):
+            if plausible(found["v"], quoted=True):
+                yield *found.span("v"), sign not in _WEAK
+
+
+def _tokens(pattern: str, sign: str, text: str) -> Iterator[Hit]:
+    expression = _compiled(pattern, re.MULTILINE)
+    group = "v" if "v" in expression.groupindex else 0
+    for start, end in _windows(text, [sign]):
+        for found in expression.finditer(text, start, end):
+            yield *found.span(group), True
+
+
+def _named(pattern: str, text: str, start: int, end: int) -> Iterator[Hit]:
+    """Yield the values beside telling names."""
+    for found in _compiled(pattern).finditer(text, start, end):
+        groups = found.groupdict()
+        which = "quoted" if groups.get("quoted") is not None else "bare"
+        value = found[which]
+        if telling(found["name"]) and plausible(value, quoted=which == "quoted"):
+            yield *found.span(which), strong(value)
+
+
+def strong(value: str) -> bool:
+    """Tell whether a value is so particular that it is secret wherever it stands."""
+    if len(value) < 8 or _SLUG.fullmatch(value):  # noqa: PLR2004
+        return False
+    kinds = (str.islower, str.isupper, str.isdigit, lambda c: not c.isalnum())
+    return sum(any(map(kind, value)) for kind in kinds) > 1 or len(value) > 15  # noqa: PLR2004
+
+
+_SLUG = re.compile(r"[A-Za-z]+(?:[-_.:/ ][A-Za-z0-9]+)*")
+
+
+def _windows(text: str, signs: list[str]) -> Iterator[tuple[int, int]]:
+    """Yield the lines that hold a sign; of a very long line what is around it."""
+    spans: list[tuple[int, int]] = []
+    for sign in signs:
+        at = text.find(sign)
+        while at >= 0:
+            start = max(text.rfind("\n", 0, at) + 1, at - WINDOW // 8)
+            end = text.find("\n", at)
+            end = min(len(text) if end < 0 else end, at + WINDOW)
+            spans.append((start, end))
+            at = text.find(
+                sign, max(end - WINDOW // 2, at + 1) if end == at + WINDOW else end
+            )
+    spans.sort()
+    last: tuple[int, int] | None = None
+    for start, end in spans:
+        if last and start <= last[1]:
+            last = (last[0], max(end, last[1]))
+            continue
+        if last:
+            yield last
+        last = (start, end)
+    if last:
+        yield last
