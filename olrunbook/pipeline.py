@@ -117,6 +117,7 @@ class Release:
             cloud_id=self.target.cloud_id,
             identity=self.target.identity_arn,
             stand_ins=self.target.stand_ins,
+            tools=self.target.tools,
             resumes=self.resumes,
             **opening(self.project.root),
         )

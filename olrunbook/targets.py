@@ -64,6 +64,7 @@ class Target(BaseModel):
         home: HOME of the tools (no ambient configuration of the user's).
         state: The target's private folder.
         stand_ins: What is not the real thing, one line each, for the record.
+        tools: Name to version and origin of each tool that `path` leads to.
 
     """
 
@@ -83,6 +84,7 @@ class Target(BaseModel):
     home: Path
     state: Path
     stand_ins: list[str] = []
+    tools: dict[str, str] = {}
     schema_: str = Field("olrunbook/target/1", alias="schema")
 
     def environment(self) -> dict[str, str]:

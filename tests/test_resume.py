@@ -207,8 +207,10 @@ def test_a_good_run_is_not_resumed(archive: Callable[..., Found]) -> None:
 def test_a_release_takes_up_its_first_step_that_is_not_done(
     project: Project, archive: Callable[..., Found]
 ) -> None:
-    """Its done runs are kept, also through a second resume; the cut one is known
-    though a killed release never wrote it down."""
+    """Its done runs are kept, through a second resume too.
+
+    The one that was cut off is known though a killed release never wrote it down.
+    """
     release = archive("release", end=CUT)
     name = release.record.run_id
     build = archive("image_build", release=name, images={"server": "ami-1"})
@@ -269,7 +271,7 @@ def test_resume_refuses_what_differs_unless_a_reason_is_given(
     old = run_notebook(Session(project, own, {}))
     (project.root / "go").touch()
     own.write_text(own.read_text() + "\n")
-    with pytest.raises(RefusedError, match="image_test.ipynb has changed"):
+    with pytest.raises(RefusedError, match=r"image_test\.ipynb has changed"):
         call(old.run_id)
     with pytest.raises(UsageError, match="needs a reason"):
         call(old.run_id, "--anyway")

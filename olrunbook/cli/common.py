@@ -115,6 +115,7 @@ def ensure_cloud(
         update={
             "path": [folder for folder in path if folder],
             "env": {**found.env, **tools},
+            "tools": {name: tool.told for name, tool in chain.tools.items()},
         }
     )
     if merged != found:

@@ -154,6 +154,8 @@ def build_record(
         operator=opened.get("operator", {}),
         identity=opened.get("identity", ""),
         versions=opened.get("versions", {}),
+        tools=opened.get("tools", {}),
+        known=opened.get("known", {}),
         stand_ins=opened.get("stand_ins", []),
         release=opened.get("release", ""),
         resumes=opened.get("resumes", ""),

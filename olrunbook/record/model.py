@@ -116,6 +116,8 @@ class RunRecord(Strict):
     Times are UTC, sizes bytes, durations seconds. Beside the facts of the run:
 
     Args:
+        tools: Name to version and origin of each tool that was there for the run.
+        known: How facts of this record are known, by the name of their field.
         release: Id of the release this run belongs to.
         resumes: Id of the run that this one takes up again.
         executed_by: What ran the cells: `olrunbook` (the engine), `kernel` (a person,
@@ -144,6 +146,8 @@ class RunRecord(Strict):
     operator: dict[str, Known] = {}
     identity: str = ""
     versions: dict[str, str] = {}
+    tools: dict[str, str] = {}
+    known: dict[str, str] = {}
     stand_ins: list[str] = []
     started_at: datetime
     ended_at: datetime

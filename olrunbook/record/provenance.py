@@ -14,6 +14,20 @@ from typing import Any
 from olrunbook.record.heartbeat import process_facts
 from olrunbook.record.model import Known
 
+# How the facts are known; each belongs to a field of `run.json`.
+KNOWN = {
+    "commit": "git rev-parse HEAD, in the project's folder",
+    "dirty": "git status --porcelain, in the project's folder",
+    "source_sha256": "the bytes of the notebook's file as the run began",
+    "parameters": "given by whoever started the run, else the notebook's defaults",
+    "versions": "metadata of the installed packages",
+    "tools": "asked of each tool when it was found; built ones also by their sha256",
+    "images": "chosen when the run began, or what its build made",
+    "account": "the target's private file",
+    "identity": "the target's private file; preflight asks STS GetCallerIdentity",
+    "started_at": "the clock of the machine that ran it",
+}
+
 __all__ = ["git_state", "opening", "operator", "versions"]
 
 # Variable that carries the build's address or number, by CI system.
@@ -119,4 +133,5 @@ def opening(folder: Path) -> dict[str, Any]:
         },
         "versions": versions(),
         "process": process_facts(),
+        "known": KNOWN,
     }

@@ -44,6 +44,12 @@ class ToolFound(BaseModel):
         """One line for a person."""
         return f"{self.name:<22}{self.version:<10}{HOW[self.how]:<28}{self.path}"
 
+    @property
+    def told(self) -> str:
+        """Version and origin, for the record."""
+        digest = f", sha256 {self.sha256}" if self.sha256 else ""
+        return f"{self.version}, {HOW[self.how]}{digest}"
+
 
 class Toolchain(BaseModel):
     """The tools, ready for use."""
