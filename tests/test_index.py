@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olrunbook.errors import UsageError
@@ -302,7 +302,7 @@ def test_a_copied_run_is_found_twice(places) -> None:
     assert {row.folder for row in found} == {folder, copy}
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("ars"), st.integers(0, 7)), max_size=12))
 def test_it_always_answers_as_a_walk_does(tmp_path_factory, steps) -> None:
     """After any adding, removing and sealing the index knows what the disk knows."""

@@ -29,7 +29,10 @@ __all__ = [
 RECORD = "run.json"
 UNREADABLE = "unreadable"
 UNREAD = "stamp = ''"
-COLUMNS = "at, run_id, room_id, notebook, target, app, room, stamp, status, seconds, text, who"
+COLUMNS = (
+    "at, run_id, room_id, notebook, target, app, room, stamp,"
+    " status, seconds, text, who"
+)
 MIN_REFERENCE = 3
 
 

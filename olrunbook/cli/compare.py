@@ -1,0 +1,113 @@
+"""`olrunbook compare A B`: what differs between two runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from olrunbook.cli.common import plain
+from olrunbook.cli.complete import complete_run, run_named
+from olrunbook.cli.state import settle
+from olrunbook.cli.times import both
+from olrunbook.errors import UsageError
+from olrunbook.record.archive import RunPlace, read_record
+from olrunbook.record.compare import Comparison, StepTime
+from olrunbook.record.compare import compare as compare_runs
+from olrunbook.record.files import short
+from olrunbook.record.model import RunRecord
+
+LONG = 200
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  olrunbook compare 0193…c41 0193…d02
+  olrunbook compare 0193…c41 0193…d02 --json | jq .differences
+  olrunbook compare c41aaf d02c41 && echo "the same but for time"
+
+\b
+Exit codes: 0 the same but for time, 1 something differs, 2 a run cannot be read."""
+)
+@click.argument("first", metavar="A", shell_complete=complete_run)
+@click.argument("second", metavar="B", shell_complete=complete_run)
+@click.option("--json", "as_json", is_flag=True, help="Print it for a program.")
+def compare(first: str, second: str, *, as_json: bool) -> int:
+    """Show what differs between two runs: source, parameters, results, step times.
+
+    Clocks, ids and the order of things that have none are no difference.
+    """
+    settle()
+    one, two = _read(first), _read(second)
+    found = compare_runs((one[1], one[0].folder), (two[1], two[0].folder))
+    if as_json:
+        ids = {"first": one[1].run_id, "second": two[1].run_id}
+        click.echo(json.dumps({**ids, **found.plain()}, indent=1))
+    else:
+        _print(found, one[1], two[1])
+    return 0 if found.same else 1
+
+
+def _read(reference: str) -> tuple[RunPlace, RunRecord]:
+    place = run_named(reference)
+    if record := read_record(place):
+        return place, record
+    msg = f"{short(place.run_id)} has no record: it goes on, or cannot be read"
+    raise UsageError(msg, f"Look at it: olrunbook show {place.run_id}")
+
+
+def _print(found: Comparison, one: RunRecord, two: RunRecord) -> None:
+    said = "The same but for time." if found.same else _counts(found)
+    click.secho(said, bold=True)
+    for name, run in (("A", one), ("B", two)):
+        what = " ".join(x for x in (run.notebook, run.app, run.stage) if x)
+        when = both(run.started_at)
+        click.echo(f"  {name} {short(run.run_id)}  {what}  {run.status}  {when}")
+    section = ""
+    for difference in found.differences:
+        if difference.section != section:
+            section = difference.section
+            click.secho(section, bold=True)
+        click.echo(f"  {difference.name}")
+        for sign, value, colour in (
+            ("-", difference.first, "red"),
+            ("+", difference.second, "green"),
+        ):
+            if value not in (None, [], {}):
+                click.secho(f"    {sign} {_value(value)}", fg=colour)
+    for cell in found.source:
+        click.secho(f"source, {cell.cell}", bold=True)
+        for line in map(plain, cell.lines):
+            click.secho(f"  {line}", fg={"+": "green", "-": "red"}.get(line[:1]))
+    _times(found.times)
+
+
+def _counts(found: Comparison) -> str:
+    sections = [difference.section for difference in found.differences]
+    parts = [
+        f"{section} ({sections.count(section)})" for section in dict.fromkeys(sections)
+    ]
+    parts += [f"source ({len(found.source)} cells)"] if found.source else []
+    return f"Different: {', '.join(parts)}."
+
+
+def _value(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = plain(text)
+    # A terminal shows the beginning; a pipe and --json have the whole.
+    return f"{text[:LONG]}…" if sys.stdout.isatty() and len(text) > LONG else text
+
+
+def _times(times: list[StepTime]) -> None:
+    click.secho("times", bold=True)
+    width = max(len(step.name) for step in times)
+    for step in times:
+        sides = [
+            f"{'—' if value is None else f'{value:.1f} s':>10}"
+            for value in (step.first, step.second)
+        ]
+        delta = "" if step.delta is None else f"{step.delta:+10.1f} s"
+        click.echo(f"  {step.name:<{width}}{''.join(sides)}{delta}")
