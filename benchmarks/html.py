@@ -2,9 +2,9 @@
 
 python benchmarks/html.py [ROUNDS]      default 5; seconds are medians, imports included
 
-A fresh process pays for pydantic and the record's model too (the largest part); while a
 A fresh process pays for pydantic and the model too (the largest part); while a run is
 sealed they are there, and a page costs jinja2, mistune, its template and its cells.
+"""
 
 from __future__ import annotations
 
