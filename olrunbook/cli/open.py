@@ -6,9 +6,10 @@ import webbrowser
 
 import click
 
-from olrunbook.cli.common import command, project
+from olrunbook.cli.common import command
+from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.errors import OlrunbookError, UsageError
-from olrunbook.record.archive import HTML, NOTEBOOK, find_run
+from olrunbook.record.archive import HTML, NOTEBOOK
 
 __all__ = ["open"]
 
@@ -20,7 +21,7 @@ Examples:
   olrunbook open 0193…d02
   olrunbook open 0193…d02 --print    only say where it lies""",
 )
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option("--print", "only_print", is_flag=True, help="Print the path; open none.")
 def open_(run: str, *, only_print: bool) -> None:
     """Open RUN's HTML record in the browser.
@@ -28,7 +29,7 @@ def open_(run: str, *, only_print: bool) -> None:
     RUN is a run's id, its first or last characters, or its directory. The page needs no
     network and no server.
     """
-    place = find_run(project().outputs, run)
+    place = run_named(run)
     page = place.folder / HTML
     if not page.is_file():
         if not place.record.exists():

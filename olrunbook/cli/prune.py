@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from olrunbook.cli.common import project
+from olrunbook.cli.complete import complete_run
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.record import chain, verifier
 from olrunbook.record.archive import RunPlace, find_run, list_runs
@@ -32,7 +33,7 @@ Examples:
 Exit codes: 0 removed (or nothing to remove), 1 not confirmed, 2 usage, 4 refused:
 a run that goes on or does not verify stays, and then nothing is removed."""
 )
-@click.argument("references", metavar="[RUN]...", nargs=-1)
+@click.argument("references", metavar="[RUN]...", nargs=-1, shell_complete=complete_run)
 @click.option("--older-than", default="", metavar="AGE", help="As 12h, 90d, 8w, 1y.")
 @click.option(
     "--keep",

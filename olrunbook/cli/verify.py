@@ -7,6 +7,7 @@ import json
 import click
 
 from olrunbook.cli.common import project
+from olrunbook.cli.complete import complete_run
 from olrunbook.errors import UsageError
 from olrunbook.record import verifier
 
@@ -23,7 +24,7 @@ Examples:
 Without olrunbook: python -I outputs/verify.py
 Exit codes: 0 all good, 1 something is wrong, 2 usage."""
 )
-@click.argument("reference", metavar="[RUN]", default="")
+@click.argument("reference", metavar="[RUN]", default="", shell_complete=complete_run)
 @click.option("--all", "everything", is_flag=True, help="Everything (the default).")
 @click.option(
     "--head",
