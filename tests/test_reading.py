@@ -62,7 +62,7 @@ def record(desk, redactor, monkeypatch):
             process=process_facts(),
             operator={"user": known, "host": {**known, "value": "laptop"}},
             images={"server": "ami-0df7e95b351bd8408"},
-            commit="a1b2c3d4e5",
+            commit="a1b2c3d",
             **facts,
         )
         journal.add("step", event="started", name="up")
