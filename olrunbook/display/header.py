@@ -26,6 +26,7 @@ def header(
     images_from: str,
     folder: Path,
     headless: bool,
+    warning: str = "",
 ) -> None:
     """Show the head of a run.
 
@@ -36,6 +37,7 @@ def header(
         images_from: Where it comes from.
         folder: The run's directory.
         headless: An engine runs us.
+        warning: What the reader must know about secrets.
 
     """
     view = header_view(
@@ -45,6 +47,7 @@ def header(
         images_from=images_from,
         folder=folder,
         headless=headless,
+        warning=warning,
     )
     show(Seen(view))
 
@@ -57,6 +60,7 @@ def header_view(
     images_from: str,
     folder: Path,
     headless: bool,
+    warning: str = "",
 ) -> View:
     """Return the head of a run; see `header`."""
     place, commit = context.place, context.commit
@@ -69,6 +73,7 @@ def header_view(
         ("images", _images(images, images_from)),
         ("serves now", serving_now(context) if place and context.stage else ""),
         ("record", str(folder)),
+        ("secrets", warning),
         ("stand-ins", "\n".join(place.stand_ins) if place else ""),
     ]
     title = " · ".join(

@@ -12,9 +12,18 @@ from olrunbook import gates
 from olrunbook.catalog import Project, find_project
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.record.archive import RunPlace, new_place, place_of
+from olrunbook.record.heartbeat import process_facts
 from olrunbook.record.journal import Journal
 from olrunbook.record.provenance import opening
-from olrunbook.redact import KEY_VARIABLE, Redactor, new_key
+from olrunbook.redact import (
+    KEY_VARIABLE,
+    Redactor,
+    new_key,
+    secrets_of_environment,
+)
+from olrunbook.run.byhand import ByHand
+from olrunbook.run.cells import kernel_shell
+from olrunbook.run.executor import Executor, executor
 from olrunbook.run.recorder import Recorder
 from olrunbook.run.steps import Run
 from olrunbook.steps.context import Commit, Context
@@ -55,22 +64,31 @@ def begin(
         have = ", ".join(spec.node_types)
         msg = f"{app} has no node type {node_type!r}; it has: {have}"
         raise UsageError(msg)
+    before = ByHand.end_before()
     place, headless = _place(project, notebook, app, stage, target)
     redactor = Redactor(os.environ.pop(KEY_VARIABLE, "") or new_key())
     journal = Journal(place.folder, redactor)
     recorder = Recorder(notebook, journal, headless=headless)
     redactor.on_learn = lambda secret: recorder.tell(secret=secret)
+    for value in secrets_of_environment(os.environ):
+        redactor.learn(value)
     facts = opening(project.root)
+    by_hand: ByHand | None = None
+    warning = ""
     if not headless:
         given = {"app": app, "stage": stage, "images": images, "target": target}
+        who = executor(cells=kernel_shell() is not None)
+        warning = _unmasked(who)
         journal.add(
             "run",
             run_id=place.run_id,
             notebook=notebook,
             stage=stage,
             parameters=given,
+            **who.facts(project.root),
             **facts,
         )
+        by_hand = ByHand(place, journal, redactor).start(before)
     context = Context(
         project=project,
         place=_target(notebook, target, project.root),
@@ -84,8 +102,8 @@ def begin(
         redactor=redactor,
         emit=recorder.emit,
     )
-    run = Run(context, place, recorder, headless=headless, node_type=node_type)
-    _open(run, context, place, recorder, images, headless=headless)
+    run = Run(context, place, recorder, by_hand=by_hand, node_type=node_type)
+    _open(run, context, place, recorder, images, headless=headless, warning=warning)
     return run
 
 
@@ -118,6 +136,18 @@ def _work(recorder: Recorder) -> Path:
     return folder
 
 
+def _unmasked(who: Executor) -> str:
+    """Return what a reader must know of the copy that others save; empty: nothing."""
+    if who.by == "papermill":
+        return "this record is masked; the notebook that papermill writes is not"
+    if kernel_shell() is None or os.environ.get("OLRUNBOOK_LAB"):
+        return ""
+    return (
+        "this record is masked; the working copy that JupyterLab saves is not "
+        "(`olrunbook lab` starts one that masks)"
+    )
+
+
 def _target(notebook: str, name: str, root: Path) -> Target | None:
     """Return the target; None where the notebook needs none and none is up."""
     try:
@@ -136,6 +166,7 @@ def _open(
     images: str,
     *,
     headless: bool,
+    warning: str,
 ) -> None:
     """Learn the target's secrets, decide the image set, show the header."""
     where = context.place
@@ -156,12 +187,14 @@ def _open(
             "cloud_id": where.cloud_id,
             "identity": where.identity_arn,
             "stand_ins": where.stand_ins,
+            "tools": where.tools,
         }
         if where
         else {}
     )
     chosen = {"images": run.images} if run.images else {}
-    recorder.journal.add("begin", **chosen, **facts)
+    # The kernel's process: a run is dead when nobody who writes for it is left.
+    recorder.journal.add("begin", process=process_facts(), **chosen, **facts)
     from olrunbook.display import header  # noqa: PLC0415  (heavy)
 
     header(
@@ -171,4 +204,5 @@ def _open(
         images_from=source,
         folder=place.folder,
         headless=headless,
+        warning=warning,
     )

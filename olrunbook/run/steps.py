@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 from olrunbook import gates
 from olrunbook.errors import RefusedError
 from olrunbook.record.archive import RunPlace, list_runs
-from olrunbook.record.build import seal
 from olrunbook.record.journal import read_journal
 
 if TYPE_CHECKING:
     from olrunbook.display import Shown
+    from olrunbook.run.byhand import ByHand
     from olrunbook.run.recorder import Recorder
     from olrunbook.steps.context import Context
     from olrunbook.steps.deploy import PreviewResult
@@ -29,7 +29,7 @@ class Run:
         context: What the steps get.
         place: Its directory.
         recorder: Writes down and shows what the steps do.
-        headless: An engine runs us and seals the record.
+        by_hand: Records and seals it where no engine does; None: one does.
         node_type: Only this node type (image notebooks).
 
     """
@@ -40,12 +40,12 @@ class Run:
         place: RunPlace,
         recorder: Recorder,
         *,
-        headless: bool,
+        by_hand: ByHand | None,
         node_type: str,
     ) -> None:
         self.images: dict[str, str] = {}
         self._context, self._place, self._recorder = context, place, recorder
-        self._headless, self._node_type = headless, node_type
+        self._by_hand, self._node_type = by_hand, node_type
 
     def __repr__(self) -> str:
         """Return who we are in one line."""
@@ -184,11 +184,8 @@ class Run:
         journal.add("conclude", headline=headline)
         self._recorder.tell(progress=headline)
         shutil.rmtree(self._context.work, ignore_errors=True)
-        if not self._headless:
-            masked = self._context.redactor.masked
-            journal.add("end", status="succeeded", cause="", masked=masked)
-            seal(self._place)
-        note(f"{headline or 'done'} · record {self._place.folder}")
+        how = self._by_hand.conclude() if self._by_hand else ""
+        note(f"{headline or 'done'} · record {self._place.folder}{how}")
 
     def _travels(self, images: dict[str, str]) -> None:
         """Take on an image set and write it down."""

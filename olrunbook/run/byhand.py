@@ -1,0 +1,170 @@
+"""A run by hand, from `begin` to its seal: nobody outside of the kernel closes it."""
+
+from __future__ import annotations
+
+import atexit
+import json
+from pathlib import Path
+from typing import Any, Self
+
+from olrunbook.errors import UsageError
+from olrunbook.record.archive import NOTEBOOK, RunPlace
+from olrunbook.record.build import seal
+from olrunbook.record.executed import notebook_of
+from olrunbook.record.files import write_atomic
+from olrunbook.record.heartbeat import Heartbeat
+from olrunbook.record.journal import Journal, read_journal
+from olrunbook.record.model import RunRecord
+from olrunbook.redact import Redactor
+from olrunbook.run.cells import Cells, kernel_shell
+
+__all__ = ["ByHand"]
+
+KEPT = "olrunbook_run"
+AGAIN = "begin was called again in this kernel"
+SHUT_DOWN = "the kernel was shut down before run.conclude()"
+GOOD = ("done", "kept")
+
+
+class ByHand:
+    """Records the cells of a run by hand and seals it when it ends.
+
+    In plain Python there are no cells; then `conclude` seals at once.
+
+    Args:
+        place: The run's directory.
+        journal: Its journal.
+        redactor: What is masked in it.
+
+    """
+
+    def __init__(self, place: RunPlace, journal: Journal, redactor: Redactor) -> None:
+        self._place, self._journal, self._redactor = place, journal, redactor
+        self._shell = kernel_shell()
+        self._cells: Cells | None = None
+        self._heartbeat = Heartbeat(place.folder)
+        self._concluded = self._sealed = False
+
+    @classmethod
+    def end_before(cls) -> Path | None:
+        """Close the run that went before in this kernel, if it is open.
+
+        Returns:
+            Its directory; None where there was none.
+
+        """
+        shell = kernel_shell()
+        before: ByHand | None = shell.meta.get(KEPT) if shell else None
+        return before.leave() if before else None
+
+    def start(self, before: Path | None) -> Self:
+        """Begin to record; the run's opening line is in the journal.
+
+        Args:
+            before: Directory of the run that went before in this kernel.
+
+        """
+        self._heartbeat.start()
+        if self._shell is not None:
+            self._cells = Cells(
+                self._shell, self._journal, self._redactor, self._place.logs
+            )
+            self._cells.on_cell = lambda n: self._heartbeat.beat(f"cell {n}")
+            self._cells.on_output = self._heartbeat.beat
+            self._cells.on_end = self._after_cell
+            self._shell.meta[KEPT] = self
+            self._cells.start(before)
+        atexit.register(self._close, SHUT_DOWN)
+        return self
+
+    def leave(self) -> Path:
+        """Close the run, if it is open: another begins; return its directory."""
+        if not self._sealed and self._cells:
+            self._cells.leave(AGAIN)
+        self._close(AGAIN)
+        return self._place.folder
+
+    def conclude(self) -> str:
+        """Seal the run: when the cell that asks for it has ended, else at once.
+
+        Returns:
+            What the reader should know of it.
+
+        """
+        self._concluded = True
+        if self._cells is None:
+            self._close("")
+            return ""
+        return " · sealed when this cell ends; later cells are not recorded"
+
+    def _after_cell(self) -> None:
+        if self._concluded:
+            self._close("")
+
+    def _close(self, why: str) -> RunRecord | None:
+        """Write how the run ended, its notebook, and seal it; once.
+
+        Args:
+            why: Why it ends where `conclude` was not reached.
+
+        """
+        if self._sealed:
+            return None
+        self._sealed = True
+        if self._cells:
+            self._cells.close()
+            if self._cells.fault:
+                self._journal.add("warning", text=self._cells.fault)
+        self._heartbeat.stop()
+        entries = read_journal(self._place.folder)
+        status, cause = _ending(entries, why, concluded=self._concluded)
+        masked = self._redactor.masked
+        self._journal.add("end", status=status, cause=cause, masked=masked)
+        if self._cells:
+            notebook = self._redactor.tree(notebook_of(entries))
+            text = json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False)
+            write_atomic(self._place.folder / NOTEBOOK, text + "\n")
+        _refuse(self._journal, self._place.folder)
+        atexit.unregister(self._close)
+        return seal(self._place)
+
+
+def _ending(
+    entries: list[dict[str, Any]], why: str, *, concluded: bool
+) -> tuple[str, str]:
+    """Return a run's status and cause: by its last bad step or cell, else `why`."""
+    ended: dict[str, dict[str, Any]] = {}
+    cell: dict[str, Any] = {}
+    number = 0
+    for entry in entries:
+        if entry["kind"] == "step" and entry["event"] == "ended":
+            ended[entry["name"]] = entry
+        elif (
+            entry["kind"] == "cell"
+            and entry["event"] == "ended"
+            and entry.get("cause") != AGAIN
+        ):
+            cell, number = entry, entry["n"]
+    if concluded:
+        if cell.get("status", "done") in GOOD:
+            return "succeeded", ""
+        return cell["status"], f"cell {number}: {cell.get('cause', '')}"
+    tail = f"ended early: {why}"
+    bad = [step for step in ended.values() if step["status"] not in GOOD]
+    if bad:
+        last = bad[-1]
+        return last["status"], f'step "{last["name"]}": {last["cause"]}; {tail}'
+    if cell.get("status", "done") not in GOOD:
+        return cell["status"], f"cell {number}: {cell.get('cause', '')}; {tail}"
+    return "failed", tail
+
+
+def _refuse(journal: Journal, folder: Path) -> None:
+    """Let nothing be written to a closed run any more."""
+
+    def add(kind: str, **data: Any) -> None:
+        del data
+        msg = f"this run is closed, no {kind} can be added: {folder.name}"
+        raise UsageError(msg, "Call olrunbook.begin again: it opens another run.")
+
+    journal.add = add  # type: ignore[method-assign]

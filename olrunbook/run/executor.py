@@ -1,0 +1,133 @@
+"""Who sends the cells: a person at a Jupyter server, papermill, or it is not known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from olrunbook.record.files import sha256_file
+
+__all__ = ["Executor", "executor", "judged"]
+
+ANCESTORS = 6
+PAPERMILL = (
+    "executed by papermill's own engine: no limits on steps or silence",
+    "no heartbeat seen from outside the kernel",
+    "an interrupt does not reach the tools first",
+    "cells after a failed one are not listed",
+    "the notebook papermill itself writes is not masked",
+)
+TEXT = "the text between the cells is not part of the record"
+SERVERS = (
+    "jupyter-lab",
+    "jupyter-notebook",
+    "jupyter-server",
+    "jupyter_server",
+    "jupyterhub-singleuser",
+    "jupyterlab",
+)
+HEADLESS = ("nbconvert", "jupyter-execute", "nbclient", "nbval")
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """Who sends the cells of a run that no engine of ours started.
+
+    Args:
+        by: `kernel` or `papermill`.
+        known: How that is known.
+        lacks: What such a record cannot say, in sentences.
+        source: The notebook's file, where it can be known.
+
+    """
+
+    by: str
+    known: str
+    lacks: tuple[str, ...]
+    source: Path | None = None
+
+    def facts(self, root: Path) -> dict[str, Any]:
+        """Return what goes into the opening line of the journal.
+
+        Args:
+            root: The project in use; the source is named from there.
+
+        """
+        facts: dict[str, Any] = {
+            "executed_by": self.by,
+            "executed_by_known": self.known,
+            "lacks": list(self.lacks),
+        }
+        if self.source:
+            facts["source"] = os.path.relpath(self.source, root)
+            facts["source_sha256"] = sha256_file(self.source)
+        return facts
+
+
+def executor(*, cells: bool) -> Executor:
+    """Return who sends the cells, by the processes this one comes from.
+
+    Args:
+        cells: We run in a kernel.
+
+    """
+    import psutil  # noqa: PLC0415  (only here)
+
+    if not cells:
+        lacks = ("plain Python, not a kernel: what was executed is not recorded",)
+        return Executor("kernel", "no kernel: plain Python", lacks)
+    chain: list[tuple[int, list[str], Path]] = []
+    for parent in psutil.Process().parents()[:ANCESTORS]:
+        try:
+            words = parent.cmdline()
+            chain.append((parent.pid, words, Path(parent.cwd())))
+        except (psutil.Error, OSError):
+            break  # what could be seen has to do
+    return judged(chain, os.environ)
+
+
+def judged(
+    chain: Sequence[tuple[int, Sequence[str], Path]], environ: Mapping[str, str]
+) -> Executor:
+    """Return who sends the cells.
+
+    Args:
+        chain: Process id, command line and working directory of parent, grandparent, …
+        environ: The environment of the kernel.
+
+    """
+    for pid, words, cwd in chain[:1]:
+        named = {Path(word).name for word in words[:3]}
+        line = f"command line of process {pid}"
+        if "papermill" in named:
+            source = _first_notebook(words, cwd)
+            return Executor("papermill", f"{line}: papermill", PAPERMILL, source)
+        if found := [name for name in HEADLESS if any(name in w for w in words)]:
+            by = f"executed by {found[0]}, not by a person"
+            return Executor("kernel", f"{line}: {found[0]}", (by, TEXT))
+    session = environ.get("JPY_SESSION_NAME", "")
+    source = Path(session) if session.endswith(".ipynb") else None
+    if source and not source.is_file():
+        source = None
+    lacks: tuple[str, ...] = () if source else (TEXT,)
+    if session:
+        known = "environment JPY_SESSION_NAME (a Jupyter server)"
+        return Executor("kernel", known, lacks, source)
+    for pid, words, _ in chain:
+        if found := [name for name in SERVERS if any(name in w for w in words[:3])]:
+            known = f"command line of process {pid}: {found[0]}"
+            return Executor("kernel", known, lacks, source)
+    parent = Path(chain[0][1][0]).name if chain and chain[0][1] else "gone"
+    unknown = f"whether a person or a program sent the cells is not known ({parent})"
+    return Executor("kernel", "not known", (*lacks, unknown), source)
+
+
+def _first_notebook(words: Sequence[str], cwd: Path) -> Path | None:
+    """Return the notebook papermill was given: the first that is there."""
+    for word in words[1:]:
+        if word.endswith(".ipynb") and (cwd / word).is_file():
+            return cwd / word
+    return None

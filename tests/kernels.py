@@ -1,0 +1,111 @@
+"""A kernel of one's own, driven as a front end does it: cell by cell."""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from jupyter_client.manager import KernelManager
+
+__all__ = ["Desk"]
+
+READY_S = 60
+CELL_S = 60
+
+
+class Desk:
+    """A kernel in a project's folder.
+
+    Args:
+        project: The project's folder; its archive is `outputs` in it.
+        env: More environment for the kernel.
+
+    """
+
+    def __init__(self, project: Path, env: dict[str, str] | None = None) -> None:
+        self.project = project
+        self.manager = KernelManager()
+        spec = self.manager.kernel_spec
+        assert spec is not None
+        spec.argv[0] = sys.executable
+        everything = {**os.environ, "IPYTHONDIR": str(project / ".ipython")}
+        self.manager.start_kernel(cwd=str(project), env={**everything, **(env or {})})
+        self.client = self.manager.blocking_client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=READY_S)
+
+    def __enter__(self) -> Self:
+        """Return the desk."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the kernel, if it is there."""
+        self.client.stop_channels()
+        if self.manager.is_alive():
+            self.manager.shutdown_kernel(now=True)
+        self.manager.cleanup_resources()
+
+    @property
+    def pid(self) -> int:
+        """The kernel's process."""
+        return int(self.manager.provisioner.process.pid)
+
+    def send(self, source: str, cell: str = "") -> str:
+        """Send a cell and return the id of the request, without waiting."""
+        content = {
+            "code": source,
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": False,
+            "stop_on_error": True,
+        }
+        message = self.client.session.msg("execute_request", content)
+        if cell:
+            message["metadata"]["cellId"] = cell
+        self.client.shell_channel.send(message)
+        return str(message["header"]["msg_id"])
+
+    def wait(self, sent: str) -> str:
+        """Wait until a cell has ended and is idle; return `ok` or `error`."""
+        end = time.monotonic() + CELL_S
+        status = ""
+        while not status:
+            reply = self.client.get_shell_msg(timeout=end - time.monotonic())
+            if reply["parent_header"].get("msg_id") == sent:
+                status = reply["content"]["status"]
+        while True:
+            try:
+                heard = self.client.get_iopub_msg(timeout=end - time.monotonic())
+            except queue.Empty:
+                msg = "the kernel did not become idle"
+                raise AssertionError(msg) from None
+            if (
+                heard["parent_header"].get("msg_id") == sent
+                and heard["content"].get("execution_state") == "idle"
+            ):
+                return status
+
+    def run(self, source: str, cell: str = "") -> str:
+        """Run a cell to its end; return `ok` or `error`."""
+        return self.wait(self.send(source, cell))
+
+    def shut_down(self) -> None:
+        """Shut the kernel down as a front end does it."""
+        self.manager.shutdown_kernel()
+
+    def places(self) -> list[Any]:
+        """Return the runs in the archive, oldest first."""
+        from olrunbook.record.archive import list_runs  # noqa: PLC0415
+
+        return list(list_runs(self.project / "outputs"))[::-1]
