@@ -10,6 +10,7 @@ the tool.
 
 from __future__ import annotations
 
+import codecs
 import ctypes
 import json
 import os
@@ -22,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from olrunbook.redact import Redactor
+from olrunbook.redact import Redactor, StreamMask
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -32,25 +33,31 @@ HELD_PIPE_S = 2.0  # how long pipes that outlive the tool are read on
 
 
 class _Streams:
-    """The tool's two streams, cut into lines; the unfinished ones are held back."""
+    """The tool's two streams, masked and cut into lines; unfinished ones are held."""
 
-    def __init__(self) -> None:
-        self.rest = {"stdout": b"", "stderr": b""}
-        self.fed = dict.fromkeys(self.rest, 0.0)
-        self.open = set(self.rest)
+    def __init__(self, redactor: Redactor) -> None:
+        self.masks = {name: StreamMask(redactor) for name in ("stdout", "stderr")}
+        # A letter may be cut in two by the pipe as well.
+        self._letters = {
+            name: codecs.getincrementaldecoder("utf-8")("replace")
+            for name in self.masks
+        }
+        self.fed = dict.fromkeys(self.masks, 0.0)
+        self.open = set(self.masks)
 
-    def cut(self, name: str, got: bytes, clock: float) -> list[bytes]:
+    def cut(self, name: str, got: bytes, clock: float) -> list[str]:
         """Return the lines that are whole with what a stream gave; nothing ends it."""
         if not got:
             self.open.discard(name)
-        *lines, self.rest[name] = (self.rest[name] + got).split(b"\n")
         self.fed[name] = clock
-        return lines
+        text = self._letters[name].decode(got, final=not got)
+        whole = self.masks[name].feed(text.replace("\r\n", "\n"))
+        return whole.split("\n")[:-1]
 
-    def give(self, name: str) -> bytes:
-        """Return a stream's unfinished line and forget it."""
-        text, self.rest[name] = self.rest[name], b""
-        return text
+    def give(self, name: str) -> str:
+        """Return a stream's unfinished line, without what may begin a secret."""
+        mask = self.masks[name]
+        return mask.flush() if name in self.open else mask.close()
 
 
 class Supervisor:
@@ -166,7 +173,7 @@ class Supervisor:
 
     def _follow(self) -> int:
         """Pass on what the tool says until it has ended; return its exit code."""
-        streams = _Streams()
+        streams = _Streams(self.redactor)
         ended_at = float("inf")
         while True:
             clock = self._take(streams)
@@ -179,6 +186,9 @@ class Supervisor:
             # A grandchild may hold the pipe open for ever; the tool itself is gone.
             done = not streams.open or clock - ended_at > HELD_PIPE_S
             if done and self.box.empty():
+                for name in streams.masks:  # what a held pipe had begun to say
+                    if text := streams.masks[name].close():
+                        self._line(name, text)
                 return code
 
     def _take(self, streams: _Streams) -> float:
@@ -197,10 +207,12 @@ class Supervisor:
 
     def _flush(self, streams: _Streams, clock: float) -> None:
         """Pass on unfinished lines whose rest is overdue or will not come."""
-        for name in streams.rest:
+        for name in streams.masks:
             overdue = clock - streams.fed[name] > FLUSH_AFTER_S and self.box.empty()
-            if streams.rest[name] and (name not in streams.open or overdue):
-                self._line(name, streams.give(name))
+            waiting = bool(streams.masks[name].rest)
+            due = waiting and (name not in streams.open or overdue)
+            if due and (text := streams.give(name)):
+                self._line(name, text)
 
     def _tell_end(self, code: int) -> None:
         """Write down how the tool ended, and say it last."""
@@ -215,8 +227,7 @@ class Supervisor:
             }
         )
 
-    def _line(self, stream: str, raw: bytes) -> None:
-        text = self.redactor.text(raw.decode(errors="replace").rstrip("\r"))
+    def _line(self, stream: str, text: str) -> None:
         try:
             self.log.write(text + "\n")
             self.log.flush()

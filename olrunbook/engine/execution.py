@@ -151,7 +151,7 @@ class Execution:
             self.client.caps, self.client.clear_before_next_output = {}, False
             cell.metadata["execution"] = {}  # nbclient notes times here
             ending = self._code(cell, meta, began)
-            self.client.flush_streams(cell)
+            self.client.flush_streams(cell, final=True)
             for cap in self.client.caps.values():
                 cap.close()
         status = ending.cell_status if ending else "done"
@@ -243,6 +243,12 @@ class Execution:
                 cause = f"the record could not be written: {error}"
                 self._halt(ended("failed", cause), clock, self.grace_s)
 
+    def _forget(self, content: Any) -> None:
+        """Have the cells written anew in which a display changes."""
+        shown = content.get("transient", {}).get("display_id")
+        if self.file and shown:
+            self.file.forget(self.client._display_id_map.get(shown, {}))  # noqa: SLF001
+
     def _heard(self, clock: float) -> None:
         self.watch.hear(clock)
         if self.heartbeat:
@@ -260,6 +266,8 @@ class Execution:
             if message["parent_header"].get("msg_id") != sent:
                 continue
             heard |= message["msg_type"] in OUTPUTS
+            if message["msg_type"] == "update_display_data":
+                self._forget(message["content"])
             try:
                 self.client.process_message(message, cell, self.index)
             except CellExecutionComplete:

@@ -37,8 +37,8 @@ class Messages(NotebookClient):
         self.caps[name].feed(msg["content"]["text"])
         return None
 
-    def flush_streams(self, cell: Any) -> None:
+    def flush_streams(self, cell: Any, *, final: bool = False) -> None:
         """Put what the streams have shown so far into a cell's outputs."""
         for out in cell.get("outputs", []):
             if out["output_type"] == "stream" and out["name"] in self.caps:
-                out["text"] = self.caps[out["name"]].text()
+                out["text"] = self.caps[out["name"]].text(final=final)

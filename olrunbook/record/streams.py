@@ -7,7 +7,7 @@ from collections import deque
 from pathlib import Path
 from typing import TextIO
 
-from olrunbook.redact import Redactor
+from olrunbook.redact import Masked, Redactor, StreamMask
 
 __all__ = ["StreamCap"]
 
@@ -17,7 +17,7 @@ class StreamCap:
 
     Args:
         log: The log file, opened at the first line left out.
-        redactor: Masks whole lines, so that a value cut by a flush is still found.
+        redactor: Masks it; a value that is cut by a flush is still found.
         head: Lines kept from the beginning.
         tail: Lines kept from the end.
 
@@ -26,20 +26,19 @@ class StreamCap:
     def __init__(
         self, log: Path, redactor: Redactor, head: int = 500, tail: int = 500
     ) -> None:
-        self._path, self._redactor = log, redactor
+        self._path, self._mask = log, StreamMask(redactor)
+        self._redactor, self._generation = redactor, redactor.generation
         self._log: TextIO | None = None
         self._head: list[str] = []
         self._tail: deque[str] = deque(maxlen=tail)
         self._max_head = head
         self._lines = 0
-        self._rest = ""
 
     def feed(self, text: str) -> None:
         """Take the next piece of the stream."""
-        *done, self._rest = (self._rest + text).split("\n")
-        if not done:
+        block = self._mask.feed(text)
+        if not block:
             return
-        block = self._redactor.text("\n".join(done) + "\n")
         lines = block.split("\n")[:-1]
         room = self._max_head + (self._tail.maxlen or 0)
         if self._log is None and self._lines + len(lines) > room:
@@ -54,12 +53,19 @@ class StreamCap:
                 line
             )
 
-    def text(self) -> str:
-        """Return what the notebook shows of the stream so far."""
+    def text(self, *, final: bool = False) -> str:
+        """Return what the notebook shows of the stream so far.
+
+        Args:
+            final: Nothing more will come; else what may begin a secret is held back.
+
+        """
         dropped = self._lines - len(self._head) - len(self._tail)
         note = f"… {dropped} lines left out; all of them: logs/{self._path.name} …"
+        rest = self._mask.close() if final else self._mask.peek()
         lines = [*self._head, *([note] if dropped else []), *self._tail]
-        return "".join(f"{line}\n" for line in lines) + self._redactor.text(self._rest)
+        whole = "".join(f"{line}\n" for line in lines) + rest
+        return Masked(whole, self._generation)
 
     def close(self) -> None:
         """Close the log, if there is one."""
