@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import sys
@@ -10,9 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import nbformat
 from jupyter_client.manager import KernelManager
 
-__all__ = ["Desk"]
+from olrunbook.record.archive import RunPlace, list_runs, read_record
+from olrunbook.record.model import RunRecord
+
+__all__ = ["BEGIN", "Desk", "cells_of", "journal_text", "only", "ours", "record_of"]
+
+BEGIN = 'import olrunbook\nrun = olrunbook.begin("image_test", app="tika")'
 
 READY_S = 60
 CELL_S = 60
@@ -104,8 +111,37 @@ class Desk:
         """Shut the kernel down as a front end does it."""
         self.manager.shutdown_kernel()
 
-    def places(self) -> list[Any]:
+    def places(self) -> list[RunPlace]:
         """Return the runs in the archive, oldest first."""
-        from olrunbook.record.archive import list_runs  # noqa: PLC0415
-
         return list(list_runs(self.project / "outputs"))[::-1]
+
+
+def only(desk: Desk) -> RunPlace:
+    """Return the one run there is."""
+    (place,) = desk.places()
+    return place
+
+
+def record_of(place: RunPlace) -> RunRecord:
+    """Return a run's record; it is sealed."""
+    record = read_record(place)
+    assert record is not None
+    return record
+
+
+def cells_of(place: RunPlace) -> list[dict[str, Any]]:
+    """Return the code cells of a run's notebook, which is valid."""
+    notebook = json.loads((place.folder / "notebook.ipynb").read_bytes())
+    nbformat.validate(notebook)  # type: ignore[no-untyped-call]
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def ours(cell: dict[str, Any]) -> dict[str, Any]:
+    """Return what we say of a cell."""
+    found: dict[str, Any] = cell["metadata"]["olrunbook"]
+    return found
+
+
+def journal_text(place: RunPlace) -> str:
+    """Return the journal as it lies on the disk."""
+    return (place.folder / "journal.jsonl").read_text()

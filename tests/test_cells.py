@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 
 from olrunbook.catalog import Project
 from olrunbook.record.archive import RunPlace, read_record
 from olrunbook.record.dead import close_dead
-from olrunbook.record.journal import read_journal
-from olrunbook.record.model import RunRecord
-from olrunbook.run.executor import judged
-from tests.kernels import Desk
-
-BEGIN = 'import olrunbook\nrun = olrunbook.begin("image_test", app="tika")'
-STEP = """
-from olrunbook.errors import {error}
-def work():
-    raise {error}("not today")
-run._recorder.step("image_test", work)
-"""
+from tests.kernels import BEGIN, Desk, cells_of, journal_text, only, ours, record_of
 
 
 @pytest.fixture
@@ -38,38 +22,6 @@ def desk(project: Project) -> Iterator[Desk]:
     """Return a kernel in a project of its own."""
     with Desk(project.root) as made:
         yield made
-
-
-def only(desk: Desk) -> RunPlace:
-    """Return the one run there is."""
-    (place,) = desk.places()
-    assert isinstance(place, RunPlace)
-    return place
-
-
-def record_of(place: RunPlace) -> RunRecord:
-    """Return a run's record; it is sealed."""
-    record = read_record(place)
-    assert record is not None
-    return record
-
-
-def cells_of(place: RunPlace) -> list[dict[str, Any]]:
-    """Return the code cells of a run's notebook, which is valid."""
-    notebook = json.loads((place.folder / "notebook.ipynb").read_bytes())
-    nbformat.validate(notebook)  # type: ignore[no-untyped-call]
-    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-
-
-def ours(cell: dict[str, Any]) -> dict[str, Any]:
-    """Return what we say of a cell."""
-    found: dict[str, Any] = cell["metadata"]["olrunbook"]
-    return found
-
-
-def journal_text(place: RunPlace) -> str:
-    """Return the journal as it lies on the disk."""
-    return (place.folder / "journal.jsonl").read_text()
 
 
 def output_of(place: RunPlace, line: str, more_than: int = -1) -> int:
@@ -259,160 +211,3 @@ def test_a_killed_kernel_leaves_its_cells(
     cells = cells_of(place)
     assert [ours(cell)["status"] for cell in cells] == ["done", "done", "interrupted"]
     assert cells[2]["outputs"][0]["text"] == "second\n"
-
-
-def test_a_shutdown_before_the_end_is_a_failure(desk: Desk) -> None:
-    """The kernel closes the run as it goes: ended early."""
-    desk.run(BEGIN)
-    desk.run("print('here')")
-    desk.shut_down()
-    record = record_of(only(desk))
-    assert record.status == "failed"
-    assert record.cause == (
-        "ended early: the kernel was shut down before run.conclude()"
-    )
-    assert cells_of(only(desk))[1]["outputs"][0]["text"] == "here\n"
-
-
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [("StepError", "failed"), ("RefusedError", "refused"), ("WaitingError", "waiting")],
-)
-def test_a_shutdown_after_a_bad_step_is_that_ending(
-    desk: Desk, error: str, status: str
-) -> None:
-    """The step says why; its cell has the same status."""
-    desk.run(BEGIN)
-    assert desk.run(STEP.format(error=error)) == "error"
-    assert desk.run("run.conclude()") == "error"
-    desk.shut_down()
-    record = record_of(only(desk))
-    assert record.status == status
-    assert record.cause.startswith('step "image_test": not today; ended early')
-    assert ours(cells_of(only(desk))[1])["status"] == status
-
-
-def test_begin_again_closes_the_run_before(desk: Desk) -> None:
-    """Run All once more: two runs, the first ended early, the imports in both."""
-    for _ in range(2):
-        desk.run("import olrunbook", "imports")
-        desk.run(BEGIN, "begin")
-        desk.run("print('body')", "body")
-        desk.run("run._recorder.journal.add('step', name='s', event='started')", "s")
-    desk.run("run.conclude()", "end")
-    first, second = sorted(desk.places(), key=lambda place: place.run_id)
-    record = record_of(first)
-    assert record.status == "failed"
-    assert record.cause == "ended early: begin was called again in this kernel"
-    sources = [cell["source"] for cell in cells_of(second)]
-    assert sources[0] == "import olrunbook"
-    assert sources[1] == BEGIN
-    assert sources[-1] == "run.conclude()"
-    assert len(sources) == 5
-
-
-def test_a_run_after_a_concluded_one_begins_where_that_ended(desk: Desk) -> None:
-    """The cells of the run before are not entered again."""
-    desk.run(BEGIN)
-    desk.run("run.conclude()")
-    desk.run("between = 1")
-    desk.run(BEGIN)
-    desk.run("run.conclude()")
-    first, second = sorted(desk.places(), key=lambda place: place.run_id)
-    assert len(cells_of(first)) == 2
-    sources = [cell["source"] for cell in cells_of(second)]
-    assert sources == ["between = 1", BEGIN, "run.conclude()"]
-    assert record_of(first).status == record_of(second).status == "succeeded"
-
-
-def by_papermill(folder: Path, notebook: Path) -> subprocess.CompletedProcess[str]:
-    """Run a notebook by papermill's command line with its default engine."""
-    papermill = Path(sys.executable).with_name("papermill")
-    return subprocess.run(
-        [papermill, notebook, folder / "out.ipynb", "--cwd", folder, "-k", "python3"],
-        cwd=folder,
-        env={**os.environ, "IPYTHONDIR": str(folder / ".ipython")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_papermills_own_engine_leaves_a_true_record(
-    project: Project, make_notebook: Callable[..., Path]
-) -> None:
-    """Sealed by the kernel; it names its source and says what it lacks."""
-    notebook = make_notebook("import olrunbook", BEGIN, "print('x')", "run.conclude()")
-    source = project.root / "sample.ipynb"
-    shutil.copy(notebook, source)
-    done = by_papermill(project.root, source)
-    assert done.returncode == 0, done.stderr
-    (place,) = list_places(project)
-    record = record_of(place)
-    assert (record.status, record.executed_by) == ("succeeded", "papermill")
-    assert any("no limits" in text for text in record.lacks)
-    (opened,) = [e for e in read_journal(place.folder) if e["kind"] == "run"]
-    assert opened["source"] == "sample.ipynb"
-    assert record.source_sha256 == opened["source_sha256"] != ""
-    assert "papermill" in opened["executed_by_known"]
-    assert [cell["source"] for cell in cells_of(place)][2] == "print('x')"
-    assert (
-        "that papermill writes is not" in (place.folder / "notebook.ipynb").read_text()
-    )
-
-
-def test_papermills_own_engine_and_a_cell_that_fails(
-    project: Project, make_notebook: Callable[..., Path]
-) -> None:
-    """Closed by the kernel as it goes, with the cell's cause."""
-    notebook = make_notebook(BEGIN, "raise ValueError('boom')", "run.conclude()")
-    done = by_papermill(project.root, notebook)
-    assert done.returncode == 1
-    (place,) = list_places(project)
-    record = record_of(place)
-    assert record.status == "failed"
-    assert record.cause.startswith("cell 2: ValueError: boom; ended early")
-    assert len(cells_of(place)) == 2
-
-
-def list_places(project: Project) -> list[RunPlace]:
-    """Return the runs of a project."""
-    from olrunbook.record.archive import list_runs  # noqa: PLC0415
-
-    return list(list_runs(project.outputs))
-
-
-def test_plain_python_seals_at_once(project: Project) -> None:
-    """No kernel, no cells; the record says so."""
-    done = subprocess.run(
-        [sys.executable, "-c", f"{BEGIN}\nrun.conclude()"],
-        cwd=project.root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    record = record_of(list_places(project)[0])
-    assert record.status == "succeeded"
-    assert record.lacks == [
-        "plain Python, not a kernel: what was executed is not recorded"
-    ]
-
-
-def test_who_sends_the_cells_is_said_with_how_it_is_known(tmp_path: Path) -> None:
-    """By the command lines above the kernel and the server's environment."""
-    book = tmp_path / "deploy.ipynb"
-    book.write_text("{}")
-    words = ["python", "/x/bin/papermill", "deploy.ipynb", "out.ipynb"]
-    found = judged([(7, words, tmp_path)], {})
-    assert (found.by, found.source) == ("papermill", book)
-    assert found.known == "command line of process 7: papermill"
-    lab = judged([(8, ["python", "/x/bin/jupyter-lab"], tmp_path)], {})
-    assert (lab.by, lab.known) == ("kernel", "command line of process 8: jupyter-lab")
-    assert any("text between" in text for text in lab.lacks)
-    named = judged([], {"JPY_SESSION_NAME": str(book)})
-    assert (named.source, named.lacks) == (book, ())
-    unknown = judged([(9, ["/usr/bin/code"], tmp_path)], {})
-    assert any("not known (code)" in text for text in unknown.lacks)
-    other = judged([(9, ["python", "-m", "nbconvert"], tmp_path)], {})
-    assert other.lacks[0] == "executed by nbconvert, not by a person"
