@@ -144,10 +144,10 @@ def test_long_output_is_capped_and_whole_in_a_log(desk: Desk) -> None:
 
 def test_secrets_of_the_environment_are_masked(project: Project) -> None:
     """In source and outputs, also where a value comes in two pieces."""
-    secret = "kXq9-Zr7vLw2-Tm4s"
-    with Desk(project.root, {"SERVICE_PASSWORD": secret}) as desk:
+    planted = "kXq9-Zr7vLw2-Tm4s"
+    with Desk(project.root, {"SERVICE_PASSWORD": planted}) as desk:
         desk.run(BEGIN)
-        desk.run(f"print('{secret}')")
+        desk.run(f"print('{planted}')")
         desk.run(
             "import os, sys, time\nvalue = os.environ['SERVICE_PASSWORD']\n"
             "sys.stdout.write('a ' + value[:8]); sys.stdout.flush()\ntime.sleep(2.5)\n"
@@ -160,8 +160,8 @@ def test_secrets_of_the_environment_are_masked(project: Project) -> None:
     for path in place.folder.rglob("*"):
         if path.is_file():
             raw = path.read_bytes()
-            assert secret.encode() not in raw
-            assert secret[:8].encode() not in raw
+            assert planted.encode() not in raw
+            assert planted[:8].encode() not in raw
     assert "[masked:" in journal_text(place)
     assert record_of(place).masked > 0
 
