@@ -7,8 +7,10 @@ import sys
 
 import click
 
+from olrunbook.artifacts import cache_dir
 from olrunbook.catalog import shipped
 from olrunbook.cli.common import EchoEvents, ensure_cloud, project
+from olrunbook.cli.lab_config import ARGUMENTS, environment
 from olrunbook.errors import UsageError
 
 
@@ -16,7 +18,10 @@ from olrunbook.errors import UsageError
 @click.option("--port", default=8888, show_default=True, help="Port on 127.0.0.1.")
 @click.option("--no-browser", is_flag=True, help="Print the address only.")
 def lab(*, port: int, no_browser: bool) -> None:
-    """Open the notebooks in JupyterLab, on loopback, with the rehearsal up."""
+    """Open the notebooks in JupyterLab, on loopback, with the rehearsal up.
+
+    What its server saves is masked, and its kernels keep no history of their input.
+    """
     found = project()
     folder = found.root / "notebooks"
     if not folder.is_dir():
@@ -24,7 +29,8 @@ def lab(*, port: int, no_browser: bool) -> None:
         hint = f"Copy the shipped ones: cp -r {shipped() / 'notebooks'} {found.root}"
         raise UsageError(msg, hint)
     ensure_cloud(found, "rehearsal", EchoEvents())
-    env = {**os.environ, "OLRUNBOOK_PROJECT": str(found.root)}
+    own = {**os.environ, "OLRUNBOOK_PROJECT": str(found.root)}
+    env = environment(cache_dir() / "lab", own)
     argv = [
         sys.executable,
         "-m",
@@ -35,6 +41,7 @@ def lab(*, port: int, no_browser: bool) -> None:
         "--LabApp.default_url=/lab/tree/notebooks",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.news_url=",
+        *ARGUMENTS,
         *(["--no-browser"] if no_browser else []),
         *(["--allow-root"] if os.geteuid() == 0 else []),
     ]
