@@ -208,8 +208,16 @@ def _named(pattern: str, text: str, start: int, end: int) -> Iterator[Hit]:
         groups = found.groupdict()
         which = "quoted" if groups.get("quoted") is not None else "bare"
         value = found[which]
-        if telling(found["name"]) and plausible(value, quoted=which == "quoted"):
+        if _in_name(text, found.start("name")) or not telling(found["name"]):
+            continue
+        if plausible(value, quoted=which == "quoted"):
             yield *found.span(which), strong(value)
+
+
+def _in_name(text: str, at: int) -> bool:
+    """Tell whether a place is inside an ARN or a URN: `…:secret:name` is a name."""
+    word = max(text.rfind(sign, max(0, at - 200), at) for sign in " \n\t\"'=,")
+    return text.startswith(("arn:", "urn:"), word + 1)
 
 
 def strong(value: str) -> bool:

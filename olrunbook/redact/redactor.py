@@ -13,13 +13,13 @@ import os
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Self
 
 from olrunbook.redact import patterns, private_keys, user_data
 from olrunbook.redact.forms import ENCODED, MIN_LENGTH, forms_of
 from olrunbook.redact.names import plausible, telling
 
-__all__ = ["Redactor", "Span", "new_key"]
+__all__ = ["Masked", "Redactor", "Span", "new_key"]
 
 Span = tuple[int, int, str]  # start, end, mask
 HIDE = "\ue000"  # stands for what was masked before
@@ -34,6 +34,23 @@ _UNSAFE = re.compile(r"[^\w.,=+@-]+")
 def new_key() -> str:
     """Return a fresh key for one run's masks (hex, 32 bytes of randomness)."""
     return os.urandom(32).hex()
+
+
+class Masked(str):  # noqa: SLOT000  (a str cannot have slots with values)
+    """A text that a redactor has masked; it is looked at again when more is known.
+
+    Args:
+        masked_by: The redactor's generation as its first part was masked.
+
+    """
+
+    masked_by: int
+
+    def __new__(cls, text: str, masked_by: int) -> Self:
+        """Make it of a text that is masked already."""
+        made = super().__new__(cls, text)
+        made.masked_by = masked_by
+        return made
 
 
 class Redactor:
@@ -62,6 +79,11 @@ class Redactor:
             self.learn(value)
 
     @property
+    def generation(self) -> int:
+        """How many values are known: a text masked under the same number stays so."""
+        return len(self._values)
+
+    @property
     def values(self) -> tuple[str, ...]:
         """The secret values known so far, to hand to another process by pipe."""
         return tuple(self._values)
@@ -88,7 +110,9 @@ class Redactor:
 
     def text(self, value: str) -> str:
         """Return the text with every secret that is known or recognised masked."""
-        if len(value) < MIN_LENGTH:
+        if len(value) < MIN_LENGTH or getattr(value, "masked_by", -1) == len(
+            self._values
+        ):
             return value
         parts, at = [], 0
         for start, end, mask in self.find(value):

@@ -97,4 +97,9 @@ class StreamMask:
         text = self._rest
         word = _WORD.search(text)
         held = min(len(word[0]), HOLD) if word else 0
-        return max(held, self._redactor.beginning(text))
+        held = max(held, self._redactor.beginning(text))
+        cut = len(text) - held
+        for start, end, _ in self._redactor.find(text) if held else ():
+            if start < cut < end:  # a value with blanks in it stays whole
+                return len(text) - start
+        return held
