@@ -18,7 +18,7 @@ from olrunbook.redact import Redactor, new_key
 
 SAMPLE = (
     "2026-11-26T11:52:03.120Z INFO  tika.server: request 4711 done in 23 ms",
-    "    amazon-ebs.server: Get:1 http://deb.debian.org/debian bookworm/main amd64",
+    "    amazon-ebs.server: Get:1 http://mirror.example/debian bookworm/main amd64",
     "aws:autoscaling:Group tika-ci updated (12s) [diff: ~launchTemplate,tags]",
     "[@docker] Success: Install packages (apt-get install -y openjdk-17-jre)",
     "Pulling fs layer 1f3870be274f6c49b3e31a0c6728957f",

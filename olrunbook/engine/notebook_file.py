@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ class NotebookFile:
     def __init__(self, path: Path, redactor: Redactor, every_s: float = 1.0) -> None:
         self.path, self._redactor, self._every_s = path, redactor, every_s
         self._cache: dict[int, str] = {}
+        self._generation = redactor.generation
         self._last = 0.0
 
     def save(self, notebook: Any, running: int | None, *, force: bool = False) -> None:
@@ -34,7 +36,7 @@ class NotebookFile:
         Args:
             notebook: The notebook.
             running: Index of the first cell that may still change; None: none does.
-            force: Write in any case, and serialise every cell anew.
+            force: Write in any case.
 
         Raises:
             OSError: It could not be written; the file before is untouched.
@@ -43,7 +45,9 @@ class NotebookFile:
         clock = time.monotonic()
         if not force and clock - self._last < self._every_s:
             return
-        if force:
+        if self._generation != self._redactor.generation:
+            # A value that is known now may stand in a cell that ended before.
+            self._generation = self._redactor.generation
             self._cache.clear()
         cells = []
         for index, cell in enumerate(notebook["cells"]):
@@ -60,6 +64,11 @@ class NotebookFile:
         )
         write_atomic(self.path, body)
         self._last = time.monotonic()
+
+    def forget(self, indexes: Iterable[int]) -> None:
+        """Take note that finished cells have changed."""
+        for index in indexes:
+            self._cache.pop(index, None)
 
     def _cell(self, cell: Any) -> str:
         """Serialise one cell as nbformat does: long texts as lists of lines."""

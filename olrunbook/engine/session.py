@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import sys
@@ -12,7 +13,6 @@ from typing import Any
 
 from olrunbook.catalog import Project, find_project
 from olrunbook.engine.endings import Ending
-from olrunbook.engine.execution import Execution
 from olrunbook.engine.kernel import Kernel
 from olrunbook.engine.notebook_file import NotebookFile
 from olrunbook.errors import OlrunbookError
@@ -34,7 +34,7 @@ from olrunbook.record.heartbeat import Heartbeat
 from olrunbook.record.journal import Journal
 from olrunbook.record.model import RunRecord
 from olrunbook.record.provenance import opening
-from olrunbook.record.supervised import settle
+from olrunbook.record.supervised import settle, supervised
 from olrunbook.redact import (
     KEY_VARIABLE,
     Redactor,
@@ -104,9 +104,12 @@ class Session:
         self.path = path
         remote = source is not None
         name = _name(path)
-        self.declared = declared(source or read_notebook(path), project.catalog)
+        content = source or read_notebook(path)
+        self.declared = declared(content, project.catalog)
         self.parameters = check(dict(parameters), self.declared, path.stem or name)
         values = {n: p.default for n, p in self.declared.items()} | self.parameters
+        # A cell that papermill injected once would say something else: it is replaced.
+        self.injected = values if _has_injected(content) else self.parameters
         self.place = place or new_place(
             project.outputs,
             target=values.get("target") or "rehearsal",
@@ -151,6 +154,7 @@ class Session:
                 **(env or {}),
             },
         )
+        self.journal.add("kernel", **self.kernel.facts())
         self.record: RunRecord | None = None
 
     @classmethod
@@ -194,7 +198,10 @@ class Session:
             RunEndedError: It did not run to a good end.
 
         """
-        from nbformat import from_dict  # noqa: PLC0415  (heavy)
+        # Heavy, and imported while the kernel boots.
+        from nbformat import from_dict  # noqa: PLC0415
+
+        from olrunbook.engine.execution import Execution  # noqa: PLC0415
 
         execution = Execution(
             nb,
@@ -211,7 +218,8 @@ class Session:
         record = self.close(execution.run(), execution.save_late)
         if record.status != "succeeded":
             raise RunEndedError(record)
-        return from_dict(self.redactor.tree(nb))
+        # What is on the disk is masked and true; only its form is another.
+        return from_dict(json.loads((self.place.folder / NOTEBOOK).read_bytes()))
 
     def close(
         self, ending: Ending | None, save: Callable[[], None] = lambda: None
@@ -236,8 +244,8 @@ class Session:
                 **({"finishing": finishing} if finishing else {}),
             }
             self.record = finish(self.place, self.journal, end, save)
-            if not self.record.finishing:  # a tool that still finishes works in it
-                self.kernel.clean()
+            if not self.record.finishing or not supervised(self.place):
+                self.kernel.clean()  # a tool that still finishes works in it
         return self.record
 
     def _wait_s(self, ending: Ending) -> float:
@@ -251,6 +259,14 @@ def _name(path: Path) -> str:
     return plain if plain[:1].isalpha() else f"notebook_{plain}".rstrip("_")
 
 
+def _has_injected(notebook: dict[str, Any]) -> bool:
+    """Whether papermill has put values into a notebook before."""
+    return any(
+        "injected-parameters" in cell.get("metadata", {}).get("tags", [])
+        for cell in notebook["cells"]
+    )
+
+
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -262,8 +278,6 @@ def run_notebook(session: Session) -> RunRecord:
         session: The run; its kernel boots while papermill is imported.
 
     """
-    # jsonschema's optional IRI grammar costs a second and is used for nothing here.
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     import logging  # noqa: PLC0415
 
     try:
@@ -273,7 +287,7 @@ def run_notebook(session: Session) -> RunRecord:
         execute_notebook(
             str(session.path),
             None,
-            session.parameters,
+            session.injected,
             engine_name="olrunbook",
             progress_bar=False,
             session=session,

@@ -57,6 +57,7 @@ def seal(place: RunPlace, *, held: bool = False) -> RunRecord:
             return found
         notebook = _read_notebook(place.folder / NOTEBOOK)
         record = build_record(place, notebook)
+        _agree(place.folder / NOTEBOOK, notebook, record)
         for temporary in (HEARTBEAT, RESERVE):
             (place.folder / temporary).unlink(missing_ok=True)
         try:
@@ -71,6 +72,16 @@ def seal(place: RunPlace, *, held: bool = False) -> RunRecord:
         chain.closed(room, place.run_id, digest, record.status, held=True)
     place.marker.unlink(missing_ok=True)
     return record
+
+
+def _agree(path: Path, notebook: dict[str, Any], record: RunRecord) -> None:
+    """Have the notebook say of the run what its record says."""
+    said = notebook.get("metadata", {}).get("olrunbook", {})
+    if notebook and said.get("status") != record.status:
+        judged = {"status": record.status, "cause": record.cause}
+        notebook["metadata"]["olrunbook"] = {**said, **judged}
+        text = json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False)
+        write_atomic(path, text + "\n")
 
 
 def finish(
@@ -116,9 +127,7 @@ def _latest(entries: list[dict[str, Any]], kind: str) -> dict[str, Any]:
     return next((entry for entry in reversed(entries) if entry["kind"] == kind), {})
 
 
-def build_record(
-    place: RunPlace, notebook: dict[str, Any] | None = None
-) -> RunRecord:
+def build_record(place: RunPlace, notebook: dict[str, Any] | None = None) -> RunRecord:
     """Return a run's record, its files not listed yet: a function of what is given.
 
     Args:

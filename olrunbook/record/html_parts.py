@@ -158,7 +158,8 @@ def _cell(number: int, damaged: Any) -> Cell:
 
 
 def _outputs(outputs: list[Any]) -> Iterator[Output]:
-    stream, pieces = "", []
+    pieces: list[str] = []
+    stream = ""
     for output in [*map(_dict, outputs), {}]:
         kind, name = output.get("output_type"), as_text(output.get("name", ""))
         if stream and (kind != "stream" or name != stream):

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from olrunbook.catalog import Project
 from olrunbook.engine.session import Session, run_notebook
 from olrunbook.errors import UsageError
 from olrunbook.imageset import format_images, parse_images
+from olrunbook.pipeline.reporter import Reporter
 from olrunbook.record.archive import RunPlace, new_place
 from olrunbook.record.build import seal
 from olrunbook.record.journal import Journal
@@ -28,23 +29,7 @@ from olrunbook.resumption import Found, Parts
 from olrunbook.steps.probe import SAMPLES_VARIABLE, Probe
 from olrunbook.targets import Target
 
-__all__ = ["Release", "Reporter", "release"]
-
-
-class Reporter(Protocol):
-    """Whoever shows a release as it happens."""
-
-    def kept(self, step: str, stage: str, record: RunRecord) -> None:
-        """Tell that a run of the release that is taken up is kept."""
-
-    def started(self, step: str, stage: str) -> None:
-        """Tell that a run began."""
-
-    def progress(self, text: str) -> None:
-        """Tell the news of the run that goes on."""
-
-    def ended(self, step: str, stage: str, record: RunRecord, seconds: float) -> None:
-        """Tell how a run ended."""
+__all__ = ["Release", "release"]
 
 
 @dataclass(slots=True)
