@@ -376,3 +376,12 @@ def test_importing_it_costs_a_tool_nothing() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert said.stdout.strip() == "False"
+
+
+def test_two_blobs_one_below_the_other_are_both_looked_into(redactor) -> None:
+    """Without padding two lines look like one wrapped blob; each is tried alone."""
+    text = b"#cloud-config\nnote: " + b"x" * 13
+    assert len(text) % 3 == 0
+    lines = [base64.b64encode(x).decode() for x in (text, gzip.compress(text))]
+    shown = redactor.text("\n".join(lines))
+    assert shown == "\n".join([redactor.mask(text.decode())] * 2)

@@ -1,7 +1,7 @@
 """What looks like a secret: tokens of known services, values beside telling names.
 
 The expressions are those of detect-secrets 1.5, written out here because importing it
-costs 0.2 s in every tool's supervisor; a test holds them against the library. Left out:
+costs 0.2 s in every supervisor; a test says when the library knows another kind. Left out:
 its entropy detectors (they take commits and digests for secrets) and public addresses
 (they are evidence).
 """
@@ -24,9 +24,8 @@ WINDOW = 1 << 14  # characters of a line that are looked at around a sign
 _TOKENS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("AKIA", "ASIA", "ABIA", "ACCA", "A3T"),
      r"(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[0-9A-Z]{16}"),
-    (("AKC",), r"(?:(?<=[\s=:\"'])|^)AKC[a-zA-Z0-9]{10,}(?=[\s\"']|$)"),
-    (("AP",),
-     r"(?:(?<=[\s=:\"'])|^)AP[\dA-F](?=[a-zA-Z]*\d)[a-zA-Z0-9]{8,}(?=[\s\"']|$)"),
+    (("AKC",), r"(?<![\w+/])AKC[a-zA-Z0-9]{10,}(?![\w+/-])"),
+    (("AP",), r"(?<![\w+/])AP[\dA-F](?=[a-zA-Z]*\d)[a-zA-Z0-9]{8,}(?![\w+/-])"),
     (("AccountKey=",), r"AccountKey=(?P<v>[a-zA-Z0-9+/=]{88})"),
     ((".",), r"[MNO][a-zA-Z\d_-]{23,25}\.[a-zA-Z\d_-]{6}\.[a-zA-Z\d_-]{27}"),
     (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"gh[pousr]_[A-Za-z0-9_]{36,255}"),

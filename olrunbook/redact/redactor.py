@@ -210,16 +210,23 @@ class Redactor:
         if depth == DEPTH:
             return
         for start, end in user_data.blobs(text, mapped):
-            blob = text[start:end]
-            inside = user_data.decoded(blob)
-            if inside is None:
+            if mask := self._blob(text[start:end], depth):
+                yield start, end, mask
                 continue
-            if (
-                user_data.packed(blob)
-                or user_data.looks_like_user_data(inside)
-                or self.find(inside, depth + 1)
-            ):
-                yield start, end, self._values.get(inside) or self.mask(inside)
+            # Not one that is wrapped: perhaps one below the other.
+            for at, stop in user_data.lines(text, start, end):
+                if mask := self._blob(text[at:stop], depth):
+                    yield at, stop, mask
+
+    def _blob(self, blob: str, depth: int) -> str:
+        """Return the mask of an encoded text that must be masked, else nothing."""
+        inside = user_data.decoded(blob)
+        if inside is None:
+            return ""
+        telling = user_data.packed(blob) or user_data.looks_like_user_data(inside)
+        if telling or self.find(inside, depth + 1):
+            return self._values.get(inside) or self.mask(inside)
+        return ""
 
     def _dictionary(self, node: dict[Any, Any]) -> dict[Any, Any]:
         """Mask a dictionary; a telling key says that its value is a secret."""

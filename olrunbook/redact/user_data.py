@@ -8,7 +8,7 @@ import re
 import zlib
 from collections.abc import Iterator
 
-__all__ = ["blobs", "decoded", "looks_like_user_data", "runs"]
+__all__ = ["blobs", "decoded", "lines", "looks_like_user_data", "packed", "runs"]
 
 SHORTEST = 24  # letters of a blob that is looked into
 HEAD = 256  # letters that tell text from pictures and digests
@@ -58,6 +58,14 @@ def blobs(text: str, mapped: bytes) -> Iterator[tuple[int, int]]:
             end = found.end()
         yield start, end
         at = end
+
+
+def lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield start and end of each line of a blob that has more than one."""
+    breaks = [found.span() for found in _BREAK.finditer(text, start, end)]
+    if breaks:
+        starts = [start, *(stop for _, stop in breaks)]
+        yield from zip(starts, [*(at for at, _ in breaks), end], strict=True)
 
 
 def decoded(blob: str) -> str | None:
