@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olrunbook.errors import UsageError
+from olrunbook.record import chain
 from olrunbook.record.archive import find_run, list_runs, new_place, read_record
 from olrunbook.record.build import build_record, seal
 from olrunbook.record.files import new_run_id, sha256_file, write_atomic
@@ -267,3 +269,19 @@ def test_times_are_aware(place, redactor) -> None:
     Journal(place.folder, redactor).add("run")
     record = build_record(place)
     assert record.started_at.utcoffset() == datetime.now(UTC).utcoffset()
+
+
+def test_a_writer_killed_before_the_last_line_is_made_up_for(place) -> None:
+    """A record without its closing entry gets one, marked late; only once."""
+    record = seal(place)
+    chain_file = place.folder.parent / "chain.jsonl"
+    lines = chain_file.read_bytes().splitlines(keepends=True)
+    chain_file.write_bytes(b"".join(lines[:-1]))  # as if killed before it
+    head = json.dumps({"n": 1, "sha256": hashlib.sha256(lines[0][:-1]).hexdigest()})
+    (place.folder.parent / "chain.head").write_text(head)
+    place.marker.touch()
+    assert seal(place) == record
+    assert seal(place) == record
+    closing = [e for e in chain.entries(place.folder.parent) if e["kind"] == "close"]
+    assert [entry["late"] for entry in closing] == [True]
+    assert not place.marker.exists()

@@ -53,8 +53,8 @@ def seal(place: RunPlace, *, held: bool = False) -> RunRecord:
     """
     room = place.folder.parent
     with nullcontext() if held else chain.locked(room):
-        if found := read_record(place):
-            return found
+        if place.record.exists():
+            return _sealed(place)
         notebook = _read_notebook(place.folder / NOTEBOOK)
         record = build_record(place, notebook)
         _agree(place.folder / NOTEBOOK, notebook, record)
@@ -72,6 +72,29 @@ def seal(place: RunPlace, *, held: bool = False) -> RunRecord:
         chain.closed(room, place.run_id, digest, record.status, held=True)
     place.marker.unlink(missing_ok=True)
     return record
+
+
+def _sealed(place: RunPlace) -> RunRecord:
+    """Return the record that is there; whoever wrote it may not have come further."""
+    room, found = place.folder.parent, read_record(place)
+    if found is None:
+        msg = f"{place.record} is there and cannot be read"
+        raise OSError(msg)
+    if place.marker.exists():
+        closed = (e for e in chain.entries(room) if e["kind"] == "close")
+        if all(entry["run_id"] != place.run_id for entry in closed):
+            digest = sha256_file(place.record)
+            chain.append(
+                room,
+                "close",
+                held=True,
+                run_id=place.run_id,
+                record_sha256=digest,
+                status=found.status,
+                late=True,
+            )
+        place.marker.unlink(missing_ok=True)
+    return found
 
 
 def _agree(path: Path, notebook: dict[str, Any], record: RunRecord) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from tests.scenarios.lab import CHROMIUM, Page, chromium, server
@@ -18,7 +21,9 @@ target: Target = "rehearsal"
 
 
 def test_a_rollout_runs_cell_by_cell_in_jupyterlab(
-    released: Desk, tmp_path_factory: pytest.TempPathFactory
+    released: Desk,
+    tmp_path_factory: pytest.TempPathFactory,
+    eventually: Callable[..., Any],
 ) -> None:
     """Run All in JupyterLab shows the tables and the plot and leaves a record."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415  (heavy)
@@ -42,6 +47,8 @@ def test_a_rollout_runs_cell_by_cell_in_jupyterlab(
             assert page.outside == []
         finally:
             browser.close()
+    # Sealed once the concluding cell has ended, so that it is in it.
+    eventually(lambda: released.places("rollout", "CI")[0].record.exists())
     assert len(released.places("rollout", "CI")) == before + 1
     record = released.record("rollout", "CI")
     assert record.status == "succeeded"
