@@ -102,7 +102,7 @@ def _agree(path: Path, notebook: dict[str, Any], record: RunRecord) -> None:
     said = notebook.get("metadata", {}).get("olrunbook", {})
     if notebook and said.get("status") != record.status:
         judged = {"status": record.status, "cause": record.cause}
-        notebook["metadata"]["olrunbook"] = {**said, **judged}
+        notebook.setdefault("metadata", {})["olrunbook"] = {**said, **judged}
         text = json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False)
         write_atomic(path, text + "\n")
 

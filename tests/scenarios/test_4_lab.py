@@ -48,7 +48,7 @@ def test_a_rollout_runs_cell_by_cell_in_jupyterlab(
         finally:
             browser.close()
     # Sealed once the concluding cell has ended, so that it is in it.
-    eventually(lambda: released.places("rollout", "CI")[0].record.exists())
+    eventually(released.places("rollout", "CI")[0].record.exists)
     assert len(released.places("rollout", "CI")) == before + 1
     record = released.record("rollout", "CI")
     assert record.status == "succeeded"
