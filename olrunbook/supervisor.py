@@ -23,10 +23,10 @@ import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from olrunbook.daemons import adopt, end_adopted
 from olrunbook.redact import Redactor, StreamMask
 
 PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
 FLUSH_AFTER_S = 0.5  # how long an unfinished line is held back for its rest
 ORPHANED = "the run that started it is gone"
 HELD_PIPE_S = 2.0  # how long pipes that outlive the tool are read on
@@ -115,6 +115,7 @@ class Supervisor:
     def run(self) -> int:
         """Start the tool, follow it to its end, return 0; 1 if it never started."""
         spec = self.spec
+        adopt()
         self.note(self.redactor.text("$ " + " ".join(spec["argv"])))
         try:
             self.process = subprocess.Popen(
@@ -147,7 +148,9 @@ class Supervisor:
         threading.Thread(target=self._orders, daemon=True).start()
         for thread in readers:
             thread.start()
-        self._tell_end(self._follow())
+        code = self._follow()
+        end_adopted(self.note)
+        self._tell_end(code)
         self.log.close()
         return 0
 

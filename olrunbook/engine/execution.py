@@ -193,14 +193,16 @@ class Execution:
             if heard:
                 self._heard(clock)
             if self.kernel.process.poll() is not None and not idle:
-                cause = f"{where}: the kernel died ({self.kernel.last_words()})"
+                cause = f"{where}: the kernel died ({self.kernel.how_it_died()})"
                 return self.stop or ended("kernel-died", cause)
             self._look(clock, where)
             if clock > self._give_up:
                 return self.stop
             silent = self.watch.silent_s(clock)
-            if clock - beat >= (1.0 if silent < clock - beat else HEARTBEAT_S):
+            soon = silent < clock - beat or beat == began
+            if clock - beat >= (1.0 if soon else HEARTBEAT_S):
                 beat = clock
+                self.kernel.look_at_memory()
                 meta["heartbeat"] = {
                     "at": _now(),
                     "elapsed_s": round(clock - began, 1),

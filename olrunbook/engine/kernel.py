@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from olrunbook.errors import OlrunbookError
+from olrunbook.record.dead import SCRATCH
+from olrunbook.record.heartbeat import process_facts
 
 if TYPE_CHECKING:
     from jupyter_client.blocking.client import BlockingKernelClient
@@ -42,7 +44,7 @@ class Kernel:
     """
 
     def __init__(self, cwd: Path, env: Mapping[str, str]) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="olrunbook-kernel-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
         self.connection = self.folder / "kernel.json"
         self.language_info: dict[str, Any] = {}
         # What the kernel tells us beside its outputs: secrets it learned, progress.
@@ -77,6 +79,7 @@ class Kernel:
             env={**os.environ, **own, **env},
         )
         os.close(telling)
+        self.look_at_memory()
 
     def client(self) -> BlockingKernelClient:
         """Connect; return when the kernel answers and its output channel is joined.
@@ -167,6 +170,34 @@ class Kernel:
         self.stderr.close()
         os.close(self.told)
 
+    def facts(self) -> dict[str, Any]:
+        """Return what tells whoever finds the run dead of this kernel."""
+        return {
+            "process": process_facts(self.process.pid),
+            "folder": str(self.folder),
+        }
+
+    def look_at_memory(self) -> None:
+        """Take note of how often the system has killed something for its memory."""
+        self._killed_before = _killed_for_memory()
+
+    def how_it_died(self) -> str:
+        """Return its signal or code and last line, and whether memory was short."""
+        words = self.last_words()
+        killed = self.process.poll() == -signal.SIGKILL
+        if killed and _killed_for_memory() > self._killed_before:
+            words += "; out of memory: the system has just killed a process for it"
+        return words
+
     def clean(self) -> None:
         """Remove the kernel's folder with what its run worked in."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _killed_for_memory() -> int:
+    """Return how many processes the system has killed for memory since it started."""
+    try:
+        counters = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0  # no Linux
+    return sum(int(line.split()[1]) for line in counters if line[:9] == "oom_kill ")

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -110,6 +112,9 @@ def new_place(
             folder.parent, run_id, folder.name, target=target, app=app, room=room
         )
     except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)  # nothing ran: nothing is left
+        with contextlib.suppress(OSError):
+            place.marker.unlink(missing_ok=True)
         msg = f"the archive cannot be written: {folder}: {error.strerror}"
         raise UsageError(
             msg, "Set OLRUNBOOK_ARCHIVE to a folder you can write."

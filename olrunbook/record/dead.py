@@ -8,6 +8,8 @@ nobody else is left to do it.
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,10 +26,13 @@ from olrunbook.record.model import RunRecord
 from olrunbook.record.supervised import supervised
 from olrunbook.redact import Redactor, new_key
 
-__all__ = ["Life", "close_dead", "close_run", "life"]
+__all__ = ["Life", "clean", "close_dead", "close_run", "life"]
 
 # On another host nobody can look at the process; its sign of life has to do.
 PRESUMED = timedelta(minutes=10)
+
+AT_CELL = re.compile(r"cell (\d+)")
+SCRATCH = "olrunbook-kernel-"
 
 Life = Literal["alive", "finishing", "dead", "presumed", "closed"]
 
@@ -80,11 +85,13 @@ def close_dead(outputs: Path) -> list[RunRecord]:
     made = []
     for place in open_runs(outputs):
         state = life(place)
-        if state in ("dead", "presumed"):
-            try:
+        try:
+            if state in ("dead", "presumed"):
                 made.append(close_run(place, presumed=state == "presumed"))
-            except OSError:
-                continue  # a read-only archive is still read
+            elif state == "closed":  # its writer was killed before the last line
+                seal(place)
+        except OSError:
+            continue  # a read-only archive is still read
     return made
 
 
@@ -102,7 +109,23 @@ def close_run(place: RunPlace, *, presumed: bool = False) -> RunRecord:
             if not any(entry["kind"] == "end" for entry in entries):
                 end = _end(place, entries, presumed=presumed)
                 Journal(place.folder, Redactor(new_key())).add("end", **end)
-        return seal(place, held=True)
+        record = seal(place, held=True)
+    clean(place)
+    return record
+
+
+def clean(place: RunPlace) -> None:
+    """Remove what the engine and kernel of a run left in the folder for scratch.
+
+    It stays where a tool still works in it, and on the host where it is.
+    """
+    here = process_facts()["host"]
+    for entry in read_journal(place.folder):
+        if entry["kind"] == "kernel" and entry["process"]["host"] == here:
+            folder = Path(entry["folder"])
+            # The journal may have been written by anybody: no other folder is removed.
+            if folder.name.startswith(SCRATCH) and not supervised(place):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _end(
@@ -116,7 +139,7 @@ def _end(
     what = "the engine" if by == "olrunbook" else "the kernel"
     sign, last = read_heartbeat(place.folder), _last_sign(place, entries)
     where = f", {sign['where']}" if sign.get("where") else ""
-    how = "was killed"
+    how = "was killed, or could not write any more"
     if presumed:
         process = opened.get("process") or {}
         how = f"on {process.get('host', 'another host')} gave no sign of life any more"
@@ -141,11 +164,21 @@ def _repair_notebook(place: RunPlace, entries: list[dict[str, Any]]) -> None:
         notebook = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return
-    for cell in notebook["cells"]:
-        ours = cell["metadata"].get("olrunbook", {})
-        if ours.get("status") == "running":
+    # The notebook is written less often than the sign of life.
+    where = AT_CELL.match(read_heartbeat(place.folder).get("where", ""))
+    at = int(where[1]) if where else 0
+    for number, cell in enumerate(notebook["cells"], 1):
+        ours = cell["metadata"].setdefault("olrunbook", {})
+        theirs = cell["metadata"].setdefault("papermill", {})
+        if number < at and ours.get("status") in ("not-run", "running"):
+            lost = "it ended well, as the run went on; its outputs were not saved"
+            ours.update(status="done", cause=lost)
+            theirs["status"] = "completed"
+        elif ours.get("status") == "running" or (
+            number == at and ours.get("status") == "not-run"
+        ):
             ours["status"] = "interrupted"
-            cell["metadata"].setdefault("papermill", {})["status"] = "failed"
+            theirs["status"] = "failed"
     notebook["metadata"].setdefault("papermill", {})["exception"] = True
     write_atomic(path, _json(notebook))
 
@@ -175,6 +208,8 @@ def main(folder: Path) -> int:
     state = life(place)
     if state in ("dead", "presumed"):
         close_run(place, presumed=state == "presumed")
+    elif state == "closed":
+        clean(place)
     return 0
 
 

@@ -22,6 +22,7 @@ __all__ = ["FILE", "Heartbeat", "process_facts", "read_heartbeat"]
 
 FILE = "heartbeat.json"
 EVERY_S = 4.0  # readers are promised five
+SOON_S = 1.0  # how old the name of the place may be where a killed run was
 
 
 def process_facts(pid: int | None = None) -> dict[str, Any]:
@@ -85,8 +86,8 @@ class Heartbeat:
     def __init__(self, folder: Path, every_s: float = EVERY_S) -> None:
         self.path = folder / FILE
         self._every_s = every_s
-        self._where = "start"
-        self._began = self._heard = time.monotonic()
+        self._where = self._written = "start"
+        self._began = self._heard = self._wrote = time.monotonic()
         self._facts = process_facts()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -115,16 +116,19 @@ class Heartbeat:
             self.path.unlink(missing_ok=True)
 
     def _beat(self) -> None:
-        while not self._stopped.wait(self._every_s):
-            self._write()
+        while not self._stopped.wait(min(SOON_S, self._every_s)):
+            late = time.monotonic() - self._wrote + SOON_S > self._every_s
+            if late or self._where != self._written:
+                self._write()
 
     def _write(self) -> None:
-        clock = time.monotonic()
+        clock = self._wrote = time.monotonic()
+        self._written = self._where
         sign = {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "elapsed_s": round(clock - self._began, 1),
             "silent_s": round(clock - self._heard, 1),
-            "where": self._where,
+            "where": self._written,
             "process": self._facts,
         }
         # A full disk ends the run where its record is written, not here.

@@ -1,0 +1,64 @@
+"""What a tool leaves running in a session of its own: found, and ended."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["adopt", "end_adopted"]
+
+PR_SET_CHILD_SUBREAPER = 36
+# A tool's own helpers end a moment after it; only then they are told, then made.
+STEPS = ((0, 0.5), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
+
+
+def adopt() -> None:
+    """Have the system give us every descendant whose own parent ends (Linux)."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_adopted(note: Callable[[str], None]) -> None:
+    """End the children that are left to us; our own have all been waited for.
+
+    Args:
+        note: Told of each that did not end by itself.
+
+    """
+    for number, wait_s in STEPS:
+        end, told = time.monotonic() + wait_s, set[int]()
+        while left := _children():
+            for pid, name in left if number else ():
+                if pid not in told:  # also those that are left to us by these
+                    told.add(pid)
+                    word = signal.Signals(number).name
+                    note(f"left behind by the tool: pid {pid} {name}; {word} sent")
+                    os.kill(pid, number)
+            if time.monotonic() > end:
+                break
+            time.sleep(0.02)
+        if not left:
+            return
+
+
+def _children() -> list[tuple[int, str]]:
+    """Return pid and name of our children; those that have ended are buried."""
+    try:
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+    except ChildProcessError:
+        return []
+    own, found = str(os.getpid()), []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name in parentheses may hold anything, also parentheses.
+            head, _, rest = stat.read_text().rpartition(")")
+        except OSError:
+            continue
+        if rest.split()[1] == own:
+            pid, _, name = head.partition(" (")
+            found.append((int(pid), name))
+    return found
