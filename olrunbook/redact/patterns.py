@@ -1,9 +1,9 @@
 """What looks like a secret: tokens of known services, values beside telling names.
 
 The expressions are those of detect-secrets 1.5, written out here because importing it
-costs 0.2 s in every supervisor; a test says when the library knows another kind. Left out:
-its entropy detectors (they take commits and digests for secrets) and public addresses
-(they are evidence).
+costs 0.2 s in every supervisor; a test says when the library knows another kind. Left
+out: its entropy detectors (they take commits and digests for secrets) and public
+addresses (they are evidence).
 """
 
 from __future__ import annotations
@@ -63,12 +63,9 @@ _TOKENS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("AGE-SECRET-KEY-",), r"AGE-SECRET-KEY-1[0-9A-Z]{58}"),
 )  # fmt: skip
 
-# Two kinds have no letters of their own. A full stop and a colon are everywhere, so
-# the part after them is looked for, which fails at its first letters.
-_RARE = {
-    ".": r"\.[a-zA-Z\d_-]{6}\.[a-zA-Z\d_-]{27}",
-    ":": r":[0-9A-Za-z_-]{35}",
-}
+# Two kinds have no letters of their own, but a long run of them behind one of these.
+_RARE = ".:"
+_RUN = b"x" * 27
 
 _KEYWORD = (
     r"(?:pass_?(?:word|wd|phrase|code)|(?<![a-z])pass(?![a-z])|pwd|secret"
@@ -110,7 +107,8 @@ _KEYWORDS = (
     rf"{_NAME}\s+(?P<q>{_QUOTE})(?P<quoted>(?:(?!(?P=q))[^\n])+)(?P=q);",
 )
 _WEAK = ("aws", "cl", "sl")
-_WEAK_WORDS = ("key", "pw", "pass", "token")
+# Two letters are everywhere: these signs need another beside them.
+_BESIDE = {**dict.fromkeys(_WEAK, ("key", "pw", "pass", "token")), "://": ("@",)}
 _KEYWORD_SIGNS = ("pass", "pwd", "secret", "token", "key", "credential", "contrase")
 
 # Values that are secret by what stands around them; the sign is in lower case.
@@ -157,18 +155,18 @@ def _compiled(text: str, flags: int = re.IGNORECASE | re.MULTILINE) -> re.Patter
     return re.compile(text, flags)
 
 
-def find(text: str) -> Iterator[Hit]:
+def find(text: str, mapped: bytes) -> Iterator[Hit]:
     """Yield what looks like a secret in a text.
 
     Args:
         text: Any text; what was masked before is hidden from us by the caller.
+        mapped: Its map, from `user_data.runs`.
 
     """
+    rare = _before_runs(text, mapped)
     for signs, pattern in _TOKENS:
         for sign in signs:
-            if sign in text and (
-                sign not in _RARE or _compiled(_RARE[sign], 0).search(text)
-            ):
+            if sign in (rare if sign in _RARE else text):
                 yield from _tokens(pattern, sign, text)
     low = text.lower()
     if len(low) != len(text):  # a few letters of the world change their length
@@ -178,19 +176,28 @@ def find(text: str) -> Iterator[Hit]:
         for pattern in _KEYWORDS:
             yield from _named(pattern, text, start, end)
     for sign, around in _AROUND:
-        if sign in low and (sign != "://" or "@" in low):
+        needed = _BESIDE.get(sign, ("",))
+        if sign in low and any(word in low for word in needed):
             yield from _around(sign, around, text, low)
 
 
 def _around(sign: str, pattern: str, text: str, low: str) -> Iterator[Hit]:
     """Yield the values that are secret by what stands around them."""
     for start, end in _windows(low, [sign]):
-        # Two letters are everywhere: these need a word that tells beside them.
-        if sign in _WEAK and not any(word in low[start:end] for word in _WEAK_WORDS):
-            continue
         for found in _compiled(pattern).finditer(text, start, end):
             if plausible(found["v"], quoted=True):
                 yield *found.span("v"), sign not in _WEAK
+
+
+def _before_runs(text: str, mapped: bytes) -> set[str]:
+    """Return the characters that stand before long runs of letters."""
+    found: set[str] = set()
+    at = mapped.find(_RUN)
+    while at >= 0:
+        found.add(text[at - 1 : at])
+        end = mapped.find(b" ", at)
+        at = mapped.find(_RUN, end) if end > 0 else -1
+    return found
 
 
 def _tokens(pattern: str, sign: str, text: str) -> Iterator[Hit]:

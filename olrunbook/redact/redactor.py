@@ -177,7 +177,8 @@ class Redactor:
 
     def _find(self, text: str, depth: int) -> list[Span]:
         spans: list[Span] = []
-        for start, end, strong in patterns.find(text):
+        mapped = user_data.runs(text)
+        for start, end, strong in patterns.find(text, mapped):
             value = text[start:end]
             spans.append((start, end, self._values.get(value) or self.mask(value)))
             if strong and self._found < MOST_FOUND and self.learn(value):
@@ -185,7 +186,6 @@ class Redactor:
         for start, end in private_keys.find(text):
             body = "".join(re.split(r"\s+|\\+[nr]", text[start:end]))
             spans.append((start, end, self.mask(body)))
-        mapped = user_data.runs(text)
         spans += self._blobs(text, mapped, depth)
         spans += self._known(text, mapped)
         return _merged(spans) if spans else spans

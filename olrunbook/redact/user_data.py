@@ -20,6 +20,7 @@ _MAP = bytes(0x78 if code in _LETTERS else 0x20 for code in range(256))
 _BLOB = re.compile(
     r"[A-Za-z0-9+/_-]{8,}(?:(?:\r?\n[ \t]*|(?:\\+r)?\\+n)[A-Za-z0-9+/_-]{4,})*={0,2}"
 )
+_CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\v\f\r\x1b")
 _BREAK = re.compile(r"\s+|\\+[rn]")
 _WEB = str.maketrans("-_", "+/")
 _USER_DATA = (
@@ -62,6 +63,8 @@ def blobs(text: str, mapped: bytes) -> Iterator[tuple[int, int]]:
 
 def lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Yield start and end of each line of a blob that has more than one."""
+    if "\n" not in text[start:end] and "\\" not in text[start:end]:
+        return
     breaks = [found.span() for found in _BREAK.finditer(text, start, end)]
     if breaks:
         starts = [start, *(stop for _, stop in breaks)]
@@ -117,7 +120,7 @@ def _unpacked(raw: bytes) -> bytes:
 
 def _readable(raw: bytes) -> bool:
     """Tell whether bytes are text: no control character, valid UTF-8."""
-    if any(code < 9 or (13 < code < 32 and code != 27) for code in raw):  # noqa: PLR2004
+    if len(raw.translate(None, _CONTROLS)) != len(raw):
         return False
     try:
         raw.decode()
