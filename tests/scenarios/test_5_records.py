@@ -35,8 +35,9 @@ def test_a_release_that_was_cut_off_is_taken_up(released: Desk) -> None:
 
 
 def test_the_whole_archive_verifies_with_its_own_verifier(released: Desk) -> None:
-    """`verify` and the copy in the archive find nothing wrong, cut-off runs included;
-    a changed byte is named.
+    """`verify` and the copy in the archive find nothing wrong, cut-off runs included.
+
+    A changed byte is named.
     """
     done = released.run("verify", "--all")
     assert done.returncode == 0, done.stdout + done.stderr
