@@ -70,7 +70,7 @@ def begin(
     journal = Journal(place.folder, redactor)
     recorder = Recorder(notebook, journal, headless=headless)
     redactor.on_learn = lambda secret: recorder.tell(secret=secret)
-    for value in secrets_of_environment(os.environ):
+    for value in secrets_of_environment(os.environ, project.catalog.secrets):
         redactor.learn(value)
     facts = opening(project.root)
     by_hand: ByHand | None = None
