@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from olrunbook.record.model import EXIT_CODES, RunStatus
+from olrunbook.errors import OlrunbookError
+from olrunbook.record.model import EXIT_CODES, RunRecord, RunStatus
 from olrunbook.redact import Redactor
 
-__all__ = ["Ending", "ended", "verdict"]
+__all__ = ["Ending", "RunEndedError", "ended", "verdict"]
 
 # Names of our errors as the kernel reports them: how the run ended, and its exit code.
 ENDINGS: dict[str, tuple[RunStatus, int]] = {
@@ -19,6 +20,20 @@ ENDINGS: dict[str, tuple[RunStatus, int]] = {
     "KeyboardInterrupt": ("interrupted", 130),
 }
 OURS = ("StepError", "ToolError", "OlrunbookError")
+
+
+class RunEndedError(OlrunbookError):
+    """The notebook did not run to a good end.
+
+    Args:
+        record: Its record.
+
+    """
+
+    def __init__(self, record: RunRecord) -> None:
+        super().__init__(f"{record.status}: {record.cause}")
+        self.record = record
+        self.exit_code = record.exit_code
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import zmq
@@ -17,6 +16,7 @@ from olrunbook.engine.endings import Ending, ended, verdict
 from olrunbook.engine.kernel import Kernel, KernelError
 from olrunbook.engine.messages import Messages
 from olrunbook.engine.notebook_file import NotebookFile
+from olrunbook.engine.stopping import Stopper
 from olrunbook.engine.watch import Watch
 from olrunbook.limits import Limits
 from olrunbook.record.heartbeat import Heartbeat
@@ -26,7 +26,6 @@ __all__ = ["Execution"]
 
 POLL_MS = 100
 HEARTBEAT_S = 4.0  # readers are promised five
-HURRY_S = 3.0
 OUTPUTS = ("stream", "display_data", "execute_result", "error", "update_display_data")
 
 
@@ -66,19 +65,22 @@ class Execution:
         grace_s: float = 12.0,
     ) -> None:
         self.notebook, self.file, self.kernel = notebook, file, kernel
-        self.redactor, self.on_progress, self.grace_s = redactor, on_progress, grace_s
-        self.on_warning, self.heartbeat = on_warning, heartbeat
-        self.signals: list[str] = []
+        self.redactor, self.on_progress = redactor, on_progress
+        self.heartbeat = heartbeat
         self.unsaved = False  # the last state could not be written
-        self.stop: Ending | None = None  # how the run ends once its cell has ended
-        self._give_up = float("inf")
-        self._seen = 0  # signals already acted on
         self.index = 0
         self.channels: Any = None
         self.client = Messages(notebook)
         self.client.redactor, self.client.stream_logs = redactor, logs
         self.began = time.monotonic()
         self.watch = Watch(limits or Limits(), self.began)
+        self.stopper = Stopper(
+            kernel,
+            self.watch,
+            on_progress=on_progress,
+            on_warning=on_warning,
+            grace_s=grace_s,
+        )
         for cell in notebook.cells:
             cell.metadata["papermill"] = {
                 "exception": None,
@@ -94,7 +96,7 @@ class Execution:
     def run(self) -> Ending | None:
         """Run every cell; return how it ended if it did not end well."""
         handlers = {
-            number: signal.signal(number, self._on_signal)
+            number: signal.signal(number, self.stopper.on_signal)
             for number in (signal.SIGINT, signal.SIGTERM)
         }
         ending: Ending | None = None
@@ -107,11 +109,13 @@ class Execution:
             self.notebook.metadata["language_info"] = self.kernel.language_info
             for index, cell in enumerate(self.notebook.cells):
                 self.index = index
-                if ending := self._cell(cell) or self._between():
+                after = f"after cell {index + 1}"
+                if ending := self._cell(cell) or self.stopper.outside(after):
                     break
             self.client.set_widgets_metadata()
         except KernelError as error:
-            ending = self._before_cells() or ended("kernel-died", str(error))
+            ending = self.stopper.outside("before the first cell")
+            ending = ending or ended("kernel-died", str(error))
         except OSError as error:  # the record must say so even when the disk is full
             ending = ended("failed", f"the record could not be written: {error}")
         except Exception as error:  # noqa: BLE001  (also when we are at fault)
@@ -122,25 +126,6 @@ class Execution:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
         return ending
-
-    def _between(self) -> Ending | None:
-        """Return the ending that a signal between two cells decides."""
-        if len(self.signals) == self._seen:
-            return None
-        name = self.signals[0]
-        cause = f"{name} after cell {self.index + 1}"
-        return ended("interrupted", cause, code=128 + signal.Signals[name])
-
-    def _before_cells(self) -> Ending | None:
-        """Return the ending a signal has decided before the first cell."""
-        if not self.signals:
-            return None
-        name = self.signals[0]
-        cause = f"{name} before the first cell"
-        return ended("interrupted", cause, code=128 + signal.Signals[name])
-
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        self.signals.append(signal.Signals(number).name)
 
     def _cell(self, cell: Any) -> Ending | None:
         meta, began = cell.metadata["papermill"], time.monotonic()
@@ -194,10 +179,10 @@ class Execution:
                 self._heard(clock)
             if self.kernel.process.poll() is not None and not idle:
                 cause = f"{where}: the kernel died ({self.kernel.how_it_died()})"
-                return self.stop or ended("kernel-died", cause)
-            self._look(clock, where)
-            if clock > self._give_up:
-                return self.stop
+                return self.stopper.ending or ended("kernel-died", cause)
+            self.stopper.look(clock, where)
+            if self.stopper.overdue(clock):
+                return self.stopper.ending
             silent = self.watch.silent_s(clock)
             soon = silent < clock - beat or beat == began
             if clock - beat >= (1.0 if soon else HEARTBEAT_S):
@@ -210,40 +195,17 @@ class Execution:
                 }
                 self._save_running(cell, clock)
         meta.pop("heartbeat", None)
-        return verdict(reply, where, self.stop, self.redactor, expected=expected)
-
-    def _look(self, clock: float, where: str) -> None:
-        """Act on a signal that came, and on a limit that is passed."""
-        if len(self.signals) > self._seen:
-            again, self._seen = bool(self._seen), len(self.signals)
-            name = self.signals[0]
-            cause = f"{name} after {clock - self.began:.0f} s, in {where}"
-            code = 128 + signal.Signals[name]
-            # Whoever asks twice does not want to wait; the tools keep their policies.
-            grace_s = HURRY_S if again else self.grace_s
-            self._halt(ended("interrupted", cause, code=code), clock, grace_s)
-        elif self.stop is None:
-            if over := self.watch.over(clock):
-                self._halt(ended("timed-out", f"{where}: {over}"), clock, self.grace_s)
-            elif warning := self.watch.warning(clock):
-                self.on_progress(warning)
-                self.on_warning(f"{where}: {warning}")
-
-    def _halt(self, ending: Ending, clock: float, grace_s: float) -> None:
-        """Interrupt the cell: its tools are stopped first, by their policies."""
-        self.stop = self.stop or ending
-        self._give_up = min(self._give_up, clock + grace_s)
-        self.on_progress(f"{ending.cause}: stopping what runs")
-        self.kernel.interrupt()
+        stop = self.stopper.ending
+        return verdict(reply, where, stop, self.redactor, expected=expected)
 
     def _save_running(self, cell: Any, clock: float) -> None:
         self.client.flush_streams(cell)
         try:
             self._save(self.index)
         except OSError as error:
-            if self.stop is None:  # what cannot be recorded must not go on
+            if self.stopper.ending is None:  # what cannot be recorded must not go on
                 cause = f"the record could not be written: {error}"
-                self._halt(ended("failed", cause), clock, self.grace_s)
+                self.stopper.halt(ended("failed", cause), clock)
 
     def _forget(self, content: Any) -> None:
         """Have the cells written anew in which a display changes."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from olrunbook.catalog import Project, find_project
-from olrunbook.engine.endings import Ending
+from olrunbook.engine.endings import Ending, ended
 from olrunbook.engine.kernel import Kernel
 from olrunbook.engine.notebook_file import NotebookFile
-from olrunbook.errors import OlrunbookError
+from olrunbook.engine.signals import StoppedError, deaf, raising
+from olrunbook.engine.source import archive_name, has_injected
 from olrunbook.params import (
     PAPERMILLS_OWN,
     check,
@@ -30,6 +29,7 @@ from olrunbook.record.archive import (
     new_place,
 )
 from olrunbook.record.build import finish
+from olrunbook.record.files import sha256_file
 from olrunbook.record.heartbeat import Heartbeat
 from olrunbook.record.journal import Journal
 from olrunbook.record.model import RunRecord
@@ -47,20 +47,6 @@ __all__ = ["RunEndedError", "Session", "run_notebook"]
 # How long tools may go on before they are left to their supervisors: a person at the
 # screen can wait for Packer's clean-up; CI kills ten seconds after SIGTERM.
 PERSON_S, CI_S = 240.0, 6.0
-
-
-class RunEndedError(OlrunbookError):
-    """The notebook did not run to a good end.
-
-    Args:
-        record: Its record.
-
-    """
-
-    def __init__(self, record: RunRecord) -> None:
-        super().__init__(f"{record.status}: {record.cause}")
-        self.record = record
-        self.exit_code = record.exit_code
 
 
 class Session:
@@ -103,13 +89,13 @@ class Session:
     ) -> None:
         self.path = path
         remote = source is not None
-        name = _name(path)
+        name = archive_name(path)
         content = source or read_notebook(path)
         self.declared = declared(content, project.catalog)
         self.parameters = check(dict(parameters), self.declared, path.stem or name)
         values = {n: p.default for n, p in self.declared.items()} | self.parameters
         # A cell that papermill injected once would say something else: it is replaced.
-        self.injected = values if _has_injected(content) else self.parameters
+        self.injected = values if has_injected(content) else self.parameters
         self.place = place or new_place(
             project.outputs,
             target=values.get("target") or "rehearsal",
@@ -126,7 +112,7 @@ class Session:
             "run",
             run_id=self.place.run_id,
             notebook=name,
-            source_sha256="" if remote else _sha256(path),
+            source_sha256="" if remote else sha256_file(path),
             lacks=["the hash of the source, which was no local file"] if remote else [],
             stage=values.get("stage") or "",
             parameters=values,
@@ -215,7 +201,8 @@ class Session:
             on_warning=lambda text: self.journal.add("warning", text=text),
             grace_s=self.patience_s + 1.5,
         )
-        record = self.close(execution.run(), execution.save_late)
+        with deaf():  # but for the cells: the execution hears
+            record = self.close(execution.run(), execution.save_late)
         if record.status != "succeeded":
             raise RunEndedError(record)
         # What is on the disk is masked and true; only its form is another.
@@ -248,27 +235,23 @@ class Session:
                 self.kernel.clean()  # a tool that still finishes works in it
         return self.record
 
+    def save_unrun(self) -> None:
+        """Write the notebook of a run that ended before its first cell.
+
+        Raises:
+            OSError: It could not be written.
+
+        """
+        notebook = read_notebook(self.path)
+        for cell in notebook["cells"]:
+            cell["metadata"]["olrunbook"] = {"status": "not-run"}
+            cell["metadata"]["papermill"] = {"status": "pending"}
+        file = NotebookFile(self.place.folder / NOTEBOOK, self.redactor)
+        file.save(notebook, None, force=True)
+
     def _wait_s(self, ending: Ending) -> float:
         """Return how long tools are waited for that nobody in the kernel waits for."""
         return self.patience_s if ending.status == "kernel-died" else 0.5
-
-
-def _name(path: Path) -> str:
-    """Return a notebook's name as it stands in the archive's directory names."""
-    plain = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
-    return plain if plain[:1].isalpha() else f"notebook_{plain}".rstrip("_")
-
-
-def _has_injected(notebook: dict[str, Any]) -> bool:
-    """Whether papermill has put values into a notebook before."""
-    return any(
-        "injected-parameters" in cell.get("metadata", {}).get("tags", [])
-        for cell in notebook["cells"]
-    )
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def run_notebook(session: Session) -> RunRecord:
@@ -284,19 +267,22 @@ def run_notebook(session: Session) -> RunRecord:
         from papermill.execute import execute_notebook  # noqa: PLC0415
 
         logging.getLogger("papermill").setLevel(logging.ERROR)
-        execute_notebook(
-            str(session.path),
-            None,
-            session.injected,
-            engine_name="olrunbook",
-            progress_bar=False,
-            session=session,
-        )
-    except RunEndedError as ended:
-        return ended.record
-    except KeyboardInterrupt:
-        cause = "SIGINT before the first cell"
-        return session.close(Ending("interrupted", cause, 130, "interrupted"))
+        with raising():
+            execute_notebook(
+                str(session.path),
+                None,
+                session.injected,
+                engine_name="olrunbook",
+                progress_bar=False,
+                session=session,
+            )
+    except RunEndedError as error:
+        return error.record
+    except StoppedError as stopped:
+        cause = f"{stopped} before the first cell"
+        with deaf():
+            ending = ended("interrupted", cause, code=stopped.exit_code)
+            return session.close(ending, session.save_unrun)
     except Exception as error:
         if session.record is None:
             name = type(error).__name__

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from olrunbook.record import chain
+from olrunbook.record import chain, judge
 from olrunbook.record.archive import (
     HTML,
     NOTEBOOK,
@@ -29,13 +28,9 @@ from olrunbook.record.model import (
     FileEntry,
     PartRecord,
     RunRecord,
-    StepRecord,
 )
 
 __all__ = ["build_record", "finish", "seal"]
-
-_STEP_CALL = re.compile(r"\brun\.([a-z_]+)\(")
-_NO_STEPS = {"conclude"}
 
 
 def seal(place: RunPlace, *, held: bool = False) -> RunRecord:
@@ -167,8 +162,8 @@ def build_record(place: RunPlace, notebook: dict[str, Any] | None = None) -> Run
             opened.update(entry)
     end = _latest(entries, "end")
     concluded = _latest(entries, "conclude")
-    steps = _steps(entries, notebook)
-    status, cause = _status(end, concluded, steps)
+    steps = judge.steps(entries, notebook)
+    status, cause = judge.status(end, concluded, steps)
     last = entries[-1]["at"] if entries else place.at.isoformat()
     return RunRecord(
         run_id=place.run_id,
@@ -204,7 +199,7 @@ def build_record(place: RunPlace, notebook: dict[str, Any] | None = None) -> Run
         cause=cause,
         headline=concluded.get("headline", ""),
         steps=steps,
-        cells_not_run=_cells_not_run(notebook),
+        cells_not_run=judge.cells_not_run(notebook),
         parts=[
             PartRecord(**{k: v for k, v in e.items() if k not in ("at", "kind")})
             for e in entries
@@ -218,70 +213,6 @@ def build_record(place: RunPlace, notebook: dict[str, Any] | None = None) -> Run
 
 def _time(text: str | None, otherwise: datetime) -> datetime:
     return datetime.fromisoformat(text) if text else otherwise.astimezone(UTC)
-
-
-def _status(
-    end: dict[str, Any], concluded: dict[str, Any], steps: list[StepRecord]
-) -> tuple[Any, str]:
-    """Decide how the run ended: what was seen at its end, else what is missing."""
-    if end.get("status") and end["status"] != "succeeded":
-        cut = [step.name for step in steps if step.status == "interrupted"]
-        if end["status"] in ("interrupted", "kernel-died") and cut:
-            return end["status"], f'{end["cause"]} (step "{cut[-1]}")'
-        return end["status"], end.get("cause", "")
-    if not concluded:
-        return "failed", "ended early: run.conclude() was not reached"
-    for step in steps:
-        if step.status in ("failed", "refused", "interrupted", "waiting"):
-            return step.status, f'step "{step.name}": {step.cause}'
-    if not end:
-        return "failed", "ended early: its end was not recorded"
-    return "succeeded", ""
-
-
-def _steps(entries: list[dict[str, Any]], notebook: dict[str, Any]) -> list[StepRecord]:
-    """Return the steps in order; a repeated one once, as it ended last."""
-    found: dict[str, StepRecord] = {}
-    begun: dict[str, datetime] = {}
-    for entry in entries:
-        if entry["kind"] != "step":
-            continue
-        name = entry["name"]
-        if entry["event"] == "started":
-            begun[name] = datetime.fromisoformat(entry["at"])
-            found[name] = StepRecord(
-                name=name,
-                status="interrupted",
-                started_at=begun[name],
-                cause="it had begun and its end was not recorded",
-            )
-        else:
-            fields = {
-                k: v
-                for k, v in entry.items()
-                if k not in ("at", "kind", "event", "name")
-            }
-            found[name] = StepRecord(name=name, started_at=begun.get(name), **fields)
-    for cell in notebook.get("cells", []):
-        ours = cell.get("metadata", {}).get("olrunbook", {})
-        if cell.get("cell_type") == "code" and ours.get("status") != "done":
-            for name in _STEP_CALL.findall(_text(cell.get("source", ""))):
-                if name not in found and name not in _NO_STEPS:
-                    found[name] = StepRecord(name=name, status="not-run")
-    return list(found.values())
-
-
-def _text(source: str | list[str]) -> str:
-    return source if isinstance(source, str) else "".join(source)
-
-
-def _cells_not_run(notebook: dict[str, Any]) -> int:
-    statuses = [
-        cell.get("metadata", {}).get("olrunbook", {}).get("status")
-        for cell in notebook.get("cells", [])
-        if cell.get("cell_type") == "code"
-    ]
-    return sum(status == "not-run" for status in statuses)
 
 
 def _read_notebook(path: Path) -> dict[str, Any]:

@@ -1,0 +1,79 @@
+"""How a run ended, and its steps: what was seen, and what is missing."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+from olrunbook.record.model import StepRecord
+
+__all__ = ["cells_not_run", "status", "steps"]
+
+_STEP_CALL = re.compile(r"\brun\.([a-z_]+)\(")
+_NO_STEPS = {"conclude"}
+
+
+def status(
+    end: dict[str, Any], concluded: dict[str, Any], steps: list[StepRecord]
+) -> tuple[Any, str]:
+    """Decide how the run ended: what was seen at its end, else what is missing."""
+    if end.get("status") and end["status"] != "succeeded":
+        cut = [step.name for step in steps if step.status == "interrupted"]
+        if end["status"] in ("interrupted", "kernel-died") and cut:
+            return end["status"], f'{end["cause"]} (step "{cut[-1]}")'
+        return end["status"], end.get("cause", "")
+    if not concluded:
+        return "failed", "ended early: run.conclude() was not reached"
+    for step in steps:
+        if step.status in ("failed", "refused", "interrupted", "waiting"):
+            return step.status, f'step "{step.name}": {step.cause}'
+    if not end:
+        return "failed", "ended early: its end was not recorded"
+    return "succeeded", ""
+
+
+def steps(entries: list[dict[str, Any]], notebook: dict[str, Any]) -> list[StepRecord]:
+    """Return the steps in order; a repeated one once, as it ended last."""
+    found: dict[str, StepRecord] = {}
+    begun: dict[str, datetime] = {}
+    for entry in entries:
+        if entry["kind"] != "step":
+            continue
+        name = entry["name"]
+        if entry["event"] == "started":
+            begun[name] = datetime.fromisoformat(entry["at"])
+            found[name] = StepRecord(
+                name=name,
+                status="interrupted",
+                started_at=begun[name],
+                cause="it had begun and its end was not recorded",
+            )
+        else:
+            fields = {
+                k: v
+                for k, v in entry.items()
+                if k not in ("at", "kind", "event", "name")
+            }
+            found[name] = StepRecord(name=name, started_at=begun.get(name), **fields)
+    for cell in notebook.get("cells", []):
+        ours = cell.get("metadata", {}).get("olrunbook", {})
+        if cell.get("cell_type") == "code" and ours.get("status") != "done":
+            for name in _STEP_CALL.findall(_text(cell.get("source", ""))):
+                if name not in found and name not in _NO_STEPS:
+                    found[name] = StepRecord(name=name, status="not-run")
+    return list(found.values())
+
+
+def _text(source: str | list[str]) -> str:
+    return source if isinstance(source, str) else "".join(source)
+
+
+def cells_not_run(notebook: dict[str, Any]) -> int:
+    """Return how many code cells of an executed notebook did not run."""
+    statuses = [
+        cell.get("metadata", {}).get("olrunbook", {}).get("status")
+        for cell in notebook.get("cells", [])
+        if cell.get("cell_type") == "code"
+    ]
+    return sum(status == "not-run" for status in statuses)
