@@ -1,4 +1,4 @@
-"""What a tool leaves running in a session of its own: found, and ended."""
+"""Processes whose parents are gone: what a tool left, and a tool that was left."""
 
 from __future__ import annotations
 
@@ -9,11 +9,44 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["adopt", "end_adopted"]
+__all__ = ["Adopted", "adopt", "end_adopted", "since"]
 
 PR_SET_CHILD_SUBREAPER = 36
 # A tool's own helpers end a moment after it; only then they are told, then made.
 STEPS = ((0, 0.5), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
+
+
+def since(pid: int) -> str:
+    """Return when a process began, in the system's count; empty: it has ended."""
+    try:
+        # The name in parentheses may hold anything, also parentheses.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+class Adopted:
+    """A tool whose supervisor was killed; it is not our child.
+
+    Args:
+        pid: Its process id, and that of its group.
+        began: What `since` said of it.
+
+    """
+
+    def __init__(self, pid: int, began: str) -> None:
+        self.pid, self._began = pid, began
+        self.stdin = None
+
+    def poll(self) -> int | None:
+        """Return None while it is there, then a code that says nothing."""
+        return None if self._began and since(self.pid) == self._began else 0
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, if it is there."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
 
 
 def adopt() -> None:

@@ -114,11 +114,30 @@ class Tool:
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _rest: bytes = field(default=b"", repr=False)
     _began: float = 0.0
+    _pipes: tuple[int, ...] = ()
+    _tool: tuple[int, str] | None = None
 
     def __enter__(self) -> Self:
         """Start the supervisor and the tool under it."""
         self._began = time.monotonic()
         self.command.log.parent.mkdir(parents=True, exist_ok=True)
+        # We hold the reading ends, too: a tool whose supervisor is killed must not die
+        # of a pipe that nobody reads.
+        self._pipes = (*os.pipe(), *os.pipe())
+        self._launch()
+        for end in self._pipes[1::2]:  # the tool's
+            os.close(end)
+        first = next(self._messages(), None)
+        if first is None or first.get("error"):
+            detail = (first or {}).get("error", "its supervisor ended at once")
+            self._close()
+            msg = f"{self.command.tool} could not be started: {detail}"
+            raise ToolError(msg)
+        self._tool = (first["started"], first["since"])
+        return self
+
+    def _launch(self, left: tuple[int, str] | None = None) -> None:
+        """Start a supervisor with a new tool, or for one that was left alone."""
         self._process = self.launch(
             # -P: the tool's folder must not shadow modules of ours
             # The log is told for `ps`: by it a supervisor is found that outlived us.
@@ -127,6 +146,7 @@ class Tool:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            pass_fds=self._pipes[::2] if left else self._pipes,
             env=_own_environment(),
         )
         policy = asdict(self.command.policy)
@@ -142,17 +162,12 @@ class Tool:
                 "log": str(self.command.log),
                 "policy": policy,
                 "stdin": self.command.stdin,
+                "pipes": self._pipes[::2] if left else self._pipes,
+                "left": left,
                 "key": self.redactor._key.hex(),  # noqa: SLF001  (by pipe, never by disk)
                 "secrets": list(self.redactor.values),
             }
         )
-        first = next(self._messages(), None)
-        if first is None or first.get("error"):
-            detail = (first or {}).get("error", "its supervisor ended at once")
-            self._close()
-            msg = f"{self.command.tool} could not be started: {detail}"
-            raise ToolError(msg)
-        return self
 
     def __exit__(
         self,
@@ -245,9 +260,14 @@ class Tool:
                 yield json.loads(line)
             select.select([descriptor], [], [])
             got = os.read(descriptor, 1 << 16)
-            if not got:
+            if got:
+                self._rest += got
+            elif self._tool:  # it was killed: another one takes its place, once
+                left, self._tool, self._rest = self._tool, None, b""
+                self._launch(left)
+                descriptor = self._process.stdout.fileno()
+            else:
                 return
-            self._rest += got
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self._process is not None
@@ -268,6 +288,9 @@ class Tool:
                     pipe.close()
                 except BrokenPipeError:
                     pass
+        for end in self._pipes[::2]:
+            os.close(end)
+        self._pipes = ()
         if self.ended and self.ended.code is not None:
             process.wait()
 

@@ -20,15 +20,17 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from olrunbook.daemons import adopt, end_adopted
+from olrunbook.daemons import Adopted, adopt, end_adopted, since
 from olrunbook.redact import Redactor, StreamMask
 
 PR_SET_PDEATHSIG = 1
 FLUSH_AFTER_S = 0.5  # how long an unfinished line is held back for its rest
 ORPHANED = "the run that started it is gone"
+KILLED = "its supervisor was killed"
 HELD_PIPE_S = 2.0  # how long pipes that outlive the tool are read on
 
 
@@ -71,6 +73,7 @@ class Supervisor:
 
     def __init__(self, spec: dict[str, Any], out: BinaryIO) -> None:
         self.spec, self.out = spec, out
+        self.process: subprocess.Popen[bytes] | Adopted
         self.redactor = Redactor(spec["key"], spec["secrets"])
         # SimpleQueue: its put may be called from a signal handler.
         self.box: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
@@ -116,43 +119,51 @@ class Supervisor:
         """Start the tool, follow it to its end, return 0; 1 if it never started."""
         spec = self.spec
         adopt()
-        self.note(self.redactor.text("$ " + " ".join(spec["argv"])))
         try:
-            self.process = subprocess.Popen(
-                spec["argv"],
-                cwd=spec["cwd"],
-                env=spec["env"],
-                stdin=subprocess.PIPE
-                if spec["stdin"] is not None
-                else subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-                preexec_fn=self._pass_on,  # noqa: PLW1509  (we have one thread yet)
-            )
+            self.process = self._left() if spec["left"] else self._started()
         except OSError as error:
             self.say({"error": f"{error.strerror}: {spec['argv'][0]}"})
             return 1
-        self.say({"started": self.process.pid})
-        if spec["stdin"] is not None:
-            threading.Thread(
-                target=self._feed, args=(spec["stdin"],), daemon=True
-            ).start()
-        readers = [
-            threading.Thread(target=self._read, args=(name, pipe), daemon=True)
-            for name, pipe in (
-                ("stdout", self.process.stdout),
-                ("stderr", self.process.stderr),
-            )
+        reads = spec["pipes"] if spec["left"] else spec["pipes"][::2]
+        for end in set(spec["pipes"]) - set(reads):  # the tool's
+            os.close(end)
+        self.say({"started": self.process.pid, "since": since(self.process.pid)})
+        work: list[tuple[Callable[..., None], tuple[Any, ...]]] = [
+            (self._read, ("stdout", reads[0])),
+            (self._read, ("stderr", reads[1])),
+            (self._orders, ()),
         ]
-        threading.Thread(target=self._orders, daemon=True).start()
-        for thread in readers:
-            thread.start()
+        if self.process.stdin is not None:
+            work.append((self._feed, (spec["stdin"],)))
+        for target, args in work:
+            threading.Thread(target=target, args=args, daemon=True).start()
         code = self._follow()
         end_adopted(self.note)
         self._tell_end(code)
         self.log.close()
         return 0
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        spec = self.spec
+        self.note(self.redactor.text("$ " + " ".join(spec["argv"])))
+        return subprocess.Popen(
+            spec["argv"],
+            cwd=spec["cwd"],
+            env=spec["env"],
+            stdin=subprocess.DEVNULL if spec["stdin"] is None else subprocess.PIPE,
+            stdout=spec["pipes"][1],
+            stderr=spec["pipes"][3],
+            start_new_session=True,
+            preexec_fn=self._pass_on,  # noqa: PLW1509  (we have one thread yet)
+        )
+
+    def _left(self) -> Adopted:
+        """Take on the tool of a supervisor that was killed."""
+        clock = time.monotonic()
+        self._order({"stop": KILLED}, clock)
+        # The system has sent the first signal: PR_SET_PDEATHSIG.
+        self.next_at = clock + self.steps.pop(0)[1]
+        return Adopted(*self.spec["left"])
 
     def _feed(self, text: str) -> None:
         assert self.process.stdin is not None
@@ -162,9 +173,9 @@ class Supervisor:
         except BrokenPipeError:
             pass
 
-    def _read(self, name: str, pipe: BinaryIO) -> None:
+    def _read(self, name: str, pipe: int) -> None:
         """Cut the stream into lines; a line without end is passed on after a while."""
-        while got := os.read(pipe.fileno(), 1 << 16):
+        while got := os.read(pipe, 1 << 16):
             self.box.put((name, got))
         self.box.put((name, b""))
 
@@ -224,7 +235,7 @@ class Supervisor:
         self.say(
             {
                 "ended": True,
-                "code": code,
+                "code": None if self.spec["left"] else code,
                 "stopped": self.stopped,
                 "masked": self.redactor.masked,
             }
