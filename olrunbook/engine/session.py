@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from olrunbook.catalog import Project, find_project
-from olrunbook.engine.endings import Ending, RunEndedError
+from olrunbook.engine.endings import Ending, RunEndedError, ended
 from olrunbook.engine.kernel import Kernel
 from olrunbook.engine.notebook_file import NotebookFile
 from olrunbook.engine.signals import StoppedError, deaf, raising
