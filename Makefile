@@ -62,7 +62,7 @@ unit-313:  ## the unit tests on Python 3.13, where there is one
 test-rehearsal:  ## the tests that run the real tools on the rehearsal cloud
 	$(BIN)/python -m pytest -m rehearsal $(PYTEST_ARGS)
 
-test-browser:  ## the tests that drive JupyterLab in a headless Chromium
+test-browser:  ## the tests that look at records in a headless Chromium
 	@# 5: none was selected (PYTEST_ARGS may leave none)
 	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS) || [ $$? -eq 5 ]
 
