@@ -135,7 +135,11 @@ def _origin(record: RunRecord) -> list[tuple[str, str]]:
         lines.append(("release", record.release))
     if record.target:
         lines.append(("target", f"{record.target}, cloud {record.cloud_id or '—'}"))
-    lines += [("stand-in", text) for text in record.stand_ins]
+    if record.tools:
+        tools = (f"{name} {told.split(',')[0]}" for name, told in record.tools.items())
+        lines.append(("tools", ", ".join(tools)))
+    if record.stand_ins:
+        lines.append(("stand-ins", " · ".join(record.stand_ins)))
     given = [f"{name}={value}" for name, value in record.parameters.items() if value]
     return [*lines, ("given", " ".join(given))] if given else lines
 
@@ -161,7 +165,7 @@ def _outcome(record: RunRecord) -> list[tuple[str, str]]:
         by_hand = result.get("by_hand") or ""
         if isinstance(by_hand, list):
             by_hand = " && ".join(by_hand)
-        if by_hand:
+        if by_hand and ("by hand", by_hand) not in lines:
             lines.append(("by hand", by_hand))
         changes = result.get("changes")
         if step.name == "up" and isinstance(changes, list) and changes:
