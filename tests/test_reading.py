@@ -220,7 +220,7 @@ def test_markdown_keeps_its_table_and_folds_the_logs(record) -> None:
     place = record(log=log, stand_ins=["a | <b> @team"])
     text = call("show", place.run_id, "--markdown").stdout
     assert text.startswith("### ✅ deploy · tika · CI · succeeded\n")
-    assert "| stand-in | a \\| &lt;b&gt; @<!-- -->team |" in text
+    assert "| stand-ins | a \\| &lt;b&gt; @<!-- -->team |" in text
     assert "| ✓ up | done | 9 s | 17 created |" in text
     assert "<details><summary>logs/up.log" in text
     assert "line 99" in text
