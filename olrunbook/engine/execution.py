@@ -109,9 +109,11 @@ class Execution:
             self.notebook.metadata["language_info"] = self.kernel.language_info
             for index, cell in enumerate(self.notebook.cells):
                 self.index = index
-                after = f"after cell {index + 1}"
-                if ending := self._cell(cell) or self.stopper.outside(after):
+                where = f"after cell {index}" if index else "before the first cell"
+                if ending := self.stopper.outside(where) or self._cell(cell):
                     break
+            else:
+                ending = self.stopper.outside("after the last cell")
             self.client.set_widgets_metadata()
         except KernelError as error:
             ending = self.stopper.outside("before the first cell")

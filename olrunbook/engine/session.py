@@ -264,10 +264,10 @@ def run_notebook(session: Session) -> RunRecord:
     import logging  # noqa: PLC0415
 
     try:
-        from papermill.execute import execute_notebook  # noqa: PLC0415
-
-        logging.getLogger("papermill").setLevel(logging.ERROR)
         with raising():
+            from papermill.execute import execute_notebook  # noqa: PLC0415
+
+            logging.getLogger("papermill").setLevel(logging.ERROR)
             execute_notebook(
                 str(session.path),
                 None,
