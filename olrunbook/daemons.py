@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["Adopted", "adopt", "end_adopted", "since"]
+__all__ = ["Adopted", "adopt", "end_adopted", "since", "wait_adopted"]
 
 PR_SET_CHILD_SUBREAPER = 36
 # A tool's own helpers end a moment after it; only then they are told, then made.
@@ -75,6 +75,22 @@ def end_adopted(note: Callable[[str], None]) -> None:
             time.sleep(0.02)
         if not left:
             return
+
+
+def wait_adopted(note: Callable[[str], None]) -> None:
+    """Wait for the children that are left to us, and send them nothing.
+
+    Args:
+        note: Told of each.
+
+    """
+    told = set[int]()
+    while left := _children():
+        for pid, name in left:
+            if pid not in told:
+                told.add(pid)
+                note(f"left behind by the tool: pid {pid} {name}; waiting for its end")
+        time.sleep(0.05)
 
 
 def _children() -> list[tuple[int, str]]:

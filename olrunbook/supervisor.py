@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from olrunbook.daemons import Adopted, adopt, end_adopted, since
+from olrunbook.daemons import Adopted, adopt, end_adopted, since, wait_adopted
 from olrunbook.redact import Redactor, StreamMask
 
 PR_SET_PDEATHSIG = 1
@@ -80,7 +80,8 @@ class Supervisor:
         self.stopped = ""
         self.orphaned = False
         self.late = False  # the run may be sealed: our log is one beside its record
-        self.steps = [(name, float(wait)) for name, wait in spec["policy"]["steps"]]
+        self.steps_given = spec["policy"]["steps"]
+        self.steps = [(name, float(wait)) for name, wait in self.steps_given]
         self.next_at = float("inf")
         self.grace_at = float("inf")
         self._open_log(Path(spec["log"]))
@@ -138,7 +139,9 @@ class Supervisor:
         for target, args in work:
             threading.Thread(target=target, args=args, daemon=True).start()
         code = self._follow()
-        end_adopted(self.note)
+        # What must never be killed (Pulumi's own CLI, if its worker was) is waited for.
+        forever = any(wait == float("inf") for _, wait in self.steps_given)
+        (wait_adopted if forever else end_adopted)(self.note)
         self._tell_end(code)
         self.log.close()
         return 0

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from olrunbook.errors import InterruptedRunError, ToolError
-from olrunbook.process import POLITE, Command, StopPolicy, Tool
+from olrunbook.process import POLITE, PULUMI, Command, StopPolicy, Tool
 
 ENV = {"PATH": os.environ["PATH"]}
 # os.write: a print in a handler fails when it lands in a print that still flushes.
@@ -211,3 +211,19 @@ def test_the_tool_gets_the_environment_it_was_given_and_no_more(
         del os.environ["AWS_PROFILE"]
     assert "AWS_PROFILE" not in names
     assert "PATH" in names
+
+
+def test_what_must_never_be_killed_is_waited_for(tmp_path, redactor) -> None:
+    """A policy without a second signal: what the tool left behind ends by itself."""
+    done = tmp_path / "done"
+    left = f"import time; time.sleep(1.5); open({str(done)!r}, 'w').close()"
+    program = (
+        "import subprocess, sys; "
+        f"subprocess.Popen([sys.executable, '-c', {left!r}], start_new_session=True)"
+    )
+    call = command(tmp_path, sys.executable, "-c", program, policy=PULUMI)
+    with Tool(call, redactor) as tool:
+        list(tool.lines())
+    assert tool.ended is not None
+    assert tool.ended.code == 0
+    assert done.exists()
