@@ -81,7 +81,7 @@ def step(name: str, program: str, policy: StopPolicy = POLITE) -> None:
                     sign()
         assert tool.ended is not None
         if tool.ended.code != 0:
-            msg = f"thing ended with code {tool.ended.code}; {tool.ended.stopped}"
+            msg = f"thing: {tool.ended.stopped or f'exit code {tool.ended.code}'}"
             raise StepError(msg)
 
 

@@ -73,7 +73,7 @@ def test_a_missing_module_is_named(ended: Ended) -> None:
 def test_a_tool_that_fails_fails_its_step(ended: Ended) -> None:
     """The step is failed with the tool's exit code, what follows did not run."""
     assert ended.how == ("failed", 1)
-    assert "code 7" in ended.cause
+    assert "exit code 7" in ended.cause
     assert ended.step("build") == "failed"
     assert ended.cells == ["failed", "not-run", "not-run"]
 

@@ -7,12 +7,15 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from olrunbook.targets import Target
+from tests.endings.support import Ended
+from tests.endings.table import Row, Table
 from tests.scenarios.support import OLRUNBOOK, ROOT, Desk, ask
 
 pytestmark = pytest.mark.rehearsal
@@ -51,10 +54,49 @@ def tools_of(desk: Desk) -> list[str]:
     return [line for line in found if "rehearsal.daemon" not in line]
 
 
+def builders(desk: Desk) -> set[str]:
+    """Return what Packer holds in the cloud: instances, groups, key pairs."""
+    ec2 = Target.model_validate(desk.target()).client("ec2")
+    held = {pair["KeyName"] for pair in ec2.describe_key_pairs()["KeyPairs"]}
+    groups = ec2.describe_security_groups()["SecurityGroups"]
+    held |= {group["GroupName"] for group in groups}
+    alive = {"Name": "instance-state-name", "Values": ["pending", "running"]}
+    for found in ec2.describe_instances(Filters=[alive])["Reservations"]:
+        for one in found["Instances"]:
+            if one.get("KeyName", "").startswith("packer_"):
+                held.add(f"packer_ {one['InstanceId']}")
+    return {name for name in held if name.startswith("packer_")}
+
+
+def enter(name: str, desk: Desk, ended: Ended, since: float, cloud: str) -> None:
+    """Enter an ending into the table of docs/endings.md, or compare it with that."""
+    assert ended.record is not None
+    (path,) = desk.archive.glob(f"*/*/*/*{ended.record.run_id}/run.json")
+    ended.seconds = round(path.stat().st_mtime - since, 1)
+    ended.left = list(ended.record.finishing)
+    Table.note(Row.of(name, ended, cloud))
+
+
 def interrupt_in(
-    desk: Desk, words: tuple[str, ...], sign: str, number: int
-) -> tuple[int, str]:
-    """Start a command, wait for a line in its output, send a signal, return its end."""
+    desk: Desk,
+    words: tuple[str, ...],
+    sign: str,
+    number: int,
+    before: Callable[[], None] = lambda: None,
+) -> tuple[int, str, float]:
+    """Start a command, wait for a line in its output, send a signal.
+
+    Args:
+        desk: Where.
+        words: The command.
+        sign: The line.
+        number: The signal.
+        before: Called before it is sent.
+
+    Returns:
+        Exit code, output, and when the signal was sent.
+
+    """
     child = desk.start(*words)
     assert child.stdout is not None
     said = []
@@ -64,20 +106,24 @@ def interrupt_in(
             break
     else:
         pytest.fail(f"{sign!r} was never said: {''.join(said)}")
+    before()
+    since = time.time()
     os.kill(child.pid, number)
     rest = child.stdout.read()
-    return child.wait(240), "".join(said) + rest
+    return child.wait(240), "".join(said) + rest, since
 
 
 def test_ctrl_c_in_a_build_leaves_nothing_and_is_recorded(
     released: Desk, eventually
 ) -> None:
     """Packer cleans up under its supervisor; the next command works."""
-    code, said = interrupt_in(
+    held: set[str] = set()
+    code, said, since = interrupt_in(
         released,
         ("run", "image_build", "--app", "tika"),
         "Install a Java runtime",
         signal.SIGINT,
+        lambda: held.update(builders(released)),
     )
     assert code == 130, said
     record = released.record("image_build")
@@ -85,7 +131,7 @@ def test_ctrl_c_in_a_build_leaves_nothing_and_is_recorded(
     assert "SIGINT" in record.cause
     assert {s.name: s.status for s in record.steps}["build"] == "interrupted"
     eventually(lambda: not tools_of(released), timeout_s=120)
-    builders = subprocess.run(
+    containers = subprocess.run(
         [
             "docker",
             "ps",
@@ -99,7 +145,17 @@ def test_ctrl_c_in_a_build_leaves_nothing_and_is_recorded(
         check=True,
     ).stdout
     assert released.run("rehearsal", "status").returncode == 0
-    assert "packer" not in builders
+    assert "packer" not in containers
+    assert held, "Packer held nothing when it was interrupted"
+    assert not builders(released)
+    cloud = "none: instance, security group and key pair were there and are gone"
+    enter(
+        "SIGINT, the real packer in a build",
+        released,
+        Ended(code, said, record),
+        since,
+        cloud,
+    )
 
 
 def test_sigterm_in_an_update_stops_pulumi_once_and_the_next_one_works(
@@ -108,7 +164,7 @@ def test_sigterm_in_an_update_stops_pulumi_once_and_the_next_one_works(
     """One interrupt to Pulumi, no lock, nothing pending; the next deploy is fine."""
     images = f"server={released.copy_image('tika-server-interrupted')}"
     words = ("run", "deploy", "--stage", "CI", "--images", images)
-    code, said = interrupt_in(released, words, "updating", signal.SIGTERM)
+    code, said, since = interrupt_in(released, words, "updating", signal.SIGTERM)
     assert code == 143, said
     record = released.record("deploy", "CI")
     assert record.status == "interrupted"
@@ -116,11 +172,14 @@ def test_sigterm_in_an_update_stops_pulumi_once_and_the_next_one_works(
     eventually(lambda: not tools_of(released), timeout_s=60)
     again = released.run(*words)
     assert again.returncode == 0, again.stdout + again.stderr
+    cloud = "those of the stack, all in its state: the next deploy went through"
+    ended = Ended(code, said, record)
+    enter("SIGTERM, the real pulumi in an `up`", released, ended, since, cloud)
 
 
 def test_a_release_that_is_interrupted_has_a_record(released: Desk) -> None:
     """The release's own record names the run that was cut off; exit code 130."""
-    code, said = interrupt_in(
+    code, said, _ = interrupt_in(
         released, ("release", "tika"), "image_test", signal.SIGINT
     )
     assert code == 130, said
@@ -157,7 +216,7 @@ def fence() -> Iterator[Path]:
 def test_no_packet_leaves_loopback(released: Desk, fence: Path) -> None:
     """A deploy and a rollout in a hostile shell: not one packet tried to leave."""
 
-    def enter() -> None:
+    def fenced() -> None:
         (fence / "cgroup.procs").write_text(str(os.getpid()))
 
     for notebook in ("deploy", "rollout"):
@@ -168,7 +227,7 @@ def test_no_packet_leaves_loopback(released: Desk, fence: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            preexec_fn=enter,
+            preexec_fn=fenced,
             timeout=300,
         )
         assert done.returncode == 0, done.stdout + done.stderr
