@@ -36,7 +36,6 @@ __all__ = [
     "Tool",
 ]
 
-
 GRACE_VARIABLE = "OLRUNBOOK_GRACE_S"
 
 
