@@ -10,7 +10,6 @@ the tool.
 
 from __future__ import annotations
 
-import codecs
 import ctypes
 import json
 import os
@@ -25,41 +24,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from olrunbook.daemons import Adopted, adopt, end_adopted, since, wait_adopted
-from olrunbook.redact import Redactor, StreamMask
+from olrunbook.redact import Redactor
+from olrunbook.tool_output import ToolOutput
 
 PR_SET_PDEATHSIG = 1
 FLUSH_AFTER_S = 0.5  # how long an unfinished line is held back for its rest
 ORPHANED = "the run that started it is gone"
 KILLED = "its supervisor was killed"
 HELD_PIPE_S = 2.0  # how long pipes that outlive the tool are read on
-
-
-class _Streams:
-    """The tool's two streams, masked and cut into lines; unfinished ones are held."""
-
-    def __init__(self, redactor: Redactor) -> None:
-        self.masks = {name: StreamMask(redactor) for name in ("stdout", "stderr")}
-        # A letter may be cut in two by the pipe as well.
-        self._letters = {
-            name: codecs.getincrementaldecoder("utf-8")("replace")
-            for name in self.masks
-        }
-        self.fed = dict.fromkeys(self.masks, 0.0)
-        self.open = set(self.masks)
-
-    def cut(self, name: str, got: bytes, clock: float) -> list[str]:
-        """Return the lines that are whole with what a stream gave; nothing ends it."""
-        if not got:
-            self.open.discard(name)
-        self.fed[name] = clock
-        text = self._letters[name].decode(got, final=not got)
-        whole = self.masks[name].feed(text.replace("\r\n", "\n"))
-        return whole.split("\n")[:-1]
-
-    def give(self, name: str) -> str:
-        """Return a stream's unfinished line, without what may begin a secret."""
-        mask = self.masks[name]
-        return mask.flush() if name in self.open else mask.close()
 
 
 class Supervisor:
@@ -190,7 +162,7 @@ class Supervisor:
 
     def _follow(self) -> int:
         """Pass on what the tool says until it has ended; return its exit code."""
-        streams = _Streams(self.redactor)
+        streams = ToolOutput(self.redactor)
         ended_at = float("inf")
         while True:
             clock = self._take(streams)
@@ -208,7 +180,7 @@ class Supervisor:
                         self._line(name, text)
                 return code
 
-    def _take(self, streams: _Streams) -> float:
+    def _take(self, streams: ToolOutput) -> float:
         """Act on one message if there is one; return when that was."""
         try:
             source, got = self.box.get(timeout=0.1)
@@ -222,7 +194,7 @@ class Supervisor:
                 self._line(source, line)
         return clock
 
-    def _flush(self, streams: _Streams, clock: float) -> None:
+    def _flush(self, streams: ToolOutput, clock: float) -> None:
         """Pass on unfinished lines whose rest is overdue or will not come."""
         for name in streams.masks:
             overdue = clock - streams.fed[name] > FLUSH_AFTER_S and self.box.empty()
