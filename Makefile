@@ -12,6 +12,7 @@ BIN := .venv/bin
 SLOW := rehearsal or browser
 # What looks at files, not at what Python does with them: once is enough.
 STATIC := --ignore=tests/test_tree.py --ignore=tests/test_layers.py
+ENDINGS := tests/endings
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -32,6 +33,7 @@ test:  ## every test: lint, unit, rehearsal, browser (does all set-up)
 	@$(MAKE) lint
 	@$(MAKE) unit
 	@$(MAKE) unit-313
+	@$(MAKE) test-endings
 	@$(MAKE) test-rehearsal
 	@$(MAKE) test-browser
 
@@ -51,13 +53,18 @@ baseline:  ## after a look at each: what detect-secrets finds is no secret
 	    --exclude-files '(^|/)go\.sum$$' --exclude-files '^requirements/.*\.txt$$'
 
 unit:  ## the unit tests: no network, no docker
-	$(BIN)/python -m pytest -m "not ($(SLOW))" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not ($(SLOW))" --ignore=$(ENDINGS) $(PYTEST_ARGS)
 
 unit-313:  ## the unit tests on Python 3.13, where there is one
 	$(SETUP) other 3.13
 	@if [ -x .venv-3.13/bin/python ]; then \
-	    .venv-3.13/bin/python -m pytest -q -m "not ($(SLOW))" $(STATIC) $(PYTEST_ARGS); \
+	    .venv-3.13/bin/python -m pytest -q -m "not ($(SLOW))" $(STATIC) \
+	        --ignore=$(ENDINGS) $(PYTEST_ARGS); \
 	fi
+
+test-endings:  ## every way a run can end: signals, kills, full disks (takes root)
+	@# 5: none was selected
+	$(BIN)/python -m pytest $(ENDINGS) $(PYTEST_ARGS) || [ $$? -eq 5 ]
 
 test-rehearsal:  ## the tests that run the real tools on the rehearsal cloud
 	$(BIN)/python -m pytest -m rehearsal $(PYTEST_ARGS)
@@ -82,5 +89,5 @@ clean:  ## remove .venv and what tools left in the tree (never outputs/ or the c
 	rm -rf .hypothesis dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help release setup test lint unit unit-313 test-rehearsal test-browser lab \
+.PHONY: help release setup test lint unit unit-313 test-endings test-rehearsal test-browser lab \
         down lock baseline clean
