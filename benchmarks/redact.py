@@ -3,7 +3,8 @@
     python benchmarks/redact.py [LINES]
 
 Ordinary output is masked in blocks (as streams and supervisors do) and line by line,
-with 0, 10 and 100 known secrets. Medians of five, of processor time, so that a busy machine does not count.
+with 0, 10 and 100 known secrets. Medians of five, of processor time, so that a busy
+machine does not count.
 """
 
 from __future__ import annotations
