@@ -86,8 +86,10 @@ class Desk:
         return steps[step].result
 
     def copy_image(self, name: str) -> str:
-        """Copy the AMI of the newest release under another name; return its id."""
-        image = next(iter(self.record("release").images.values()))
+        """Copy the AMI of the newest release that has one; return its id."""
+        records = (read_record(place) for place in self.places("release"))
+        sets = (record.images for record in records if record and record.images)
+        image = next(iter(next(sets).values()))
         made = (
             Target.model_validate(self.target())
             .client("ec2")
