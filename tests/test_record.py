@@ -285,3 +285,19 @@ def test_a_writer_killed_before_the_last_line_is_made_up_for(place) -> None:
     closing = [e for e in chain.entries(place.folder.parent) if e["kind"] == "close"]
     assert [entry["late"] for entry in closing] == [True]
     assert not place.marker.exists()
+
+
+def test_a_release_keeps_what_was_asked_of_it(tmp_path, redactor) -> None:
+    """The notebook that shows a release does not take the place of its parameters."""
+    place = new_place(
+        tmp_path, target="rehearsal", app="tika", notebook="release", stage=""
+    )
+    journal = Journal(place.folder, redactor)
+    asked = {"app": "tika", "to": "QA", "images": "", "variables": "a=b"}
+    journal.add("release", parameters=asked, resumes="old", stages=["CI", "QA"])
+    journal.add("release", images={"server": "ami-1"}, stages=["CI", "QA"])
+    journal.add("run", parameters={"app": "tika", "release": "x"}, resumes="")
+    journal.add("end", status="failed", cause="so")
+    record = build_record(place)
+    assert (record.parameters, record.resumes) == (asked, "old")
+    assert record.images == {"server": "ami-1"}

@@ -160,6 +160,11 @@ def build_record(place: RunPlace, notebook: dict[str, Any] | None = None) -> Run
     for entry in entries:
         if entry["kind"] in ("release", "run", "begin"):
             opened.update(entry)
+    # A release is shown by a notebook whose own parameters are not the release's.
+    for entry in entries:
+        if entry["kind"] == "release":
+            own = ("parameters", "resumes")
+            opened.update({name: entry[name] for name in own if name in entry})
     end = _latest(entries, "end")
     concluded = _latest(entries, "conclude")
     steps = judge.steps(entries, notebook)
