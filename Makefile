@@ -31,8 +31,7 @@ setup:  ## the Python packages alone: read catalog and records (works anywhere)
 test:  ## every test: lint, unit, rehearsal, browser (does all set-up)
 	$(SETUP) test
 	@$(MAKE) lint
-	@$(MAKE) unit
-	@$(MAKE) unit-313
+	@$(MAKE) units
 	@$(MAKE) test-endings
 	@$(MAKE) test-rehearsal
 	@$(MAKE) test-browser
@@ -52,8 +51,14 @@ baseline:  ## after a look at each: what detect-secrets finds is no secret
 	    --exclude-lines '^secretsprovider: ' \
 	    --exclude-files '(^|/)go\.sum$$' --exclude-files '^requirements/.*\.txt$$'
 
+units:  ## the unit tests on both Pythons, at the same time
+	$(SETUP) other 3.13
+	@other=$$(mktemp); $(MAKE) unit-313 >"$$other" 2>&1 & pid=$$!; \
+	    $(MAKE) unit; mine=$$?; wait $$pid; theirs=$$?; \
+	    cat "$$other"; rm -f "$$other"; [ $$mine -eq 0 ] && [ $$theirs -eq 0 ]
+
 unit:  ## the unit tests: no network, no docker
-	$(BIN)/python -m pytest -m "not ($(SLOW))" --ignore=$(ENDINGS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -m "not ($(SLOW))" --ignore=$(ENDINGS) $(PYTEST_ARGS)
 
 unit-313:  ## the unit tests on Python 3.13, where there is one
 	$(SETUP) other 3.13
@@ -89,5 +94,5 @@ clean:  ## remove .venv and what tools left in the tree (never outputs/ or the c
 	rm -rf .hypothesis dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help release setup test lint unit unit-313 test-endings test-rehearsal test-browser lab \
+.PHONY: help release setup test lint units unit unit-313 test-endings test-rehearsal test-browser lab \
         down lock baseline clean
