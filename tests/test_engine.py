@@ -131,6 +131,26 @@ def test_a_long_output_is_capped_and_kept_whole_in_the_log(execute) -> None:
     assert len((folder / logs[0]).read_text().splitlines()) == 5000
 
 
+def test_a_long_display_is_capped_and_kept_whole_in_the_log(execute) -> None:
+    """A value of millions of characters shows its ends; the log has all of it."""
+    source = """
+from IPython.display import HTML, display
+display(HTML("<b>" + "y" * 1_200_000 + "</b>"))
+"a" * 700_000 + "b" * 700_000
+"""
+    record, folder, cells = execute(source, DONE)
+    assert record.status == "succeeded"
+    html, value = (output["data"] for output in cells[0]["outputs"])
+    assert "1200007 characters" in "".join(html["text/html"])
+    shown = "".join(value["text/plain"])
+    assert len(shown) < 50_000
+    assert shown.startswith("'aaa")
+    assert shown.endswith("bbb'")
+    logs = [n for n in record.files if n.startswith("logs/")]
+    sizes = {(folder / name).stat().st_size for name in logs}
+    assert sizes == {1_200_007, 1_400_002}
+
+
 def test_a_secret_learned_in_the_kernel_is_masked_in_the_record(execute) -> None:
     """A value told by pipe is masked in source, output, traceback and cause."""
     source = """

@@ -1,0 +1,115 @@
+"""Runs without a record: alive, dead, or presumed dead, and what is made of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from olrunbook.record.archive import RunPlace, new_place, read_record
+from olrunbook.record.dead import close_dead, life
+from olrunbook.record.heartbeat import Heartbeat, process_facts, read_heartbeat
+from olrunbook.record.journal import Journal
+from olrunbook.redact import Redactor
+
+Opened = Callable[..., RunPlace]
+
+
+@pytest.fixture
+def opened(tmp_path: Path, redactor: Redactor) -> Opened:
+    """Return a function that opens a run of a process and leaves it."""
+
+    def make(process: dict[str, Any], **more: Any) -> RunPlace:
+        place = new_place(
+            tmp_path, target="rehearsal", app="tika", notebook="deploy", stage="CI"
+        )
+        Journal(place.folder, redactor).add("run", process=process, **more)
+        return place
+
+    return make
+
+
+def ended_process() -> dict[str, Any]:
+    """Return the facts of a process that has ended since."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1) as child:
+        facts = process_facts(child.pid)
+        assert child.stdin is not None
+        child.stdin.close()
+    return facts
+
+
+def test_a_run_whose_process_is_there_is_alive(opened: Opened, tmp_path: Path) -> None:
+    """It is left alone."""
+    place = opened(process_facts())
+    assert life(place) == "alive"
+    assert close_dead(tmp_path) == []
+    assert not place.record.exists()
+
+
+def test_a_run_whose_process_is_gone_is_closed(opened: Opened, tmp_path: Path) -> None:
+    """It gets its record: interrupted, never done, and the chain is closed."""
+    place = opened(ended_process())
+    assert life(place) == "dead"
+    (record,) = close_dead(tmp_path)
+    assert (record.status, record.exit_code) == ("interrupted", 137)
+    assert not record.presumed
+    assert read_record(place) == record
+    assert life(place) == "closed"
+    assert close_dead(tmp_path) == []
+
+
+def test_another_process_of_the_same_number_is_another_one(opened: Opened) -> None:
+    """A pid that was given again does not keep a dead run alive."""
+    assert life(opened({**process_facts(), "start": "1"})) == "dead"
+
+
+def test_before_the_last_boot_nobody_lives(opened: Opened) -> None:
+    """A run of an earlier start of the machine is dead, whatever its pid is now."""
+    assert life(opened({**process_facts(), "boot": "another"})) == "dead"
+
+
+def test_a_run_on_another_host_is_presumed_dead_after_ten_minutes(
+    opened: Opened, tmp_path: Path
+) -> None:
+    """Nobody can look at its process: its last sign of life decides, and is named."""
+    place = opened({**process_facts(), "host": "elsewhere"})
+    now = datetime.now(UTC)
+    assert life(place, now + timedelta(minutes=9)) == "alive"
+    assert life(place, now + timedelta(minutes=11)) == "presumed"
+    journal = place.folder / "journal.jsonl"
+    entry = json.loads(journal.read_text())
+    entry["at"] = (now - timedelta(minutes=30)).isoformat()
+    journal.write_text(json.dumps(entry) + "\n")
+    (record,) = close_dead(tmp_path)
+    assert record.presumed
+    assert "elsewhere" in record.cause
+
+
+def test_a_heartbeat_keeps_a_run_on_another_host_alive(opened: Opened) -> None:
+    """Its sign of life counts more than the journal's last line."""
+    place = opened({**process_facts(), "host": "elsewhere"})
+    beat = Heartbeat(place.folder).start()
+    try:
+        sign = read_heartbeat(place.folder)
+    finally:
+        beat.stop()
+    assert sign["process"]["pid"] == os.getpid()
+    late = datetime.now(UTC) + timedelta(minutes=20)
+    sign["at"] = (late - timedelta(minutes=1)).isoformat()
+    (place.folder / "heartbeat.json").write_text(json.dumps(sign))
+    assert life(place, late) == "alive"
+
+
+def test_a_killed_kernel_of_a_run_by_hand_died(opened: Opened, tmp_path: Path) -> None:
+    """A run that no engine executed ends as kernel-died; its cells are its notebook."""
+    place = opened(ended_process(), executed_by="kernel")
+    (record,) = close_dead(tmp_path)
+    assert (record.status, record.exit_code) == ("kernel-died", 5)
+    assert place.record.exists()
