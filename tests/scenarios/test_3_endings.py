@@ -193,6 +193,9 @@ def test_a_hostile_shell_changes_nothing(released: Desk) -> None:
     done = released.run("run", "deploy", "--stage", "CI", **HOSTILE)
     assert done.returncode == 0, done.stdout + done.stderr
     assert released.record("deploy", "CI").identity == released.target()["identity_arn"]
+    # Its refresh ends before the next test deploys: an update would cancel it.
+    rolled = released.run("run", "rollout", "--stage", "CI", **HOSTILE)
+    assert rolled.returncode == 0, rolled.stdout + rolled.stderr
 
 
 @pytest.fixture
