@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-__all__ = ["Event", "Kind", "now"]
+__all__ = ["Event", "Kind", "handed", "now"]
 
 Kind = Literal[
     "phase",  # the tool entered a named phase; data: none
@@ -45,3 +46,21 @@ class Event:
     text: str
     data: dict[str, Any] = field(default_factory=dict)
     at: datetime = field(default_factory=now)
+
+
+def handed(events: Iterator[Event], take: Callable[[Event], None]) -> None:
+    """Hand each event of a tool on.
+
+    Args:
+        events: What an adapter yields.
+        take: Called with each. An interrupt that comes in it is thrown into the
+            adapter: it has the tool, and says what is left of it.
+
+    """
+    for event in events:
+        try:
+            take(event)
+        except KeyboardInterrupt as interrupt:
+            if throw := getattr(events, "throw", None):
+                throw(interrupt)
+            raise

@@ -14,6 +14,7 @@ from olrunbook.adapters.packer import (
     build_arguments,
 )
 from olrunbook.errors import InterruptedRunError, StepError, ToolError, UsageError
+from olrunbook.events import Event, handed
 from olrunbook.steps.build_watch import Watch, explain, leftovers
 from olrunbook.steps.context import Context
 from olrunbook.steps.image_packer import (
@@ -171,9 +172,7 @@ def _build(
     watch = Watch()
     ec2 = ctx.target.client("ec2")
     try:
-        for event in packer.build(arguments):
-            watch.see(event)
-            ctx.emit(event)
+        handed(packer.build(arguments), lambda event: _take(ctx, watch, event))
     except InterruptedRunError as error:
         left = leftovers(ec2, watch)
         words = "; ".join(left) or "nothing"
@@ -217,6 +216,11 @@ def _failure(ctx: Context, ec2: Any, watch: Watch, on_error: str) -> ToolError:
     return ToolError(
         msg, hint or f"Its output is in {ctx.logs.name}/packer-build.log.", watch.code
     )
+
+
+def _take(ctx: Context, watch: Watch, event: Event) -> None:
+    watch.see(event)
+    ctx.emit(event)
 
 
 def _one_image(ec2: Any, watch: Watch, app: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from olrunbook.adapters import base_image, pyinfra
 from olrunbook.adapters.container import LABEL, Box, container, sweep
 from olrunbook.adapters.docker import environment
 from olrunbook.errors import StepError, ToolError
-from olrunbook.events import Event
+from olrunbook.events import Event, handed
 from olrunbook.steps.build_watch import Watch
 from olrunbook.steps.context import Context
 from olrunbook.steps.hints import hint_for
@@ -154,16 +154,21 @@ def _deploy(ctx: Context, place: Workspace, box: Box, node: str, which: str) -> 
     variables = {key.upper(): value for key, value in ctx.app.image.variables.items()}
     env = {**place.environment(environment()), **variables, "NODE_TYPE": node}
     names: list[str] = []
-    for event in pyinfra.deploy(
+
+    def take(event: Event) -> None:
+        nonlocal names
+        watch.see(event)
+        names = event.data.get("operations", names)
+        ctx.emit(event)
+
+    events = pyinfra.deploy(
         f"@docker/{box.name}",
         place.deploy,
         env=env,
         log=ctx.logs / f"pyinfra-{node}-{which}.log",
         redactor=ctx.redactor,
-    ):
-        watch.see(event)
-        names = event.data.get("operations", names)
-        ctx.emit(event)
+    )
+    handed(events, take)
     for name in names:
         watch.seen.setdefault(name, Operation(name=name, state="not reached"))
     return watch
