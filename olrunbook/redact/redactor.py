@@ -220,6 +220,9 @@ class Redactor:
 
     def _blob(self, blob: str, depth: int) -> str:
         """Return the mask of an encoded text that must be masked, else nothing."""
+        # Rules and progress bars: nothing that is encoded has so few different letters.
+        if len(set(blob)) < user_data.FEWEST:
+            return ""
         inside = user_data.decoded(blob)
         if inside is None:
             return ""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 __all__ = ["blobs", "decoded", "lines", "looks_like_user_data", "packed", "runs"]
 
 SHORTEST = 24  # letters of a blob that is looked into
+FEWEST = 6  # different letters of an encoded text, at least
 HEAD = 256  # letters that tell text from pictures and digests
 MOST = 4 << 20  # bytes a packed blob may unpack to before we stop looking
 
