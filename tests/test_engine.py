@@ -264,3 +264,26 @@ def test_papermill_itself_can_use_the_engine(project, make_notebook, tmp_path) -
     assert record is not None
     assert record.parameters["word"] == "7e12345"
     assert record.status == "succeeded"
+
+
+def test_a_run_in_the_background_of_a_script_can_be_interrupted(
+    project, make_notebook, eventually
+) -> None:
+    """A shell has such a job ignore SIGINT: the kernel is told all the same."""
+    flag = project.root / "running"
+    source = f"import time; open({str(flag)!r}, 'w').close(); time.sleep(60)"
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        child = _start(project, make_notebook(CELL, JOURNAL, source, DONE))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    eventually(flag.exists)
+    began = time.monotonic()
+    os.kill(child.pid, signal.SIGTERM)
+    assert child.wait(20) == 143
+    assert time.monotonic() - began < 5  # the grace alone would be longer
+    record = read_record(next(list_runs(project.outputs)))
+    assert record is not None
+    assert "KeyboardInterrupt" in (
+        (next(list_runs(project.outputs)).folder / "notebook.ipynb").read_text()
+    )

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,6 +69,10 @@ class Kernel:
             "OLRUNBOOK_TELL_FD": str(telling),
             "OLRUNBOOK_WORK": str(self.folder / "work"),
         }
+        # A shell has background jobs ignore SIGINT: such a kernel could not be told.
+        main = threading.current_thread() is threading.main_thread()
+        if ignored := main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
         self.process = subprocess.Popen(
             argv,
             cwd=cwd,
@@ -79,6 +84,8 @@ class Kernel:
             env={**os.environ, **own, **env},
         )
         os.close(telling)
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.look_at_memory()
 
     def client(self) -> BlockingKernelClient:
