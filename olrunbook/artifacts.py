@@ -26,11 +26,11 @@ from olrunbook.adapters.downloads import download, from_maven, listed_sum
 from olrunbook.adapters.standin_archive import write_stand_in
 from olrunbook.errors import ToolError, UsageError
 from olrunbook.events import Event
+from olrunbook.where import cache_dir
 
 __all__ = [
     "Artifact",
     "ArtifactSpec",
-    "cache_dir",
     "fetch",
     "fetch_all",
     "read_versions",
@@ -91,14 +91,6 @@ class Artifact(BaseModel):
     sha256: str
     source: Source
     path: Path
-
-
-def cache_dir() -> Path:
-    """Return the kit's cache on this machine: OLRUNBOOK_CACHE, else the user's own."""
-    if named := os.environ.get("OLRUNBOOK_CACHE"):
-        return Path(named)
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "olrunbook"
 
 
 def read_versions(

@@ -23,13 +23,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from olrunbook.adapters.apt_sources import debian_sources, proxy_options
 from olrunbook.adapters.docker import docker, exists
-from olrunbook.artifacts import cache_dir
 from olrunbook.catalog import Project
 from olrunbook.errors import ToolError, UsageError
 from olrunbook.events import Event
 from olrunbook.process import Command, StopPolicy, Tool
 from olrunbook.redact import Redactor, new_key
 from olrunbook.targets import tool_environment
+from olrunbook.where import cache_dir
 
 __all__ = ["Recipe", "ensure", "recipe_hash", "tag_of"]
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from olrunbook.daemons import since
 from olrunbook.record.files import write_atomic
 
 __all__ = ["FILE", "Heartbeat", "process_facts", "read_heartbeat"]
@@ -56,16 +57,8 @@ def _boot() -> str:
 
 def started(pid: int) -> str:
     """Return when a process began; empty where there is none (or only its corpse)."""
-    try:
-        # The name in parentheses may hold anything, also spaces and parentheses.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
-        if Path("/proc/self/stat").exists():
-            return ""
-    except (ProcessLookupError, PermissionError):
-        return ""
-    else:
-        return "" if fields[0] in "ZX" else fields[19]
+    if Path("/proc/self/stat").exists():
+        return since(pid)
     import psutil  # noqa: PLC0415
 
     try:

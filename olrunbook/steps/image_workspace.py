@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from olrunbook.artifacts import cache_dir, fetch_all
+from olrunbook.artifacts import fetch_all
 from olrunbook.catalog import one_of
 from olrunbook.errors import UsageError
 from olrunbook.steps.context import Context
 from olrunbook.steps.image_results import ArtifactUsed
+from olrunbook.where import cache_dir
 
 __all__ = ["Workspace", "artifacts_of", "node_types", "parse_variables", "workspace"]
 

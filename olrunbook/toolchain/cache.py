@@ -20,18 +20,10 @@ from olrunbook.errors import OlrunbookError, ToolError
 from olrunbook.toolchain.model import ToolFound
 from olrunbook.toolchain.pins import Pin
 
-__all__ = ["Cache", "cache_dir", "sha256"]
+__all__ = ["Cache", "sha256"]
 
 MANIFEST = "manifest.json"
 SCHEMA = "olrunbook/tool/1"
-
-
-def cache_dir() -> Path:
-    """Return the folder of what is kept between checkouts: OLRUNBOOK_CACHE first."""
-    if named := os.environ.get("OLRUNBOOK_CACHE"):
-        return Path(named).absolute()
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "olrunbook"
 
 
 def sha256(path: Path) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from olrunbook.errors import UsageError
 from olrunbook.events import Event
 from olrunbook.toolchain.build import Emit, build, drop
-from olrunbook.toolchain.cache import Cache, cache_dir
+from olrunbook.toolchain.cache import Cache
 from olrunbook.toolchain.find import look
 from olrunbook.toolchain.model import Status, Toolchain, ToolFound
 from olrunbook.toolchain.pins import PINS, Pin
+from olrunbook.where import cache_dir
 
 __all__ = ["ensure", "status"]
 

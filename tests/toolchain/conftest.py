@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from olrunbook.toolchain import golang
-from olrunbook.toolchain.cache import Cache, cache_dir
+from olrunbook.toolchain.cache import Cache
+from olrunbook.where import cache_dir
 
 
 @pytest.fixture
