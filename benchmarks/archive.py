@@ -17,8 +17,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
+from olrunbook.archive.index import Query, find, index_file, search
 from olrunbook.record.files import new_run_id, stamp
-from olrunbook.record.index import Query, find, index_file, search
 
 ROUNDS = 5
 APPS = ("tika", "edx", "mitx-online", "ocw-studio")

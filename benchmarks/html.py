@@ -24,7 +24,7 @@ from statistics import median
 GOAL_S = 0.3
 OURS = """
 import json, sys
-from olrunbook.record.html import render
+from olrunbook.pages.run import render
 from olrunbook.record.model import RunRecord
 record = RunRecord.model_validate_json(open(sys.argv[1]).read())
 page = render(record, json.load(open(sys.argv[2])))
@@ -41,7 +41,7 @@ open(sys.argv[3], "w", encoding="utf-8").write(page)
 # As while a run is sealed: the record's own modules are there already.
 SEALING = """
 import json, sys, time
-from olrunbook.record import build
+from olrunbook.archive import seal as build
 from olrunbook.record.model import RunRecord
 record = RunRecord.model_validate_json(open(sys.argv[1]).read())
 notebook = json.load(open(sys.argv[2]))

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from olrunbook.record.chain import renew_verifier
+from olrunbook.archive.chain import renew_verifier
 from olrunbook.record.files import new_run_id
 
 ROOMS = ("image", "CI", "QA", "Production")

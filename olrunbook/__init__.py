@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from olrunbook.params import App, Stage, Target
+    from olrunbook.project.params import App, Stage, Target
     from olrunbook.run import Run, begin
 
 __all__ = ["App", "Run", "Stage", "Target", "__version__", "begin"]
@@ -13,9 +13,9 @@ __all__ = ["App", "Run", "Stage", "Target", "__version__", "begin"]
 __version__ = "0.1.0"
 
 _HOMES = {
-    "App": "olrunbook.params",
-    "Stage": "olrunbook.params",
-    "Target": "olrunbook.params",
+    "App": "olrunbook.project.params",
+    "Stage": "olrunbook.project.params",
+    "Target": "olrunbook.project.params",
     "Run": "olrunbook.run",
     "begin": "olrunbook.run",
 }

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from olrunbook.catalog import Project, find_project
+from olrunbook.project.catalog import Project, find_project
 from olrunbook.redact import Redactor, new_key
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -14,7 +14,7 @@ from typing import Any, Self
 import nbformat
 from jupyter_client.manager import KernelManager
 
-from olrunbook.record.archive import RunPlace, list_runs, read_record
+from olrunbook.archive.place import RunPlace, list_runs, read_record
 from olrunbook.record.model import RunRecord
 
 __all__ = ["BEGIN", "Desk", "cells_of", "journal_text", "only", "ours", "record_of"]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from olrunbook.catalog import Project
-from olrunbook.record.archive import RunPlace
+from olrunbook.archive.place import RunPlace
+from olrunbook.project.catalog import Project
 from olrunbook.record.journal import read_journal
 from olrunbook.run.executor import judged
 from tests.kernels import BEGIN, Desk, cells_of, only, ours, record_of
@@ -148,7 +148,7 @@ def test_papermills_own_engine_and_a_cell_that_fails(
 
 def list_places(project: Project) -> list[RunPlace]:
     """Return the runs of a project."""
-    from olrunbook.record.archive import list_runs  # noqa: PLC0415
+    from olrunbook.archive.place import list_runs  # noqa: PLC0415
 
     return list(list_runs(project.outputs))
 

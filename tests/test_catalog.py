@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from olrunbook.catalog import find_project, load_catalog
 from olrunbook.errors import UsageError
+from olrunbook.project.catalog import find_project, load_catalog
 
 
 def test_the_shipped_catalog_fits_its_schema(project) -> None:

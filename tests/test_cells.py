@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from olrunbook.catalog import Project
-from olrunbook.record.archive import RunPlace, read_record
-from olrunbook.record.dead import close_dead
+from olrunbook.archive.dead import close_dead
+from olrunbook.archive.place import RunPlace, read_record
+from olrunbook.project.catalog import Project
 from tests.kernels import BEGIN, Desk, cells_of, journal_text, only, ours, record_of
 
 

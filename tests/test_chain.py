@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from olrunbook.record import chain, verifier
+from olrunbook.archive import chain, verifier
 
 WRITER = """
 import sys
 from pathlib import Path
-from olrunbook.record import chain
+from olrunbook.archive import chain
 sys.stdin.readline()
 for number in range(40):
     chain.append(Path(sys.argv[1]), "after", run_id=sys.argv[2], file=str(number))

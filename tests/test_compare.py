@@ -14,12 +14,12 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from olrunbook.archive.compare import compare
+from olrunbook.archive.noise import same
 from olrunbook.cli import cli
 from olrunbook.errors import UsageError
-from olrunbook.record.compare import compare
 from olrunbook.record.files import new_run_id, stamp
 from olrunbook.record.model import RunRecord
-from olrunbook.record.noise import same
 
 CELLS = ["# parameters\nstage = 'CI'", "run.preflight()", "run.up()\nrun.conclude()"]
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from olrunbook.record.archive import RunPlace, new_place, read_record
-from olrunbook.record.dead import close_dead, life
+from olrunbook.archive.dead import close_dead, life
+from olrunbook.archive.place import RunPlace, new_place, read_record
 from olrunbook.record.heartbeat import Heartbeat, process_facts, read_heartbeat
 from olrunbook.record.journal import Journal
 from olrunbook.redact import Redactor

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from olrunbook.archive.place import list_runs, read_record
 from olrunbook.engine.session import Session, run_notebook
 from olrunbook.errors import UsageError
-from olrunbook.record.archive import list_runs, read_record
 from olrunbook.record.journal import read_journal
 
 CELL = '# parameters\nfrom olrunbook import App\napp: App = "tika"\nword: str = "x"\n'
@@ -202,7 +202,7 @@ def _start(project, path: Path) -> subprocess.Popen[bytes]:
         f"""
         import sys
         from pathlib import Path
-        from olrunbook.catalog import find_project
+        from olrunbook.project.catalog import find_project
         from olrunbook.engine.session import Session, run_notebook
         found = find_project(Path({str(project.root)!r}))
         session = Session(found, Path({str(path)!r}), {{}})

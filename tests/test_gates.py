@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from olrunbook import gates
+from olrunbook.archive.place import new_place
+from olrunbook.archive.seal import seal
 from olrunbook.errors import RefusedError
-from olrunbook.record.archive import new_place
-from olrunbook.record.build import seal
 from olrunbook.record.journal import Journal
+from olrunbook.steps import order as gates
 
 AMI, OLD = {"server": "ami-0a17000000000000a"}, {"server": "ami-0df7e95b351bd8408"}
 

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from olrunbook.archive.place import new_place
 from olrunbook.cli.open import open_
 from olrunbook.errors import OlrunbookError, UsageError
-from olrunbook.record.archive import new_place
-from olrunbook.record.html import POLICY, render
-from olrunbook.record.html_clean import clean_html, safe_link
-from olrunbook.record.html_parts import cells_of
+from olrunbook.pages.cells import cells_of
+from olrunbook.pages.clean import clean_html, safe_link
+from olrunbook.pages.run import POLICY, render
 from olrunbook.record.model import Known, PartRecord, RunRecord, StepRecord
 
 BEGAN = datetime(2026, 11, 23, 15, 9, 44, tzinfo=UTC)

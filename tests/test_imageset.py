@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olrunbook.errors import UsageError
-from olrunbook.imageset import format_images, parse_images
+from olrunbook.project.imageset import format_images, parse_images
 
 AMI = st.text("0123456789abcdef", min_size=17, max_size=17).map(lambda x: f"ami-{x}")
 

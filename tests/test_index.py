@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from olrunbook.archive import index
+from olrunbook.archive.index import Query, find, index_file, search
 from olrunbook.errors import UsageError
-from olrunbook.record import index
 from olrunbook.record.files import new_run_id, stamp
-from olrunbook.record.index import Query, find, index_file, search
 
 BEGAN = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 
@@ -249,7 +249,7 @@ def test_without_a_cache_the_files_answer(places, tmp_path) -> None:
 
 def test_a_busy_index_is_left_alone(places, monkeypatch) -> None:
     """While another process writes for long, the answer comes from the files."""
-    monkeypatch.setattr("olrunbook.record.index_store.BUSY_S", 0.05)
+    monkeypatch.setattr("olrunbook.archive.index_store.BUSY_S", 0.05)
     first = make(places[0])
     search(*places, Query())
     holder = sqlite3.connect(index_file(*places), isolation_level=None)
@@ -266,7 +266,7 @@ def test_two_processes_at_once_make_one_good_index(places) -> None:
         make(places[0], n)
     code = (
         "import sys; from pathlib import Path;"
-        "from olrunbook.record.index import *;"
+        "from olrunbook.archive.index import *;"
         "print(len(search(Path(sys.argv[1]), Path(sys.argv[2]),"
         " Query(statuses=('succeeded',)))))"
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from olrunbook.record.archive import list_runs, read_record
+from olrunbook.archive.place import list_runs, read_record
 
 PAPERMILL = Path(sys.executable).parent / "papermill"
 CELL = """# parameters

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from click.shell_completion import ShellComplete
 
-from olrunbook.catalog import load_catalog
+from olrunbook.archive.place import list_runs, read_record
 from olrunbook.cli import cli, main
 from olrunbook.errors import UsageError
-from olrunbook.params import check, declared, injected, read_notebook
-from olrunbook.record.archive import list_runs, read_record
+from olrunbook.project.catalog import load_catalog
+from olrunbook.project.params import check, declared, injected, read_notebook
 
 CELL = """# parameters
 from olrunbook import App, Stage, Target

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from olrunbook.errors import InterruptedRunError, ToolError
-from olrunbook.process import POLITE, PULUMI, Command, StopPolicy, Tool
+from olrunbook.processes.tool import POLITE, PULUMI, Command, StopPolicy, Tool
 
 ENV = {"PATH": os.environ["PATH"]}
 # os.write: a print in a handler fails when it lands in a print that still flushes.
@@ -155,7 +155,7 @@ def test_when_the_kernel_is_killed_the_supervisor_stops_the_tool(
         f"""
         import sys
         from pathlib import Path
-        from olrunbook.process import Command, Tool
+        from olrunbook.processes.tool import Command, Tool
         from olrunbook.redact import Redactor, new_key
         argv = [sys.executable, "-c", "import time; time.sleep(61.25)"]
         log = Path({str(tmp_path)!r}) / "orphan.log"

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
+from olrunbook.archive import chain
 from olrunbook.cli import main
-from olrunbook.record import chain
 from olrunbook.record.files import new_run_id
 
 

@@ -13,13 +13,13 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
+from olrunbook.archive import place as archive
+from olrunbook.archive.place import new_place, read_record
+from olrunbook.archive.seal import seal
 from olrunbook.cli import cli
 from olrunbook.cli.complete import complete_run
 from olrunbook.cli.summary import summary
 from olrunbook.cli.times import both, local, moment
-from olrunbook.record import archive
-from olrunbook.record.archive import new_place, read_record
-from olrunbook.record.build import seal
 from olrunbook.record.files import short
 from olrunbook.record.heartbeat import process_facts
 from olrunbook.record.journal import Journal

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from olrunbook.archive import chain
+from olrunbook.archive.place import find_run, list_runs, new_place, read_record
+from olrunbook.archive.seal import build_record, seal
 from olrunbook.errors import UsageError
-from olrunbook.record import chain
-from olrunbook.record.archive import find_run, list_runs, new_place, read_record
-from olrunbook.record.build import build_record, seal
 from olrunbook.record.files import new_run_id, sha256_file, write_atomic
 from olrunbook.record.journal import Journal, read_journal
 from olrunbook.record.provenance import git_state, operator

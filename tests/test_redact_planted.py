@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 import pytest
 
+from olrunbook.archive.place import list_runs
 from olrunbook.cli.lab_config import masking_hook
 from olrunbook.engine.session import Session, run_notebook
-from olrunbook.record.archive import list_runs
 from olrunbook.redact import Redactor, new_key
 
 _SPEC = spec_from_file_location("planted", Path(__file__).with_name("planted.py"))
@@ -32,7 +32,7 @@ db_password: str = "none-yet"
 SETUP = """
 import base64, gzip, html, json, os, pathlib, subprocess, sys
 from IPython.display import HTML, JSON, SVG, Latex, Markdown, display
-from olrunbook.process import Command, Tool
+from olrunbook.processes.tool import Command, Tool
 from olrunbook.record.journal import Journal
 from olrunbook.redact import Redactor
 folder = pathlib.Path(os.environ["OLRUNBOOK_RUN_DIR"])

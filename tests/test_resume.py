@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from olrunbook.catalog import Project
+from olrunbook.archive.place import list_runs, new_place, read_record
+from olrunbook.archive.seal import seal
 from olrunbook.cli.resume import resume
 from olrunbook.errors import RefusedError, StepError, UsageError
-from olrunbook.record.archive import list_runs, new_place, read_record
-from olrunbook.record.build import seal
+from olrunbook.project.catalog import Project
 from olrunbook.record.files import sha256_file
 from olrunbook.record.journal import Journal
 from olrunbook.redact import Redactor
-from olrunbook.resumption import Found, differences, parts_of, require_resumable
 from olrunbook.run.kept import KeptSteps
 from olrunbook.run.recorder import Recorder
-from olrunbook.steps.image_results import BuiltImage, ImageBuildResult, Phase
+from olrunbook.steps.images.results import BuiltImage, ImageBuildResult, Phase
+from olrunbook.steps.resumption import Found, differences, parts_of, require_resumable
 
 # A cell that writes what the kernel's recorder would: one step after the other.
 STEPS = """

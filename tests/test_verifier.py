@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from olrunbook.record import chain, verifier
+from olrunbook.archive import chain, verifier
 from olrunbook.record.files import new_run_id
 
 FILES = {

@@ -29,7 +29,7 @@ from pyinfra.facts.files import Directory
 from pyinfra.operations import apt, files, server, systemd
 from pyinfra.operations.util import any_changed
 
-from olrunbook.artifacts import Artifact, fetch, read_versions
+from olrunbook.artifacts.cache import Artifact, fetch, read_versions
 
 HERE = Path(__file__).parent
 NODE_TYPE = os.environ.get("NODE_TYPE") or "server"

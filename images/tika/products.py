@@ -6,7 +6,7 @@ from pyinfra.api.operation import OperationMeta
 from pyinfra.facts.files import File
 from pyinfra.operations import apt, files, server, systemd
 
-from olrunbook.artifacts import Artifact
+from olrunbook.artifacts.cache import Artifact
 
 # The product's own configuration directory, and the file written there.
 CONFIGURATION = {

@@ -10,7 +10,7 @@ from pathlib import Path
 from olrunbook.adapters.packer_lines import Reader, split_line
 from olrunbook.errors import ToolError
 from olrunbook.events import Event
-from olrunbook.process import PACKER, Command, Tool
+from olrunbook.processes.tool import PACKER, Command, Tool
 from olrunbook.redact import Redactor
 
 __all__ = ["Answer", "Packer", "build_arguments", "find_packer", "plugin_folder"]

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from olrunbook.adapters.pyinfra import from_its_own_words
 from olrunbook.events import Event
-from olrunbook.process import Line
+from olrunbook.processes.tool import Line
 
 __all__ = ["Reader", "split_line"]
 

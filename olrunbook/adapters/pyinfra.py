@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from olrunbook.events import Event, Kind
-from olrunbook.process import POLITE, Command, Line, Tool
+from olrunbook.processes.tool import POLITE, Command, Line, Tool
 from olrunbook.redact import Redactor
 
 __all__ = ["deploy", "event_of", "from_its_own_words"]
 
-WORKER = "olrunbook.adapters.pyinfra_worker"
+WORKER = "olrunbook.workers.pyinfra"
 # pyinfra's command as it speaks on its standard error: `--> Starting operation: …`,
 # then `[host] Success`.
 _STARTING = re.compile(r"^--> Starting operation: (.+?)\s*$")

@@ -14,10 +14,10 @@ import click
 
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.events import Event
-from olrunbook.where import archive_of, find_root, shipped
+from olrunbook.project.where import archive_of, find_root, shipped
 
 if TYPE_CHECKING:
-    from olrunbook.catalog import Project
+    from olrunbook.project.catalog import Project
     from olrunbook.targets import Target
     from olrunbook.toolchain import Toolchain
 
@@ -37,7 +37,7 @@ Say = Callable[[str], None]
 
 def project() -> Project:
     """Return the project in use."""
-    from olrunbook.catalog import find_project  # noqa: PLC0415  (pydantic is slow)
+    from olrunbook.project.catalog import find_project  # noqa: PLC0415  (pydantic is slow)
 
     return find_project()
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
+from olrunbook.archive.compare import Comparison, StepTime
+from olrunbook.archive.compare import compare as compare_runs
+from olrunbook.archive.place import RunPlace, read_record
 from olrunbook.cli.common import plain
 from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.cli.state import settle
 from olrunbook.cli.times import both
 from olrunbook.errors import UsageError
-from olrunbook.record.archive import RunPlace, read_record
-from olrunbook.record.compare import Comparison, StepTime
-from olrunbook.record.compare import compare as compare_runs
 from olrunbook.record.files import short
 from olrunbook.record.model import RunRecord
 

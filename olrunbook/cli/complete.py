@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
+from olrunbook.archive.index import Query, Row, find, search
 from olrunbook.cli.common import archive
 from olrunbook.errors import OlrunbookError, UsageError
+from olrunbook.project.where import cache_dir
 from olrunbook.record.files import short
-from olrunbook.record.index import Query, Row, find, search
-from olrunbook.where import cache_dir
 
 if TYPE_CHECKING:
-    from olrunbook.record.archive import RunPlace
+    from olrunbook.archive.place import RunPlace
 
 __all__ = ["complete_app", "complete_room", "complete_run", "run_named"]
 
@@ -34,7 +34,7 @@ def run_named(reference: str) -> RunPlace:
         UsageError: None or more than one fits.
 
     """
-    from olrunbook.record.archive import place_of  # noqa: PLC0415  (pydantic is slow)
+    from olrunbook.archive.place import place_of  # noqa: PLC0415  (pydantic is slow)
 
     path = Path(reference)
     if path.is_dir() and (place := place_of(path.absolute())):

@@ -7,11 +7,11 @@ import sys
 
 import click
 
-from olrunbook.catalog import shipped
 from olrunbook.cli.common import EchoEvents, ensure_cloud, project
 from olrunbook.cli.lab_config import ARGUMENTS, environment
 from olrunbook.errors import UsageError
-from olrunbook.where import cache_dir
+from olrunbook.project.catalog import shipped
+from olrunbook.project.where import cache_dir
 
 
 @click.command()

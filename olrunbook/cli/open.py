@@ -6,10 +6,10 @@ import webbrowser
 
 import click
 
+from olrunbook.archive.place import HTML, NOTEBOOK
 from olrunbook.cli.common import command
 from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.errors import OlrunbookError, UsageError
-from olrunbook.record.archive import HTML, NOTEBOOK
 
 __all__ = ["open"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from olrunbook.params import Parameter
+from olrunbook.project.params import Parameter
 
 __all__ = ["VALUE", "NotebookCommand", "options_of"]
 
@@ -28,7 +28,7 @@ class NotebookCommand(click.Command):
 
 
 class Declared(click.ParamType[str]):
-    """A declared type: shown and completed here, judged by `olrunbook.params.check`.
+    """A declared type: shown and completed here, judged by `project.params.check`.
 
     Args:
         parameter: The declaration.

@@ -12,11 +12,11 @@ from typing import Any
 
 import click
 
+from olrunbook.archive import chain, verifier
+from olrunbook.archive.place import RunPlace, find_run, list_runs
 from olrunbook.cli.common import project
 from olrunbook.cli.complete import complete_run
 from olrunbook.errors import RefusedError, UsageError
-from olrunbook.record import chain, verifier
-from olrunbook.record.archive import RunPlace, find_run, list_runs
 
 UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
 LATE = timedelta(days=7)  # after that nobody writes a late log any more

@@ -21,7 +21,7 @@ from olrunbook.cli.common import (
 )
 from olrunbook.cli.state import settle
 from olrunbook.errors import UsageError
-from olrunbook.imageset import parse_images
+from olrunbook.project.imageset import parse_images
 from olrunbook.record.model import RunRecord
 
 QUIET_S = 20.0  # how often a log without a terminal is told that work goes on
@@ -207,7 +207,7 @@ def run_release(
     with one_at_a_time(found, app, "olrunbook release"):
         place, _ = ensure_cloud(found, target, EchoEvents())
         # Heavy imports while a person already reads the first line.
-        from olrunbook.adapters.aws import Account  # noqa: PLC0415
+        from olrunbook.adapters.aws.reads import Account  # noqa: PLC0415
         from olrunbook.pipeline import release as make  # noqa: PLC0415
 
         account = Account(place)

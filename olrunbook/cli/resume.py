@@ -53,8 +53,8 @@ def resume(
     if reason and not anyway:
         msg = "--reason goes with --anyway"
         raise UsageError(msg)
-    from olrunbook.record.archive import read_record  # noqa: PLC0415
-    from olrunbook.resumption import Found, require_resumable  # noqa: PLC0415
+    from olrunbook.archive.place import read_record  # noqa: PLC0415
+    from olrunbook.steps.resumption import Found, require_resumable  # noqa: PLC0415
 
     settle()
     place = run_named(reference)
@@ -87,8 +87,8 @@ def _run(
     found: Any, given: dict[str, str], *, anyway: bool, reason: str, as_json: bool
 ) -> int:
     from olrunbook.cli.run import NO_CLOUD, execute  # noqa: PLC0415
-    from olrunbook.params import check, declared, read_notebook  # noqa: PLC0415
-    from olrunbook.resumption import (  # noqa: PLC0415
+    from olrunbook.project.params import check, declared, read_notebook  # noqa: PLC0415
+    from olrunbook.steps.resumption import (  # noqa: PLC0415
         differences,
         masked_parameters,
     )
@@ -113,7 +113,7 @@ def _run(
 
 def _release(found: Any, *, anyway: bool, reason: str, as_json: bool) -> int:
     from olrunbook.cli.release import run_release  # noqa: PLC0415
-    from olrunbook.resumption import differences, parts_of  # noqa: PLC0415
+    from olrunbook.steps.resumption import differences, parts_of  # noqa: PLC0415
 
     here, record = project(), found.record
     parts = parts_of(here.outputs, found)

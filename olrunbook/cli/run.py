@@ -10,7 +10,6 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from olrunbook.catalog import Project
 from olrunbook.cli.common import (
     EchoEvents,
     duration,
@@ -23,7 +22,8 @@ from olrunbook.cli.common import (
 from olrunbook.cli.parameters import VALUE, NotebookCommand, options_of
 from olrunbook.cli.state import settle
 from olrunbook.errors import UsageError
-from olrunbook.params import Parameter, check, declared, read_notebook
+from olrunbook.project.catalog import Project
+from olrunbook.project.params import Parameter, check, declared, read_notebook
 from olrunbook.targets import require_built
 
 CHANGES = {"image_build", "deploy", "rollout"}  # hold the app's lock

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from olrunbook.archive.index import Query, Row, search
 from olrunbook.cli.common import archive, duration, plain
 from olrunbook.cli.complete import complete_app, complete_room, complete_run
 from olrunbook.cli.state import (
@@ -21,9 +22,8 @@ from olrunbook.cli.state import (
     state_of,
 )
 from olrunbook.cli.times import Moment, local, utc
+from olrunbook.project.where import cache_dir
 from olrunbook.record.files import short
-from olrunbook.record.index import Query, Row, search
-from olrunbook.where import cache_dir
 
 OPEN = (RUNNING, FINISHING, NO_RECORD)
 ENDED = (

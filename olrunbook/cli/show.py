@@ -9,6 +9,9 @@ import textwrap
 
 import click
 
+from olrunbook.archive import verifier
+from olrunbook.archive.place import RunPlace, read_record
+from olrunbook.archive.seal import build_record
 from olrunbook.cli.common import duration, plain
 from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.cli.markdown import markdown
@@ -16,9 +19,6 @@ from olrunbook.cli.runs import COLOURS
 from olrunbook.cli.state import UNREADABLE, settle, state_of
 from olrunbook.cli.summary import Summary, summary
 from olrunbook.cli.times import both
-from olrunbook.record import verifier
-from olrunbook.record.archive import RunPlace, read_record
-from olrunbook.record.build import build_record
 from olrunbook.record.heartbeat import read_heartbeat
 from olrunbook.record.model import RunRecord
 

@@ -20,7 +20,7 @@ def settle() -> None:
     opened = archive() / ".open"
     if not opened.is_dir() or not any(opened.iterdir()):
         return
-    from olrunbook.record.dead import close_dead  # noqa: PLC0415  (seldom needed)
+    from olrunbook.archive.dead import close_dead  # noqa: PLC0415  (seldom needed)
 
     for record in close_dead(archive()):
         text = f"{short(record.run_id)} was found dead; its record was made: "
@@ -29,8 +29,8 @@ def settle() -> None:
 
 def state_of(folder: Path) -> str:
     """Return how a run without a readable record is."""
-    from olrunbook.record.archive import place_of  # noqa: PLC0415  (pydantic is slow)
-    from olrunbook.record.dead import life  # noqa: PLC0415
+    from olrunbook.archive.dead import life  # noqa: PLC0415
+    from olrunbook.archive.place import place_of  # noqa: PLC0415  (pydantic is slow)
 
     place = place_of(folder)
     if place is None or not folder.is_dir():

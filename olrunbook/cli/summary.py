@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from olrunbook.archive.place import RunPlace
 from olrunbook.cli.common import duration
-from olrunbook.imageset import format_images
-from olrunbook.record.archive import RunPlace
+from olrunbook.project.imageset import format_images
 from olrunbook.record.files import short
 from olrunbook.record.model import RunRecord, StepRecord
 

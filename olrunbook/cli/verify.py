@@ -6,10 +6,10 @@ import json
 
 import click
 
+from olrunbook.archive import verifier
 from olrunbook.cli.common import project
 from olrunbook.cli.complete import complete_run
 from olrunbook.errors import UsageError
-from olrunbook.record import verifier
 
 
 @click.command(

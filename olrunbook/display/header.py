@@ -7,7 +7,7 @@ from pathlib import Path
 
 from olrunbook.display.front import Seen, show
 from olrunbook.display.view import Cell, Table, View
-from olrunbook.imageset import format_images
+from olrunbook.project.imageset import format_images
 from olrunbook.record.provenance import operator
 from olrunbook.steps.context import Context
 from olrunbook.steps.serving import serving_now

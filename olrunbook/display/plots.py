@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from olrunbook.steps.rollout_model import RolloutResult, RolloutSample
+from olrunbook.steps.rollout.model import RolloutResult, RolloutSample
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

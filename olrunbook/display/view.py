@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from olrunbook.adapters.seen import short
+from olrunbook.adapters.aws.seen import short
 
 __all__ = [
     "Cell",

@@ -20,7 +20,7 @@ from olrunbook.steps.release import ReleaseResult
 from olrunbook.steps.results import DeployResult, GroupSeen, ResourceChange
 
 if TYPE_CHECKING:
-    from olrunbook.steps.deploy import PreviewResult
+    from olrunbook.steps.deploy.update import PreviewResult
 
 __all__ = ["deploy_view", "preview_view", "release_view"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from olrunbook.adapters.seen import short
+from olrunbook.adapters.aws.seen import short
 from olrunbook.display.shown import shows
 from olrunbook.display.view import Cell, Note, Table, View, seconds, status
-from olrunbook.steps.image_results import (
+from olrunbook.steps.images.results import (
     ArtifactUsed,
     BuiltImage,
     CheckSeen,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from olrunbook.adapters.seen import RefreshSeen
+from olrunbook.adapters.aws.seen import RefreshSeen
 from olrunbook.display.plots import rollout_plot
 from olrunbook.display.shown import shows
 from olrunbook.display.view import (
@@ -15,8 +15,8 @@ from olrunbook.display.view import (
     plain,
     status,
 )
-from olrunbook.steps.probe_samples import ProbeSummary
-from olrunbook.steps.rollout_model import GroupRollout, InstanceTrack, RolloutResult
+from olrunbook.steps.rollout.model import GroupRollout, InstanceTrack, RolloutResult
+from olrunbook.steps.rollout.samples import ProbeSummary
 
 __all__ = ["rollout_view"]
 

@@ -18,7 +18,7 @@ from olrunbook.engine.messages import Messages
 from olrunbook.engine.notebook_file import NotebookFile
 from olrunbook.engine.stopping import Stopper
 from olrunbook.engine.watch import Watch
-from olrunbook.limits import Limits
+from olrunbook.project.limits import Limits
 from olrunbook.record.heartbeat import Heartbeat
 from olrunbook.redact import Redactor
 

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from olrunbook.archive.dead import SCRATCH
 from olrunbook.errors import OlrunbookError
-from olrunbook.record.dead import SCRATCH
 from olrunbook.record.heartbeat import process_facts
 
 if TYPE_CHECKING:

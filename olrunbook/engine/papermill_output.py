@@ -12,9 +12,9 @@ from papermill import __version__ as papermill_version
 from papermill.iorw import LocalHandler, papermill_io
 from papermill.parameterize import parameterize_notebook
 
+from olrunbook.archive.place import NOTEBOOK
 from olrunbook.errors import UsageError
-from olrunbook.params import PAPERMILLS_OWN
-from olrunbook.record.archive import NOTEBOOK
+from olrunbook.project.params import PAPERMILLS_OWN
 from olrunbook.record.files import write_atomic
 from olrunbook.record.model import RunRecord
 from olrunbook.redact import Redactor

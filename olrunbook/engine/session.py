@@ -9,32 +9,32 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from olrunbook.catalog import Project, find_project
+from olrunbook.archive.place import (
+    NOTEBOOK,
+    RESUMES_VARIABLE,
+    RunPlace,
+    new_place,
+)
+from olrunbook.archive.seal import finish
+from olrunbook.archive.supervised import settle, supervised
 from olrunbook.engine.endings import Ending, RunEndedError, ended
 from olrunbook.engine.kernel import Kernel
 from olrunbook.engine.notebook_file import NotebookFile
 from olrunbook.engine.signals import StoppedError, deaf, raising
 from olrunbook.engine.source import archive_name, has_injected
-from olrunbook.params import (
+from olrunbook.project.catalog import Project, find_project
+from olrunbook.project.params import (
     PAPERMILLS_OWN,
     check,
     declared,
     injected,
     read_notebook,
 )
-from olrunbook.record.archive import (
-    NOTEBOOK,
-    RESUMES_VARIABLE,
-    RunPlace,
-    new_place,
-)
-from olrunbook.record.build import finish
 from olrunbook.record.files import sha256_file
 from olrunbook.record.heartbeat import Heartbeat
 from olrunbook.record.journal import Journal
 from olrunbook.record.model import RunRecord
 from olrunbook.record.provenance import opening
-from olrunbook.record.supervised import settle, supervised
 from olrunbook.redact import (
     KEY_VARIABLE,
     Redactor,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from olrunbook.limits import Limits
+from olrunbook.project.limits import Limits
 
 __all__ = ["Watch"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from olrunbook.catalog import Project
 from olrunbook.errors import UsageError
-from olrunbook.imageset import parse_images
 from olrunbook.pipeline.release import Release
 from olrunbook.pipeline.reporter import Reporter
-from olrunbook.resumption import Parts
+from olrunbook.project.catalog import Project
+from olrunbook.project.imageset import parse_images
+from olrunbook.steps.resumption import Parts
 from olrunbook.targets import Target
 
 __all__ = ["release"]

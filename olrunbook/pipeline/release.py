@@ -14,18 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from olrunbook.catalog import Project
+from olrunbook.archive.place import RunPlace, new_place
+from olrunbook.archive.seal import seal
 from olrunbook.engine.session import Session, run_notebook
-from olrunbook.imageset import format_images
 from olrunbook.pipeline.reporter import Reporter
-from olrunbook.record.archive import RunPlace, new_place
-from olrunbook.record.build import seal
+from olrunbook.project.catalog import Project
+from olrunbook.project.imageset import format_images
 from olrunbook.record.journal import Journal
 from olrunbook.record.model import RunRecord
 from olrunbook.record.provenance import opening
 from olrunbook.redact import Redactor, new_key
-from olrunbook.resumption import Found, Parts
-from olrunbook.steps.probe import SAMPLES_VARIABLE, Probe
+from olrunbook.steps.resumption import Found, Parts
+from olrunbook.steps.rollout.probe import SAMPLES_VARIABLE, Probe
 from olrunbook.targets import Target
 
 __all__ = ["Release"]

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from olrunbook.daemons import since
+from olrunbook.processes.orphans import since
 from olrunbook.record.files import write_atomic
 
 __all__ = ["FILE", "Heartbeat", "process_facts", "read_heartbeat"]

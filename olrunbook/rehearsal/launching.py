@@ -13,7 +13,7 @@ import time
 
 import psutil
 
-from olrunbook.adapters.docker import environment
+from olrunbook.adapters.docker.command import environment
 from olrunbook.errors import OlrunbookError
 from olrunbook.rehearsal.order import Order
 from olrunbook.rehearsal.places import Places

@@ -8,7 +8,7 @@ import shutil
 
 from pydantic import BaseModel, ConfigDict
 
-from olrunbook.adapters.docker import docker
+from olrunbook.adapters.docker.command import docker
 from olrunbook.errors import ToolError
 from olrunbook.rehearsal.machines.amis import read_records
 from olrunbook.rehearsal.places import BLOCK_LABEL, LABEL, Places

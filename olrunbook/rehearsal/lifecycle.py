@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from olrunbook.adapters import base_image
-from olrunbook.adapters.docker import docker
-from olrunbook.catalog import FILE, Project, find_project, shipped
+from olrunbook.adapters.docker import base_image
+from olrunbook.adapters.docker.command import docker
 from olrunbook.errors import OlrunbookError, ToolError, UsageError
 from olrunbook.events import Event
+from olrunbook.project.catalog import FILE, Project, find_project, shipped
 from olrunbook.rehearsal import preflight, providers
 from olrunbook.rehearsal.api.identity_name import rehearsal_identity
 from olrunbook.rehearsal.launching import end_daemon, launch

@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from olrunbook.adapters.docker import docker
+from olrunbook.adapters.docker.command import docker
 from olrunbook.errors import OlrunbookError, ToolError
 
 __all__ = [

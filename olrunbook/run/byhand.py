@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any, Self
 
+from olrunbook.archive.place import NOTEBOOK, RunPlace
+from olrunbook.archive.seal import seal
 from olrunbook.errors import UsageError
-from olrunbook.record.archive import NOTEBOOK, RunPlace
-from olrunbook.record.build import seal
 from olrunbook.record.executed import notebook_of
 from olrunbook.record.files import write_atomic
 from olrunbook.record.heartbeat import Heartbeat

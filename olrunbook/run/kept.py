@@ -6,18 +6,18 @@ import os
 from importlib import import_module
 from pathlib import Path
 
+from olrunbook.archive.place import RESUMES_VARIABLE, place_of, read_record
 from olrunbook.errors import StepError
-from olrunbook.record.archive import RESUMES_VARIABLE, place_of, read_record
 from olrunbook.record.model import StepRecord
-from olrunbook.resumption import KEEPABLE
 from olrunbook.steps.results import Result
+from olrunbook.steps.resumption import KEEPABLE
 
 __all__ = ["KeptSteps"]
 
 RESULTS = {
     "olrunbook/deploy/1": ("olrunbook.steps.results", "DeployResult"),
-    "olrunbook/image-build/1": ("olrunbook.steps.image_results", "ImageBuildResult"),
-    "olrunbook/image-test/1": ("olrunbook.steps.image_results", "ImageTestResult"),
+    "olrunbook/image-build/1": ("olrunbook.steps.images.results", "ImageBuildResult"),
+    "olrunbook/image-test/1": ("olrunbook.steps.images.results", "ImageTestResult"),
 }
 
 

@@ -8,10 +8,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from olrunbook import gates
-from olrunbook.catalog import Project, find_project
+from olrunbook.archive.place import RunPlace, new_place, place_of
 from olrunbook.errors import RefusedError, UsageError
-from olrunbook.record.archive import RunPlace, new_place, place_of
+from olrunbook.project.catalog import Project, find_project
 from olrunbook.record.heartbeat import process_facts
 from olrunbook.record.journal import Journal
 from olrunbook.record.provenance import opening
@@ -26,6 +25,7 @@ from olrunbook.run.cells import kernel_shell
 from olrunbook.run.executor import Executor, executor
 from olrunbook.run.recorder import Recorder
 from olrunbook.run.steps import Run
+from olrunbook.steps import order as gates
 from olrunbook.steps.context import Commit, Context
 from olrunbook.targets import Target, load_target
 

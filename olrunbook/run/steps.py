@@ -5,19 +5,19 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any, cast
 
-from olrunbook import gates
+from olrunbook.archive.place import RunPlace, list_runs
 from olrunbook.errors import RefusedError
-from olrunbook.record.archive import RunPlace, list_runs
 from olrunbook.record.journal import read_journal
+from olrunbook.steps import order as gates
 
 if TYPE_CHECKING:
     from olrunbook.display import Shown
     from olrunbook.run.byhand import ByHand
     from olrunbook.run.recorder import Recorder
     from olrunbook.steps.context import Context
-    from olrunbook.steps.deploy import PreviewResult
+    from olrunbook.steps.deploy.update import PreviewResult
     from olrunbook.steps.results import DeployResult, Result
-    from olrunbook.steps.rollout_model import RolloutResult
+    from olrunbook.steps.rollout.model import RolloutResult
 
 __all__ = ["Run"]
 
@@ -74,7 +74,7 @@ class Run:
 
     def image_test(self, base: str = "") -> Shown:
         """Provision a container with the app's deploy, twice; see what it says."""
-        from olrunbook.steps.image_test import image_test, require  # noqa: PLC0415
+        from olrunbook.steps.images.provision import image_test, require  # noqa: PLC0415
 
         return self._recorder.step(
             "image_test",
@@ -84,7 +84,7 @@ class Run:
 
     def validate(self) -> Shown:
         """Let Packer check the template: init, validate, fmt."""
-        from olrunbook.steps.image_build import validate  # noqa: PLC0415
+        from olrunbook.steps.images.build import validate  # noqa: PLC0415
 
         return self._recorder.step(
             "validate", lambda: validate(self._context, node_type=self._node_type)
@@ -92,7 +92,7 @@ class Run:
 
     def build(self, on_error: str = "cleanup", variables: str = "") -> Shown:
         """Bake the image of every node type."""
-        from olrunbook.steps.image_build import (  # noqa: PLC0415
+        from olrunbook.steps.images.build import (  # noqa: PLC0415
             build,
             parse_variables,
         )
@@ -111,7 +111,7 @@ class Run:
 
     def preview(self) -> Shown:
         """Let Pulumi say what it would change."""
-        from olrunbook.steps.deploy import preview  # noqa: PLC0415
+        from olrunbook.steps.deploy.update import preview  # noqa: PLC0415
 
         return self._recorder.step(
             "preview", lambda: preview(self._context, self.images)
@@ -119,14 +119,14 @@ class Run:
 
     def up(self, plan: Shown | PreviewResult) -> Shown:
         """Apply exactly what the preview showed."""
-        from olrunbook.steps.deploy import up  # noqa: PLC0415
+        from olrunbook.steps.deploy.update import up  # noqa: PLC0415
 
         preview = cast("PreviewResult", getattr(plan, "result", plan))
         return self._recorder.step("up", lambda: up(self._context, preview))
 
     def rollout(self, deploy_run: str = "") -> Shown:
         """Wait until the deploy is in service on every instance, or has failed."""
-        from olrunbook.steps.rollout import require, rollout  # noqa: PLC0415
+        from olrunbook.steps.rollout.rollout import require, rollout  # noqa: PLC0415
 
         deploy = self._deploy(deploy_run)
         self._travels(deploy.images)
@@ -136,7 +136,7 @@ class Run:
 
     def checks(self, deploy_run: str = "") -> Shown:
         """Ask the deployed stage what the catalog says it must answer."""
-        from olrunbook.adapters.pulumi_secrets import (  # noqa: PLC0415
+        from olrunbook.adapters.pulumi.secrets import (  # noqa: PLC0415
             secret_config,
         )
         from olrunbook.steps.checks import require, run_checks  # noqa: PLC0415

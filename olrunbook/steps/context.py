@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from olrunbook.catalog import App, Project
 from olrunbook.errors import RefusedError
 from olrunbook.events import Event
+from olrunbook.project.catalog import App, Project
 from olrunbook.redact import Redactor
 from olrunbook.targets import Target
 

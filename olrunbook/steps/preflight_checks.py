@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from olrunbook.adapters.aws import Account, images_exist, require_identity
-from olrunbook.adapters.docker import docker
-from olrunbook.adapters.seen import short
+from olrunbook.adapters.aws.reads import Account, images_exist, require_identity
+from olrunbook.adapters.aws.seen import short
+from olrunbook.adapters.docker.command import docker
 from olrunbook.adapters.tool_version import tool_version
 from olrunbook.errors import OlrunbookError, RefusedError
 from olrunbook.steps.context import Context

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from olrunbook.adapters.seen import GroupSeen, InstanceSeen
+from olrunbook.adapters.aws.seen import GroupSeen, InstanceSeen
 
 __all__ = [
     "DeployResult",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from olrunbook.adapters.aws import groups_seen, require_identity
-from olrunbook.adapters.seen import GroupSeen, short
+from olrunbook.adapters.aws.reads import groups_seen, require_identity
+from olrunbook.adapters.aws.seen import GroupSeen, short
 from olrunbook.errors import OlrunbookError
 from olrunbook.steps.context import Context
 

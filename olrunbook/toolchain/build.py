@@ -14,7 +14,7 @@ from typing import Any
 
 from olrunbook.errors import ToolError
 from olrunbook.events import Event
-from olrunbook.process import POLITE, Command, Ended, Tool
+from olrunbook.processes.tool import POLITE, Command, Ended, Tool
 from olrunbook.redact import Redactor, new_key
 from olrunbook.toolchain.cache import Cache, sha256
 from olrunbook.toolchain.find import PLUGIN_SOURCE

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 from olrunbook.errors import UsageError
 from olrunbook.events import Event
+from olrunbook.project.where import cache_dir
 from olrunbook.toolchain.build import Emit, build, drop
 from olrunbook.toolchain.cache import Cache
 from olrunbook.toolchain.find import look
 from olrunbook.toolchain.model import Status, Toolchain, ToolFound
 from olrunbook.toolchain.pins import PINS, Pin
-from olrunbook.where import cache_dir
 
 __all__ = ["ensure", "status"]
 

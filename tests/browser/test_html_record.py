@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from olrunbook.record import html_parts
-from olrunbook.record.html import render
+from olrunbook.pages import cells as html_parts
+from olrunbook.pages.run import render
 from tests.test_html import HOSTILE, PNG, code, run_record, shows
 
 pytestmark = [pytest.mark.browser]

@@ -7,10 +7,15 @@ from typing import Any
 
 import pytest
 
-from olrunbook.adapters.seen import ActivitySeen, GroupSeen, InstanceSeen, RefreshSeen
+from olrunbook.adapters.aws.seen import (
+    ActivitySeen,
+    GroupSeen,
+    InstanceSeen,
+    RefreshSeen,
+)
 from olrunbook.steps.checks import Answered, ChecksResult
-from olrunbook.steps.deploy import PreviewResult
-from olrunbook.steps.image_results import (
+from olrunbook.steps.deploy.update import PreviewResult
+from olrunbook.steps.images.results import (
     ArtifactUsed,
     BuiltImage,
     CheckSeen,
@@ -22,15 +27,15 @@ from olrunbook.steps.image_results import (
     ValidateResult,
 )
 from olrunbook.steps.preflight import CheckRow, PreflightResult
-from olrunbook.steps.probe_samples import Sample, per_second, summarise
 from olrunbook.steps.release import PartRow, ReleaseResult
 from olrunbook.steps.results import DeployResult, PropertyChange, ResourceChange
-from olrunbook.steps.rollout_model import (
+from olrunbook.steps.rollout.model import (
     GroupRollout,
     InstanceTrack,
     RolloutResult,
     RolloutSample,
 )
+from olrunbook.steps.rollout.samples import Sample, per_second, summarise
 
 START = datetime(2026, 11, 23, 15, 9, 44, tzinfo=UTC)
 OLD, NEW = "ami-0df7e95b351bd8408", "ami-0a17c0ffee5511223"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from olrunbook.adapters.seen import GroupSeen, InstanceSeen
-from olrunbook.catalog import Project
+from olrunbook.adapters.aws.seen import GroupSeen, InstanceSeen
 from olrunbook.display.header import header_view
 from olrunbook.display.render import text
+from olrunbook.project.catalog import Project
 from olrunbook.redact import Redactor, new_key
 from olrunbook.steps.context import Commit, Context
 from olrunbook.steps.serving import in_words

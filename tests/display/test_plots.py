@@ -8,7 +8,7 @@ import io
 from PIL import Image
 
 from olrunbook.display.plots import rollout_plot
-from olrunbook.steps.rollout_model import RolloutResult
+from olrunbook.steps.rollout.model import RolloutResult
 
 
 def test_the_plot_is_a_small_picture_with_words(rolled: RolloutResult) -> None:

@@ -16,7 +16,7 @@ from olrunbook.display import Shown, shown, view_of
 from olrunbook.display.render import html, text
 from olrunbook.display.view import Cell, Note, Table, View, identifier, seconds, status
 from olrunbook.steps.results import Result
-from olrunbook.steps.rollout_model import RolloutResult
+from olrunbook.steps.rollout.model import RolloutResult
 
 VOID = {"br", "img", "hr"}
 

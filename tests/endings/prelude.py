@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from olrunbook.errors import StepError
-from olrunbook.policies import POLITE, PULUMI, StopPolicy
-from olrunbook.process import Command, Tool
+from olrunbook.processes.policies import POLITE, PULUMI, StopPolicy
+from olrunbook.processes.tool import Command, Tool
 from olrunbook.record.journal import Journal
 from olrunbook.redact import KEY_VARIABLE, Redactor
 from olrunbook.run.recorder import Recorder

@@ -19,8 +19,8 @@ from typing import Any, Self
 
 import psutil
 
-from olrunbook.record import chain, verifier
-from olrunbook.record.archive import RunPlace, list_runs, read_record
+from olrunbook.archive import chain, verifier
+from olrunbook.archive.place import RunPlace, list_runs, read_record
 from olrunbook.record.heartbeat import read_heartbeat
 from olrunbook.record.model import RunRecord
 
@@ -33,7 +33,7 @@ NEVER = "print('this was never reached')"
 GRACE_S = 1.0  # what the tools get before the record is finished without them
 LIMIT_S = 15.0  # the longest that a tool of these tests may take by its stop policy
 WAIT_S = 60.0
-SUPERVISORS = ("olrunbook.supervisor", "olrunbook.record.dead")
+SUPERVISORS = ("olrunbook.processes.supervisor", "olrunbook.archive.dead")
 
 
 def until(condition: Callable[[], Any], what: str, wait_s: float = WAIT_S) -> Any:
@@ -135,7 +135,7 @@ class Child:
 
     def supervisor(self) -> int:
         """Return the pid of the supervisor of the tool that runs."""
-        (found,) = self.desk.processes("olrunbook.supervisor")
+        (found,) = self.desk.processes("olrunbook.processes.supervisor")
         return found.pid
 
     def send(self, number: int, pid: int | None = None) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from olrunbook.record.archive import list_runs
+from olrunbook.archive.place import list_runs
 from tests.endings.support import CONCLUDE, NEVER, Child, Desk, Ended, need_root, until
 
 ending = pytest.mark.ending

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from olrunbook.record.archive import list_runs
+from olrunbook.archive.place import list_runs
 from olrunbook.record.heartbeat import read_heartbeat
 from tests.endings.support import CONCLUDE, NEVER, Child, Desk, Ended, need_root, until
 

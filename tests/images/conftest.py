@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from pydantic import Field, SecretStr
 
-from olrunbook.catalog import Project
 from olrunbook.events import Event
+from olrunbook.project.catalog import Project
 from olrunbook.redact import Redactor
 from olrunbook.steps.context import Commit, Context
 from olrunbook.targets import Target

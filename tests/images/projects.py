@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from olrunbook.catalog import Project
+from olrunbook.project.catalog import Project
 
 CATALOG = """
 schema = 1

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olrunbook.adapters.apt_sources import Source, debian_sources, parse_sources
+from olrunbook.adapters.docker.apt_sources import Source, debian_sources, parse_sources
 
 DEB822 = """\
 # a comment

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from olrunbook.adapters.downloads import download, from_maven
-from olrunbook.adapters.standin_archive import write_stand_in
-from olrunbook.artifacts import ArtifactSpec, fetch, fetch_all, read_versions
+from olrunbook.artifacts.cache import ArtifactSpec, fetch, fetch_all, read_versions
+from olrunbook.artifacts.downloads import download, from_maven
+from olrunbook.artifacts.standin_archive import write_stand_in
 from olrunbook.errors import ToolError, UsageError
 from olrunbook.events import Event
 

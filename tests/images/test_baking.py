@@ -17,7 +17,7 @@ import pytest
 
 from olrunbook import toolchain
 from olrunbook.errors import ToolError
-from olrunbook.steps.image_build import build, validate
+from olrunbook.steps.images.build import build, validate
 from tests.images.conftest import ROOT
 from tests.images.projects import small_project
 from tests.rehearsal.support import REAL, Account, cloud_at
@@ -129,11 +129,11 @@ SLEEPER = """
 RUN = """
     import os, sys
     from pathlib import Path
-    from olrunbook.catalog import Project
+    from olrunbook.project.catalog import Project
     from olrunbook.errors import InterruptedRunError
     from olrunbook.redact import Redactor, new_key
     from olrunbook.steps.context import Commit, Context
-    from olrunbook.steps.image_build import build
+    from olrunbook.steps.images.build import build
     from olrunbook.targets import Target
     root, work = Path(os.environ["PROJECT"]), Path(os.environ["WORK"])
     project = Project(root, root / "catalog.toml")

@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from olrunbook.adapters.base_image import ensure, load_recipe, recipe_hash, tag_of
-from olrunbook.adapters.docker import docker, exists
+from olrunbook.adapters.docker.base_image import (
+    ensure,
+    load_recipe,
+    recipe_hash,
+    tag_of,
+)
+from olrunbook.adapters.docker.command import docker, exists
 from olrunbook.errors import ToolError, UsageError
 
 RECIPE = 'suite = "bookworm"\npackages = []\ncommand = ["/bin/sh"]\n'

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from olrunbook.adapters.docker import docker, environment, exists, systemd_arguments
+from olrunbook.adapters.docker.command import (
+    docker,
+    environment,
+    exists,
+    systemd_arguments,
+)
 from olrunbook.errors import ToolError
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from olrunbook.errors import StepError, ToolError, UsageError
-from olrunbook.steps.build_watch import Watch, leftovers
-from olrunbook.steps.image_build import build, parse_variables, validate
+from olrunbook.steps.images.build import build, parse_variables, validate
+from olrunbook.steps.images.watch import Watch, leftovers
 from tests.images.conftest import DATA
 
 AMI = "ami-505533bcdcc73e857"
@@ -26,7 +26,7 @@ GOOD = f"cat {DATA}/packer-good.log"
 @pytest.fixture
 def packer(act, cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that makes Packer's build do what a script does."""
-    from olrunbook.steps import image_build  # noqa: PLC0415
+    from olrunbook.steps.images import build as image_build  # noqa: PLC0415
 
     monkeypatch.setattr(image_build, "artifacts_of", lambda *_: [])
     log = tmp_path / "packer.log"

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from olrunbook.errors import StepError, UsageError
-from olrunbook.steps.hints import hint_for
-from olrunbook.steps.image_results import (
+from olrunbook.steps.images.hints import hint_for
+from olrunbook.steps.images.provision import require
+from olrunbook.steps.images.results import (
     CheckSeen,
     ImageTestResult,
     Operation,
 )
-from olrunbook.steps.image_results import TestedImage as Seen
-from olrunbook.steps.image_test import require
-from olrunbook.steps.image_workspace import artifacts_of, workspace
+from olrunbook.steps.images.results import TestedImage as Seen
+from olrunbook.steps.images.workspace import artifacts_of, workspace
 
 
 def seen(**more: Any) -> Seen:

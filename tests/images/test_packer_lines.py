@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from olrunbook.adapters.packer_lines import Reader, split_line
 from olrunbook.events import Event
-from olrunbook.process import Line
-from olrunbook.steps.build_watch import Watch, explain
+from olrunbook.processes.tool import Line
+from olrunbook.steps.images.watch import Watch, explain
 from tests.images.conftest import DATA
 
 START = datetime(2026, 11, 24, tzinfo=UTC)

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from olrunbook.adapters import base_image
-from olrunbook.adapters.container import LABEL, Box, container, sweep
-from olrunbook.adapters.docker import docker, environment
+from olrunbook.adapters.docker import base_image
+from olrunbook.adapters.docker.command import docker, environment
+from olrunbook.adapters.docker.container import LABEL, Box, container, sweep
 from olrunbook.adapters.pyinfra import deploy
-from olrunbook.catalog import find_project
 from olrunbook.errors import StepError, ToolError
+from olrunbook.project.catalog import find_project
 from olrunbook.redact import Redactor, new_key
-from olrunbook.steps.image_test import image_test, require
+from olrunbook.steps.images.provision import image_test, require
 from tests.images.conftest import ROOT
 from tests.images.projects import small_project
 
@@ -197,10 +197,10 @@ RUN = """
     import sys
     from pathlib import Path
     sys.path.insert(0, {root!r})
-    from olrunbook.catalog import Project
+    from olrunbook.project.catalog import Project
     from olrunbook.redact import Redactor, new_key
     from olrunbook.steps.context import Commit, Context
-    from olrunbook.steps.image_test import image_test
+    from olrunbook.steps.images.provision import image_test
     root, work = Path({project!r}), Path({work!r})
     project = Project(root, root / "catalog.toml")
     image_test(Context(

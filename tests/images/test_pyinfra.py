@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from olrunbook.adapters.docker import environment
+from olrunbook.adapters.docker.command import environment
 from olrunbook.adapters.pyinfra import deploy, event_of, from_its_own_words
 from olrunbook.events import Event
-from olrunbook.process import Line
+from olrunbook.processes.tool import Line
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 

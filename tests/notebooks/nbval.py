@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from olrunbook.params import read_notebook
+from olrunbook.project.params import read_notebook
 
 __all__ = ["by_nbval"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from olrunbook import toolchain
-from olrunbook.record.archive import list_runs, read_record
+from olrunbook.archive.place import list_runs, read_record
 from olrunbook.targets import save_target
 from tests.notebooks.nbval import by_nbval
 from tests.rehearsal.support import FAST, Account, cloud_at

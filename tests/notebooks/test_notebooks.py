@@ -10,8 +10,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from olrunbook.catalog import Project
-from olrunbook.params import declared, read_notebook
+from olrunbook.project.catalog import Project
+from olrunbook.project.params import declared, read_notebook
 from olrunbook.run import Run, begin
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from olrunbook import toolchain
-from olrunbook.catalog import find_project
 from olrunbook.events import Event
+from olrunbook.project.catalog import find_project
 from olrunbook.redact import Redactor, new_key
 from olrunbook.rehearsal.providers import aws
 from olrunbook.rehearsal.providers.handler import Caller

@@ -6,12 +6,12 @@ import json
 import sys
 from pathlib import Path
 
-from olrunbook.catalog import find_project
 from olrunbook.errors import OlrunbookError
 from olrunbook.events import Event
+from olrunbook.project.catalog import find_project
 from olrunbook.redact import Redactor, new_key
-from olrunbook.steps import deploy
 from olrunbook.steps.context import Commit, Context
+from olrunbook.steps.deploy import update as deploy
 from olrunbook.targets import Target
 
 

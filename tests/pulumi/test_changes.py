@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pulumi.automation import EngineEvent
 
-from olrunbook.adapters.pulumi_changes import (
+from olrunbook.workers.pulumi.changes import (
     SECRET,
     SIGNATURE,
     facts,
@@ -17,7 +17,7 @@ from olrunbook.adapters.pulumi_changes import (
     steps,
     value_at,
 )
-from olrunbook.adapters.pulumi_rows import Rows
+from olrunbook.workers.pulumi.rows import Rows
 
 GROUP = "aws:autoscaling/group:Group"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"

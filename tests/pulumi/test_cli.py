@@ -16,8 +16,8 @@ import psutil
 import pytest
 from pulumi.automation import CommandError, ConcurrentUpdateError
 
-from olrunbook.adapters.pulumi_cli import SafeCommand, StoppedError, find_pulumi
-from olrunbook.adapters.pulumi_state import find_locks, look, open_backend
+from olrunbook.workers.pulumi.cli import SafeCommand, StoppedError, find_pulumi
+from olrunbook.workers.pulumi.state import find_locks, look, open_backend
 
 # A CLI that says its version, and does what its first argument says.
 FAKE = """#!{python}
@@ -112,7 +112,7 @@ def test_killing_us_does_not_end_the_cli(
     end = scratch / "ended"
     program = (
         "import sys; from pathlib import Path\n"
-        "from olrunbook.adapters.pulumi_cli import SafeCommand\n"
+        "from olrunbook.workers.pulumi.cli import SafeCommand\n"
         "SafeCommand(Path(sys.argv[1])).run(['wait', sys.argv[2]], '.', {}, print)\n"
     )
     ours = subprocess.Popen(

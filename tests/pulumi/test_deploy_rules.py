@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from olrunbook.adapters.pulumi import Change, Found, State
-from olrunbook.adapters.seen import GroupSeen, RefreshSeen
-from olrunbook.catalog import StackSpec
-from olrunbook.steps.deploy_rules import (
+from olrunbook.adapters.aws.seen import GroupSeen, RefreshSeen
+from olrunbook.adapters.pulumi.stack import Change, Found, State
+from olrunbook.project.catalog import StackSpec
+from olrunbook.steps.deploy.rules import (
     GROUP,
     TEMPLATE,
     VAULT_ROLE,

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from olrunbook.catalog import find_project
-from olrunbook.steps import deploy
+from olrunbook.project.catalog import find_project
+from olrunbook.steps.deploy import update as deploy
 from tests.pulumi.conftest import ROOT, Deploys
 
 pytestmark = pytest.mark.rehearsal

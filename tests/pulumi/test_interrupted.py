@@ -19,9 +19,9 @@ from typing import Any
 import psutil
 import pytest
 
-from olrunbook.adapters import pulumi
+from olrunbook.adapters.pulumi import stack as pulumi
 from olrunbook.errors import RefusedError
-from olrunbook.steps import deploy
+from olrunbook.steps.deploy import update as deploy
 from tests.pulumi.conftest import ROOT, Deploys
 
 pytestmark = pytest.mark.rehearsal

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from pulumi.runtime import mocks
 
-from olrunbook.catalog import find_project
+from olrunbook.project.catalog import find_project
 
 # The SDKs warn of their own old names when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from olrunbook.adapters.docker import docker
+from olrunbook.adapters.docker.command import docker
 from tests.rehearsal.support import Account
 from tests.rehearsal.web import (
     SECURE,

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from olrunbook.adapters.docker import docker
+from olrunbook.adapters.docker.command import docker
 from olrunbook.rehearsal import lifecycle
 from olrunbook.rehearsal.places import LABEL, Places
 from olrunbook.rehearsal.record import DaemonRecord, read_record

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from olrunbook import toolchain
-from olrunbook.adapters.docker import docker
+from olrunbook.adapters.docker.command import docker
 from tests.rehearsal.support import Account
 
 pytestmark = pytest.mark.rehearsal

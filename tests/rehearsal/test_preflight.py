@@ -29,7 +29,8 @@ def fake_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setattr(
-        "olrunbook.adapters.docker.tool_environment", lambda: {"PATH": str(folder)}
+        "olrunbook.adapters.docker.command.tool_environment",
+        lambda: {"PATH": str(folder)},
     )
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
     return folder / "docker"

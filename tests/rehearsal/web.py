@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from olrunbook.adapters.docker import docker
+from olrunbook.adapters.docker.command import docker
 from olrunbook.errors import ToolError
 from tests.rehearsal.support import Account
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from olrunbook.catalog import App, Project
 from olrunbook.events import Event
+from olrunbook.project.catalog import App, Project
 from olrunbook.redact import Redactor, new_key
 from olrunbook.steps.context import Commit, Context
 from olrunbook.steps.results import (

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from olrunbook.adapters.aws import groups_seen, images_exist
+from olrunbook.adapters.aws.reads import groups_seen, images_exist
 from olrunbook.events import Event
 from olrunbook.steps.context import Context
 from olrunbook.steps.results import DeployResult, GroupSeen
-from olrunbook.steps.rollout import Patience, RolloutResult, rollout
+from olrunbook.steps.rollout.rollout import Patience, RolloutResult, rollout
 from tests.rehearsal.support import FAST, Account, cloud_at
 from tests.rehearsal.world import World
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olrunbook.adapters.seen import RefreshSeen, short
-from olrunbook.steps.availability import availability, replaced_first
+from olrunbook.adapters.aws.seen import RefreshSeen, short
+from olrunbook.steps.deploy.availability import availability, replaced_first
 
 
 @pytest.mark.parametrize(

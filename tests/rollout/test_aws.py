@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from olrunbook.adapters.aws import (
+from olrunbook.adapters.aws.reads import (
     Account,
     groups_seen,
     images_exist,

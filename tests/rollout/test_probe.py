@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olrunbook.adapters.http import Answer, ask
-from olrunbook.catalog import ProbeSpec
 from olrunbook.errors import ToolError
-from olrunbook.steps.probe import Probe
-from olrunbook.steps.probe_samples import (
+from olrunbook.project.catalog import ProbeSpec
+from olrunbook.steps.rollout.probe import Probe
+from olrunbook.steps.rollout.samples import (
     Sample,
     per_second,
     read_samples,
@@ -203,7 +203,7 @@ def test_the_probe_waits_for_a_load_balancer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It asks for the address until there is one; errors mean: not yet."""
-    monkeypatch.setattr("olrunbook.steps.probe.FIND_EVERY_S", 0.01)
+    monkeypatch.setattr("olrunbook.steps.rollout.probe.FIND_EVERY_S", 0.01)
     answers = iter(["", None, ToolError("no answer"), address(server)])
 
     def find() -> str:

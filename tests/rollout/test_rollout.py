@@ -15,7 +15,7 @@ from olrunbook.errors import RefusedError, StepError, ToolError, UsageError
 from olrunbook.events import Event
 from olrunbook.steps.context import Context
 from olrunbook.steps.results import DeployResult
-from olrunbook.steps.rollout import Patience, RolloutResult, require, rollout
+from olrunbook.steps.rollout.rollout import Patience, RolloutResult, require, rollout
 
 OLD, NEW = "ami-0df7e95b351bd8408", "ami-0a17c0ffee5511223"
 ID1 = "2de4959a-0000-4000-8000-000000000001"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from olrunbook.record.archive import RunPlace, list_runs, read_record
+from olrunbook.archive.place import RunPlace, list_runs, read_record
 from olrunbook.record.model import RunRecord
 from olrunbook.targets import Target
 

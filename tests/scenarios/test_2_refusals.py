@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from olrunbook.record.archive import list_runs
+from olrunbook.archive.place import list_runs
 from tests.scenarios.support import OLRUNBOOK, Desk
 
 pytestmark = pytest.mark.rehearsal

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from olrunbook.project.where import cache_dir
 from olrunbook.toolchain import golang
 from olrunbook.toolchain.cache import Cache
-from olrunbook.where import cache_dir
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from olrunbook.adapters.docker import docker
+from olrunbook.adapters.docker.command import docker
 from olrunbook.errors import ToolError
 from olrunbook.rehearsal.balancers.config import (
     INSIDE,

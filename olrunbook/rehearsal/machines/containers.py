@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 
-from olrunbook.adapters.docker import docker, exists, systemd_arguments
+from olrunbook.adapters.docker.command import docker, exists, systemd_arguments
 from olrunbook.errors import ToolError
 from olrunbook.rehearsal.machines.first_boot import first_boot_tar
 from olrunbook.rehearsal.machines.machine import Machine

@@ -6,7 +6,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 
-from olrunbook.adapters.docker import environment
+from olrunbook.adapters.docker.command import environment
 from olrunbook.rehearsal.places import Places
 from olrunbook.rehearsal.signals import Signals, log
 

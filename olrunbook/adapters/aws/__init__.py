@@ -1,0 +1,1 @@
+"""The AWS API: typed reads, no rules."""

@@ -1,0 +1,136 @@
+"""How AWS's answers are asked for and read: pages, errors, times, words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from olrunbook.adapters.aws.seen import HEALTHY, InstanceSeen, RefreshSeen
+from olrunbook.errors import ToolError
+from olrunbook.project.catalog import App
+from olrunbook.targets import Target
+
+__all__ = [
+    "Where",
+    "asked",
+    "instance_seen",
+    "pages",
+    "refresh_seen",
+    "tags_of",
+    "template_of",
+    "utc",
+]
+
+NO_ANSWER = "Is the target up? olrunbook rehearsal status"
+
+
+class Where(Protocol):
+    """What a read needs of a step's context."""
+
+    @property
+    def target(self) -> Target:
+        """The target."""
+
+    @property
+    def app(self) -> App:
+        """The app's catalog entry."""
+
+    @property
+    def stage(self) -> str:
+        """The stage."""
+
+
+@contextmanager
+def asked(what: str) -> Iterator[None]:
+    """Turn the client's errors into ours."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  (heavy)
+
+    try:
+        yield
+    except ClientError as error:
+        said = error.response.get("Error", {})
+        msg = f"AWS, asked for {what}: {said.get('Code')}: {said.get('Message')}"
+        raise ToolError(msg) from error
+    except BotoCoreError as error:
+        msg = f"AWS, asked for {what}, does not answer: {error}"
+        raise ToolError(msg, NO_ANSWER) from error
+
+
+def pages(call: Any, key: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+    """Yield the items of every page."""
+    token: dict[str, str] = {}
+    while True:
+        answer = call(**arguments, **token)
+        yield from answer[key]
+        if not answer.get("NextToken"):
+            return
+        token = {"NextToken": answer["NextToken"]}
+
+
+def tags_of(group: Mapping[str, Any]) -> dict[str, str]:
+    """Return a resource's tags as a mapping."""
+    return {tag["Key"]: tag["Value"] for tag in group.get("Tags", [])}
+
+
+def utc(at: datetime | None) -> datetime | None:
+    """Return the moment in UTC."""
+    return at.astimezone(UTC) if at else None
+
+
+def _target_word(instance: str, health: Sequence[Mapping[str, str]]) -> str:
+    """Return the worst a target group says of an instance; empty: there is none."""
+    words = [states.get(instance, "not registered") for states in health]
+    return next((word for word in words if word != HEALTHY), words[0] if words else "")
+
+
+def instance_seen(
+    item: Mapping[str, Any],
+    machine: Mapping[str, Any],
+    health: Sequence[Mapping[str, str]],
+) -> InstanceSeen:
+    """Return an instance as its group, EC2 and the target groups describe it.
+
+    Args:
+        item: What the group says.
+        machine: What EC2 says; empty: it is gone.
+        health: Instance to state, one for each target group.
+
+    """
+    return InstanceSeen(
+        id=item["InstanceId"],
+        image=machine.get("ImageId", ""),
+        lifecycle=item["LifecycleState"],
+        health=item["HealthStatus"].capitalize(),
+        target_health=_target_word(item["InstanceId"], health),
+        launched_at=utc(machine.get("LaunchTime")),
+        template_version=(item.get("LaunchTemplate") or {}).get("Version", ""),
+    )
+
+
+def template_of(group: Mapping[str, Any]) -> tuple[str, str]:
+    """Return id and version of a group's launch template; empty: it has none."""
+    mixed = (group.get("MixedInstancesPolicy") or {}).get("LaunchTemplate") or {}
+    spec = group.get("LaunchTemplate") or mixed.get("LaunchTemplateSpecification") or {}
+    return spec.get("LaunchTemplateId", ""), spec.get("Version", "$Default")
+
+
+def refresh_seen(item: Mapping[str, Any]) -> RefreshSeen:
+    """Return an instance refresh as it was described."""
+    preferences = item.get("Preferences") or {}
+    rollback = (item.get("RollbackDetails") or {}).get("RollbackReason", "")
+    reasons = [text for text in (item.get("StatusReason", ""), rollback) if text]
+    return RefreshSeen(
+        id=item["InstanceRefreshId"],
+        status=item["Status"],
+        reason="; ".join(dict.fromkeys(reasons)),
+        percent=item.get("PercentageComplete", 0),
+        to_update=item.get("InstancesToUpdate", 0),
+        started_at=utc(item.get("StartTime")),
+        ended_at=utc(item.get("EndTime")),
+        min_healthy=preferences.get("MinHealthyPercentage"),
+        max_healthy=preferences.get("MaxHealthyPercentage"),
+        warmup_s=preferences.get("InstanceWarmup"),
+        skip_matching=bool(preferences.get("SkipMatching", False)),
+    )

@@ -1,0 +1,294 @@
+"""Typed reads of an AWS account: who we are, what serves, what a refresh is doing.
+
+Nothing here changes anything. A group's physical name carries a random suffix, so
+groups are found by their tag `Name`; two of the same name are an error, because nobody
+could say which one serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from olrunbook.adapters.aws.answers import (
+    Where,
+    asked,
+    instance_seen,
+    pages,
+    refresh_seen,
+    tags_of,
+    template_of,
+    utc,
+)
+from olrunbook.adapters.aws.seen import (
+    ActivitySeen,
+    GroupSeen,
+    ImageSeen,
+    RefreshSeen,
+    TemplateSeen,
+)
+from olrunbook.errors import RefusedError, ToolError, UsageError
+from olrunbook.project.catalog import App
+from olrunbook.targets import Target
+
+__all__ = ["Account", "Where", "groups_seen", "images_exist", "require_identity"]
+
+CHUNK = 100  # ids in one request
+DEFAULT_PORTS = {"HTTPS": 443, "HTTP": 80}
+
+
+def groups_seen(ctx: Where) -> list[GroupSeen]:
+    """Return the app's Auto Scaling groups in this stage, one per node type.
+
+    Args:
+        ctx: The step's context.
+
+    Raises:
+        ToolError: A tag `Name` belongs to two groups, or the API does not answer.
+
+    """
+    return Account(ctx.target).groups(ctx.app, ctx.stage)
+
+
+def require_identity(ctx: Where) -> str:
+    """Return who we are; refuse to go on as anybody but the target's own identity.
+
+    Raises:
+        RefusedError: GetCallerIdentity answers another ARN.
+        ToolError: The API does not answer.
+
+    """
+    found, wanted = Account(ctx.target).identity(), ctx.target.identity_arn
+    if found != wanted:
+        msg = f"the AWS identity is {found}, the target's is {wanted}"
+        raise RefusedError(
+            msg, "Credentials of another account are in use; start afresh."
+        )
+    return found
+
+
+def images_exist(ctx: Where, images: Mapping[str, str]) -> dict[str, ImageSeen]:
+    """Return what is seen of each image of a set; an empty state: there is none."""
+    found = Account(ctx.target).images(list(images.values()))
+    return {node: found[image] for node, image in images.items()}
+
+
+class Account:
+    """Reads an account; its clients are made once, so keep it while polling.
+
+    Args:
+        target: The target whose account it is.
+
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._clients: dict[str, Any] = {}
+
+    def _client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self._target.client(service)
+        return self._clients[service]
+
+    def identity(self) -> str:
+        """Return the ARN that GetCallerIdentity answers."""
+        with asked("who we are"):
+            return str(self._client("sts").get_caller_identity()["Arn"])
+
+    def groups(self, app: App, stage: str) -> list[GroupSeen]:
+        """Return the app's groups in a stage, one per node type, in their order."""
+        return [group for group, _ in self.observe(app, stage)]
+
+    def observe(
+        self, app: App, stage: str
+    ) -> list[tuple[GroupSeen, list[RefreshSeen]]]:
+        """Return the app's groups in a stage, each with its refreshes, newest first.
+
+        Args:
+            app: The app's catalog entry.
+            stage: The stage.
+
+        Raises:
+            UsageError: The app has no stack.
+            ToolError: A tag `Name` belongs to two groups, or the API does not answer.
+
+        """
+        if app.stack is None:
+            msg = f"{app.title} has no stack in the catalog: nothing of it is deployed"
+            raise UsageError(msg)
+        tags = {node: app.stack.group_tag(node, stage) for node in app.node_types}
+        wanted = [{"Name": "tag:Name", "Values": sorted(tags.values())}]
+        with asked(f"the groups of {stage}"):
+            call = self._client("autoscaling").describe_auto_scaling_groups
+            raw = list(pages(call, "AutoScalingGroups", Filters=wanted))
+        raw = [group for group in raw if not group.get("Status")]  # being deleted
+        machines = self._machines(raw)
+        return [self._group(node, tag, raw, machines) for node, tag in tags.items()]
+
+    def _group(
+        self,
+        node_type: str,
+        tag: str,
+        raw: Sequence[dict[str, Any]],
+        machines: Mapping[str, dict[str, Any]],
+    ) -> tuple[GroupSeen, list[RefreshSeen]]:
+        found = [group for group in raw if tags_of(group).get("Name") == tag]
+        if not found:
+            return GroupSeen(node_type=node_type, tag_name=tag), []
+        if len(found) > 1:
+            names = ", ".join(sorted(group["AutoScalingGroupName"] for group in found))
+            msg = f"{len(found)} Auto Scaling groups are tagged Name={tag}: {names}"
+            raise ToolError(msg, "Delete the one that no stack owns, then try again.")
+        (group,) = found
+        refreshes = self.refreshes(group["AutoScalingGroupName"])
+        health = self._target_health(group.get("TargetGroupARNs", []))
+        instances = [
+            instance_seen(item, machines.get(item["InstanceId"], {}), health)
+            for item in group["Instances"]
+        ]
+        seen = GroupSeen(
+            node_type=node_type,
+            tag_name=tag,
+            name=group["AutoScalingGroupName"],
+            desired=group["DesiredCapacity"],
+            refresh_ids=[refresh.id for refresh in refreshes],
+            instances=sorted(instances, key=lambda item: item.id),
+        )
+        return seen, refreshes
+
+    def _machines(self, groups: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Return what EC2 says of the groups' instances, by id.
+
+        Asked by filter: an id that vanished a moment ago is left out, not an error.
+        """
+        ids = sorted(
+            item["InstanceId"] for group in groups for item in group["Instances"]
+        )
+        found: dict[str, dict[str, Any]] = {}
+        with asked("the instances"):
+            call = self._client("ec2").describe_instances
+            for at in range(0, len(ids), CHUNK):
+                wanted = [{"Name": "instance-id", "Values": ids[at : at + CHUNK]}]
+                for reservation in pages(call, "Reservations", Filters=wanted):
+                    found |= {
+                        item["InstanceId"]: item for item in reservation["Instances"]
+                    }
+        return found
+
+    def _target_health(self, arns: Sequence[str]) -> list[dict[str, str]]:
+        """Return instance to state for each target group."""
+        health = []
+        with asked("the health of the targets"):
+            for arn in arns:
+                answer = self._client("elbv2").describe_target_health(
+                    TargetGroupArn=arn
+                )
+                targets = answer["TargetHealthDescriptions"]
+                states = {
+                    t["Target"]["Id"]: t["TargetHealth"]["State"] for t in targets
+                }
+                health.append(states)
+        return health
+
+    def refreshes(self, group: str) -> list[RefreshSeen]:
+        """Return all instance refreshes of a group, the one that began last first."""
+        with asked(f"the refreshes of {group}"):
+            call = self._client("autoscaling").describe_instance_refreshes
+            raw = pages(call, "InstanceRefreshes", AutoScalingGroupName=group)
+            found = [refresh_seen(item) for item in raw]
+        never = datetime.min.replace(tzinfo=UTC)
+        return sorted(found, key=lambda item: item.started_at or never, reverse=True)
+
+    def activities(self, group: str, since: datetime) -> list[ActivitySeen]:
+        """Return what a group did since a moment, newest first."""
+        with asked(f"the scaling activities of {group}"):
+            call = self._client("autoscaling").describe_scaling_activities
+            found = []
+            for item in pages(call, "Activities", AutoScalingGroupName=group):
+                at = utc(item["StartTime"])
+                if at is None or at < since:
+                    break  # they come newest first, and reach back for weeks
+                found.append(
+                    ActivitySeen(
+                        at=at,
+                        status=item["StatusCode"],
+                        description=item.get("Description", ""),
+                        cause=item.get("Cause", ""),
+                        message=item.get("StatusMessage", ""),
+                    )
+                )
+        return found
+
+    def url(self, groups: Sequence[GroupSeen]) -> str:
+        """Return where the groups' load balancer answers; empty: nowhere yet."""
+        names = [group.name for group in groups if group.name]
+        if not names:
+            return ""
+        with asked("the load balancer"):
+            call = self._client("autoscaling").describe_auto_scaling_groups
+            raw = pages(call, "AutoScalingGroups", AutoScalingGroupNames=names)
+            arns = [arn for group in raw for arn in group.get("TargetGroupARNs", [])]
+            for arn in arns:
+                if url := self._balancer_url(arn):
+                    return url
+        return ""
+
+    def _balancer_url(self, target_group: str) -> str:
+        elb = self._client("elbv2")
+        (found,) = elb.describe_target_groups(TargetGroupArns=[target_group])[
+            "TargetGroups"
+        ]
+        for arn in found.get("LoadBalancerArns", []):
+            (balancer,) = elb.describe_load_balancers(LoadBalancerArns=[arn])[
+                "LoadBalancers"
+            ]
+            listeners = elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+            by_scheme = {item["Protocol"]: item["Port"] for item in listeners}
+            for scheme, default in DEFAULT_PORTS.items():  # HTTPS before HTTP
+                if scheme in by_scheme:
+                    port = by_scheme[scheme]
+                    suffix = "" if port == default else f":{port}"
+                    return f"{scheme.lower()}://{balancer['DNSName']}{suffix}"
+        return ""
+
+    def template(self, group: str) -> TemplateSeen:
+        """Return the launch template of a group, with its images."""
+        with asked(f"the launch template of {group}"):
+            call = self._client("autoscaling").describe_auto_scaling_groups
+            groups = pages(call, "AutoScalingGroups", AutoScalingGroupNames=[group])
+            name, version = template_of(next(groups, {}))
+            if not name:
+                return TemplateSeen()
+            number, image = self._template_version(name, version)
+            latest = image
+            if version != "$Latest":
+                _, latest = self._template_version(name, "$Latest")
+        return TemplateSeen(
+            id=name, version=version, number=number, image=image, latest_image=latest
+        )
+
+    def _template_version(self, template: str, version: str) -> tuple[str, str]:
+        """Return the number of a template's version, and its image."""
+        call = self._client("ec2").describe_launch_template_versions
+        answer = call(LaunchTemplateId=template, Versions=[version])
+        (found,) = answer["LaunchTemplateVersions"]
+        image = found["LaunchTemplateData"].get("ImageId", "")
+        return str(found["VersionNumber"]), image
+
+    def images(self, ids: Sequence[str]) -> dict[str, ImageSeen]:
+        """Return what is seen of each image; an empty state: there is none."""
+        found = {image: ImageSeen(id=image) for image in ids}
+        if not ids:
+            return found
+        wanted = [{"Name": "image-id", "Values": sorted(set(ids))}]
+        with asked("the images"):
+            call = self._client("ec2").describe_images
+            for item in pages(call, "Images", Filters=wanted):
+                found[item["ImageId"]] = ImageSeen(
+                    id=item["ImageId"],
+                    name=item.get("Name", ""),
+                    state=item.get("State", ""),
+                    created_at=item.get("CreationDate", ""),
+                )
+        return found

@@ -1,0 +1,1 @@
+"""docker, and what is made with it: containers and base images."""

@@ -1,0 +1,88 @@
+"""Read a stack's secret settings: through a pipe of one call, never a log or a file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+
+from pydantic import SecretStr
+
+from olrunbook.adapters.pulumi.settings import Prepared, Surroundings, prepare
+from olrunbook.errors import ToolError, UsageError
+
+__all__ = ["cli", "read_secrets", "secret_config"]
+
+READ_TIMEOUT_S = 120
+
+
+def cli(ctx: Surroundings) -> str:
+    """Return the CLI's path; ToolError where there is none."""
+    path = ctx.target.environment().get("PATH")
+    found = shutil.which("pulumi", path=path)
+    if found is None:
+        msg = "pulumi is not on PATH"
+        raise ToolError(msg, "Build or find the tools: olrunbook tools")
+    return found
+
+
+def read_secrets(ctx: Surroundings, prepared: Prepared) -> dict[str, SecretStr]:
+    """Return the stack's secret settings in clear, and let the redactor learn them.
+
+    They come through a pipe of this call alone: no log, no file.
+
+    Raises:
+        ToolError: The CLI could not decrypt them.
+
+    """
+    program = cli(ctx)
+    arguments = ["config", "--show-secrets", "--json", "--stack", prepared.stack]
+    done = subprocess.run(
+        [program, "--non-interactive", *arguments],
+        cwd=prepared.folder,
+        env=ctx.target.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=READ_TIMEOUT_S,
+        start_new_session=True,
+        check=False,
+    )
+    if done.returncode:
+        detail = ctx.redactor.text(" ".join(done.stderr.strip().splitlines()[-1:]))
+        msg = f"the secrets of {prepared.stack} could not be read: {detail}"
+        raise ToolError(msg, code=done.returncode)
+    found = {
+        key: SecretStr(item.get("value") or "")
+        for key, item in json.loads(done.stdout).items()
+        if item.get("secret")
+    }
+    for value in found.values():
+        ctx.redactor.learn(value.get_secret_value())
+    return found
+
+
+def secret_config(ctx: Surroundings, key: str) -> SecretStr:
+    """Return one secret setting of the app's stack in this stage.
+
+    Args:
+        ctx: The run.
+        key: As in the catalog, `tika:access_token`.
+
+    Raises:
+        UsageError: The stack has no such secret (it was never previewed or deployed).
+        ToolError: The CLI could not decrypt it.
+
+    """
+    prepared = prepare(ctx, {})
+    try:
+        if key in prepared.new_secrets or not prepared.kept.exists():
+            found: dict[str, SecretStr] = {}
+        else:
+            found = read_secrets(ctx, prepared)
+        if key not in found:
+            msg = f"stack {prepared.stack} has no secret setting {key!r}"
+            raise UsageError(msg, "Deploy the stage first.")
+        return found[key]
+    finally:
+        shutil.rmtree(prepared.root, ignore_errors=True)

@@ -1,0 +1,268 @@
+"""A copy of a stack's folder, with the settings of one stage of one cloud in it.
+
+The checkout is never written. What belongs to a cloud (the key its secrets are
+encrypted with, and the encrypted secrets) is kept in the target's private folder and
+laid over the checkout's plain settings, then the target's own addresses, then the
+pinned images.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from olrunbook.errors import RefusedError, UsageError
+from olrunbook.events import Event
+from olrunbook.project.catalog import App, Project, StackSpec
+from olrunbook.redact import Redactor
+from olrunbook.targets import Target
+
+__all__ = [
+    "Prepared",
+    "Surroundings",
+    "keep_settings",
+    "prepare",
+    "reopen",
+    "stack_spec",
+]
+
+KEPT = ("secretsprovider", "encryptedkey", "encryptionsalt")
+COMPONENTS = "components"  # beside the stack's folder, imported by it
+SECRET_BYTES = 24
+IGNORED = shutil.ignore_patterns("__pycache__", ".git", ".venv", "node_modules")
+# Provider address to the variable in which a target says where its own service is. One
+# service has the stages apart by name: production has one of each for every stage.
+ADDRESSES = {"vault:address": "VAULT_ADDR", "consul:address": "CONSUL_HTTP_ADDR"}
+
+
+class Surroundings(Protocol):
+    """What an adapter needs to know of a run (`olrunbook.steps.context.Context`)."""
+
+    @property
+    def project(self) -> Project: ...  # noqa: D102
+    @property
+    def target(self) -> Target: ...  # noqa: D102
+    @property
+    def app(self) -> App: ...  # noqa: D102
+    @property
+    def app_name(self) -> str: ...  # noqa: D102
+    @property
+    def stage(self) -> str: ...  # noqa: D102
+    @property
+    def logs(self) -> Path: ...  # noqa: D102
+    @property
+    def work(self) -> Path: ...  # noqa: D102
+    @property
+    def redactor(self) -> Redactor: ...  # noqa: D102
+    def emit(self, event: Event, /) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A stack's folder, copied and ready for the CLI.
+
+    Args:
+        token: Names the copy; the same token finds it again.
+        root: The private folder around it (plan, scratch).
+        folder: The Pulumi project.
+        project: Its name.
+        stack: The stack's name.
+        secrets_provider: What encrypts its secrets.
+        kept: Where the settings that belong to the cloud are kept.
+        new_secrets: Secret settings to be made, with their values.
+
+    """
+
+    token: str
+    root: Path
+    folder: Path
+    project: str
+    stack: str
+    secrets_provider: str
+    kept: Path
+    new_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def settings(self) -> Path:
+        """The stack's settings file in the copy."""
+        return self.folder / f"Pulumi.{self.stack}.yaml"
+
+    @property
+    def plan(self) -> Path:
+        """Where the preview leaves what it showed, for the update to be held to."""
+        return self.root / "plan.json"
+
+
+def stack_spec(ctx: Surroundings) -> StackSpec:
+    """Return the app's stack; UsageError where it has none."""
+    if ctx.app.stack is None:
+        msg = f"app {ctx.app_name!r} has no stack in the catalog"
+        raise UsageError(msg, "docs/adding-an-app.md shows how to add one.")
+    return ctx.app.stack
+
+
+def prepare(ctx: Surroundings, images: Mapping[str, str]) -> Prepared:
+    """Copy the app's stack and write the settings of this stage and cloud into it.
+
+    Args:
+        ctx: The run.
+        images: Image set to pin; empty: whatever the program chooses by itself.
+
+    Raises:
+        RefusedError: A secret setting is missing and this target makes none up.
+        UsageError: The folder or its settings are not what the catalog says.
+
+    """
+    spec = stack_spec(ctx)
+    source = ctx.project.path(spec.path)
+    ctx.work.mkdir(parents=True, exist_ok=True, mode=0o700)
+    root = Path(tempfile.mkdtemp(prefix="pulumi-", dir=ctx.work))
+    folder = root / source.parent.name / source.name
+    _copy(source, folder)
+    shared = spec.path.rpartition("/")[0]
+    try:
+        _copy(
+            ctx.project.path(f"{shared}/{COMPONENTS}".lstrip("/")),
+            folder.parent / COMPONENTS,
+        )
+    except UsageError:
+        pass  # a project of its own may have no components
+    _check_project(folder, spec)
+    prepared = _describe(ctx, root, folder)
+    settings = read_yaml(prepared.settings)
+    kept = read_yaml(prepared.kept)
+    config = dict(settings.get("config") or {})
+    config |= _addresses(ctx)
+    config |= kept.get("config") or {}
+    config |= {spec.image_config[node]: image for node, image in images.items()}
+    merged = {**settings, **{key: kept[key] for key in KEPT if key in kept}}
+    write_yaml(prepared.settings, {**merged, "config": config})
+    return Prepared(
+        prepared.token,
+        root,
+        folder,
+        spec.project,
+        prepared.stack,
+        str(merged.get("secretsprovider") or "passphrase"),
+        prepared.kept,
+        _missing_secrets(ctx, spec, config),
+    )
+
+
+def reopen(ctx: Surroundings, token: str) -> Prepared:
+    """Return a copy that was prepared earlier in this run.
+
+    Raises:
+        RefusedError: It is gone: another kernel made it, or the run was cleaned up.
+
+    """
+    spec = stack_spec(ctx)
+    root = ctx.work / f"pulumi-{token}"
+    path = Path(spec.path)
+    folder = root / path.parent.name / path.name
+    if not folder.is_dir():
+        msg = "what was previewed is no longer there"
+        raise RefusedError(msg, "Preview again, then apply that.")
+    return _describe(ctx, root, folder)
+
+
+def _describe(ctx: Surroundings, root: Path, folder: Path) -> Prepared:
+    spec = stack_spec(ctx)
+    stack = spec.stack_name(ctx.stage)
+    target = ctx.target
+    kept = target.state / "stacks" / target.cloud_id / spec.project / f"{stack}.yaml"
+    settings = read_yaml(folder / f"Pulumi.{stack}.yaml")
+    provider = str(settings.get("secretsprovider") or "passphrase")
+    token = root.name.removeprefix("pulumi-")
+    return Prepared(token, root, folder, spec.project, stack, provider, kept)
+
+
+def _copy(source: Path, to: Path) -> None:
+    shutil.copytree(source, to, ignore=IGNORED, ignore_dangling_symlinks=True)
+
+
+def _check_project(folder: Path, spec: StackSpec) -> None:
+    name = read_yaml(folder / "Pulumi.yaml").get("name")
+    if name != spec.project:
+        where = f"{spec.path}/Pulumi.yaml"
+        msg = f"{where} names project {name!r}, the catalog {spec.project!r}"
+        raise UsageError(msg, "Make them the same.")
+
+
+def _addresses(ctx: Surroundings) -> dict[str, str]:
+    env = ctx.target.env
+    return {
+        key: f"{env[variable].rstrip('/')}/{ctx.stage.lower()}"
+        for key, variable in ADDRESSES.items()
+        if variable in env
+    }
+
+
+def _missing_secrets(
+    ctx: Surroundings, spec: StackSpec, config: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return made-up values for the secret settings this cloud does not have yet."""
+    missing = [key for key in spec.secrets if key not in config]
+    if missing and ctx.target.name != "rehearsal":
+        stack = spec.stack_name(ctx.stage)
+        msg = f"stack {stack} lacks the secret settings {', '.join(missing)}"
+        hint = f"pulumi config set --secret {missing[0]} -s {stack} -C {spec.path}"
+        raise RefusedError(msg, hint)
+    made = {key: secrets.token_urlsafe(SECRET_BYTES) for key in missing}
+    for value in made.values():
+        ctx.redactor.learn(value)
+    return made
+
+
+def keep_settings(prepared: Prepared) -> None:
+    """Keep what the CLI wrote into the copy's settings and belongs to the cloud."""
+    settings = read_yaml(prepared.settings)
+    kept: dict[str, Any] = {key: settings[key] for key in KEPT if key in settings}
+    config = settings.get("config") or {}
+    kept["config"] = {
+        key: value
+        for key, value in config.items()
+        if isinstance(value, dict) and "secure" in value
+    }
+    if kept["config"] or "encryptedkey" in kept:
+        prepared.kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_yaml(prepared.kept, kept)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return a YAML file's mapping; empty where there is no file.
+
+    Raises:
+        UsageError: It is not YAML, or no mapping.
+
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        return {}
+    except yaml.YAMLError as error:
+        msg = f"{path.name} is not YAML: {error}"
+        raise UsageError(msg) from None
+    if not isinstance(data, dict):
+        msg = f"{path.name} holds no mapping"
+        raise UsageError(msg)
+    return data
+
+
+def write_yaml(path: Path, data: Mapping[str, Any]) -> None:
+    """Replace a YAML file in one step; only its owner can read it."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        yaml.safe_dump(dict(data), out, sort_keys=True)
+        out.flush()
+        os.fsync(out.fileno())
+    aside.replace(path)

@@ -1,0 +1,229 @@
+"""Pulumi: preview and update a stack, read its secrets, look at its state.
+
+Every call but the reading of secrets runs `olrunbook.workers.pulumi.worker` under a
+supervisor with the stop policy PULUMI. No rules here: what must be refused is decided
+by the steps.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, Literal
+
+from olrunbook.adapters.pulumi.found import Change, Found, State
+from olrunbook.adapters.pulumi.secrets import cli, read_secrets, secret_config
+from olrunbook.adapters.pulumi.settings import (
+    Prepared,
+    Surroundings,
+    keep_settings,
+    prepare,
+    reopen,
+    stack_spec,
+)
+from olrunbook.errors import InterruptedRunError, ToolError
+from olrunbook.events import Event
+from olrunbook.processes.tool import PULUMI, Command, Line, Tool
+from olrunbook.redact.sealed import unseal
+
+__all__ = [
+    "Change",
+    "Found",
+    "State",
+    "by_hand",
+    "look",
+    "prepare",
+    "preview",
+    "read_secrets",
+    "reopen",
+    "secret_config",
+    "up",
+]
+
+TOOL = "pulumi"
+Operation = Literal["preview", "up", "look"]
+
+
+def preview(ctx: Surroundings, prepared: Prepared) -> Found:
+    """Preview a prepared stack, drift included; leave the plan beside it.
+
+    Args:
+        ctx: The run; its `emit` gets the events.
+        prepared: From `prepare`.
+
+    Raises:
+        ToolError: Pulumi failed; its message is in the error.
+        InterruptedRunError: The run was interrupted.
+
+    """
+    return _found(ctx, prepared, "preview", plan=str(prepared.plan))
+
+
+def up(ctx: Surroundings, prepared: Prepared, state: str, message: str = "") -> Found:
+    """Apply what was previewed, held to its plan.
+
+    Args:
+        ctx: The run; its `emit` gets the events.
+        prepared: The copy that was previewed.
+        state: Digest of the state the preview saw.
+        message: Kept in the stack's history.
+
+    Raises:
+        ToolError: Pulumi failed; the error says what the state holds now.
+        InterruptedRunError: The run was interrupted; likewise.
+
+    """
+    return _found(
+        ctx,
+        prepared,
+        "up",
+        plan=str(prepared.plan),
+        expect_state=state,
+        message=message,
+    )
+
+
+def look(ctx: Surroundings, prepared: Prepared) -> State | None:
+    """Return what the backend holds; None: the stack was never made."""
+    answer = _run(ctx, prepared, "look", {}, quiet=True)
+    state = answer.get("result", {}).get("state")
+    return State.model_validate(state) if state else None
+
+
+def by_hand(ctx: Surroundings, verb: str = "up --refresh --yes") -> str:
+    """Return the command that does the same by hand, from the project's folder."""
+    spec = stack_spec(ctx)
+    return f"pulumi {verb} -s {spec.stack_name(ctx.stage)} -C {spec.path}"
+
+
+def _found(
+    ctx: Surroundings, prepared: Prepared, operation: Operation, **more: Any
+) -> Found:
+    try:
+        answer = _run(ctx, prepared, operation, more)
+    except InterruptedRunError as stopped:
+        raise _after_stop(ctx, prepared, stopped) from None
+    finally:
+        keep_settings(prepared)
+    if error := answer.get("error"):
+        raise _failure(prepared, error)
+    return Found.model_validate(answer["result"])
+
+
+def _run(
+    ctx: Surroundings,
+    prepared: Prepared,
+    operation: Operation,
+    more: dict[str, Any],
+    *,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Run the worker to its end and return its last message."""
+    cli(ctx)
+    key = ctx.redactor._key.hex()  # noqa: SLF001  (by pipe, never by disk)
+    request = {
+        "op": operation,
+        "folder": str(prepared.folder),
+        "scratch": str(prepared.root),
+        "project": prepared.project,
+        "stack": prepared.stack,
+        "secrets_provider": prepared.secrets_provider,
+        "new_secrets": dict(prepared.new_secrets),
+        "mask_key": key,
+        "secrets": list(ctx.redactor.values),
+        **more,
+    }
+    command = Command(
+        tool=TOOL,
+        argv=[sys.executable, "-P", "-m", "olrunbook.workers.pulumi.worker"],
+        cwd=prepared.folder,
+        env=ctx.target.environment(),
+        log=ctx.logs / f"pulumi-{operation}.log",
+        policy=PULUMI,
+        stdin=json.dumps(request) + "\n",
+    )
+    last: dict[str, Any] = {}
+    stderr: list[str] = []
+    with Tool(command, ctx.redactor) as tool:
+        for line in tool.lines():
+            if line.stream == "stderr":
+                stderr = [*stderr[-9:], line.text]
+                continue
+            message = _message(line)
+            if message is None:
+                continue
+            if sealed := message.get("sealed"):
+                tool.learn(unseal(key, sealed))
+            elif "event" in message:
+                if not quiet:
+                    ctx.emit(_event(message, line))
+            else:
+                last = message
+        ended = tool.ended
+    if not last:
+        code = ended.code if ended else None
+        detail = ctx.redactor.text(" / ".join(stderr[-2:]))
+        msg = f"pulumi {operation}: its worker ended with code {code} and said nothing"
+        raise ToolError(f"{msg}: {detail}" if detail else msg, code=code)
+    if not quiet:
+        code = ended.code if ended else None
+        ctx.emit(Event(TOOL, "end", f"{operation} ended", {"code": code}))
+    return last
+
+
+def _message(line: Line) -> dict[str, Any] | None:
+    try:
+        message = json.loads(line.text)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) else None
+
+
+def _event(message: dict[str, Any], line: Line) -> Event:
+    kind = message["event"]
+    return Event(TOOL, kind, message["text"], message.get("data") or {}, line.at)
+
+
+def _failure(prepared: Prepared, error: dict[str, Any]) -> ToolError:
+    """Return the error for what the worker reported, with what the state holds now."""
+    state = State.model_validate(error["state"]) if error.get("state") else None
+    now = f" Now: {state.line()}." if state else " The state could not be read."
+    hints = {
+        "locked": "Wait for the other update; if its process is gone: "
+        f"pulumi cancel -s {prepared.stack}.",
+        "plan": "Something changed since the preview. Preview again.",
+        "stopped": "Start the step again: the next update does the rest.",
+        "program": "The stack's program failed; the log has its traceback.",
+        "failed": "The log has the whole output; the next update does the rest.",
+    }
+    text = error["text"]
+    if error["kind"] == "locked" and state and state.locks:
+        text = f"another update has the stack: {'; '.join(state.locks)}"
+    left = (
+        f"; not finished: {', '.join(error['unfinished'])}"
+        if error["unfinished"]
+        else ""
+    )
+    return ToolError(
+        f"{prepared.stack}: {text}{left}", hints.get(error["kind"], "") + now
+    )
+
+
+def _after_stop(
+    ctx: Surroundings, prepared: Prepared, stopped: InterruptedRunError
+) -> InterruptedRunError:
+    """Return the interruption with what the state holds now."""
+    if stopped.finishing:
+        hint = "It keeps the stack's lock until it ends; the next update does the rest."
+        return InterruptedRunError(str(stopped), hint, stopped.finishing)
+    try:
+        state = look(ctx, prepared)
+    except ToolError as error:
+        return InterruptedRunError(
+            str(stopped), f"The state could not be read: {error}"
+        )
+    hint = (
+        f"{state.line()}. The next update does the rest." if state else "No stack yet."
+    )
+    ctx.emit(Event(TOOL, "warning", hint))
+    return InterruptedRunError(str(stopped), hint)

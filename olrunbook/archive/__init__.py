@@ -1,0 +1,1 @@
+"""Many runs: where they lie, the chain that names them, and questions to them."""

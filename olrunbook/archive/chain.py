@@ -1,0 +1,273 @@
+"""The chain of a room: what was opened, closed and pruned there, and in which order.
+
+`chain.jsonl` has one entry a line; each names the sha256 of the line before it, so none
+can be changed, removed or moved without a trace. `chain.head` names the last one. One
+writer at a time, on shared folders too; a line cut by a crash is no entry, and the next
+writer removes it. `olrunbook.archive.verifier` reads both; docs/trust.md says what they
+prove.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "append",
+    "closed",
+    "entries",
+    "head",
+    "locked",
+    "opened",
+    "renew_verifier",
+]
+
+CHAIN = "chain.jsonl"
+HEAD = "chain.head"
+VERIFIER = "verify.py"
+NOTHING = "0" * 64  # what the first entry names as the one before it
+_BLOCK = 4096
+
+
+@contextlib.contextmanager
+def locked(room: Path) -> Iterator[None]:
+    """Hold a room's chain: nobody else appends to it, on any host.
+
+    The lock is the chain file's own and goes with its process. It is not re-entrant:
+    call the functions below with `held=True` inside.
+
+    Args:
+        room: The folder of the room; it exists.
+
+    Raises:
+        OSError: The chain cannot be written.
+
+    """
+    # Bits as the umask says: an archive may be shared by a group.
+    handle = os.open(room / CHAIN, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        # Not lockf: that lock goes when any reader in the process closes the file.
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def opened(
+    room: Path, run_id: str, folder: str, /, *, held: bool = False, **facts: Any
+) -> None:
+    """Enter a run that begins, and renew the archive's copy of the verifier.
+
+    Args:
+        room: The folder of the room.
+        run_id: The run.
+        folder: Name of its directory.
+        held: The caller holds the lock.
+        facts: Where it belongs: `target`, `app`, `room`.
+
+    Raises:
+        OSError: The chain cannot be written.
+
+    """
+    append(room, "open", held=held, run_id=run_id, folder=folder, **facts)
+    with contextlib.suppress(OSError):  # only a copy; an olrunbook brings its own
+        renew_verifier(room.parents[2])
+
+
+def closed(
+    room: Path, run_id: str, record_sha256: str, status: str, /, *, held: bool = False
+) -> None:
+    """Enter the end of a run.
+
+    Args:
+        room: The folder of the room.
+        run_id: The run.
+        record_sha256: The sha256 of the bytes of its `run.json`.
+        status: The run's status.
+        held: The caller holds the lock.
+
+    Raises:
+        OSError: The chain cannot be written.
+
+    """
+    data = {"run_id": run_id, "record_sha256": record_sha256, "status": status}
+    append(room, "close", held=held, **data)
+
+
+def append(
+    room: Path, kind: str, /, *, held: bool = False, **data: Any
+) -> dict[str, Any]:
+    """Add an entry; when this returns, entry and head are on the disk.
+
+    Where head and chain do not agree, somebody changed them: an entry `broken` keeps
+    what was found, for the head that showed it is about to be written anew.
+
+    Args:
+        room: The folder of the room.
+        kind: What happened: `open`, `close`, `after`, `pruned`.
+        held: The caller holds the lock.
+        data: What it says beside `n`, `prev`, `at` and `kind`.
+
+    Returns:
+        The entry.
+
+    Raises:
+        OSError: The chain cannot be written.
+
+    """
+    with contextlib.nullcontext() if held else locked(room):
+        handle = os.open(room / CHAIN, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            last = _last_line(handle)
+            number = _number(last, handle)
+            if found := _disagreement(room, number, last):
+                last, _ = _write(room, handle, (number, last), "broken", found)
+                number += 1
+            return _write(room, handle, (number, last), kind, data)[1]
+        finally:
+            os.close(handle)
+
+
+def entries(room: Path) -> list[dict[str, Any]]:
+    """Return a room's entries as they stand; a line cut by a crash is none.
+
+    Whether they are true is the verifier's business; a line that is no JSON is none.
+    """
+    try:
+        raw = (room / CHAIN).read_bytes()
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in raw.split(b"\n")[:-1]:
+        with contextlib.suppress(ValueError):
+            entry = json.loads(line)
+            if isinstance(entry, dict) and "kind" in entry:
+                found.append(entry)
+    return found
+
+
+def head(room: Path) -> tuple[int, str] | None:
+    """Return number and sha256 of the last entry as the head names them, or None."""
+    try:
+        found = json.loads((room / HEAD).read_bytes())
+        return int(found["n"]), str(found["sha256"])
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
+
+
+def renew_verifier(outputs: Path) -> None:
+    """Put the verifier into an archive, where there is none or another one.
+
+    Args:
+        outputs: The archive.
+
+    Raises:
+        OSError: It could not be written.
+
+    """
+    wanted = Path(__file__).with_name("verifier.py").read_bytes()
+    path = outputs / VERIFIER
+    with contextlib.suppress(FileNotFoundError):
+        if path.read_bytes() == wanted:
+            return
+    _replace(path, wanted, f".{VERIFIER}.{os.getpid()}")
+
+
+def _sha256(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest() if line else NOTHING
+
+
+def _last_line(handle: int) -> bytes:
+    """Return the last whole line without its end; what follows it is cut off."""
+    size = end = os.fstat(handle).st_size
+    tail = b""
+    # Two ends of line, or all of it: a chain of years is not read to add a line.
+    while end and tail.count(b"\n") < 2:  # noqa: PLR2004
+        start = max(0, end - _BLOCK)
+        tail = os.pread(handle, end - start, start) + tail
+        end = start
+    whole, newline, torn = tail.rpartition(b"\n")
+    if torn:
+        os.ftruncate(handle, size - len(torn))
+        os.fsync(handle)
+    return whole.rpartition(b"\n")[2] if newline else b""
+
+
+def _number(last: bytes, handle: int) -> int:
+    if not last:
+        return 0
+    try:
+        return int(json.loads(last)["n"])
+    except (ValueError, TypeError, KeyError):  # spoilt: its place is its number
+        return os.pread(handle, os.fstat(handle).st_size, 0).count(b"\n")
+
+
+def _disagreement(room: Path, number: int, last: bytes) -> dict[str, Any]:
+    """Return how head and chain differ, empty where they are as a writer left them."""
+    named = head(room)
+    if named == (number, _sha256(last)) or (named is None and number <= 1):
+        return {}
+    if named and last and named[0] == number - 1:
+        # The writer before us was killed between its entry and the head.
+        with contextlib.suppress(ValueError, AttributeError):
+            if json.loads(last).get("prev") == named[1]:
+                return {}
+    if named is None and not (room / HEAD).exists():
+        text = f"the head was gone, the chain ended at entry {number}"
+    elif named is None:
+        text = f"the head was spoilt, the chain ended at entry {number}"
+    else:
+        text = f"the head named entry {named[0]}, the chain ended at entry {number}"
+        if named[0] == number:
+            text += " with another sha256"
+    return {"text": text, "head": list(named or ()), "last": [number, _sha256(last)]}
+
+
+def _write(
+    room: Path, handle: int, last: tuple[int, bytes], kind: str, data: dict[str, Any]
+) -> tuple[bytes, dict[str, Any]]:
+    """Append one line, then name it in the head: both, or neither."""
+    number, before = last[0] + 1, _sha256(last[1])
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    entry = {"n": number, "prev": before, "at": at, "kind": kind, **data}
+    line = json.dumps(entry, ensure_ascii=False).encode()
+    named = (number, _sha256(line))
+    end = os.lseek(handle, 0, os.SEEK_END)
+    raw = line + b"\n"
+    try:
+        while raw:  # a disk that fills up takes a part, then says so
+            raw = raw[os.write(handle, raw) :]
+        os.fsync(handle)
+        text = json.dumps({"n": number, "sha256": named[1]}) + "\n"
+        _replace(room / HEAD, text.encode(), f".{HEAD}.new")
+    except OSError:
+        if head(room) != named:
+            os.ftruncate(handle, end)
+        raise
+    return line, entry
+
+
+def _replace(path: Path, data: bytes, aside: str) -> None:
+    """Write a file aside, then put it in place: a reader sees the old or the new."""
+    temporary = path.with_name(aside)
+    try:
+        with temporary.open("wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,241 @@
+"""The archive: one directory a run, found by its name, read without an index.
+
+`outputs/<target>/<app>/<stage, or image, release>/<UTC>_<notebook>_<run id>/`
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from olrunbook.archive import chain
+from olrunbook.errors import UsageError
+from olrunbook.record.files import DIRECTORY, new_run_id, stamp
+from olrunbook.record.model import RunRecord
+
+__all__ = [
+    "RunPlace",
+    "find_run",
+    "list_runs",
+    "new_place",
+    "open_runs",
+    "read_record",
+]
+
+RECORD = "run.json"
+NOTEBOOK = "notebook.ipynb"
+HTML = "notebook.html"
+LOGS = "logs"
+RESUMES_VARIABLE = "OLRUNBOOK_RESUMES"  # tells a kernel the run it takes up again
+RESERVE = ".reserve"  # room for the end of the record on a disk that is full by then
+RESERVED = 256 * 1024
+OPEN = ".open"  # one empty file a run without a record: what the next command looks at
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlace:
+    """A run's directory and what its name says.
+
+    Args:
+        folder: The directory.
+        run_id: The run's id.
+        notebook: Name of its notebook.
+        target: Its target.
+        app: Its app.
+        room: Its stage, or `image` or `release`.
+        at: When it began (UTC, seconds).
+
+    """
+
+    folder: Path
+    run_id: str
+    notebook: str
+    target: str
+    app: str
+    room: str
+    at: datetime
+
+    @property
+    def record(self) -> Path:
+        """Its `run.json`; missing while the run goes on."""
+        return self.folder / RECORD
+
+    @property
+    def logs(self) -> Path:
+        """Its folder of tool logs."""
+        return self.folder / LOGS
+
+    @property
+    def outputs(self) -> Path:
+        """The archive it lies in."""
+        return self.folder.parents[3]
+
+    @property
+    def marker(self) -> Path:
+        """The file that is there while the run has no record."""
+        name = f"{self.target}~{self.app}~{self.room}~{self.folder.name}"
+        return self.outputs / OPEN / name
+
+
+def room_of(notebook: str, stage: str) -> str:
+    """Return the folder a run belongs in: its stage, `release`, or `image`."""
+    return stage or ("release" if notebook == "release" else "image")
+
+
+def new_place(
+    outputs: Path, *, target: str, app: str, notebook: str, stage: str
+) -> RunPlace:
+    """Make the directory of a new run.
+
+    Raises:
+        UsageError: The archive cannot be written.
+
+    """
+    at = datetime.now(UTC).replace(microsecond=0)
+    run_id = new_run_id()
+    room = room_of(notebook, stage)
+    folder = outputs / target / app / room / f"{stamp(at)}_{notebook}_{run_id}"
+    place = RunPlace(folder, run_id, notebook, target, app, room, at)
+    try:
+        (folder / LOGS).mkdir(parents=True)
+        place.marker.parent.mkdir(exist_ok=True)
+        place.marker.touch()
+        _reserve(folder / RESERVE)
+        chain.opened(
+            folder.parent, run_id, folder.name, target=target, app=app, room=room
+        )
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)  # nothing ran: nothing is left
+        with contextlib.suppress(OSError):
+            place.marker.unlink(missing_ok=True)
+        msg = f"the archive cannot be written: {folder}: {error.strerror}"
+        raise UsageError(
+            msg, "Set OLRUNBOOK_ARCHIVE to a folder you can write."
+        ) from None
+    return place
+
+
+def _reserve(path: Path) -> None:
+    with path.open("wb") as out:
+        try:
+            os.posix_fallocate(out.fileno(), 0, RESERVED)
+        except AttributeError:  # no Linux: written out
+            out.write(os.urandom(RESERVED))
+
+
+def open_runs(outputs: Path) -> list[RunPlace]:
+    """Return the runs that have no record yet: they go on, or died."""
+    found = []
+    try:
+        names = sorted(path.name for path in (outputs / OPEN).iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    for name in names:
+        place = place_of(outputs.joinpath(*name.split("~")))
+        if place and place.folder.is_dir():
+            found.append(place)
+    return found
+
+
+def place_of(folder: Path) -> RunPlace | None:
+    """Return what a directory's name says, or None where it is no run's."""
+    found = DIRECTORY.fullmatch(folder.name)
+    if not found:
+        return None
+    target, app, room = folder.parts[-4:-1]
+    at = datetime.strptime(found["at"], "%Y-%m-%dT%H-%M-%SZ").replace(tzinfo=UTC)
+    return RunPlace(folder, found["run"], found["notebook"], target, app, room, at)
+
+
+def list_runs(
+    outputs: Path,
+    *,
+    target: str | None = None,
+    app: str | None = None,
+    room: str | None = None,
+    notebook: str | None = None,
+) -> Iterator[RunPlace]:
+    """Yield runs, newest first, looking only where the filters allow.
+
+    Args:
+        outputs: The archive.
+        target: Only this target.
+        app: Only this app.
+        room: Only this stage (or `image`, `release`).
+        notebook: Only this notebook.
+
+    """
+    folders: list[Path] = [outputs]
+    for wanted in (target, app, room, None):
+        nested: list[Path] = []
+        for folder in folders:
+            try:
+                names = (
+                    [wanted]
+                    if wanted
+                    else [
+                        e.name
+                        for e in os.scandir(folder)
+                        if e.is_dir() and not e.name.startswith(".")
+                    ]
+                )
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            nested += [folder / name for name in names]
+        folders = nested
+    places = [place for folder in folders if (place := place_of(folder))]
+    if notebook:
+        places = [place for place in places if place.notebook == notebook]
+    yield from sorted(places, key=lambda p: (p.at, p.run_id), reverse=True)
+
+
+def read_record(place: RunPlace) -> RunRecord | None:
+    """Return a run's record, or None while it has none or it cannot be read."""
+    try:
+        return RunRecord.model_validate_json(place.record.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def find_run(outputs: Path, reference: str) -> RunPlace:
+    """Return the one run a reference names: its id, a part of it, or its directory.
+
+    Args:
+        outputs: The archive.
+        reference: The id, its first or last characters (at least 3; `0193…d02` as it is
+            shown works too), or a path.
+
+    Raises:
+        UsageError: None or more than one fits.
+
+    """
+    path = Path(reference)
+    if path.is_dir() and (place := place_of(path.absolute())):
+        return place
+    head, _, tail = reference.partition("…")
+    if not reference.count("…"):
+        fits = [
+            p
+            for p in list_runs(outputs)
+            if len(reference) >= 3  # noqa: PLR2004  (documented above)
+            and (p.run_id.startswith(reference) or p.run_id.endswith(reference))
+        ]
+    else:
+        fits = [
+            p
+            for p in list_runs(outputs)
+            if p.run_id.startswith(head) and p.run_id.endswith(tail)
+        ]
+    if len(fits) == 1:
+        return fits[0]
+    msg = (
+        f"{len(fits)} runs fit {reference!r}" if fits else f"no run fits {reference!r}"
+    )
+    raise UsageError(msg, "List them: olrunbook runs")

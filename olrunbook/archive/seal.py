@@ -1,0 +1,242 @@
+"""Make `run.json` from what is on the disk: journal, notebook, files. Nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from olrunbook.archive import chain
+from olrunbook.archive.place import (
+    HTML,
+    NOTEBOOK,
+    RECORD,
+    RESERVE,
+    RunPlace,
+    read_record,
+)
+from olrunbook.pages.run import render
+from olrunbook.record import judge
+from olrunbook.record.files import sha256_file, write_atomic
+from olrunbook.record.heartbeat import FILE as HEARTBEAT
+from olrunbook.record.journal import Journal, read_journal
+from olrunbook.record.model import (
+    EXIT_CODES,
+    FileEntry,
+    PartRecord,
+    RunRecord,
+)
+
+__all__ = ["build_record", "finish", "seal"]
+
+
+def seal(place: RunPlace, *, held: bool = False) -> RunRecord:
+    """Write a run's HTML and `run.json`, close it in the chain, return its record.
+
+    A run that has its record is left as it is: whoever comes second changes nothing.
+
+    Args:
+        place: The run.
+        held: The caller holds the lock of the room's chain.
+
+    Raises:
+        OSError: It could not be written.
+
+    """
+    room = place.folder.parent
+    with nullcontext() if held else chain.locked(room):
+        if place.record.exists():
+            return _sealed(place)
+        notebook = _read_notebook(place.folder / NOTEBOOK)
+        record = build_record(place, notebook)
+        _agree(place.folder / NOTEBOOK, notebook, record)
+        for temporary in (HEARTBEAT, RESERVE):
+            (place.folder / temporary).unlink(missing_ok=True)
+        try:
+            write_atomic(place.folder / HTML, render(record, notebook))
+        except OSError as error:
+            lack = f"notebook.html, which could not be written: {error.strerror}"
+            record = record.model_copy(update={"lacks": [*record.lacks, lack]})
+        record = record.model_copy(update={"files": _files(place)})
+        text = record.model_dump_json(by_alias=True, indent=1) + "\n"
+        write_atomic(place.record, text)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        chain.closed(room, place.run_id, digest, record.status, held=True)
+    place.marker.unlink(missing_ok=True)
+    return record
+
+
+def _sealed(place: RunPlace) -> RunRecord:
+    """Return the record that is there; whoever wrote it may not have come further."""
+    room, found = place.folder.parent, read_record(place)
+    if found is None:
+        msg = f"{place.record} is there and cannot be read"
+        raise OSError(msg)
+    if place.marker.exists():
+        closed = (e for e in chain.entries(room) if e["kind"] == "close")
+        if all(entry["run_id"] != place.run_id for entry in closed):
+            digest = sha256_file(place.record)
+            chain.append(
+                room,
+                "close",
+                held=True,
+                run_id=place.run_id,
+                record_sha256=digest,
+                status=found.status,
+                late=True,
+            )
+        place.marker.unlink(missing_ok=True)
+    return found
+
+
+def _agree(path: Path, notebook: dict[str, Any], record: RunRecord) -> None:
+    """Have the notebook say of the run what its record says."""
+    said = notebook.get("metadata", {}).get("olrunbook", {})
+    if notebook and said.get("status") != record.status:
+        judged = {"status": record.status, "cause": record.cause}
+        notebook.setdefault("metadata", {})["olrunbook"] = {**said, **judged}
+        text = json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False)
+        write_atomic(path, text + "\n")
+
+
+def finish(
+    place: RunPlace,
+    journal: Journal,
+    end: dict[str, Any],
+    save: Callable[[], None] = lambda: None,
+) -> RunRecord:
+    """Write a run's end and seal it, also on a disk that is full by now.
+
+    Args:
+        place: The run.
+        journal: Its journal.
+        end: How it ended.
+        save: Writes what could not be written before.
+
+    Returns:
+        The record. Where it could not be written it is not in the archive, and says so:
+        the next command that finds room makes one from what is there.
+
+    """
+    try:
+        (place.folder / RESERVE).unlink(missing_ok=True)
+        save()
+        journal.add("end", **end)
+        return seal(place)
+    except OSError as error:
+        lack = f"the record could not be finished: {error}"
+        status = "failed" if end["status"] == "succeeded" else end["status"]
+        found = build_record(place)
+        return found.model_copy(
+            update={
+                "status": status,
+                "exit_code": end.get("exit_code", EXIT_CODES[status]),
+                "cause": f"{end['cause']}; {lack}" if end["cause"] else lack,
+                "finishing": end.get("finishing", []),
+                "lacks": [*found.lacks, lack],
+            }
+        )
+
+
+def _latest(entries: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    return next((entry for entry in reversed(entries) if entry["kind"] == kind), {})
+
+
+def build_record(place: RunPlace, notebook: dict[str, Any] | None = None) -> RunRecord:
+    """Return a run's record, its files not listed yet: a function of what is given.
+
+    Args:
+        place: The run; its journal is read.
+        notebook: Its executed notebook; None: it is read.
+
+    """
+    if notebook is None:
+        notebook = _read_notebook(place.folder / NOTEBOOK)
+    entries = read_journal(place.folder)
+    opened: dict[str, Any] = {}
+    for entry in entries:
+        if entry["kind"] in ("release", "run", "begin"):
+            opened.update(entry)
+    # A release is shown by a notebook whose own parameters are not the release's.
+    for entry in entries:
+        if entry["kind"] == "release":
+            own = ("parameters", "resumes")
+            opened.update({name: entry[name] for name in own if name in entry})
+    end = _latest(entries, "end")
+    concluded = _latest(entries, "conclude")
+    steps = judge.steps(entries, notebook)
+    status, cause = judge.status(end, concluded, steps)
+    last = entries[-1]["at"] if entries else place.at.isoformat()
+    return RunRecord(
+        run_id=place.run_id,
+        notebook=place.notebook,
+        target=place.target,
+        app=place.app,
+        stage=opened.get("stage", ""),
+        source_sha256=opened.get("source_sha256", ""),
+        account=opened.get("account", ""),
+        cloud_id=opened.get("cloud_id", ""),
+        parameters=opened.get("parameters", {}),
+        images=opened.get("images", {}),
+        commit=opened.get("commit", ""),
+        dirty=opened.get("dirty", []),
+        operator=opened.get("operator", {}),
+        identity=opened.get("identity", ""),
+        versions=opened.get("versions", {}),
+        tools=opened.get("tools", {}),
+        known=opened.get("known", {}),
+        stand_ins=opened.get("stand_ins", []),
+        release=opened.get("release", ""),
+        resumes=opened.get("resumes", ""),
+        executed_by=opened.get("executed_by", "olrunbook"),
+        presumed=bool(end.get("presumed")),
+        warnings=[e["text"] for e in entries if e["kind"] == "warning"],
+        lacks=opened.get("lacks", []),
+        started_at=_time(
+            opened.get("at") if not entries else entries[0]["at"], place.at
+        ),
+        ended_at=_time(end.get("ended_at") or end.get("at", last), place.at),
+        status=status,
+        exit_code=end.get("exit_code", EXIT_CODES[status]),
+        cause=cause,
+        headline=concluded.get("headline", ""),
+        steps=steps,
+        cells_not_run=judge.cells_not_run(notebook),
+        parts=[
+            PartRecord(**{k: v for k, v in e.items() if k not in ("at", "kind")})
+            for e in entries
+            if e["kind"] == "part"
+        ],
+        finishing=[*end.get("finishing", [])]
+        or [name for step in steps for name in step.finishing],
+        masked=end.get("masked", 0),
+    )
+
+
+def _time(text: str | None, otherwise: datetime) -> datetime:
+    return datetime.fromisoformat(text) if text else otherwise.astimezone(UTC)
+
+
+def _read_notebook(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def _files(place: RunPlace) -> dict[str, FileEntry]:
+    """Return every file of the run but `run.json` itself and what is still written.
+
+    A log named `*.after.log` belongs to a tool that outlived the run.
+    """
+    listed = {}
+    for path in sorted(place.folder.rglob("*")):
+        name = path.relative_to(place.folder).as_posix()
+        if path.is_file() and name != RECORD and not name.endswith(".after.log"):
+            listed[name] = FileEntry(sha256=sha256_file(path), size=path.stat().st_size)
+    return listed

@@ -1,0 +1,83 @@
+"""The tools of a run that are still kept by their supervisors."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from olrunbook.archive.place import RunPlace
+
+__all__ = ["Kept", "settle", "supervised"]
+
+MODULE = "olrunbook.processes.supervisor"
+HURRY_S = 2.0  # how long a supervisor may need to begin its late log
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A tool that is kept by its supervisor.
+
+    Args:
+        pid: The supervisor's process.
+        log: The tool's log; the supervisor's last argument.
+
+    """
+
+    pid: int
+    log: Path
+
+    @property
+    def late(self) -> Path:
+        """The log that is written once the run may be sealed."""
+        return self.log.with_suffix(".after.log")
+
+    def __str__(self) -> str:
+        """Return it as it stands in a record."""
+        return f"{self.log.stem} under its supervisor (pid {self.pid})"
+
+
+def supervised(place: RunPlace) -> list[Kept]:
+    """Return the tools of a run whose supervisors are there."""
+    import psutil  # noqa: PLC0415  (only where a run did not end well)
+
+    inside, found = f"{place.logs}{os.sep}", []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        words = process.info["cmdline"] or []
+        alive = process.info["status"] != psutil.STATUS_ZOMBIE
+        if alive and MODULE in words and words[-1].startswith(inside):
+            found.append(Kept(process.pid, Path(words[-1])))
+    return found
+
+
+def settle(place: RunPlace, wait_s: float) -> list[str]:
+    """Wait for a run's tools; have those that are left go on beside its record.
+
+    Args:
+        place: The run.
+        wait_s: Seconds they get to end by their stop policies.
+
+    Returns:
+        What is still finishing. From now on it writes into late logs, so that the run
+        can be sealed.
+
+    """
+    left = _until(lambda: supervised(place), wait_s)
+    for kept in left:
+        try:
+            os.kill(kept.pid, signal.SIGUSR1)
+        except ProcessLookupError:
+            continue
+    _until(lambda: [k for k in supervised(place) if not k.late.exists()], HURRY_S)
+    return [str(kept) for kept in supervised(place)]
+
+
+def _until(look: Callable[[], list[Kept]], wait_s: float) -> list[Kept]:
+    """Look again and again until nothing is found or the time is over."""
+    end = time.monotonic() + wait_s
+    while (found := look()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return found

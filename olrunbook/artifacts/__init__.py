@@ -1,0 +1,1 @@
+"""What images are made of: downloads, a verified cache, stand-in archives."""

@@ -1,0 +1,1 @@
+"""HTML pages from templates: they load nothing and run nothing."""

@@ -1,0 +1,251 @@
+"""`notebook.html`: one page a run: opens anywhere, loads and runs nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from olrunbook.pages.cells import cells_of, tone
+from olrunbook.pages.text import as_text
+from olrunbook.record.model import Known, PartRecord, RunRecord, StepRecord
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["POLICY", "render"]
+
+TEMPLATE = "record.html.j2"
+# The browser itself refuses what an output might carry past the cleaning.
+POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+    "form-action 'none'; base-uri 'none'"
+)
+SHAPES = {"ok": "✓", "warn": "▲", "bad": "✗", "muted": "·"}
+WORDS = {"not-run": "not run", "timed-out": "timed out", "kernel-died": "kernel died"}
+EXECUTED_BY = {
+    "kernel": "a person, cell by cell, in JupyterLab",
+    "papermill": "papermill, with its own engine",
+}
+UUID_LENGTH = 36
+LONG = 14
+MINUTE_S = 60
+FILES_NAMED = 8
+LONG_OUTPUT = 40  # lines; more scroll on a screen
+
+_ID = re.compile(r"[\w.-]+")
+# Control characters a browser would stumble over; half a surrogate pair.
+_BROKEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A field of the page's tables.
+
+    Args:
+        text: What is read.
+        title: The whole of what is shortened.
+        href: Where it leads, beside the page.
+        code: It is an id or a command.
+        note: What follows in small.
+
+    """
+
+    text: str
+    title: str = ""
+    href: str = ""
+    code: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A status: a word, a shape, a colour that repeats them."""
+
+    word: str
+    tone: str
+
+    @property
+    def shape(self) -> str:
+        """The shape that says the tone without colour."""
+        return SHAPES[self.tone]
+
+
+def render(record: RunRecord, notebook: dict[str, Any]) -> str:
+    """Return a run's page; the same record and notebook give the same bytes.
+
+    Args:
+        record: The run's record; its files need not be listed yet.
+        notebook: Its executed notebook as JSON; `{}` where there is none.
+
+    """
+    cells = cells_of(notebook)
+    where = [part for part in (record.app, record.stage) if part]
+    title = " · ".join([record.notebook, *where])
+    page = _environment().get_template(TEMPLATE).render(
+        record=record,
+        policy=POLICY,
+        title=title,
+        cells=cells,
+        mark=_mark(record.status),
+        ended=next((c.number for c in cells if tone(c.status) in ("bad", "warn")), 0),
+        facts=list(_facts(record)),
+        versions=_pairs(record.versions),
+        hints=list(dict.fromkeys(s.hint for s in record.steps if s.hint)),
+        steps=[_step(step) for step in record.steps],
+        parts=[_part(part) for part in record.parts],
+        gates=_gates(getattr(record, "gates", None)),
+        printed_id=record.run_id if _ID.fullmatch(record.run_id) else "",
+    )  # fmt: skip
+    return _BROKEN.sub("�", page)
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import (  # noqa: PLC0415  (heavy)
+        Environment,
+        PackageLoader,
+        StrictUndefined,
+    )
+
+    environment = Environment(
+        loader=PackageLoader("olrunbook.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(mark=_mark, seconds=_seconds, utc=_utc, short=_short)
+    environment.globals["long_output"] = LONG_OUTPUT
+    return environment
+
+
+def _mark(status: str) -> Mark:
+    return Mark(WORDS.get(status, status), tone(status))
+
+
+def _short(identifier: str) -> Fact:
+    """Return an id shortened in the middle, the whole of it in its title."""
+    if len(identifier) <= LONG:
+        return Fact(identifier, code=True)
+    head = 4 if len(identifier) == UUID_LENGTH else 8
+    text = f"{identifier[:head]}…{identifier[-3:]}"
+    return Fact(text, title=identifier, code=True)
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return ""
+    if value < MINUTE_S:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), MINUTE_S)
+    return f"{minutes} min {rest:02d} s"
+
+
+def _utc(at: datetime | None, form: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
+    return at.strftime(form) if at else ""
+
+
+def _facts(record: RunRecord) -> Iterable[tuple[str, Sequence[Fact]]]:
+    """Yield the rows of the page's head: a name and its facts; empty ones left out."""
+    rows: list[tuple[str, Sequence[Fact]]] = [
+        ("who", list(_who(record.operator))),
+        ("identity", _some(record.identity, code=True)),
+        ("run", [_short(record.run_id)]),
+        ("target", list(_target(record))),
+        ("from", list(_source(record))),
+        ("images", [_named(k, _short(v)) for k, v in sorted(record.images.items())]),
+        ("parameters", _pairs(record.parameters)),
+        ("release", [_short(record.release)] if record.release else []),
+        ("resumes", [_short(record.resumes)] if record.resumes else []),
+        ("executed by", _some(EXECUTED_BY.get(record.executed_by, record.executed_by))),
+        ("stand-ins", [Fact(text) for text in record.stand_ins]),
+        ("masked", [Fact(_count(record.masked, "secret value"))]),
+    ]
+    yield from (row for row in rows if row[1])
+
+
+def _who(operator: Mapping[str, Known]) -> Iterable[Fact]:
+    for name, known in operator.items():
+        text = f"CI build {known.value}" if name == "ci_build" else known.value
+        yield Fact(text, note=known.source)
+
+
+def _target(record: RunRecord) -> Iterable[Fact]:
+    if record.target:
+        yield Fact(record.target)
+    if record.account:
+        yield Fact(f"account {record.account}")
+    if record.cloud_id:
+        yield _named("cloud", _short(record.cloud_id))
+
+
+def _source(record: RunRecord) -> Iterable[Fact]:
+    if record.commit:
+        commit = record.commit[:12]
+        yield Fact(f"commit {commit}", title=record.commit, code=True)
+        if not record.dirty:
+            yield Fact("clean")
+    else:
+        yield Fact("no git checkout")
+    if record.dirty:
+        named = ", ".join(record.dirty[:FILES_NAMED])
+        more = len(record.dirty) - FILES_NAMED
+        yield Fact(f"differs in {named}" + (f" and {more} more" if more > 0 else ""))
+    if record.source_sha256:
+        whole = record.source_sha256
+        text = f"{record.notebook}.ipynb sha256 {whole[:8]}…{whole[-4:]}"
+        yield Fact(text, title=whole, code=True)
+
+
+def _named(name: str, fact: Fact) -> Fact:
+    return Fact(f"{name} {fact.text}", title=fact.title, code=True)
+
+
+def _some(text: str, *, code: bool = False) -> Sequence[Fact]:
+    return [Fact(text, code=code)] if text else []
+
+
+def _pairs(values: Mapping[str, Any]) -> Sequence[Fact]:
+    return [Fact(f"{name} = {as_text(value)}") for name, value in values.items()]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _step(step: StepRecord) -> dict[str, Any]:
+    return {"step": step, "mark": _mark(step.status)}
+
+
+def _part(part: PartRecord) -> dict[str, Any]:
+    # From <target>/<app>/<room>/<run>/ up to the archive, and down again.
+    inside = not part.record.startswith("/") and ".." not in part.record.split("/")
+    href = f"../../../../{quote(part.record)}/notebook.html"
+    link = href if part.record and inside else ""
+    name = _short(part.run_id)
+    run = Fact(name.text, title=name.title, href=link, code=True)
+    return {"part": part, "mark": _mark(part.status), "run": run}
+
+
+def _gates(gates: Any) -> tuple[list[str], list[list[str]]]:
+    """Return the gates as a table: its columns, and a row a gate."""
+    found: list[dict[str, Any]] = []
+    for gate in gates if isinstance(gates, list | tuple) else []:
+        dump = getattr(gate, "model_dump", None)
+        plain = dump(mode="json") if dump else gate
+        found.append(plain if isinstance(plain, dict) else {"gate": plain})
+    columns = [
+        name
+        for name in dict.fromkeys(name for gate in found for name in gate)
+        if any(gate.get(name) not in (None, "", [], {}) for gate in found)
+    ]
+    rows = [
+        ["" if gate.get(c) is None else as_text(gate[c]) for c in columns]
+        for gate in found
+    ]
+    return [name.replace("_", " ") for name in columns], rows

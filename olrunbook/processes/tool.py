@@ -1,0 +1,307 @@
+"""Start a tool under a supervisor of its own and read what it says.
+
+The tool never runs inside the kernel. `Tool` starts the supervisor (`python -m`) in
+a session of its own and talks to it over its standard input and output, one JSON object
+a line. The supervisor owns the tool's pipes, masks secrets, writes the log, and
+outlives this process: when we are gone it applies the stop policy by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from olrunbook.errors import InterruptedRunError, ToolError
+from olrunbook.processes.policies import PACKER, POLITE, PULUMI, StopPolicy
+from olrunbook.redact import Redactor
+
+__all__ = [
+    "PACKER",
+    "POLITE",
+    "PULUMI",
+    "Command",
+    "Ended",
+    "Line",
+    "StopPolicy",
+    "Tool",
+]
+
+GRACE_VARIABLE = "OLRUNBOOK_GRACE_S"
+SUPERVISOR = "olrunbook.processes.supervisor"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One call of a tool.
+
+    Args:
+        tool: Its name for logs and events.
+        argv: Program and arguments; never through a shell.
+        cwd: Working directory.
+        env: The whole environment (an allow-list; nothing is inherited).
+        log: The file its masked output is written to.
+        policy: How it must be stopped.
+        stdin: Text given on its standard input (for secrets); None: no input.
+
+    """
+
+    tool: str
+    argv: Sequence[str]
+    cwd: Path
+    env: Mapping[str, str]
+    log: Path
+    policy: StopPolicy = POLITE
+    stdin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line a tool wrote, masked, without its newline."""
+
+    stream: str
+    text: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a tool's call ended.
+
+    Args:
+        code: Exit code; negative for a signal; None while it is still finishing.
+        stopped: Why it was told to stop; empty when it ended by itself.
+        finishing: What still runs under the supervisor (`pid 123 pulumi …`).
+        seconds: From start to end.
+        masked: How many secret values were masked in its output.
+
+    """
+
+    code: int | None
+    stopped: str = ""
+    finishing: tuple[str, ...] = ()
+    seconds: float = 0.0
+    masked: int = 0
+
+
+@dataclass(slots=True)
+class Tool:
+    """A running tool. Use it as a context manager and iterate `lines()` to its end.
+
+    Args:
+        command: What to run.
+        redactor: Its known secrets go to the supervisor by pipe.
+        launch: Starts the supervisor process; an argument so that tests can watch it.
+
+    Raises:
+        ToolError: The program cannot be started (on entering).
+
+    """
+
+    command: Command
+    redactor: Redactor
+    launch: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
+    ended: Ended | None = None
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    _rest: bytes = field(default=b"", repr=False)
+    _began: float = 0.0
+    _pipes: tuple[int, ...] = ()
+    _tool: tuple[int, str] | None = None
+
+    def __enter__(self) -> Self:
+        """Start the supervisor and the tool under it."""
+        self._began = time.monotonic()
+        self.command.log.parent.mkdir(parents=True, exist_ok=True)
+        # We hold the reading ends, too: a tool whose supervisor is killed must not die
+        # of a pipe that nobody reads.
+        self._pipes = (*os.pipe(), *os.pipe())
+        self._launch()
+        for end in self._pipes[1::2]:  # the tool's
+            os.close(end)
+        first = next(self._messages(), None)
+        if first is None or first.get("error"):
+            detail = (first or {}).get("error", "its supervisor ended at once")
+            self._close()
+            msg = f"{self.command.tool} could not be started: {detail}"
+            raise ToolError(msg)
+        self._tool = (first["started"], first["since"])
+        return self
+
+    def _launch(self, left: tuple[int, str] | None = None) -> None:
+        """Start a supervisor with a new tool, or for one that was left alone."""
+        self._process = self.launch(
+            # -P: the tool's folder must not shadow modules of ours
+            # The log is told for `ps`: by it a supervisor is found that outlived us.
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                SUPERVISOR,
+                str(self.command.log),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=self._pipes[::2] if left else self._pipes,
+            env=_own_environment(),
+        )
+        policy = asdict(self.command.policy)
+        # Whoever runs us knows how long to wait: a person, or CI before its SIGKILL.
+        if grace := os.environ.get(GRACE_VARIABLE):
+            policy["grace_s"] = float(grace)
+        self._send(
+            {
+                "tool": self.command.tool,
+                "argv": [str(arg) for arg in self.command.argv],
+                "cwd": str(self.command.cwd),
+                "env": dict(self.command.env),
+                "log": str(self.command.log),
+                "policy": policy,
+                "stdin": self.command.stdin,
+                "pipes": self._pipes[::2] if left else self._pipes,
+                "left": left,
+                "key": self.redactor._key.hex(),  # noqa: SLF001  (by pipe, never by disk)
+                "secrets": list(self.redactor.values),
+            }
+        )
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the tool by its policy if the caller leaves early."""
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        if self.ended is None:
+            self.stop("interrupted" if interrupted else "its step ended early")
+            self._drain()
+        self._close()
+        if interrupted:
+            raise self._interrupted() from None
+
+    def learn(self, secret: str) -> None:
+        """Tell the supervisor a secret learned while the tool runs."""
+        if self.redactor.learn(secret):
+            self._send({"secret": secret})
+
+    def stop(self, why: str) -> None:
+        """Ask the supervisor to apply the stop policy; returns at once."""
+        self._send({"stop": why})
+
+    def lines(self) -> Iterator[Line]:
+        """Yield the tool's masked lines until it has ended; then `ended` is set.
+
+        Raises:
+            InterruptedRunError: The step was interrupted. The tool was told to stop
+                and has ended, or is named in `finishing` and goes on under its
+                supervisor.
+
+        """
+        try:
+            for message in self._messages():
+                if (text := message.get("line")) is not None:
+                    at = datetime.fromtimestamp(message["at"], UTC)
+                    yield Line(message["stream"], text, at)
+                elif "ended" in message:
+                    self._finish(message)
+                    return
+        except KeyboardInterrupt:
+            self.stop("interrupted")
+            self._drain()
+            raise self._interrupted() from None
+        self.ended = self.ended or Ended(None, "its supervisor is gone")
+
+    def _interrupted(self) -> InterruptedRunError:
+        finishing = self.ended.finishing if self.ended else ()
+        msg = f"{self.command.tool} was interrupted"
+        if finishing:
+            msg += f"; still finishing: {', '.join(finishing)}"
+        return InterruptedRunError(msg, finishing=finishing)
+
+    def _finish(self, message: dict[str, Any]) -> None:
+        self.redactor.masked += message.get("masked", 0)
+        self.ended = Ended(
+            code=message.get("code"),
+            stopped=message.get("stopped", ""),
+            finishing=tuple(message.get("finishing", ())),
+            seconds=round(time.monotonic() - self._began, 3),
+            masked=message.get("masked", 0),
+        )
+
+    def _drain(self) -> None:
+        """Read on until the tool has ended or is reported as still finishing."""
+        while True:
+            try:
+                for message in self._messages():
+                    if "ended" in message or "finishing" in message:
+                        self._finish(message)
+                        return
+            except KeyboardInterrupt:
+                # Never a second signal: the policy has its own. Only the waiting ends.
+                name = f"{self.command.tool} under its supervisor"
+                self.ended = Ended(None, "interrupted", (name,))
+                return
+            self.ended = self.ended or Ended(None, "its supervisor is gone")
+            return
+
+    def _messages(self) -> Iterator[dict[str, Any]]:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        while True:
+            # Lines already here first, so that nothing is lost by an interrupt.
+            while b"\n" in self._rest:
+                line, _, self._rest = self._rest.partition(b"\n")
+                yield json.loads(line)
+            select.select([descriptor], [], [])
+            got = os.read(descriptor, 1 << 16)
+            if got:
+                self._rest += got
+            elif self._tool:  # it was killed: another one takes its place, once
+                left, self._tool, self._rest = self._tool, None, b""
+                self._launch(left)
+                descriptor = self._process.stdout.fileno()
+            else:
+                return
+
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it ended first; its last message is on the other pipe
+
+    def _close(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    pass
+        for end in self._pipes[::2]:
+            os.close(end)
+        self._pipes = ()
+        if self.ended and self.ended.code is not None:
+            process.wait()
+
+
+def _own_environment() -> dict[str, str]:
+    """Return what the supervisor itself needs; the tool gets `Command.env`."""
+    keep = ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPYCACHEPREFIX", "VIRTUAL_ENV")
+    return {name: os.environ[name] for name in keep if name in os.environ}

@@ -1,0 +1,1 @@
+"""What a project is: its catalog, its paths, its limits, its parameters."""

@@ -1,0 +1,285 @@
+"""What exists: targets, stages and their order, apps with their images and stacks.
+
+The catalog is data (`catalog.toml`), read once and never written. The project in use is
+the folder named by the caller, else the nearest one upwards that holds a catalog, else
+what was shipped with the package.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from olrunbook.errors import UsageError
+from olrunbook.project.limits import Limits
+from olrunbook.project.where import CATALOG, archive_of, find_root, shipped
+
+__all__ = [
+    "App",
+    "Catalog",
+    "Check",
+    "ImageSpec",
+    "ProbeSpec",
+    "Project",
+    "StackSpec",
+    "find_project",
+    "load_catalog",
+    "one_of",
+    "shipped",
+]
+
+FILE = CATALOG
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses unknown keys: a typo must not read as a default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TargetSpec(Strict):
+    """A place to deploy to."""
+
+    title: str
+
+
+class StagesSpec(Strict):
+    """The stages and their order."""
+
+    order: list[Name] = Field(min_length=1)
+
+
+class ImageSpec(Strict):
+    """How an app's image is tested and baked.
+
+    Args:
+        template: Packer template: a file, or a folder for the default template.
+        only: The source that is built, `amazon-ebs.NAME`.
+        deploy: The pyinfra deploy file.
+        name: Pattern of the AMI names; `{node_type}` is filled in.
+        variables: More Packer variables.
+        idempotent: A second run of the deploy must change nothing.
+        base: Base image of the local test; empty: the kit's own.
+
+    """
+
+    template: str
+    only: str
+    deploy: str
+    name: str
+    variables: dict[str, str] = {}
+    idempotent: bool = False
+    base: str = ""
+
+    @property
+    def default_template(self) -> bool:
+        """Whether the template is a folder shared by apps (needs `app_name`)."""
+        return not self.template.endswith(".pkr.hcl")
+
+
+class StackSpec(Strict):
+    """The Pulumi project that deploys an app.
+
+    Args:
+        path: Folder of the project.
+        project: Pulumi project name.
+        stack: Stack name; `{stage}` and `{stage_lower}` are filled in.
+        image_config: Node type to the config key that pins its image.
+        groups: Node type to the tag `Name` of its Auto Scaling group (same
+        placeholders).
+        secrets: Config keys whose values are secret; a rehearsal makes them up.
+
+    """
+
+    path: str
+    project: str
+    stack: str
+    image_config: dict[str, str]
+    groups: dict[str, str]
+    secrets: list[str] = []
+
+    def stack_name(self, stage: str) -> str:
+        """Return the stack's name in a stage."""
+        return self.stack.format(stage=stage, stage_lower=stage.lower())
+
+    def group_tag(self, node_type: str, stage: str) -> str:
+        """Return the tag `Name` of a node type's Auto Scaling group in a stage."""
+        return self.groups[node_type].format(stage=stage, stage_lower=stage.lower())
+
+
+class ProbeSpec(Strict):
+    """The request that is repeated while an update runs (GET, without credentials)."""
+
+    path: str = "/"
+    expect: str = ""
+    interval_s: float = Field(0.2, gt=0, le=60)
+
+
+class Check(Strict):
+    """One request to a deployed stage and the answer it must give.
+
+    Args:
+        name: What the answer shows, for the record.
+        method: HTTP method.
+        path: Path on the load balancer.
+        body: Request body.
+        headers: Plain headers.
+        secret_headers: Header to the config key whose secret value it carries.
+        status: Status wanted.
+        contains: Text the answer must contain.
+
+    """
+
+    name: str
+    method: Literal["GET", "PUT", "POST", "HEAD"] = "GET"
+    path: str
+    body: str = ""
+    headers: dict[str, str] = {}
+    secret_headers: dict[str, str] = {}
+    status: int = 200
+    contains: str = ""
+
+
+class App(Strict):
+    """One application."""
+
+    title: str
+    node_types: list[Name] = Field(min_length=1)
+    image: ImageSpec
+    stack: StackSpec | None = None
+    probe: ProbeSpec = ProbeSpec()
+    checks: list[Check] = []
+
+    @model_validator(mode="after")
+    def _node_types_agree(self) -> Self:
+        if self.stack:
+            for field in ("image_config", "groups"):
+                given, wanted = set(getattr(self.stack, field)), set(self.node_types)
+                if given != wanted:
+                    names = f"{sorted(given)}, node_types {sorted(wanted)}"
+                    msg = f"stack.{field} names {names}"
+                    raise ValueError(msg)
+        return self
+
+
+class Catalog(Strict):
+    """The whole catalog.
+
+    Args:
+        schema_: Version of the catalog's form.
+        targets: Where can be deployed to.
+        stages: The stages, in order.
+        apps: What can be deployed.
+        limits: How long runs, steps and their silence may last.
+        secrets: Names of environment variables whose values are secret, beside those
+            whose names say so.
+
+    """
+
+    schema_: Literal[1] = Field(alias="schema")
+    targets: dict[Name, TargetSpec]
+    stages: StagesSpec
+    apps: dict[Name, App]
+    limits: Limits = Limits()
+    secrets: list[str] = []
+
+    def app(self, name: str) -> App:
+        """Return an app; a UsageError suggests names where there is none."""
+        return self.apps[one_of("app", name, list(self.apps))]
+
+    def stage(self, name: str) -> str:
+        """Return the stage's name; UsageError with a suggestion where there is none."""
+        return one_of("stage", name, self.stages.order)
+
+    def before(self, stage: str) -> str | None:
+        """Return the stage that comes before, or None for the first."""
+        at = self.stages.order.index(self.stage(stage))
+        return self.stages.order[at - 1] if at else None
+
+
+def one_of(what: str, value: str, choices: list[str]) -> str:
+    """Return value if it is a choice.
+
+    Raises:
+        UsageError: It is not; with the choices, and the nearest one as a suggestion.
+
+    """
+    if value in choices:
+        return value
+    folded = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(value.lower(), folded, n=1, cutoff=0.5)
+    hint = f"Did you mean {folded[near[0]]}?" if near else ""
+    msg = f"{what} {value!r} is unknown; there is: {', '.join(choices)}"
+    raise UsageError(msg, hint)
+
+
+def load_catalog(path: Path) -> Catalog:
+    """Read and check a catalog file.
+
+    Raises:
+        UsageError: It cannot be read, is not TOML, or does not fit the schema.
+
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Catalog.model_validate(data)
+    except OSError as error:
+        msg = f"{path}: {error.strerror}"
+    except tomllib.TOMLDecodeError as error:
+        msg = f"{path}: not TOML: {error}"
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        msg = f"{path}: {where}: {first['msg']}"
+    raise UsageError(msg, "docs/adding-an-app.md describes every field.")
+
+
+class Project:
+    """A folder with a catalog; what is not in it is taken from the package.
+
+    Args:
+        root: The folder in use (absolute).
+        catalog_file: Where the catalog was found.
+
+    """
+
+    def __init__(self, root: Path, catalog_file: Path) -> None:
+        self.root = root
+        self.catalog_file = catalog_file
+        self.catalog = load_catalog(catalog_file)
+
+    def path(self, relative: str) -> Path:
+        """Return a file or folder of the project, else the one that was shipped.
+
+        Raises:
+            UsageError: It is in neither.
+
+        """
+        for base in (self.root, shipped()):
+            if (found := base / relative).exists():
+                return found
+        msg = f"{relative} is neither in {self.root} nor shipped with olrunbook"
+        raise UsageError(msg, "Check the paths in catalog.toml.")
+
+    @property
+    def outputs(self) -> Path:
+        """The archive: OLRUNBOOK_ARCHIVE, else `outputs/` in the project."""
+        return archive_of(self.root)
+
+
+def find_project(start: Path | None = None) -> Project:
+    """Return the project in use: `start` or upwards from it, else what was shipped.
+
+    Args:
+        start: A folder; None: the working directory. OLRUNBOOK_PROJECT comes before.
+
+    Raises:
+        UsageError: A folder was named and has no catalog, or the catalog is wrong.
+
+    """
+    return Project(*find_root(start))

@@ -1,0 +1,165 @@
+"""Read what a notebook's `parameters` cell declares."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import json
+import tokenize
+from pathlib import Path
+from typing import Any, NewType
+
+from olrunbook.errors import UsageError
+from olrunbook.project.catalog import Catalog
+from olrunbook.project.params.values import TYPES, Parameter, typed
+
+__all__ = ["App", "Stage", "Target", "declared", "injected", "read_notebook"]
+
+App = NewType("App", str)
+Stage = NewType("Stage", str)
+Target = NewType("Target", str)
+
+
+def read_notebook(path: Path) -> dict[str, Any]:
+    """Return a notebook's JSON.
+
+    Raises:
+        UsageError: It cannot be read or is no notebook.
+
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except OSError as error:
+        msg = f"{path}: {error.strerror}"
+        raise UsageError(msg) from None
+    except ValueError as error:
+        msg = f"{path} is not a notebook: {error}"
+        raise UsageError(msg) from None
+    if not isinstance(found, dict) or not isinstance(found.get("cells"), list):
+        msg = f"{path} is not a notebook: it has no cells"
+        raise UsageError(msg)
+    return found
+
+
+def declared(notebook: dict[str, Any], catalog: Catalog) -> dict[str, Parameter]:
+    """Return the parameters a notebook declares, in order.
+
+    Args:
+        notebook: Its JSON.
+        catalog: Gives the choices of App, Stage and Target.
+
+    Raises:
+        UsageError: A declaration cannot be understood.
+
+    """
+    return _parse(_tagged(notebook, "parameters"), catalog)
+
+
+def injected(notebook: dict[str, Any], recorded: dict[str, Any]) -> dict[str, Any]:
+    """Return the values that papermill's injected cell gives a notebook's parameters.
+
+    What the cell assigns is what runs. papermill keeps the metadata of a notebook that
+    it has run before, also where the cell was edited or is gone.
+
+    Args:
+        notebook: Its JSON.
+        recorded: The parameters in papermill's metadata.
+
+    """
+    source = _tagged(notebook, "injected-parameters")
+    found = dict(recorded) if source else {}
+    with contextlib.suppress(SyntaxError):
+        for node in ast.parse(source).body:
+            match node:
+                case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                    with contextlib.suppress(ValueError):
+                        found[name] = ast.literal_eval(value)
+    return found
+
+
+def _tagged(notebook: dict[str, Any], tag: str) -> str:
+    for cell in notebook["cells"]:
+        if tag in cell.get("metadata", {}).get("tags", []):
+            return "".join(cell["source"])
+    return ""
+
+
+def _parse(source: str, catalog: Catalog) -> dict[str, Parameter]:
+    comments = {}
+    try:
+        tree = ast.parse(source)
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type == tokenize.COMMENT:
+                comments[token.start[0]] = token.string.lstrip("# ").strip()
+    except (SyntaxError, tokenize.TokenError) as error:
+        msg = f"the parameters cell cannot be read: {error}"
+        raise UsageError(msg) from None
+    found = {}
+    for node in tree.body:
+        match node:
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                annotation: ast.expr | None = node.annotation
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                annotation = None
+            case _:
+                continue  # an import above the declarations is fine
+        text = comments.get(node.end_lineno or node.lineno, "")
+        found[name] = _parameter(name, annotation, node.value, catalog, text)
+    return found
+
+
+def _parameter(
+    name: str,
+    annotation: ast.expr | None,
+    value: ast.expr | None,
+    catalog: Catalog,
+    text: str,
+) -> Parameter:
+    where = f"parameter {name!r}"
+    try:
+        default = ast.literal_eval(value) if value else None
+    except ValueError:
+        msg = f"{where}: its default is not a plain value"
+        raise UsageError(msg) from None
+    if annotation is None:  # papermill's own habit: the default shows the type
+        annotation = ast.Name(type(default).__name__)
+    kind, choices, optional = _kind(annotation, catalog, where)
+    optional = optional or (value is not None and default is None)
+    made = Parameter(name, kind, default, choices, text, optional, value is None)
+    if value is not None and kind not in ("App", "Stage", "Target", "Literal"):
+        try:
+            typed(made, default, texts=False)
+        except UsageError:
+            msg = f"{where}: its default {default!r} is not of type {kind}"
+            raise UsageError(msg) from None
+    return made
+
+
+def _kind(
+    annotation: ast.expr, catalog: Catalog, where: str
+) -> tuple[str, tuple[Any, ...], bool]:
+    """Return the type's name, its choices, and whether None is one of them."""
+    match annotation:
+        case ast.Constant(value=str(quoted)):
+            with contextlib.suppress(SyntaxError):
+                return _kind(ast.parse(quoted, mode="eval").body, catalog, where)
+        case ast.BinOp(left=inner, op=ast.BitOr(), right=ast.Constant(value=None)):
+            return (*_kind(inner, catalog, where)[:2], True)
+        case ast.Name(id=name) if name in TYPES:
+            choices: dict[str, tuple[str, ...]] = {
+                "App": tuple(catalog.apps),
+                "Stage": tuple(catalog.stages.order),
+                "Target": tuple(catalog.targets),
+            }
+            return name, choices.get(name, ()), False
+        case ast.Subscript(value=outer, slice=inner):
+            if ast.unparse(outer).removeprefix("typing.") == "Optional":
+                return (*_kind(inner, catalog, where)[:2], True)
+            if ast.unparse(outer).removeprefix("typing.") == "Literal":
+                with contextlib.suppress(ValueError):
+                    values = ast.literal_eval(inner)
+                    some = values if isinstance(values, tuple) else (values,)
+                    return "Literal", some, None in some
+    msg = f"{where}: type {ast.unparse(annotation)} is not known"
+    raise UsageError(msg, f"Use one of {', '.join(sorted(TYPES))} or Literal[…].")

@@ -1,0 +1,66 @@
+"""Where things lie: the project in use, its archive, what was shipped, the cache.
+
+Paths only, from the environment and the folders there are. A command that reads the
+archive needs no more, and need not wait until a catalog is read and checked.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from olrunbook.errors import UsageError
+
+__all__ = ["CATALOG", "archive_of", "cache_dir", "find_root", "shipped"]
+
+CATALOG = "catalog.toml"
+
+
+def find_root(start: Path | None = None) -> tuple[Path, Path]:
+    """Return the project's folder and its catalog file.
+
+    Args:
+        start: A folder; None: the nearest one upwards from the working directory that
+            holds a catalog, else the working directory with the catalog that was
+            shipped. OLRUNBOOK_PROJECT comes before.
+
+    Raises:
+        UsageError: A folder was named and has no catalog.
+
+    """
+    named = start or (
+        Path(value) if (value := os.environ.get("OLRUNBOOK_PROJECT")) else None
+    )
+    if named is not None:
+        if not (named / CATALOG).is_file():
+            msg = f"{named} has no {CATALOG}"
+            raise UsageError(msg, "Name the folder that holds it with --project.")
+        return named.absolute(), named.absolute() / CATALOG
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / CATALOG).is_file():
+            return folder, folder / CATALOG
+    return here, shipped() / CATALOG
+
+
+def archive_of(root: Path) -> Path:
+    """Return the archive: OLRUNBOOK_ARCHIVE, else `outputs/` in the project."""
+    return Path(os.environ.get("OLRUNBOOK_ARCHIVE") or root / "outputs").absolute()
+
+
+def shipped() -> Path:
+    """Return the folder of what the package carries; run from a checkout, that."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "_shipped"
+    return inside if inside.is_dir() else package.parent
+
+
+def cache_dir() -> Path:
+    """Return what this user keeps between checkouts: OLRUNBOOK_CACHE, else their own.
+
+    The folder need not be there.
+    """
+    if named := os.environ.get("OLRUNBOOK_CACHE"):
+        return Path(named).absolute()
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "olrunbook"

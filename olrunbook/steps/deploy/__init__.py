@@ -1,0 +1,1 @@
+"""Preview a stage's stack, apply exactly that."""

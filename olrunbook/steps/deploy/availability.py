@@ -1,0 +1,127 @@
+"""What an update does to availability, and what a failed one leaves behind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from olrunbook.adapters.aws.seen import (
+    GroupSeen,
+    ImageSeen,
+    InstanceSeen,
+    RefreshSeen,
+    TemplateSeen,
+    short,
+)
+from olrunbook.project.imageset import format_images
+
+__all__ = ["availability", "consequences", "previous_images", "replaced_first"]
+
+AWS_MIN_HEALTHY = 90  # where a refresh does not say
+
+
+def replaced_first(
+    desired: int, min_healthy: int | None, max_healthy: int | None
+) -> int:
+    """Return how many instances go before their replacements serve.
+
+    Without a maximum AWS ends an instance and starts its replacement at once, at least
+    one, whatever the minimum says. With a maximum above 100 % it may start first.
+
+    Args:
+        desired: Desired capacity.
+        min_healthy: MinHealthyPercentage.
+        max_healthy: MaxHealthyPercentage; None: not given.
+
+    """
+    if not desired:
+        return 0
+    low = AWS_MIN_HEALTHY if min_healthy is None else min_healthy
+    spare = desired - math.ceil(desired * low / 100)
+    if max_healthy is None:
+        return min(max(spare, 1), desired)
+    return min(max(spare, 0), desired)
+
+
+def availability(desired: int, refresh: RefreshSeen) -> str:
+    """Return what a refresh of these settings does to a group of this size."""
+    first = replaced_first(desired, refresh.min_healthy, refresh.max_healthy)
+    low = AWS_MIN_HEALTHY if refresh.min_healthy is None else refresh.min_healthy
+    high = (
+        "no maximum" if refresh.max_healthy is None else f"max {refresh.max_healthy} %"
+    )
+    how = f"(min healthy {low} %, {high})"
+    if not first:
+        return f"New instances serve before old ones go {how}."
+    if first == desired:
+        which = "the only instance goes" if desired == 1 else f"all {desired} go"
+        return f"An outage: {which} before the new one serves {how}."
+    return (
+        f"{first} of {desired} instances at a time go before their replacements serve; "
+        f"{desired - first} serve meanwhile {how}."
+    )
+
+
+def previous_images(before: Sequence[GroupSeen]) -> dict[str, str]:
+    """Return the image set that ran before the update; empty: not one set of all."""
+    images = {}
+    for group in before:
+        found = {instance.image for instance in group.instances if instance.image}
+        if len(found) != 1:
+            return {}
+        (images[group.node_type],) = found
+    return images
+
+
+def consequences(
+    app: str,
+    stage: str,
+    instances: Mapping[str, Sequence[InstanceSeen]],
+    templates: Mapping[str, TemplateSeen],
+    previous: Mapping[str, ImageSeen],
+) -> list[str]:
+    """Return what a failed rollout leaves behind, and the way back.
+
+    Args:
+        app: The app.
+        stage: The stage.
+        instances: Group to its instances now.
+        templates: Group to its launch template.
+        previous: Node type to what is seen of the image it ran before; empty: unknown.
+
+    """
+    lines = []
+    for group, found in instances.items():
+        serving = [f"{short(i.id)} on {short(i.image)}" for i in found if i.serves]
+        text = ", ".join(serving) or "nothing"
+        lines.append(f"Serving now in {group}: {text}.")
+    for group, template in templates.items():
+        image = short(template.image) or "an unknown image"
+        lines.append(
+            f"Every instance that {group} launches from now on gets {image}, also one "
+            "that replaces an old one that was lost."
+        )
+    if any(template.version.startswith("$") for template in templates.values()):
+        lines.append(
+            "AWS's own rollback is not available: the group launches from a template "
+            "version that moves ($Latest)."
+        )
+    lines.append(_way_back(app, stage, previous))
+    return lines
+
+
+def _way_back(app: str, stage: str, previous: Mapping[str, ImageSeen]) -> str:
+    if not previous:
+        return (
+            "There is no single image set that ran before: deploy another image set, "
+            "or build one."
+        )
+    images = format_images({node: image.id for node, image in previous.items()})
+    missing = [image.id for image in previous.values() if image.state != "available"]
+    if missing:
+        gone = ", ".join(missing)
+        return f"The image set before, {images}, cannot be used: {gone} is not there."
+    return (
+        f"Back to the image set before, which still exists: olrunbook run deploy "
+        f"-p app {app} -p stage {stage} -p images {images}"
+    )

@@ -1,0 +1,211 @@
+"""What changes mean: part of an image roll or not, and what serves meanwhile."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from olrunbook.adapters.aws.seen import GroupSeen, RefreshSeen, short
+from olrunbook.adapters.pulumi.stack import Change, Found
+from olrunbook.project.catalog import StackSpec
+from olrunbook.steps.deploy.availability import availability
+from olrunbook.steps.results import PropertyChange, ResourceChange
+
+__all__ = ["apart", "guarded", "outlook", "resource_changes", "wrong_images"]
+
+GROUP = "aws:autoscaling/group:Group"
+TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+VAULT_ROLE = "vault:aws/authBackendRole:AuthBackendRole"
+IMAGE_TAG = "ami_id"
+
+# Resource type to the property paths that an image roll changes.
+IMAGE_ROLL = {
+    TEMPLATE: re.compile(r"imageId"),
+    GROUP: re.compile(rf"tags\.{IMAGE_TAG}"),
+    VAULT_ROLE: re.compile(r"boundAmiIds(\[\d+\])?"),
+}
+# What serves: none of these may go without a person's word.
+GUARDED = re.compile(
+    r"aws:(autoscaling/group:|(lb|alb)/(loadBalancer|targetGroup|listener):)"
+)
+GOES = {"replace", "delete", "create-replacement", "delete-replaced"}
+LEFT_ALONE = (
+    "the launch template changes but nothing that starts a refresh does. Instances "
+    "that run stay as they are; new ones get the new template."
+)
+ALWAYS_REFRESH = ("launchTemplate", "mixedInstancesPolicy", "launchConfiguration")
+
+
+def resource_changes(found: Found) -> list[ResourceChange]:
+    """Return the changes, each marked whether an image roll has it."""
+    # An update says what the state is afterwards: a group that it made is there then.
+    made = any(item.type == GROUP and item.op == "create" for item in found.changes)
+    first = made or GROUP not in found.state.types
+    return [
+        ResourceChange(
+            op=change.op,
+            type=change.type,
+            name=change.name,
+            urn=change.urn,
+            changes=[PropertyChange.model_validate(item) for item in change.changes],
+            expected=_expected(change, first=first),
+        )
+        for change in found.changes
+    ]
+
+
+def _expected(change: Change, *, first: bool) -> bool:
+    if change.op == "create":
+        return first
+    paths = IMAGE_ROLL.get(change.type)
+    return (
+        change.op == "update"
+        and paths is not None
+        and bool(change.changes)
+        and all(paths.fullmatch(item["path"]) for item in change.changes)
+    )
+
+
+def apart(changes: Sequence[ResourceChange]) -> list[ResourceChange]:
+    """Return the changes that are no part of an image roll."""
+    return [change for change in changes if not change.expected]
+
+
+def guarded(changes: Sequence[ResourceChange]) -> list[ResourceChange]:
+    """Return the changes by which something that serves would go."""
+    return [
+        change for change in changes if change.op in GOES and GUARDED.match(change.type)
+    ]
+
+
+def wrong_images(
+    spec: StackSpec, stage: str, images: Mapping[str, str], found: Found
+) -> list[str]:
+    """Return what does not carry the image it should, in words.
+
+    Every image of the set must be in a launch template, and the tag of each node type's
+    group must name that node type's image.
+    """
+    templates = {
+        str(fact.get("image"))
+        for fact in found.facts.values()
+        if fact["type"] == TEMPLATE
+    }
+    have = ", ".join(sorted(templates))
+    wrong = [
+        f"no launch template has {image} of {node} (found {have})"
+        for node, image in images.items()
+        if image not in templates
+    ]
+    for fact in found.facts.values():
+        tags: Mapping[str, str] = fact.get("tags") or {}
+        for node, image in images.items():
+            if tags.get("Name") != spec.group_tag(node, stage):
+                continue
+            if tags.get(IMAGE_TAG, image) != image:
+                wrong.append(f"the group of {node} is tagged {tags[IMAGE_TAG]}")
+    return wrong
+
+
+def outlook(
+    found: Found,
+    changes: Sequence[ResourceChange],
+    seen: Sequence[tuple[GroupSeen, Sequence[RefreshSeen]]],
+) -> list[str]:
+    """Return what the update means for what serves, a sentence each."""
+    by_urn = {change.urn: change for change in changes}
+    by_tag = {group.tag_name: (group, refreshes) for group, refreshes in seen}
+    template_changes = any(change.type == TEMPLATE for change in changes)
+    lines: list[str] = []
+    for urn, fact in found.facts.items():
+        if fact["type"] != GROUP:
+            continue
+        group, refreshes = by_tag.get(
+            (fact.get("tags") or {}).get("Name", ""), (None, ())
+        )
+        lines += _group_outlook(
+            fact,
+            by_urn.get(urn),
+            group,
+            refreshes,
+            template_changes=template_changes,
+        )
+    return lines
+
+
+def _group_outlook(
+    fact: Mapping[str, Any],
+    change: ResourceChange | None,
+    group: GroupSeen | None,
+    refreshes: Sequence[RefreshSeen],
+    *,
+    template_changes: bool,
+) -> list[str]:
+    desired = (
+        group.desired if group and group.name else int(fact.get("desiredCapacity") or 0)
+    )
+    name = (group.name if group else "") or str(
+        (fact.get("tags") or {}).get("Name", "")
+    )
+    if change and change.op == "create":
+        return [f"{name} is new: {_machines(desired)} launched, nothing is replaced."]
+    if change is None or not _starts_refresh(fact, change):
+        if template_changes:
+            return [f"{name}: {LEFT_ALONE}"]
+        return []
+    lines = [f"{name}: {availability(desired, _preferences(fact))}"]
+    lines += [
+        f"{name}: this update cancels refresh {short(refresh.id)} ({refresh.status})."
+        for refresh in refreshes
+        if refresh.active
+    ]
+    if str(fact.get("version") or "").startswith("$"):
+        lines.append(
+            f"{name}: AWS's own rollback is not available, because the group launches "
+            f"from {fact['version']}. The way back is a deploy of the image set before."
+        )
+    return lines
+
+
+def _machines(number: int) -> str:
+    return "1 instance is" if number == 1 else f"{number} instances are"
+
+
+def _starts_refresh(fact: Mapping[str, Any], change: ResourceChange) -> bool:
+    """Whether the provider starts an instance refresh for these changes."""
+    refresh = fact.get("instanceRefresh")
+    if not refresh:
+        return False
+    triggers = {
+        "tags" if item == "tag" else _camel(item) for item in _triggers(refresh)
+    }
+    wanted = triggers.union(ALWAYS_REFRESH)
+    changed = {re.split(r"[.\[]", item.path, maxsplit=1)[0] for item in change.changes}
+    return bool(wanted & changed)
+
+
+def _triggers(refresh: Mapping[str, Any]) -> list[str]:
+    """Return the triggers the provider knows: since version 5 `tags` is none."""
+    return [str(item) for item in refresh.get("triggers") or [] if item != "tags"]
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.capitalize() for word in rest)
+
+
+def _preferences(fact: Mapping[str, Any]) -> RefreshSeen:
+    given = (fact.get("instanceRefresh") or {}).get("preferences") or {}
+
+    def number(name: str) -> int | None:
+        value = given.get(name)
+        return None if value in (None, "") else int(float(value))
+
+    return RefreshSeen(
+        id="",
+        status="",
+        min_healthy=number("minHealthyPercentage"),
+        max_healthy=number("maxHealthyPercentage"),
+        warmup_s=number("instanceWarmup"),
+    )

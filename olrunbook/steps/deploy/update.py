@@ -1,0 +1,265 @@
+"""Preview a stage's stack with one pinned image set, then apply exactly that."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import ClassVar
+
+from olrunbook.adapters.aws.reads import Account, images_exist, require_identity
+from olrunbook.adapters.aws.tags import group_tags
+from olrunbook.adapters.pulumi import stack as pulumi
+from olrunbook.adapters.pulumi.settings import stack_spec
+from olrunbook.errors import RefusedError, StepError, UsageError
+from olrunbook.project.imageset import format_images
+from olrunbook.steps.context import Context
+from olrunbook.steps.deploy.rules import (
+    apart,
+    guarded,
+    outlook,
+    resource_changes,
+    wrong_images,
+)
+from olrunbook.steps.results import DeployResult, GroupSeen, ResourceChange, Result
+
+__all__ = ["PreviewResult", "preview", "up"]
+
+WORDS = {"create": "create", "update": "update", "delete": "delete"}
+WORDS |= {"replace": "replace", "read": "read"}
+
+
+class PreviewResult(Result):
+    """What an update of a stage would do.
+
+    Args:
+        project: Pulumi project.
+        stack: Stack name.
+        version: Version of the stack's state; 0: it was never updated.
+        state: Digest of that state; the update is held to it.
+        token: Finds the copy and the plan again, in the same run.
+        counts: Operation to number of resources, from Pulumi's summary event.
+        changes: The resources that are not left as they are.
+        images: The image set that is pinned.
+        groups: The Auto Scaling groups as they are now.
+        outlook: What the update means for what serves, a sentence each.
+        by_hand: The command that does the same by hand.
+        digest: Over everything that an approval of this preview approves.
+
+    """
+
+    schema_name: ClassVar[str] = "olrunbook/preview/1"
+
+    project: str
+    stack: str
+    version: int
+    state: str
+    token: str
+    counts: dict[str, int]
+    changes: list[ResourceChange]
+    images: dict[str, str]
+    groups: list[GroupSeen]
+    outlook: list[str]
+    by_hand: str
+    digest: str
+
+    @property
+    def apart(self) -> list[ResourceChange]:
+        """The changes that are no part of an image roll."""
+        return apart(self.changes)
+
+    def headline(self) -> str:
+        """Return the counts: `3 to update, 14 same`."""
+        parts = [
+            f"{number} to {WORDS.get(op, op)}"
+            for op, number in sorted(self.counts.items())
+            if number and op != "same"
+        ]
+        if same := self.counts.get("same"):
+            parts.append(f"{same} same")
+        text = ", ".join(parts) or "nothing to do"
+        if others := len(self.apart):
+            text += f"; {others} of them no part of an image roll"
+        return text
+
+
+def preview(
+    ctx: Context, images: Mapping[str, str], *, allow_replace: bool = False
+) -> PreviewResult:
+    """Show what an update would change, drift included.
+
+    Args:
+        ctx: The run.
+        images: The image set to deploy, one image for each node type.
+        allow_replace: Let a group or load balancer be replaced or deleted.
+
+    Raises:
+        UsageError: The image set does not name every node type of the app.
+        RefusedError: An image is not there or not available; the stack is locked or has
+            pending operations; a group or load balancer would go; the program does not
+            use the images it was given.
+        ToolError: Pulumi failed.
+        InterruptedRunError: The run was interrupted.
+
+    """
+    _whole_set(ctx, images)
+    require_identity(ctx)
+    _available(ctx, images)
+    prepared = pulumi.prepare(ctx, images)
+    found = pulumi.preview(ctx, prepared)
+    _free(prepared.stack, found)
+    changes = resource_changes(found)
+    if not allow_replace and (lost := guarded(changes)):
+        msg = f"this would {'; '.join(f'{c.op} {c.type} {c.name}' for c in lost)}"
+        raise RefusedError(
+            msg, "What serves now would go. Look at what changed and why."
+        )
+    if wrong := wrong_images(stack_spec(ctx), ctx.stage, images, found):
+        msg = f"the preview does not use the image set: {'; '.join(wrong)}"
+        hint = (
+            f"The stack must read {', '.join(stack_spec(ctx).image_config.values())}."
+        )
+        raise RefusedError(msg, hint)
+    seen = Account(ctx.target).observe(ctx.app, ctx.stage)
+    canonical = {
+        "target": ctx.target.name,
+        "cloud": ctx.target.cloud_id,
+        "account": ctx.target.account,
+        "app": ctx.app_name,
+        "stage": ctx.stage,
+        "images": dict(images),
+        "commit": [ctx.commit.sha, *ctx.commit.dirty],
+        "state": found.state.digest,
+        "changes": [change.model_dump() for change in found.changes],
+    }
+    text = json.dumps(canonical, sort_keys=True)
+    return PreviewResult(
+        project=prepared.project,
+        stack=prepared.stack,
+        version=found.state.version,
+        state=found.state.digest,
+        token=prepared.token,
+        counts=found.counts,
+        changes=changes,
+        images=dict(images),
+        groups=[group for group, _ in seen],
+        outlook=outlook(found, changes, seen),
+        by_hand=_by_hand(ctx, images),
+        digest=hashlib.sha256(text.encode()).hexdigest(),
+    )
+
+
+def up(ctx: Context, plan: PreviewResult) -> DeployResult:
+    """Apply what a preview of this run showed, and nothing else.
+
+    Args:
+        ctx: The run.
+        plan: The preview.
+
+    Raises:
+        RefusedError: The state is no longer the one that was previewed, an image has
+            gone, or the stack is locked or has pending operations.
+        StepError: The update ended, but the group or its template is on another image.
+        ToolError: Pulumi failed.
+        InterruptedRunError: The run was interrupted.
+
+    """
+    prepared = pulumi.reopen(ctx, plan.token)
+    require_identity(ctx)
+    _available(ctx, plan.images)
+    account = Account(ctx.target)
+    before = account.groups(ctx.app, ctx.stage)
+    started_at = ctx.clock()
+    found = pulumi.up(ctx, prepared, plan.state, f"olrunbook run {ctx.run_id}")
+    if found.changed:
+        msg = f"the state of {plan.stack} is no longer the one that was previewed"
+        raise RefusedError(msg, "Somebody else updated it. Preview again.")
+    _free(prepared.stack, found)
+    groups = account.groups(ctx.app, ctx.stage)
+    _on_images(ctx, account, groups, plan.images)
+    return DeployResult(
+        project=plan.project,
+        stack=plan.stack,
+        version=found.state.version,
+        counts=found.counts,
+        changes=resource_changes(found),
+        images=plan.images,
+        outputs=found.outputs,
+        before=before,
+        groups=groups,
+        url=account.url(groups),
+        started_at=started_at,
+        ended_at=_not_before(ctx.clock(), started_at),
+        by_hand=plan.by_hand,
+    )
+
+
+def _not_before(end: datetime, start: datetime) -> datetime:
+    return max(end, start)  # a clock that was set back makes no negative duration
+
+
+def _whole_set(ctx: Context, images: Mapping[str, str]) -> None:
+    stack_spec(ctx)
+    if set(images) != set(ctx.app.node_types):
+        wanted = ", ".join(ctx.app.node_types)
+        msg = f"the image set names {sorted(images)}, {ctx.app_name} needs {wanted}"
+        raise UsageError(msg, "Name an image for each: images=node_type=ami-…")
+
+
+def _available(ctx: Context, images: Mapping[str, str]) -> None:
+    for node, image in images_exist(ctx, images).items():
+        if image.state != "available":
+            state = image.state or "not there"
+            msg = f"image {image.id} of {node} is {state}, wanted available"
+            raise RefusedError(msg, "Build one: olrunbook run image_build")
+
+
+def _free(stack: str, found: pulumi.Found) -> None:
+    """Refuse a stack that somebody updates, or that an update has left half done."""
+    if not found.refused:
+        return
+    state = found.state
+    if state.locks:
+        msg = f"another update has {stack}: {'; '.join(state.locks)}"
+        hint = f"Wait for it; if that process is gone: pulumi cancel -s {stack}"
+        raise RefusedError(msg, hint)
+    msg = f"{stack} has operations that were never finished: {'; '.join(state.pending)}"
+    hint = (
+        "Look in AWS whether they were made, then: "
+        f"pulumi refresh --clear-pending-creates -s {stack}"
+    )
+    raise RefusedError(msg, hint)
+
+
+def _on_images(
+    ctx: Context,
+    account: Account,
+    groups: Sequence[GroupSeen],
+    images: Mapping[str, str],
+) -> None:
+    """Fail unless every group's template and tag carry the image of its node type."""
+    wrong = []
+    for group in groups:
+        wanted = images[group.node_type]
+        if not group.name:
+            wrong.append(f"there is no group tagged Name={group.tag_name}")
+            continue
+        template = account.template(group.name)
+        if template.image != wanted:
+            wrong.append(f"the template of {group.name} has {template.image}")
+        tag = group_tags(ctx.target, group.name).get("ami_id", wanted)
+        if tag != wanted:
+            wrong.append(f"the tag ami_id of {group.name} is {tag}")
+    if wrong:
+        msg = (
+            f"after the update {'; '.join(wrong)}; wanted {format_images(dict(images))}"
+        )
+        raise StepError(msg, "The stack did not take the image it was given.")
+
+
+def _by_hand(ctx: Context, images: Mapping[str, str]) -> str:
+    """Return the command that does the same by hand, from the project's folder."""
+    keys = stack_spec(ctx).image_config
+    pins = " ".join(f"-c {keys[node]}={image}" for node, image in images.items())
+    return pulumi.by_hand(ctx, f"up --refresh --yes {pins}")

@@ -1,0 +1,1 @@
+"""Test the provisioning of an image, bake it."""

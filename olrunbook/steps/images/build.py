@@ -1,0 +1,291 @@
+"""Bake the images of an app with Packer, and let Packer check the template first.
+
+Rule 6.8: a build is good when Packer's exit code is 0 **and** it names exactly one
+distinct image, which exists and is `available`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from olrunbook.adapters.packer import (
+    Packer,
+    build_arguments,
+)
+from olrunbook.errors import InterruptedRunError, StepError, ToolError, UsageError
+from olrunbook.events import Event, handed
+from olrunbook.steps.context import Context
+from olrunbook.steps.images.packer import (
+    check_declared,
+    commit_text,
+    packer_of,
+    shown_arguments,
+    shown_template,
+    variables_of,
+)
+from olrunbook.steps.images.results import (
+    ArtifactUsed,
+    BuiltImage,
+    CheckSeen,
+    ImageBuildResult,
+    ValidateResult,
+)
+from olrunbook.steps.images.watch import Watch, explain, leftovers
+from olrunbook.steps.images.workspace import (
+    Workspace,
+    artifacts_of,
+    node_types,
+    parse_variables,
+    workspace,
+)
+
+__all__ = ["build", "parse_variables", "validate"]
+
+ON_ERROR = ("cleanup", "abort")
+
+
+def validate(ctx: Context, node_type: str = "") -> ValidateResult:
+    """Let Packer check the template: init, fmt, validate. Nothing is made.
+
+    Args:
+        ctx: The run's surroundings.
+        node_type: Only this one; empty: all of the app's.
+
+    Raises:
+        ToolError: Packer or its plugin is missing, or a check failed.
+        UsageError: The app has no such node type, or the catalog names a missing file.
+
+    """
+    nodes = node_types(ctx, node_type)
+    place = workspace(ctx)
+    check_declared(ctx, place, {})
+    packer = packer_of(ctx, place, "packer-validate.log")
+    template = str(place.template)
+    calls = [
+        ("init", ["init", template]),
+        ("fmt", ["fmt", "-check", "-diff", template]),
+    ]
+    for node in nodes:
+        variables = variables_of(ctx, place, node, {})
+        pairs = [
+            part
+            for key, value in variables.items()
+            for part in ("-var", f"{key}={value}")
+        ]
+        name = f"validate {node}" if len(nodes) > 1 else "validate"
+        only = [f"-only={ctx.app.image.only}"] if ctx.app.image.only else []
+        calls.append((name, ["validate", *only, *pairs, template]))
+    checks = []
+    for name, arguments in calls:
+        answer = packer.call(*arguments)
+        if answer.code:
+            said = "\n".join(answer.lines[-25:])
+            msg = f"packer {name} failed for {ctx.app.image.template}:\n{said}"
+            raise ToolError(msg, _validate_hint(name, ctx), answer.code)
+        checks.append(CheckSeen(name=f"packer {name}", ok=True, seconds=answer.seconds))
+    shown = shown_template(ctx)
+    return ValidateResult(
+        template=ctx.app.image.template,
+        packer=_version(packer),
+        checks=checks,
+        by_hand=[f"packer init {shown}", f"packer fmt -check {shown}"]
+        + [
+            f"packer validate {shown_arguments(ctx, place, node, {})}" for node in nodes
+        ],
+    )
+
+
+def build(
+    ctx: Context,
+    node_type: str = "",
+    on_error: str = "cleanup",
+    variables: Mapping[str, str] | None = None,
+) -> ImageBuildResult:
+    """Bake the image of every node type, one after the other.
+
+    Args:
+        ctx: The run's surroundings.
+        node_type: Only this one; empty: all of the app's.
+        on_error: `cleanup` removes the builder of a failed build, `abort` leaves it to
+            be looked at. (`ask` waits for a key on a terminal that no notebook has.)
+        variables: More Packer variables; they win over the catalog's.
+
+    Raises:
+        UsageError: A parameter is wrong; nothing was started.
+        ToolError: Packer failed; the failed operation's output is in the message.
+        StepError: It ended well but did not leave exactly one available image.
+        InterruptedRunError: It was interrupted; what is left in the account is named.
+
+    """
+    nodes = node_types(ctx, node_type)
+    _check_on_error(on_error)
+    place = workspace(ctx)
+    given = dict(variables or {})
+    check_declared(ctx, place, given)
+    artifacts = artifacts_of(ctx, place, {**ctx.app.image.variables, **given})
+    packer = packer_of(ctx, place, "packer-build.log")
+    started = ctx.clock()
+    builds = [
+        _build(
+            ctx,
+            place,
+            packer,
+            node,
+            on_error=on_error,
+            given=given,
+            artifacts=artifacts,
+        )
+        for node in nodes
+    ]
+    return ImageBuildResult(
+        images={one.node_type: one.ami for one in builds},
+        builds=builds,
+        commit=ctx.commit.sha,
+        dirty=list(ctx.commit.dirty),
+        packer=_version(packer),
+        started_at=started,
+        ended_at=ctx.clock(),
+    )
+
+
+def _build(
+    ctx: Context,
+    place: Workspace,
+    packer: Packer,
+    node: str,
+    *,
+    on_error: str,
+    given: Mapping[str, str],
+    artifacts: list[ArtifactUsed],
+) -> BuiltImage:
+    packages = ctx.logs / f"packages-{node}.txt"
+    values = variables_of(ctx, place, node, given)
+    if "packages_file" in place.declared:
+        values["packages_file"] = str(packages)
+    arguments = build_arguments(
+        str(place.template),
+        only=ctx.app.image.only,
+        variables=values,
+        on_error=on_error,
+    )
+    watch = Watch()
+    ec2 = ctx.target.client("ec2")
+    try:
+        handed(packer.build(arguments), lambda event: _take(ctx, watch, event))
+    except InterruptedRunError as error:
+        left = leftovers(ec2, watch)
+        words = "; ".join(left) or "nothing"
+        kind = "it still holds" if error.finishing else "left in the account"
+        msg = f"{error}; {kind}: {words}"
+        raise InterruptedRunError(msg, error.hint, error.finishing) from None
+    if watch.code:
+        raise _failure(ctx, ec2, watch, on_error)
+    image = _one_image(ec2, watch, ctx.app_name)
+    tags = _tagged(ctx, ec2, image)
+    rows = (
+        packages.read_text(encoding="utf-8").splitlines() if packages.is_file() else []
+    )
+    return BuiltImage(
+        node_type=node,
+        ami=image["ImageId"],
+        name=image.get("Name", ""),
+        base_ami=watch.base,
+        base_name=_name_of(ec2, watch.base),
+        tags=tags,
+        phases=watch.timed(),
+        operations=watch.operations(),
+        artifacts=artifacts,
+        packages=len(rows),
+        packages_file=f"logs/{packages.name}" if rows else "",
+        seconds=watch.seconds,
+        by_hand=f"packer build {shown_arguments(ctx, place, node, given)}",
+    )
+
+
+def _failure(ctx: Context, ec2: Any, watch: Watch, on_error: str) -> ToolError:
+    """Return the error of a build that failed, with what failed in it."""
+    msg = (
+        f"packer build of {ctx.app_name} ended with code {watch.code}: {watch.cause()}"
+    )
+    left = leftovers(ec2, watch)
+    hint = explain(watch)
+    if left:
+        why = "on_error=abort leaves" if on_error == "abort" else "Left"
+        hint = f"{hint} {why} in the account: {'; '.join(left)}".strip()
+    return ToolError(
+        msg, hint or f"Its output is in {ctx.logs.name}/packer-build.log.", watch.code
+    )
+
+
+def _take(ctx: Context, watch: Watch, event: Event) -> None:
+    watch.see(event)
+    ctx.emit(event)
+
+
+def _one_image(ec2: Any, watch: Watch, app: str) -> dict[str, Any]:
+    """Return the one image a good build leaves (rule 6.8).
+
+    Raises:
+        StepError: There is none or more than one, or it is not available.
+
+    """
+    found = sorted(set(watch.images))
+    if len(found) != 1:
+        names = ", ".join(found) or "none"
+        msg = (
+            f"packer ended with code 0 but named {len(found)} images of {app}: {names}"
+        )
+        hint = "Exactly one is wanted: does `only` in the catalog name one source?"
+        raise StepError(msg, hint)
+    answer = ec2.describe_images(Filters=[{"Name": "image-id", "Values": found}])
+    images: list[dict[str, Any]] = answer["Images"]
+    if not images:
+        msg = f"packer named {found[0]}, but the account has no such image"
+        raise StepError(msg)
+    if (state := images[0].get("State")) != "available":
+        msg = f"{found[0]} is {state}, wanted available"
+        raise StepError(msg)
+    return images[0]
+
+
+def _tagged(ctx: Context, ec2: Any, image: dict[str, Any]) -> dict[str, str]:
+    """Return the image's tags; add run id and commit where the template did not."""
+    tags = {tag["Key"]: tag["Value"] for tag in image.get("Tags", [])}
+    wanted = {"run_id": ctx.run_id, "commit": commit_text(ctx)}
+    missing = {key: value for key, value in wanted.items() if tags.get(key) != value}
+    if missing:
+        pairs = [{"Key": key, "Value": value} for key, value in missing.items()]
+        ec2.create_tags(Resources=[image["ImageId"]], Tags=pairs)
+    return {**tags, **missing}
+
+
+def _version(packer: Packer) -> str:
+    return (packer.call("version").lines or ["Packer"])[0].strip()
+
+
+def _name_of(ec2: Any, image: str) -> str:
+    if not image:
+        return ""
+    answer = ec2.describe_images(Filters=[{"Name": "image-id", "Values": [image]}])
+    return answer["Images"][0].get("Name", "") if answer["Images"] else ""
+
+
+def _validate_hint(name: str, ctx: Context) -> str:
+    if name == "fmt":
+        return (
+            f"Let packer write it as it likes it: packer fmt {ctx.app.image.template}"
+        )
+    return "Mend the template; nothing was started."
+
+
+def _check_on_error(on_error: str) -> None:
+    if on_error in ON_ERROR:
+        return
+    if on_error == "ask":
+        msg = "on_error=ask cannot be used: Packer would wait for a key on a terminal"
+        raise UsageError(
+            msg, "Take abort: it leaves the builder running, and names it."
+        )
+    msg = f"on_error is {on_error!r}, wanted cleanup or abort"
+    raise UsageError(msg)

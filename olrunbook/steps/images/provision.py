@@ -1,0 +1,222 @@
+"""Test an app's provisioning in a container of this machine, before anything is baked.
+
+The kit starts the container itself, systemd as PID 1, and pyinfra targets it. A second
+run shows what changes every time; then the container boots again and the service must
+answer. Nothing but docker is needed: no account, no target.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from olrunbook.adapters import pyinfra
+from olrunbook.adapters.docker import base_image
+from olrunbook.adapters.docker.command import environment
+from olrunbook.adapters.docker.container import LABEL, Box, container, sweep
+from olrunbook.errors import StepError, ToolError
+from olrunbook.events import Event, handed
+from olrunbook.steps.context import Context
+from olrunbook.steps.images.hints import hint_for
+from olrunbook.steps.images.results import (
+    ArtifactUsed,
+    CheckSeen,
+    ImageTestResult,
+    Operation,
+    TestedImage,
+)
+from olrunbook.steps.images.service import service_checks
+from olrunbook.steps.images.watch import Watch
+from olrunbook.steps.images.workspace import (
+    Workspace,
+    artifacts_of,
+    node_types,
+    workspace,
+)
+from olrunbook.targets import state_dir
+
+__all__ = ["image_test", "require"]
+
+NOT_TESTED = (
+    "the boot: a container has this machine's kernel, and no disks of its own",
+    "systemd's walls around a service: a container has no right to build them",
+    "the way in: pyinfra comes as root by docker, Packer as admin by SSH and sudo",
+    "what an instance learns in its account: user data, role, Vault, Consul, DNS",
+)
+NO_SYSTEMD = "services: the base image has no systemd"
+
+
+def image_test(
+    ctx: Context, base: str = "", node_type: str = "", *, again: bool = True
+) -> ImageTestResult:
+    """Provision a container with the app's deploy, twice, and ask its service.
+
+    Args:
+        ctx: The run's surroundings; no target is needed.
+        base: Image to start from, one that is on this machine; empty: the catalog's,
+            else the kit's own base image.
+        node_type: Only this one; empty: all of the app's.
+        again: Run the deploy a second time.
+
+    Returns:
+        What was seen, also when an operation failed: `require` says whether it is good.
+
+    Raises:
+        ToolError: docker, the base image or an artifact is not to be had.
+        InterruptedRunError: It was interrupted; the container is removed.
+
+    """
+    nodes = node_types(ctx, node_type)
+    place = workspace(ctx)
+    artifacts = artifacts_of(ctx, place, ctx.app.image.variables)
+    image = base or ctx.app.image.base
+    image = image or base_image.ensure("base", project=ctx.project, emit=ctx.emit)
+    label = f"{LABEL}={state_dir(ctx.project.root).name}"
+    for name in sweep(label):
+        ctx.emit(
+            Event(
+                "docker", "warning", f"removed {name}, left by a test that was killed"
+            )
+        )
+    tests = [_test(ctx, place, image, node, label, again=again) for node in nodes]
+    without = [] if all(test.systemd for test in tests) else [NO_SYSTEMD]
+    return ImageTestResult(
+        tests=tests,
+        idempotent=ctx.app.image.idempotent,
+        artifacts=artifacts,
+        not_tested=[*without, *NOT_TESTED, *_stand_ins(artifacts)],
+    )
+
+
+def require(result: ImageTestResult) -> None:
+    """Raise if the test failed.
+
+    Raises:
+        StepError: It did; with the failed operation's output and a hint where known.
+
+    """
+    if result.ok:
+        return
+    for test in result.tests:
+        if failed := test.failed:
+            output = "".join(f"\n  {row}" for row in failed.output[-12:])
+            msg = f"{result.headline()}{output}"
+            raise StepError(msg, test.hint)
+        if not test.ok:
+            raise StepError(result.headline(), test.hint)
+    changed = ", ".join(name for test in result.tests for name in test.again)
+    msg = f"a second run changed {changed}, but the catalog calls the deploy idempotent"
+    raise StepError(msg, "Mend the deploy, or set `idempotent = false` in the catalog.")
+
+
+def _test(
+    ctx: Context, place: Workspace, image: str, node: str, label: str, *, again: bool
+) -> TestedImage:
+    began = time.monotonic()
+    name = f"olrunbook-test-{ctx.app_name}-{node}-{ctx.run_id[-12:]}"
+    key, _, value = label.partition("=")
+    with container(name, image, {key: value}, ctx.sleep) as box:
+        first = _deploy(ctx, place, box, node, "first")
+        good = not first.failed() and not first.code
+        changed: list[str] = []
+        second = Watch()
+        if good and again:
+            second = _deploy(ctx, place, box, node, "second")
+            changed = [op.name for op in second.operations() if op.state == "changed"]
+        good = good and not second.failed() and not second.code
+        checks, units = _services(ctx, box) if good and box.systemd else ([], [])
+    bad = first if first.failed() or first.code else second
+    said = [*bad.errors, *bad.lines, *(bad.failed() or _NONE).output]
+    return TestedImage(
+        node_type=node,
+        base=image,
+        systemd=box.systemd,
+        operations=first.operations(),
+        again=changed,
+        repeated=good and again,
+        checks=checks,
+        services=units,
+        error=_error(first)
+        or (f"second run: {error}" if (error := _error(second)) else ""),
+        hint="" if good else hint_for("\n".join(said)),
+        seconds=round(time.monotonic() - began, 1),
+        by_hand=_by_hand(ctx, box, node),
+    )
+
+
+_NONE = Operation(name="", state="not reached")
+
+
+def _deploy(ctx: Context, place: Workspace, box: Box, node: str, which: str) -> Watch:
+    """Run the deploy once; the events go on as they come."""
+    watch = Watch()
+    if which != "first":
+        ctx.emit(Event("pyinfra", "phase", f"{which} run"))
+    variables = {key.upper(): value for key, value in ctx.app.image.variables.items()}
+    env = {**place.environment(environment()), **variables, "NODE_TYPE": node}
+    names: list[str] = []
+
+    def take(event: Event) -> None:
+        nonlocal names
+        watch.see(event)
+        names = event.data.get("operations", names)
+        ctx.emit(event)
+
+    events = pyinfra.deploy(
+        f"@docker/{box.name}",
+        place.deploy,
+        env=env,
+        log=ctx.logs / f"pyinfra-{node}-{which}.log",
+        redactor=ctx.redactor,
+    )
+    handed(events, take)
+    for name in names:
+        watch.seen.setdefault(name, Operation(name=name, state="not reached"))
+    return watch
+
+
+def _error(watch: Watch) -> str:
+    """Return what went wrong outside of an operation; empty: nothing."""
+    if watch.failed():
+        return ""
+    if watch.errors:
+        return watch.errors[0]
+    return f"pyinfra ended with code {watch.code}" if watch.code else ""
+
+
+def _services(ctx: Context, box: Box) -> tuple[list[CheckSeen], list[str]]:
+    """Boot the container again, so that enabled services start, and ask them."""
+    ctx.emit(Event("docker", "phase", "booting again: what is enabled must start"))
+    box.restart(ctx.sleep)
+    checks = service_checks(ctx, box)
+    units = box.failed_units()
+    for unit in units:
+        ctx.emit(Event("docker", "error", f"{unit} failed: {_why(box, unit)}"))
+    return checks, units
+
+
+def _why(box: Box, unit: str) -> str:
+    try:
+        return box.run("journalctl", "--unit", unit, "--lines", "1", "--output", "cat")
+    except ToolError as error:
+        return str(error)
+
+
+def _stand_ins(artifacts: list[ArtifactUsed]) -> list[str]:
+    return [
+        f"{one.name} {one.version}: a stand-in takes its place, it could not be had"
+        for one in artifacts
+        if one.source == "stand-in"
+    ]
+
+
+def _by_hand(ctx: Context, box: Box, node: str) -> list[str]:
+    deploy = Path(ctx.app.image.deploy)
+    name = f"{ctx.app_name}-test"
+    pyinfra_ = f"NODE_TYPE={node} pyinfra -y @docker/{name} {deploy.name}"
+    init = "/sbin/init" if box.systemd else "tail -f /dev/null"
+    return [
+        f"docker run -d --name {name} {' '.join(box.arguments)} {box.image} {init}",
+        f"cd {deploy.parent} && {pyinfra_}",
+        f"docker rm -f {name}",
+    ]

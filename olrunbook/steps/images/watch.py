@@ -1,0 +1,139 @@
+"""Follow one build: phases, operations, images, and what it must remove again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from olrunbook.events import Event
+from olrunbook.steps.images.hints import hint_for
+from olrunbook.steps.images.results import Operation, Phase
+
+__all__ = ["Watch", "explain", "leftovers"]
+
+GONE = ("terminated", "shutting-down")
+TAIL = 12  # lines of output that go into an error
+
+
+@dataclass(slots=True)
+class Watch:
+    """What is known of a build so far.
+
+    Args:
+        phases: Name and beginning of each phase.
+        seen: The operations by name, in order.
+        images: Ids of the images Packer named.
+        made: What the build made for itself, kind and name or id.
+        base: The image it is built on.
+        errors: Packer's own error lines.
+        lines: The last lines it wrote.
+        code: Its exit code; None while it runs.
+        seconds: The whole build.
+        ended_at: When it ended (UTC).
+
+    """
+
+    phases: list[tuple[str, datetime]] = field(default_factory=list)
+    seen: dict[str, Operation] = field(default_factory=dict)
+    images: list[str] = field(default_factory=list)
+    made: list[tuple[str, str]] = field(default_factory=list)
+    base: str = ""
+    errors: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    code: int | None = None
+    seconds: float = 0.0
+    ended_at: datetime | None = None
+
+    def see(self, event: Event) -> None:
+        """Take one event in."""
+        data = event.data
+        match event.kind:
+            case "phase" if not self.phases or self.phases[-1][0] != event.text:
+                self.phases.append((event.text, event.at))
+            case "operation":
+                keep = {key: data[key] for key in Operation.model_fields if key in data}
+                self.seen[data["name"]] = Operation(**keep)
+            case "artifact":
+                self.images.append(data["id"])
+            case "progress" if data.get("what") == "base image":
+                self.base = data["id"]
+            case "progress" if "what" in data:
+                self.made.append((data["what"], data["id"]))
+            case "error":
+                self.errors.append(event.text)
+            case "line":
+                self.lines = [*self.lines[-60:], event.text]
+            case "end":
+                self.code, self.seconds = data["code"], data["seconds"]
+                self.ended_at = event.at
+
+    def operations(self) -> list[Operation]:
+        """Return the operations in order."""
+        return list(self.seen.values())
+
+    def timed(self) -> list[Phase]:
+        """Return the phases with their durations."""
+        ends = [at for _, at in self.phases[1:]]
+        if self.ended_at:
+            ends.append(self.ended_at)
+        return [
+            Phase(name=name, seconds=round((end - at).total_seconds(), 1))
+            for (name, at), end in zip(self.phases, ends, strict=False)
+        ]
+
+    def failed(self) -> Operation | None:
+        """Return the pyinfra operation that failed, if one did."""
+        return next((op for op in self.seen.values() if op.state == "failed"), None)
+
+    def cause(self) -> str:
+        """Return what failed: an operation with its output, else Packer's own words."""
+        if failed := self.failed():
+            output = "\n".join(f"  {row}" for row in failed.output[-TAIL:])
+            return f"operation {failed.name!r} failed\n{output}"
+        said = [row for row in self.errors if row] or self.lines[-TAIL:]
+        return said[0] if said else "it said nothing"
+
+
+def explain(watch: Watch) -> str:
+    """Return what the reader can do about a failed build; empty: nothing is known."""
+    failed = watch.failed()
+    return hint_for(
+        "\n".join([*watch.errors, *watch.lines, *(failed.output if failed else [])])
+    )
+
+
+def leftovers(ec2: Any, watch: Watch) -> list[str]:
+    """Return what a build made for itself and has not removed.
+
+    Args:
+        ec2: A client of the target's EC2.
+        watch: What is known of the build.
+
+    """
+    named: dict[str, list[str]] = {}
+    for what, name in watch.made:
+        named.setdefault(what, []).append(name)
+    left: list[str] = []
+    if ids := named.get("instance"):
+        answer = ec2.describe_instances(Filters=[_filter("instance-id", ids)])
+        left += [
+            f"instance {one['InstanceId']} ({one['State']['Name']})"
+            for reservation in answer["Reservations"]
+            for one in reservation["Instances"]
+            if one["State"]["Name"] not in GONE
+        ]
+    if names := named.get("key pair"):
+        answer = ec2.describe_key_pairs(Filters=[_filter("key-name", names)])
+        left += [f"key pair {one['KeyName']}" for one in answer["KeyPairs"]]
+    if names := named.get("security group"):
+        answer = ec2.describe_security_groups(Filters=[_filter("group-name", names)])
+        left += [f"security group {one['GroupId']}" for one in answer["SecurityGroups"]]
+    if ids := sorted(set(named.get("image", [])) - set(watch.images)):
+        answer = ec2.describe_images(Filters=[_filter("image-id", ids)])
+        left += [f"image {one['ImageId']} ({one['State']})" for one in answer["Images"]]
+    return left
+
+
+def _filter(name: str, values: list[str]) -> dict[str, Any]:
+    return {"Name": name, "Values": values}

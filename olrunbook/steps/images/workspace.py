@@ -1,0 +1,157 @@
+"""Where image tools work: a private copy of the template and deploy, not the checkout.
+
+A failing pyinfra writes a debug log beside the deploy file, Python its bytecode, Packer
+its temporary scripts with the builder's key: all of it into a folder that goes with the
+run.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from olrunbook.artifacts.cache import fetch_all
+from olrunbook.errors import UsageError
+from olrunbook.project.catalog import one_of
+from olrunbook.project.where import cache_dir
+from olrunbook.steps.context import Context
+from olrunbook.steps.images.results import ArtifactUsed
+
+__all__ = ["Workspace", "artifacts_of", "node_types", "parse_variables", "workspace"]
+
+_VARIABLE = re.compile(r'^\s*variable\s+"([^"]+)"', re.MULTILINE)
+_IGNORED = ("__pycache__", "*.pyc", "pyinfra-debug.log", ".git")
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A private copy of what an image is made from.
+
+    Args:
+        root: The folder in which the catalog's relative paths hold.
+        template: The template (file or folder) in it.
+        deploy: The deploy file in it.
+        declared: Names of the variables the template declares.
+
+    """
+
+    root: Path
+    template: Path
+    deploy: Path
+    declared: frozenset[str]
+
+    @property
+    def temporary(self) -> Path:
+        """A private folder for temporary files; it goes with the run."""
+        folder = self.root / "tmp"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+    def environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        """Return a tool's environment in which nothing is written elsewhere."""
+        return {
+            **env,
+            "TMPDIR": str(self.temporary),
+            "OLRUNBOOK_CACHE": str(cache_dir()),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+
+def workspace(ctx: Context) -> Workspace:
+    """Copy an app's template and deploy folder into the run's scratch folder.
+
+    Raises:
+        UsageError: The catalog names what is not there.
+
+    """
+    image = ctx.app.image
+    root = ctx.work / "image"
+    folders = {_folder(image.template), _folder(image.deploy)}
+    for relative in sorted(folders):
+        source = ctx.project.path(relative)
+        ignore = shutil.ignore_patterns(*_IGNORED)
+        shutil.copytree(source, root / relative, ignore=ignore, dirs_exist_ok=True)
+    found = Workspace(
+        root,
+        root / image.template,
+        root / image.deploy,
+        _declared(root / image.template),
+    )
+    if image.default_template and found.deploy.parent.name != ctx.app_name:
+        msg = f"{image.deploy} is not {ctx.app_name}/{found.deploy.name}"
+        hint = (
+            "The default template looks for the app's deploy in a folder of its name."
+        )
+        raise UsageError(msg, hint)
+    for path in (found.template, found.deploy):
+        if not path.exists():
+            msg = (
+                f"{path.relative_to(root)} is neither in {ctx.project.root} nor shipped"
+            )
+            raise UsageError(msg, "Check the paths in catalog.toml.")
+    return found
+
+
+def artifacts_of(
+    ctx: Context, place: Workspace, variables: Mapping[str, str]
+) -> list[ArtifactUsed]:
+    """Get every artifact the deploy needs into the cache, before the tools start.
+
+    Raises:
+        ToolError: One cannot be had.
+        UsageError: `versions.toml` is wrong, or a version has no checksum.
+
+    """
+    asked = {name.upper(): value for name, value in variables.items()}
+    found = fetch_all(place.deploy.parent / "versions.toml", ctx.emit, env=asked)
+    keep = ("name", "version", "sha256", "source")
+    return [ArtifactUsed(**one.model_dump(include=set(keep))) for one in found]
+
+
+def node_types(ctx: Context, node_type: str) -> list[str]:
+    """Return the node types meant: the given one, else all of the app's.
+
+    Raises:
+        UsageError: The app has no such node type.
+
+    """
+    if not node_type:
+        return list(ctx.app.node_types)
+    return [one_of("node type", node_type, ctx.app.node_types)]
+
+
+def parse_variables(text: str) -> dict[str, str]:
+    """Return the Packer variables a parameter names: `NAME=VALUE`, separated by `;`.
+
+    Raises:
+        UsageError: A part is not of that form, or a name comes twice.
+
+    """
+    found: dict[str, str] = {}
+    for part in text.split(";"):
+        if not part.strip():
+            continue
+        name, equals, value = part.partition("=")
+        name = name.strip()
+        if not equals or not re.fullmatch(r"[A-Za-z]\w*", name):
+            msg = f"variables: {part.strip()!r} is not of the form name=value"
+            raise UsageError(msg, "Several are separated by semicolons: a=1;b=2")
+        if name in found:
+            msg = f"variables: {name!r} is given twice"
+            raise UsageError(msg)
+        found[name] = value.strip()
+    return found
+
+
+def _folder(relative: str) -> str:
+    path = PurePosixPath(relative)
+    return str(path.parent if path.suffix else path)
+
+
+def _declared(template: Path) -> frozenset[str]:
+    files = [template] if template.is_file() else sorted(template.glob("*.pkr.hcl"))
+    texts = (file.read_text(encoding="utf-8") for file in files)
+    return frozenset(name for text in texts for name in _VARIABLE.findall(text))

@@ -1,0 +1,145 @@
+"""Rules that look at the archive: what must have happened before this may."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from olrunbook.archive.place import RunPlace, list_runs, read_record
+from olrunbook.errors import RefusedError
+from olrunbook.project.catalog import Catalog
+from olrunbook.project.imageset import format_images, parse_images
+from olrunbook.record.files import short
+from olrunbook.record.model import RunRecord
+
+__all__ = [
+    "Found",
+    "images_for",
+    "last_build",
+    "last_deploy",
+    "require_stage_before",
+    "short",
+]
+
+BUILD, DEPLOY, ROLLOUT = "image_build", "deploy", "rollout"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A run in the archive, with its record."""
+
+    place: RunPlace
+    record: RunRecord
+
+
+def _runs(
+    outputs: Path, target: str, app: str, room: str, notebook: str
+) -> list[Found]:
+    places = list_runs(outputs, target=target, app=app, room=room, notebook=notebook)
+    return [Found(p, record) for p in places if (record := read_record(p))]
+
+
+def last_build(
+    outputs: Path, target: str, app: str, node_types: list[str]
+) -> tuple[dict[str, str], str] | None:
+    """Return the image set built last for an app and the run that built it.
+
+    Only succeeded builds of all node types count.
+    """
+    for found in _runs(outputs, target, app, "image", BUILD):
+        record = found.record
+        if record.status == "succeeded" and set(record.images) == set(node_types):
+            return dict(record.images), record.run_id
+    return None
+
+
+def last_deploy(
+    outputs: Path, target: str, app: str, stage: str, run_id: str = ""
+) -> Found:
+    """Return a succeeded deploy of a stage: the one named, else the newest.
+
+    Raises:
+        RefusedError: There is none.
+
+    """
+    for found in _runs(outputs, target, app, stage, DEPLOY):
+        if found.record.status == "succeeded" and run_id in ("", found.record.run_id):
+            return found
+    which = f"run {run_id} is no succeeded deploy" if run_id else "no succeeded deploy"
+    msg = f"{which} of {app} to {stage} in the archive"
+    hint = f"Deploy first: olrunbook run deploy -p app {app} -p stage {stage}"
+    raise RefusedError(msg, hint)
+
+
+def require_stage_before(
+    outputs: Path,
+    catalog: Catalog,
+    *,
+    target: str,
+    cloud_id: str,
+    app: str,
+    stage: str,
+    images: dict[str, str],
+) -> str:
+    """Return the run that rolled this image set out in the stage before.
+
+    Args:
+        outputs: The archive.
+        catalog: Gives the order of the stages.
+        target: The target.
+        cloud_id: This incarnation of the cloud; records of another feed no rule.
+        app: The app.
+        stage: The stage that is to be deployed.
+        images: The image set.
+
+    Returns:
+        The run id; empty for the first stage.
+
+    Raises:
+        RefusedError: The stage before has no succeeded rollout of this image set.
+
+    """
+    before = catalog.before(stage)
+    if before is None:
+        return ""
+    serves = ""
+    for found in _runs(outputs, target, app, before, ROLLOUT):
+        record = found.record
+        if record.cloud_id != cloud_id or record.status != "succeeded":
+            continue
+        if record.images == images:
+            return record.run_id
+        if not serves:
+            since = f"{record.ended_at:%Y-%m-%d %H:%M} UTC (run {short(record.run_id)})"
+            serves = f" {before} serves {format_images(record.images)} since {since}."
+    msg = (
+        f"{stage} needs a succeeded {before} rollout of {format_images(images)}, "
+        f"there is none.{serves}"
+    )
+    hint = f"olrunbook release {app} --to {before} --images {format_images(images)}"
+    raise RefusedError(msg, hint)
+
+
+def images_for(
+    outputs: Path, target: str, app: str, node_types: list[str], text: str
+) -> tuple[dict[str, str], str]:
+    """Return the image set to deploy and where it comes from.
+
+    Args:
+        outputs: The archive.
+        target: The target.
+        app: The app.
+        node_types: Its node types.
+        text: `server=ami-…`; empty: the set built last.
+
+    Raises:
+        UsageError: The text is wrong.
+        RefusedError: No text, and nothing was built yet.
+
+    """
+    if text:
+        return parse_images(text, node_types), "parameter images"
+    if found := last_build(outputs, target, app, node_types):
+        return found[0], f"built by run {short(found[1])}"
+    msg = f"no image of {app} was built yet"
+    raise RefusedError(msg, f"Build one: olrunbook run image_build -p app {app}")

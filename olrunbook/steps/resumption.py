@@ -1,0 +1,145 @@
+"""Take up a run or a release again: what is kept, and what must be the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from olrunbook.archive.place import list_runs, place_of, read_record
+from olrunbook.errors import OlrunbookError, RefusedError
+from olrunbook.project.catalog import Project
+from olrunbook.project.imageset import format_images
+from olrunbook.record.files import sha256_file, short
+from olrunbook.record.model import RunRecord
+from olrunbook.steps import order as gates
+
+__all__ = [
+    "KEEPABLE",
+    "Found",
+    "Parts",
+    "differences",
+    "masked_parameters",
+    "parts_of",
+    "require_resumable",
+]
+
+Found = gates.Found
+
+# They build or change something, so that once is enough. All others only read, and what
+# they read may have changed since: they run again.
+KEEPABLE = ("image_test", "build", "up")
+MASK = "[masked:"
+
+
+def require_resumable(found: Found) -> None:
+    """Raise RefusedError where a run cannot be taken up again."""
+    record = found.record
+    name = f"{record.notebook} {record.app} {record.stage}".strip()
+    if record.status == "succeeded":
+        msg = f"{name} ({short(record.run_id)}) succeeded: there is nothing to resume"
+        raise RefusedError(msg, f"Run it again: olrunbook run {record.notebook}")
+    if record.executed_by != "olrunbook":
+        msg = f"{name} ({short(record.run_id)}) was executed by {record.executed_by}"
+        raise RefusedError(msg, "Step on in that notebook, or run it headless.")
+
+
+def masked_parameters(record: RunRecord) -> list[str]:
+    """Return the parameters whose values the record does not hold."""
+    return [
+        name
+        for name, value in record.parameters.items()
+        if isinstance(value, str) and MASK in value
+    ]
+
+
+def differences(
+    project: Project,
+    record: RunRecord,
+    notebook: Path,
+    *,
+    cloud_id: str = "",
+    parameters: dict[str, Any] | None = None,
+) -> list[str]:
+    """Return what is not as it was, in words; empty: the run can be taken up.
+
+    Args:
+        project: The project in use.
+        record: The run that is to be taken up.
+        notebook: Its notebook as it is now.
+        cloud_id: The incarnation of the cloud that is up; empty: none is needed.
+        parameters: The values it will get now; None: those of the record.
+
+    """
+    found = []
+    if record.source_sha256 != (now := sha256_file(notebook)):
+        was = record.source_sha256[:8] or "not known"
+        found.append(f"{notebook.name} has changed: sha256 {was}… then, {now[:8]}… now")
+    if record.cloud_id and cloud_id and record.cloud_id != cloud_id:
+        found.append(f"the cloud {record.cloud_id} is gone; {cloud_id} is up")
+    hidden = masked_parameters(record)
+    for name, value in (parameters or record.parameters).items():
+        before = record.parameters.get(name)
+        if value != before and name not in hidden:
+            found.append(f"parameter {name} was {before!r} and is {value!r}")
+    if record.images and record.notebook == gates.DEPLOY:
+        text = str((parameters or record.parameters).get("images", ""))
+        node_types = project.catalog.app(record.app).node_types
+        try:
+            images = gates.images_for(
+                project.outputs, record.target, record.app, node_types, text
+            )[0]
+        except OlrunbookError as error:
+            found.append(str(error))
+        else:
+            if images != record.images:
+                was, now = format_images(record.images), format_images(images)
+                found.append(f"the image set was {was} and would be {now}")
+    return found
+
+
+@dataclass(slots=True)
+class Parts:
+    """The runs of a release, by notebook and stage.
+
+    Args:
+        done: Those that succeeded: they are kept.
+        cut: Those that did not: they are taken up.
+
+    """
+
+    done: dict[tuple[str, str], Found] = field(default_factory=dict)
+    cut: dict[tuple[str, str], Found] = field(default_factory=dict)
+
+    @property
+    def images(self) -> dict[str, str]:
+        """The image set that was built; empty where none was."""
+        built = self.done.get((gates.BUILD, ""))
+        return dict(built.record.images) if built else {}
+
+
+def parts_of(outputs: Path, release: Found) -> Parts:
+    """Return the runs of a release, also those its own record does not name.
+
+    A release that was killed has not written down the run it was in; that run names the
+    release.
+    """
+    place, record = release.place, release.record
+    folders = (place_of(outputs / part.record) for part in record.parts)
+    runs = [run for run in folders if run and run.folder.is_dir()]
+    named = {run.run_id for run in runs}
+    for run in list_runs(outputs, target=place.target, app=place.app):
+        later = run.at >= place.at and run.run_id not in named
+        if later and run.room != "release":
+            runs.append(run)
+    found = Parts()
+    for run in sorted(runs, key=lambda r: (r.at, r.run_id)):
+        its = read_record(run)
+        if its is None or (run.run_id not in named and its.release != record.run_id):
+            continue
+        key = (its.notebook, its.stage)
+        found.done.pop(key, None)
+        found.cut.pop(key, None)
+        where = found.done if its.status == "succeeded" else found.cut
+        where[key] = Found(run, its)
+    return found

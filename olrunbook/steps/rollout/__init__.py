@@ -1,0 +1,1 @@
+"""Watch a deploy go into service."""

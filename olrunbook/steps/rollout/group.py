@@ -1,0 +1,180 @@
+"""Follow one group from look to look: its instances, its refresh, what changed when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from olrunbook.adapters.aws.seen import (
+    ActivitySeen,
+    GroupSeen,
+    InstanceSeen,
+    RefreshSeen,
+    TemplateSeen,
+    short,
+)
+from olrunbook.events import Event
+from olrunbook.steps.rollout.model import InstanceTrack, RolloutSample
+from olrunbook.steps.rollout.verdict import Evidence, Verdict, on_image
+
+__all__ = ["GroupWatch"]
+
+SAMPLE_S = 5.0  # the plot needs no more while nothing changes
+
+
+class GroupWatch:
+    """What was seen of one group since the watching began.
+
+    Args:
+        image: The image that is wanted.
+        before: The group before the update began.
+        began: When the watching began (UTC).
+        updated: The update changed something.
+
+    """
+
+    def __init__(
+        self, image: str, before: GroupSeen, began: datetime, *, updated: bool
+    ) -> None:
+        self.image, self.before, self.began = image, before, began
+        self.updated = updated
+        self.now = before
+        self.refreshes: tuple[RefreshSeen, ...] = ()
+        self.template = TemplateSeen()
+        self.failed_launches: tuple[ActivitySeen, ...] = ()
+        self.changed = began
+        self.timeline: list[RolloutSample] = []
+        self._picture: object = None
+        self._tracks = {
+            instance.id: InstanceTrack(
+                id=instance.id,
+                image=instance.image,
+                before=instance,
+                after=instance,
+                launched_at=instance.launched_at,
+            )
+            for instance in before.instances
+        }
+
+    @property
+    def tracks(self) -> list[InstanceTrack]:
+        """Every instance seen, those from before the update first."""
+        never = self.began
+        return sorted(
+            self._tracks.values(),
+            key=lambda track: (track.before is None, track.launched_at or never),
+        )
+
+    def see(
+        self,
+        at: datetime,
+        group: GroupSeen,
+        refreshes: Sequence[RefreshSeen],
+        template: TemplateSeen,
+        failed_launches: Sequence[ActivitySeen],
+    ) -> list[Event]:
+        """Take in a look; return what is new in it.
+
+        Args:
+            at: When it was (UTC).
+            group: The group.
+            refreshes: Its refreshes.
+            template: Its launch template.
+            failed_launches: Its scaling activities since the update that failed.
+
+        """
+        self.now, self.refreshes, self.template = group, tuple(refreshes), template
+        self.failed_launches = tuple(failed_launches)
+        events = self._follow(at, {item.id: item for item in group.instances})
+        picture = (group, self.refreshes, template, self.failed_launches)
+        if picture != self._picture:
+            self._picture, self.changed = picture, at
+        self._sample(at)
+        return events
+
+    def _follow(self, at: datetime, instances: dict[str, InstanceSeen]) -> list[Event]:
+        """Bring the instances up to date."""
+        events = []
+        for name in [*self._tracks, *(n for n in instances if n not in self._tracks)]:
+            track, seen = self._tracks.get(name), instances.get(name)
+            was = track.after if track else None
+            track = track or InstanceTrack(id=name, image="")
+            if seen:
+                news: dict[str, object] = {"after": seen, "gone_at": None}
+                if seen.image:
+                    news["image"] = seen.image
+                if seen.launched_at:
+                    news["launched_at"] = seen.launched_at
+                if seen.serves and track.served_at is None:
+                    news["served_at"] = at
+            else:
+                news = {"after": None, "gone_at": track.gone_at or at}
+            self._tracks[name] = track = track.model_copy(update=news)
+            state = seen.state if seen else "gone"
+            first = self._picture is None
+            if first or state != (was.state if was else "gone"):
+                events.append(self._event(track, state))
+        return events
+
+    def _event(self, track: InstanceTrack, state: str) -> Event:
+        text = f"{short(track.id)} {state} · {short(track.image) or 'no image yet'}"
+        data = {"name": track.id, "state": state, "image": track.image}
+        data["node_type"] = self.before.node_type
+        return Event("aws", "operation", text, data)
+
+    def _sample(self, at: datetime) -> None:
+        new = self.evidence(at).new
+        staying = self.now.instances
+        sample = RolloutSample(
+            at=at,
+            node_type=self.before.node_type,
+            status=new[0].status if new else "",
+            percent=new[0].percent if new else 0,
+            serving=sum(instance.serves for instance in staying),
+            on_image=sum(on_image(instance, self.image) for instance in staying),
+            desired=self.now.desired,
+        )
+        if self.timeline:
+            last = self.timeline[-1]
+            same = last.model_copy(update={"at": at}) == sample
+            if same and (at - last.at).total_seconds() < SAMPLE_S:
+                return
+        self.timeline.append(sample)
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """Instances that came after the update and went without having served."""
+        return tuple(
+            track.id
+            for track in self.tracks
+            if track.before is None
+            and track.served_at is None
+            and (track.after is None or track.after.leaving)
+        )
+
+    def evidence(self, at: datetime) -> Evidence:
+        """Return what is known at a moment."""
+        return Evidence(
+            image=self.image,
+            before=self.before,
+            now=self.now,
+            refreshes=self.refreshes,
+            waited_s=(at - self.began).total_seconds(),
+            steady_s=(at - self.changed).total_seconds(),
+            lost=self.lost,
+            failed_launches=self.failed_launches,
+            template=self.template,
+            updated=self.updated,
+        )
+
+    def progress(self, at: datetime, verdict: Verdict) -> str:
+        """Return where it stands: `1 of 2 healthy · i-72db… pending · last news …`."""
+        served = sum(on_image(item, self.image) for item in self.now.instances)
+        parts = [f"{served} of {self.now.desired} healthy on {short(self.image)}"]
+        if any(refresh.active for refresh in self.refreshes):
+            parts.insert(0, verdict.reason)
+        coming = [i for i in self.now.instances if not i.serves and not i.leaving]
+        parts += [f"{short(item.id)} {item.state}" for item in coming[:2]]
+        silent = (at - self.changed).total_seconds()
+        parts.append(f"last news {silent:.0f} s ago")
+        return " · ".join(parts)

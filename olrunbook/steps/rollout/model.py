@@ -1,0 +1,175 @@
+"""What a rollout was: groups, instances, refreshes, availability. Plain values."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from olrunbook.adapters.aws.seen import ActivitySeen, InstanceSeen, RefreshSeen, short
+from olrunbook.steps.results import Result, Value
+from olrunbook.steps.rollout.samples import ProbeSecond, ProbeSummary
+
+__all__ = [
+    "GroupRollout",
+    "InstanceTrack",
+    "Outcome",
+    "RolloutResult",
+    "RolloutSample",
+]
+
+Outcome = Literal["launched", "refreshed", "unchanged", "failed"]
+
+
+class InstanceTrack(Value):
+    """One instance from before the update to the end of the rollout.
+
+    Args:
+        id: Its id.
+        image: The image it runs.
+        before: How it was before the update; None: it was not there.
+        after: How it is at the end; None: it is gone.
+        launched_at: When it was launched (UTC).
+        served_at: When it was first seen in service and healthy, after the update.
+        gone_at: When it was first missed.
+
+    """
+
+    id: str
+    image: str
+    before: InstanceSeen | None = None
+    after: InstanceSeen | None = None
+    launched_at: datetime | None = None
+    served_at: datetime | None = None
+    gone_at: datetime | None = None
+
+
+class GroupRollout(Value):
+    """How the rollout ended for one group.
+
+    Args:
+        node_type: Node type of the app.
+        group: The group's physical name; empty: there is none.
+        image: The image that was wanted.
+        outcome: How it ended.
+        reason: Why it failed; else what it ended in.
+        desired: Desired capacity.
+        serving: Instances in service, healthy and on the image.
+        instances: Its instances before and after.
+        refresh: The refresh that decided.
+        other_refreshes: More refreshes since the update.
+        availability: What such an update does to availability, by its settings.
+        template_image: Image of the launch template, where it was read.
+        activities: Scaling activities since the update, where it failed.
+
+    """
+
+    node_type: str
+    group: str
+    image: str
+    outcome: Outcome
+    reason: str
+    desired: int
+    serving: int
+    instances: list[InstanceTrack]
+    refresh: RefreshSeen | None = None
+    other_refreshes: list[RefreshSeen] = Field(default_factory=list)
+    availability: str = ""
+    template_image: str = ""
+    activities: list[ActivitySeen] = Field(default_factory=list)
+
+    def sentence(self) -> str:
+        """Return the ending in a few words."""
+        where = f"{self.serving} of {self.desired}"
+        if self.outcome == "failed":
+            return self.reason
+        if self.outcome == "refreshed" and self.refresh:
+            by = short(self.refresh.id)
+            return f"refreshed by {by}: {where} on {short(self.image)}"
+        if self.outcome == "launched":
+            return f"launched: {where} healthy on {short(self.image)}"
+        return f"unchanged: {where} already on {short(self.image)}"
+
+
+class RolloutSample(Value):
+    """A group at one moment of the rollout, for the plot.
+
+    Args:
+        at: The moment (UTC).
+        node_type: Node type of the app.
+        status: Status of the newest refresh since the update; empty: none.
+        percent: How much of it is done.
+        serving: Instances in service and healthy, whatever their image.
+        on_image: Those of them on the image that was wanted.
+        desired: Desired capacity.
+
+    """
+
+    at: datetime
+    node_type: str
+    status: str
+    percent: int
+    serving: int
+    on_image: int
+    desired: int
+
+
+class RolloutResult(Result):
+    """One rollout.
+
+    Args:
+        app: The app.
+        stage: The stage.
+        outcome: The worst of the groups' outcomes.
+        images: The image set that was wanted.
+        url: Where the load balancer answers; empty: the stage has none.
+        groups: How it ended for each group.
+        timeline: The groups over time.
+        probe: What the probe saw from the update to the end; None: not probed.
+        probe_seconds: The probe's requests second by second.
+        notes: Sentences on availability.
+        consequences: What a failed rollout leaves behind, and the way back.
+        started_at: When the watching began (UTC).
+        ended_at: When it ended.
+        by_hand: The command that does the same by hand.
+
+    """
+
+    schema_name: ClassVar[str] = "olrunbook/rollout/1"
+
+    app: str
+    stage: str
+    outcome: Outcome
+    images: dict[str, str]
+    url: str
+    groups: list[GroupRollout]
+    timeline: list[RolloutSample]
+    probe: ProbeSummary | None
+    probe_seconds: list[ProbeSecond]
+    notes: list[str]
+    consequences: list[str]
+    started_at: datetime
+    ended_at: datetime
+    by_hand: str
+
+    def headline(self) -> str:
+        """Return the endings, and what the probe saw of them."""
+        many = len(self.groups) > 1
+        parts = [
+            f"{group.node_type}: {group.sentence()}" if many else group.sentence()
+            for group in self.groups
+        ]
+        text = "; ".join(parts)
+        if self.probe and self.probe.requests and self.probed_all:
+            text += f" · {self.probe.sentence()}"
+        return text
+
+    @property
+    def probed_all(self) -> bool:
+        """Whether the probe saw the whole of a refresh, so that its figures count."""
+        begins = [group.refresh.started_at for group in self.groups if group.refresh]
+        return bool(begins) and all(
+            self.probe is not None and at is not None and self.probe.since <= at
+            for at in begins
+        )

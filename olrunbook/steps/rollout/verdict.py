@@ -1,0 +1,216 @@
+"""The rule of a rollout's endings (DESIGN 6.4): a pure function of what was seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from olrunbook.adapters.aws.seen import (
+    ActivitySeen,
+    GroupSeen,
+    InstanceSeen,
+    RefreshSeen,
+    TemplateSeen,
+    short,
+)
+from olrunbook.steps.rollout.model import Outcome
+
+__all__ = ["Evidence", "Patience", "Verdict", "judge", "on_image", "shortcomings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a rollout may take its time.
+
+    Args:
+        every_s: Seconds between two looks.
+        settle_s: Seconds without any change until a picture that is not good counts as
+            final, once no refresh is at work.
+        refresh_grace_s: Seconds within which a refresh must be seen to have begun.
+        silence_s: Seconds without news until that is said.
+        losses: New instances that may be lost before they served, in a new group.
+        outages: Looks in a row that may fail because the API does not answer.
+        deadline_s: Seconds until the rollout is given up; None: AWS has its own limits.
+
+    """
+
+    every_s: float = 1.0
+    settle_s: float = 60.0
+    refresh_grace_s: float = 10.0
+    silence_s: float = 60.0
+    losses: int = 2
+    outages: int = 10
+    deadline_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of one group at one moment.
+
+    Args:
+        image: The image that is wanted.
+        before: The group before the update began.
+        now: The group now.
+        refreshes: All its refreshes now, the one that began last first.
+        waited_s: Seconds since the first look.
+        steady_s: Seconds since anything changed.
+        lost: Instances that came after the update and went without having served.
+        failed_launches: Scaling activities since the update that failed.
+        template: The group's launch template, where it was read.
+        updated: The update changed something, so a refresh may be about to begin.
+
+    """
+
+    image: str
+    before: GroupSeen
+    now: GroupSeen
+    refreshes: tuple[RefreshSeen, ...] = ()
+    waited_s: float = 0.0
+    steady_s: float = 0.0
+    lost: tuple[str, ...] = ()
+    failed_launches: tuple[ActivitySeen, ...] = ()
+    template: TemplateSeen = field(default_factory=TemplateSeen)
+    updated: bool = True
+
+    @property
+    def created(self) -> bool:
+        """Whether this update made the group."""
+        return self.now.name != self.before.name
+
+    @property
+    def new(self) -> tuple[RefreshSeen, ...]:
+        """The refreshes that are new since before the update."""
+        known = set() if self.created else set(self.before.refresh_ids)
+        return tuple(refresh for refresh in self.refreshes if refresh.id not in known)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a moment means.
+
+    Args:
+        outcome: How it ended; None: it has not ended.
+        reason: Why, in one line; while it has not ended, what is waited for.
+        refresh: The refresh that decided.
+
+    """
+
+    outcome: Outcome | None
+    reason: str
+    refresh: RefreshSeen | None = None
+
+
+def on_image(instance: InstanceSeen, image: str) -> bool:
+    """Whether an instance serves on the image."""
+    return instance.serves and instance.image == image
+
+
+def shortcomings(
+    image: str, group: GroupSeen, template: TemplateSeen | None = None
+) -> list[str]:
+    """Return what is wrong with a group's instances; empty: all serve on the image.
+
+    An instance on the right image that was made from an older version of the launch
+    template is wrong too: it lacks what changed beside the image.
+    """
+    staying = [instance for instance in group.instances if not instance.leaving]
+    newest = template.number if template else ""
+    wrong = []
+    for instance in staying:
+        name, made_from = short(instance.id), instance.template_version
+        if not instance.serves:
+            wrong.append(f"{name} is {instance.state}")
+        elif instance.image != image:
+            wrong.append(f"{name} runs {short(instance.image)}")
+        elif newest and made_from.isdigit() and made_from != newest:
+            wrong.append(
+                f"{name} keeps launch template version {made_from} of {newest}"
+            )
+    if len(staying) < group.desired:
+        wrong.append(f"{len(staying)} of {group.desired} instances are there")
+    return wrong
+
+
+def judge(seen: Evidence, patience: Patience) -> Verdict:
+    """Return what the evidence means.
+
+    A rollout is over when no refresh of the group is at work and its instances are what
+    was wanted, or are not and nothing happens any more. `Successful` alone proves
+    nothing, and neither does the newest refresh alone: it must be new since the update.
+
+    Args:
+        seen: The evidence.
+        patience: How long it may take its time.
+
+    """
+    decided = seen.new[0] if seen.new else None
+    if not seen.now.name:
+        return Verdict("failed", f"there is no group tagged Name={seen.now.tag_name}")
+    if active := [refresh for refresh in seen.refreshes if refresh.active]:
+        what = active[0]
+        text = f"refresh {short(what.id)} {what.status} {what.percent} %"
+        return Verdict(None, text, decided)
+    if seen.now.desired == 0:
+        text = "its desired capacity is 0: nothing can be shown to serve"
+        return Verdict("failed", text, decided)
+    wrong = shortcomings(seen.image, seen.now, seen.template)
+    if decided:
+        return _after_refresh(seen, decided, wrong, patience)
+    if seen.created:
+        return _after_launch(seen, wrong, patience)
+    return _without_refresh(seen, wrong, patience)
+
+
+def _after_refresh(
+    seen: Evidence, refresh: RefreshSeen, wrong: list[str], patience: Patience
+) -> Verdict:
+    if refresh.status != "Successful":
+        reason = f": {refresh.reason}" if refresh.reason else ""
+        text = f"refresh {short(refresh.id)} {refresh.status}{reason}"
+        return Verdict("failed", text, refresh)
+    if not wrong:
+        return Verdict("refreshed", f"refresh {short(refresh.id)} Successful", refresh)
+    text = f"refresh {short(refresh.id)} Successful, but {', '.join(wrong)}"
+    ended = seen.steady_s >= patience.settle_s
+    return Verdict("failed" if ended else None, text, refresh)
+
+
+def _after_launch(seen: Evidence, wrong: list[str], patience: Patience) -> Verdict:
+    if not wrong:
+        return Verdict("launched", "every instance of the new group serves")
+    text = ", ".join(wrong)
+    if len(seen.lost) >= patience.losses:
+        lost = ", ".join(short(instance) for instance in seen.lost)
+        text = f"{lost} went without having served; {text}"
+        return Verdict("failed", text)
+    if len(seen.failed_launches) > patience.losses and not seen.now.instances:
+        last = seen.failed_launches[0]
+        said = last.message or last.description
+        text = f"{len(seen.failed_launches)} launches failed: {said}"
+        return Verdict("failed", text)
+    all_serve = all(i.serves for i in seen.now.instances if not i.leaving)
+    full = len(seen.now.instances) >= seen.now.desired
+    if all_serve and full and seen.steady_s >= patience.settle_s:
+        return Verdict("failed", text)  # on another image, and content with it
+    return Verdict(None, text)
+
+
+def _without_refresh(seen: Evidence, wrong: list[str], patience: Patience) -> Verdict:
+    before = seen.before.instances
+    already = bool(before) and all(i.image == seen.image for i in before)
+    if already and not wrong and not seen.updated:
+        return Verdict("unchanged", "every instance was already on the image")
+    if seen.waited_s < patience.refresh_grace_s:
+        return Verdict(None, "no refresh has begun yet")
+    if already and not wrong:
+        return Verdict("unchanged", "every instance was already on the image")
+    if already and not all(instance.serves for instance in seen.now.instances):
+        text = f"every instance was already on the image, but {', '.join(wrong)}"
+        ended = seen.steady_s >= patience.settle_s
+        return Verdict("failed" if ended else None, text)
+    return Verdict("failed", _idle(wrong))
+
+
+def _idle(wrong: list[str]) -> str:
+    """Say that no refresh began, and what that leaves."""
+    text = "no instance refresh has begun since the update"
+    return f"{text}, so {', '.join(wrong)}" if wrong else text

@@ -1,0 +1,1 @@
+"""Pulumi's Automation API in a process of its own."""

@@ -1,0 +1,158 @@
+"""Engine events as rows: one for each resource, with what changes in it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from olrunbook.workers.pulumi import changes
+
+__all__ = ["Rows", "plain_text"]
+
+STACK = "pulumi:pulumi:Stack"
+PROVIDER = "pulumi:providers:"
+SKIPPED_OPS = {"refresh", "refresh-done"}
+TRACEBACK = "Traceback (most recent call last)"
+COLOURS = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
+# The engine does a replacement in several steps; a person sees one.
+ONE_OP = {
+    "create-replacement": "replace",
+    "delete-replaced": "replace",
+    "discard-replaced": "replace",
+    "import-replacement": "replace",
+    "read-replacement": "replace",
+}
+
+Tell = Callable[..., None]
+
+
+class Rows:
+    """Takes the events of one operation.
+
+    Args:
+        tell: Gets kind, text and data of each event worth telling.
+
+    """
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._started: dict[str, float] = {}
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.facts: dict[str, dict[str, Any]] = {}
+        self.counts: dict[str, int] = {}
+        self.outputs: dict[str, str] = {}
+        self.errors: list[str] = []
+
+    def on_event(self, event: Any) -> None:
+        """Take one event; called on a thread of gRPC, which swallows every error."""
+        try:
+            self._take(event)
+        except Exception as error:  # noqa: BLE001  (the SDK would swallow it silently)
+            self._tell("warning", f"an engine event was not understood: {error!r}")
+
+    def changed(self) -> list[dict[str, Any]]:
+        """Return the rows of the resources that are not left as they are."""
+        wanted = ("op", "type", "name", "urn", "inputs", "changes")
+        return [
+            {key: row[key] for key in wanted}
+            for row in self.rows.values()
+            if row["op"] != "same"
+        ]
+
+    def unfinished(self) -> list[str]:
+        """Return what was begun and has not been seen to end."""
+        return [
+            f"{row['op']} {row['name']}"
+            for row in self.rows.values()
+            if row["state"] == "running" and row["type"] != STACK
+        ]
+
+    def _take(self, event: Any) -> None:
+        if event.resource_pre_event:
+            self._resource(event.resource_pre_event.metadata, "running")
+        elif event.res_outputs_event:
+            self._resource(event.res_outputs_event.metadata, "done")
+        elif event.res_op_failed_event:
+            self._resource(event.res_op_failed_event.metadata, "failed")
+        elif event.diagnostic_event:
+            self._diagnostic(event.diagnostic_event)
+        elif event.summary_event:
+            found = event.summary_event.resource_changes or {}
+            self.counts = {str(getattr(k, "value", k)): n for k, n in found.items()}
+            parts = [f"{number} {op}" for op, number in sorted(self.counts.items())]
+            self._tell("summary", ", ".join(parts), **self.counts)
+
+    def _resource(self, metadata: Any, state: str) -> None:
+        op = str(getattr(metadata.op, "value", metadata.op))
+        op = ONE_OP.get(op, op)
+        urn, kind = metadata.urn, metadata.type
+        name = changes.resource_name(urn)
+        default = kind.startswith(PROVIDER) and name.startswith("default")
+        if op in SKIPPED_OPS or default:
+            return
+        plain = _plain(metadata)
+        new = plain.get("new") or {}
+        if found := changes.facts(kind, new.get("inputs") or {}):
+            self.facts[urn] = {"type": kind, **found}
+        if kind == STACK and state == "done":
+            given = new.get("outputs") or {}
+            self.outputs = {key: changes.shown(value) for key, value in given.items()}
+        row = self.rows.get(urn)
+        if row is None or row["op"] != op:
+            self._started[urn] = time.monotonic()
+            row = self.rows[urn] = {"urn": urn, "op": op, "type": kind, "name": name}
+            row["inputs"] = changes.fingerprint(new.get("inputs") or {})
+        if not row.get("changes"):
+            row["changes"] = [] if op == "same" else changes.property_changes(plain)
+            for change in row["changes"]:
+                _hide(change)
+        row["state"] = state
+        if op == "same" and state == "running":
+            return
+        paths = ", ".join(change["path"] for change in row["changes"])
+        text = f"{op} {kind} {name}" + (f" [{paths}]" if paths else "")
+        seconds = round(time.monotonic() - self._started[urn], 1)
+        self._tell("resource", text, **row, seconds=seconds)
+
+    def _diagnostic(self, event: Any) -> None:
+        if event.severity not in ("error", "warning"):
+            return
+        text = plain_text(event.message).partition(TRACEBACK)[0]
+        text = " ".join(text.split())
+        if not text:
+            return
+        name = changes.resource_name(event.urn) if event.urn else ""
+        line = f"{name}: {text}" if name else text
+        if event.severity == "error":
+            self.errors.append(line)
+        self._tell(event.severity, line, urn=event.urn or "")
+
+
+def plain_text(text: str) -> str:
+    """Return a text without the engine's colour marks."""
+    return COLOURS.sub("", text).strip()
+
+
+def _hide(change: dict[str, str]) -> None:
+    if changes.is_hidden(change["path"]):
+        change["old"] = change["old"] and changes.SECRET
+        change["new"] = change["new"] and changes.SECRET
+
+
+def _plain(metadata: Any) -> dict[str, Any]:
+    """Return a step's metadata as plain values."""
+    sides = {}
+    for side in ("old", "new"):
+        state = getattr(metadata, side)
+        if state:
+            sides[side] = {"inputs": state.inputs or {}, "outputs": state.outputs or {}}
+    details = {
+        path: {
+            "diffKind": str(getattr(item.diff_kind, "value", item.diff_kind)),
+            "inputDiff": item.input_diff,
+        }
+        for path, item in (metadata.detailed_diff or {}).items()
+    }
+    return {**sides, "detailedDiff": details, "diffs": metadata.diffs or []}

@@ -1,0 +1,258 @@
+"""What the Pulumi worker does: prepare a stack, preview it, update it, look at it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pulumi.automation as auto
+from typing_extensions import override
+
+from olrunbook.redact import Redactor
+from olrunbook.redact.sealed import seal
+from olrunbook.workers.pulumi import changes
+from olrunbook.workers.pulumi.cli import SafeCommand, StoppedError
+from olrunbook.workers.pulumi.program import Captured, preload, stack_program
+from olrunbook.workers.pulumi.rows import Rows, plain_text
+from olrunbook.workers.pulumi.state import StateLook, look
+
+if TYPE_CHECKING:
+    from olrunbook.workers.pulumi.worker import Channel
+
+__all__ = ["Work"]
+
+
+class QuickStack(auto.Stack):
+    """A stack whose `up` is one call of the CLI: outputs come from its events."""
+
+    @override
+    def outputs(self) -> auto.OutputMap:
+        """Return nothing: they were in the event of the root resource."""
+        return {}
+
+    @override
+    def info(self, show_secrets: bool = True) -> auto.UpdateSummary:
+        """Return nothing of use: the counts were in the summary event."""
+        now = datetime.now(UTC)
+        return auto.UpdateSummary("update", now, "", {}, {}, result="succeeded")
+
+
+class Work:
+    """One request.
+
+    Args:
+        request: What is asked; see `olrunbook.adapters.pulumi.stack`.
+        command: The CLI.
+        channel: Where events go.
+        redactor: Masks values that must be told apart but not shown.
+
+    """
+
+    def __init__(
+        self,
+        request: dict[str, Any],
+        command: SafeCommand,
+        channel: Channel,
+        redactor: Redactor,
+    ) -> None:
+        self.request, self.command = request, command
+        self.channel, self.redactor = channel, redactor
+        self.folder = Path(request["folder"])
+        self.captured: Captured = {}
+        self.rows = Rows(channel.event)
+
+    def run(self) -> dict[str, Any]:
+        """Return `{"result": …}` or `{"error": …}` with what was found afterwards."""
+        operation: Callable[[], dict[str, Any]] = getattr(self, self.request["op"])
+        try:
+            return {"result": operation()}
+        except StoppedError:
+            return self._error("stopped", "stopped before Pulumi was started")
+        except auto.ConcurrentUpdateError as error:
+            return self._error("locked", _last_error(str(error)))
+        except auto.InlineSourceRuntimeError as error:
+            return self._error("program", _last_error(str(error)))
+        except auto.CommandError as error:
+            if self.command.asked:
+                return self._error("stopped", "stopped as asked")
+            text = str(error)
+            kind = "plan" if "violates plan" in text else "failed"
+            return self._error(kind, _last_error(text))
+
+    # -- the operations -------------------------------------------------------------
+
+    def preview(self) -> dict[str, Any]:
+        """Show what an update would do; the stack is made where there is none."""
+        preload(self.folder)
+        stack = self._open()
+        with ThreadPoolExecutor(2) as both:
+            learning = both.submit(self._learn_config)
+            state = self._look()
+            learning.result()
+        if state["pending"] or state["locks"]:
+            return {"state": state, "refused": True}
+        self.channel.event("phase", "previewing")
+        plan = self.request.get("plan")
+        stack.preview(
+            refresh=True,
+            plan=plan,
+            on_event=self.rows.on_event,
+            on_output=_to_log,
+            color="never",
+        )
+        if plan:
+            Path(plan).chmod(0o600)
+        self._hand_on_secrets()
+        return {"state": state, **self._found()}
+
+    def up(self) -> dict[str, Any]:
+        """Apply what was previewed, if the state is still the one that was seen."""
+        preload(self.folder)
+        stack = self._open()
+        before = self._look()
+        if before["pending"] or before["locks"]:
+            return {"state": before, "refused": True}
+        if before["digest"] != self.request["expect_state"]:
+            return {"state": before, "changed": True}
+        self.channel.event("phase", "updating")
+        stack.up(
+            refresh=True,
+            plan=self.request.get("plan"),
+            message=self.request.get("message"),
+            on_event=self.rows.on_event,
+            on_output=_to_log,
+            color="never",
+        )
+        self._hand_on_secrets()
+        return {"state": self._look(), **self._found()}
+
+    def look(self) -> dict[str, Any]:
+        """Say what the backend holds; nothing is made."""
+        try:
+            return {"state": self._look()}
+        except auto.CommandError as error:
+            if "no stack named" in str(error):
+                return {"state": None}
+            raise
+
+    # -- parts ----------------------------------------------------------------------
+
+    def _open(self) -> QuickStack:
+        workspace = auto.LocalWorkspace(
+            work_dir=str(self.folder),
+            program=stack_program(self.folder, self.captured),
+            pulumi_command=self.command,
+            secrets_provider=self.request["secrets_provider"],
+        )
+        name = self.request["stack"]
+        self.channel.event("phase", f"opening stack {name}")
+        stack = QuickStack.create_or_select(name, workspace)
+        for key, value in (self.request.get("new_secrets") or {}).items():
+            # by standard input: the arguments of a process can be read by everybody
+            self.command.call(
+                ["config", "set", "--secret", key, "--stack", name],
+                str(self.folder),
+                {},
+                given=value,
+            )
+        return stack  # type: ignore[return-value]  # made by our own class
+
+    def _look(self) -> StateLook:
+        def run(args: list[str]) -> str:
+            result = self.command.call(args, str(self.folder), {}, even_if_stopped=True)
+            return str(result.stdout)
+
+        return look(self.folder, self.request["project"], self.request["stack"], run)
+
+    def _found(self) -> dict[str, Any]:
+        rows = self.rows
+        return {
+            "counts": rows.counts,
+            "changes": rows.changed(),
+            "facts": rows.facts,
+            "outputs": rows.outputs,
+        }
+
+    def _error(self, kind: str, text: str) -> dict[str, Any]:
+        state: StateLook | None = None
+        try:
+            state = self._look()
+        except Exception as error:  # noqa: BLE001  (the first error is what counts)
+            self.channel.event("warning", f"the state could not be read: {error}")
+        return {
+            "error": {
+                "kind": kind,
+                "text": self.rows.errors[0] if self.rows.errors else text,
+                "unfinished": self.rows.unfinished(),
+                "state": state,
+            }
+        }
+
+    # -- secrets --------------------------------------------------------------------
+
+    def _learn_config(self) -> None:
+        """Let the run learn the secret settings before anything can print them."""
+        arguments = [
+            "config",
+            "--show-secrets",
+            "--json",
+            "--stack",
+            self.request["stack"],
+        ]
+        shown = self.command.call(arguments, str(self.folder), {}).stdout
+        for item in json.loads(shown).values():
+            if item.get("secret"):
+                self._learn(str(item.get("value") or ""))
+
+    def _learn(self, value: str) -> None:
+        if self.redactor.learn(value):
+            self.channel.say({"sealed": seal(self.request["mask_key"], value)})
+
+    def _hand_on_secrets(self) -> None:
+        """Let the run learn what is hidden whatever it holds, and mask what changed."""
+        for (_, _, name), value in self.captured.items():
+            if changes.is_hidden(name):
+                self._learn(value)
+        self._mask_secrets()
+
+    def _mask_secrets(self) -> None:
+        """Give each changed secret its mask, so that old and new can be told apart."""
+        wanted = [
+            (row, change)
+            for row in self.rows.rows.values()
+            for change in row["changes"]
+            if changes.SECRET in (change["old"], change["new"])
+        ]
+        if not wanted:
+            return
+        name = self.request["stack"]
+        shown = self.command.call(
+            ["stack", "export", "--show-secrets", "--stack", name], str(self.folder), {}
+        ).stdout
+        resources = json.loads(shown)["deployment"].get("resources") or []
+        before = {item["urn"]: item.get("inputs") or {} for item in resources}
+        for row, change in wanted:
+            old = changes.value_at(before.get(row["urn"], {}), change["path"])
+            if isinstance(old, dict) and "plaintext" in old:
+                old = json.loads(old["plaintext"])
+            key = (row["type"], row["name"], change["path"].lower())
+            for side, value in (("old", old), ("new", self.captured.get(key))):
+                if change[side] == changes.SECRET and isinstance(value, str):
+                    change[side] = self.redactor.mask(value)
+
+
+def _last_error(text: str) -> str:
+    """Return the line of a CLI's output that says what went wrong."""
+    lines = [plain_text(line) for line in text.splitlines()]
+    errors = [line for line in lines if line.lower().startswith("error:")]
+    return (errors or [line for line in lines if line] or ["Pulumi failed"])[-1]
+
+
+def _to_log(line: str) -> None:
+    """Put a line of the CLI into the log, by way of standard error."""
+    if line.strip():
+        print(line, flush=True)  # noqa: T201  (standard output is standard error here)
