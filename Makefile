@@ -53,10 +53,7 @@ baseline:  ## after a look at each: what detect-secrets finds is no secret
 
 units:  ## the unit tests on both Pythons, at the same time
 	$(SETUP) other 3.13
-	@# a shell has its background jobs ignore SIGINT, and tests send it
-	@other=$$(mktemp); $(BIN)/python -c 'import os, signal, sys; \
-	    signal.signal(signal.SIGINT, signal.SIG_DFL); os.execvp(sys.argv[1], sys.argv[1:])' \
-	    $(MAKE) unit-313 >"$$other" 2>&1 & pid=$$!; \
+	@other=$$(mktemp); $(MAKE) unit-313 >"$$other" 2>&1 & pid=$$!; \
 	    $(MAKE) unit; mine=$$?; wait $$pid; theirs=$$?; \
 	    cat "$$other"; rm -f "$$other"; [ $$mine -eq 0 ] && [ $$theirs -eq 0 ]
 
@@ -69,6 +66,16 @@ unit-313:  ## the unit tests on Python 3.13, where there is one
 	    .venv-3.13/bin/python -m pytest -q -m "not ($(SLOW))" $(STATIC) \
 	        --ignore=$(ENDINGS) $(PYTEST_ARGS); \
 	fi
+
+fuzz:  ## ten rounds of the property tests with new examples; keep what fails as @example
+	@for round in 1 2 3 4 5 6 7 8 9 10; do echo "round $$round of 10"; \
+	    OLRUNBOOK_HYPOTHESIS=fuzz $(BIN)/python -m pytest -q -m hypothesis \
+	        $(PYTEST_ARGS) || exit 1; done
+
+flaky:  ## the unit tests 20 times, shuffled, new examples, both Pythons as load
+	@for round in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do \
+	    echo "round $$round of 20"; \
+	    OLRUNBOOK_SHUFFLE=$$round OLRUNBOOK_HYPOTHESIS=fuzz $(MAKE) units || exit 1; done
 
 test-endings:  ## every way a run can end: signals, kills, full disks (takes root)
 	@# 5: none was selected
@@ -97,5 +104,5 @@ clean:  ## remove .venv and what tools left in the tree (never outputs/ or the c
 	rm -rf .hypothesis dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help release setup test lint units unit unit-313 test-endings test-rehearsal test-browser lab \
+.PHONY: help release setup test lint units unit unit-313 fuzz flaky test-endings test-rehearsal test-browser lab \
         down lock baseline clean

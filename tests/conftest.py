@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from olrunbook.project.catalog import Project, find_project
 from olrunbook.redact import Redactor, new_key
@@ -101,5 +104,25 @@ def make_notebook(tmp_path: Path) -> Callable[..., Path]:
 
 
 def pytest_configure() -> None:
-    """Let child processes of the tests write bytecode."""
+    """Take nothing from the caller that tests rely on.
+
+    A shell's background job has its children ignore SIGINT, and tests send it. Child
+    processes of the tests write bytecode: they start faster with it.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Shuffle modules, and the tests in them, where a seed is given (`make flaky`)."""
+    if seed := os.environ.get("OLRUNBOOK_SHUFFLE"):
+        chance = random.Random(seed)  # noqa: S311  (no secret)
+        places = {item.path: chance.random() for item in items}
+        items.sort(key=lambda item: (places[item.path], chance.random()))
+
+
+# A green run can be repeated: the examples are the same each time. `make fuzz` looks
+# for new ones; what it finds is kept in the tests as an `@example`.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("fuzz", deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("OLRUNBOOK_HYPOTHESIS", "same"))

@@ -227,3 +227,16 @@ def test_what_must_never_be_killed_is_waited_for(tmp_path, redactor) -> None:
     assert tool.ended is not None
     assert tool.ended.code == 0
     assert done.exists()
+
+
+def test_a_tool_hears_what_our_caller_ignores(tmp_path, redactor) -> None:
+    """Started with SIGINT ignored, as by `nohup` or a job of a script: it is heard."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        program = "import signal; print(signal.getsignal(signal.SIGINT))"
+        tool = Tool(command(tmp_path, sys.executable, "-c", program), redactor)
+        with tool:
+            said = [line.text for line in tool.lines()]
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert "default_int_handler" in said[0]

@@ -403,6 +403,68 @@ def test_many_runs_are_checked_by_several_processes(archive, monkeypatch) -> Non
     assert not alone["good"]
 
 
+VALUES = (None, True, -1, 10**30, 1.5, "", "x", "\\ud800", [], [1], {}, {"n": 1})
+
+
+def damaged(value, draw):
+    """Return a JSON value with one thing in it dropped, renamed, retyped or nested."""
+    if isinstance(value, dict) and value and draw(st.integers(0, 3)):
+        key = draw(st.sampled_from(sorted(value)))
+        rest = {k: v for k, v in value.items() if k != key}
+        how = draw(st.sampled_from(["drop", "rename", "inside"]))
+        if how == "drop":
+            return rest
+        if how == "rename":
+            return {**rest, f"p{key}": value[key]}
+        return {**value, key: damaged(value[key], draw)}
+    nested = draw(st.booleans())
+    return [value] if nested else draw(st.sampled_from(VALUES))
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_no_damage_to_the_form_of_an_entry_ends_in_a_stack(data) -> None:
+    """Chain, head and record, changed by structure: named as wrong, never an error."""
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = Path(folder) / "outputs"
+        shutil.copytree(Small.path(), outputs)
+        room = outputs / "rehearsal/tika/CI"
+        names = ["chain.jsonl", "chain.head", *sorted(room.rglob("run.json"))]
+        path = room / data.draw(st.sampled_from(names), label="file")
+        lines = path.read_text().splitlines() if path.name != "run.json" else []
+        whole = lines or [path.read_text()]
+        at = data.draw(st.integers(0, len(whole) - 1), label="line")
+        before = json.loads(whole[at])
+        after = damaged(before, data.draw)
+        whole[at] = json.dumps(after)
+        path.write_text("\n".join(whole) + "\n")
+        report = verifier.verify(str(outputs))
+        assert report["good"] == (json.dumps(before) == whole[at])
+        assert verifier.lines(report)
+        verifier.heads(report)
+
+
+def test_an_entry_whose_kind_is_damaged_is_named(archive) -> None:
+    """A key that is no longer `kind`: the line is no entry, and the run has no end."""
+    outputs, (run, *_) = archive
+    change_line(
+        run.parent,
+        lambda lines: [x.replace('"kind": "close"', '"pkind": "close"') for x in lines],
+    )
+    found = problems(outputs)
+    assert any("was changed: it is no entry" in text for text in found)
+    assert any("the end of the run is not in the chain" in text for text in found)
+
+
+@pytest.mark.parametrize("name", ["chain.jsonl", "chain.head"])
+def test_a_directory_in_place_of_a_file_is_named(archive, name) -> None:
+    """What cannot be read as a file is wrong, and the rest is still looked at."""
+    outputs, (run, *_) = archive
+    (run.parent / name).unlink()
+    (run.parent / name).mkdir()
+    assert problems(outputs) != []
+
+
 class Small:
     """A small archive, made once, and copied for each example."""
 

@@ -49,8 +49,11 @@ def _read(path: str) -> bytes:
         handle = os.open(path, flags)
     except OSError:
         return b""
-    with os.fdopen(handle, "rb") as source:
-        return source.read()
+    try:
+        with os.fdopen(handle, "rb") as source:
+            return source.read()
+    except OSError:  # a directory, or a disk that cannot be read
+        return b""
 
 
 def _object(raw: bytes) -> dict[str, Any] | None:
@@ -243,7 +246,7 @@ class Room:
             n = entry.get("n")
             if not isinstance(n, int) or not isinstance(entry.get("kind"), str):
                 self.chain(f"line {at} was changed: it is no entry")
-                n = number
+                n, entry = number, {}
             elif n > number:
                 self.chain(f"entries {number} to {n - 1} were removed before line {at}")
             elif n < number:
@@ -512,7 +515,7 @@ def _missing(found: list[Room]) -> list[Finding]:
 
 def _head(chains: list[tuple[str, int, str]]) -> str:
     text = "".join(f"{room} {n} {sha}\n" for room, n, sha in sorted(chains))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(os.fsencode(text)).hexdigest()
 
 
 def _check_kept(found: list[Room], kept: str) -> list[Finding]:
@@ -520,7 +523,7 @@ def _check_kept(found: list[Room], kept: str) -> list[Finding]:
     said, by_name = [], {room.name: room for room in found}
     lines = [line.split() for line in kept.splitlines() if line.strip()]
     for words in lines:
-        if len(words) == 3 and words[1].isdigit():  # noqa: PLR2004
+        if len(words) == 3 and words[1].isdecimal():  # noqa: PLR2004
             name, n, sha = words[0], int(words[1]), words[2]
             room = by_name.get(name)
             level, text = "note", f"the head that was kept is entry {n}"

@@ -84,7 +84,13 @@ class Supervisor:
             pass  # a full disk must not keep us from stopping the tool
 
     def _pass_on(self) -> None:
-        """Let the system stop the tool if we are killed (runs in the child)."""
+        """Let the system stop the tool if we are killed (runs in the child).
+
+        Signals that our caller ignores or blocks (a shell's background job ignores
+        SIGINT) must reach the tool: its stop policy begins with one.
+        """
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
         number = getattr(signal, self.spec["policy"]["orphan"])
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 

@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def _begin(commission: Commission, places: Places) -> Any:
     return cloud
 
 
-def take_block(numbers: list[int]) -> tuple[Block, socket.socket]:
+def take_block(numbers: Iterable[int]) -> tuple[Block, socket.socket]:
     """Return the first block whose addresses are free, with the API's listening socket.
 
     Raises:

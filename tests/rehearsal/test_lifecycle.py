@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -24,7 +25,7 @@ from olrunbook.rehearsal import lifecycle
 from olrunbook.rehearsal.daemon import take_block
 from olrunbook.rehearsal.launching import end_daemon
 from olrunbook.rehearsal.locking import hold
-from olrunbook.rehearsal.places import API_PORT, Block, Places, candidate_blocks
+from olrunbook.rehearsal.places import Block, Places, candidate_blocks
 from olrunbook.rehearsal.record import DaemonRecord, read_record, write_private
 from olrunbook.targets import load_target
 from tests.rehearsal.support import FAST, Account
@@ -222,16 +223,17 @@ class TestAddresses:
     """Blocks of loopback addresses."""
 
     def test_takes_the_next_free_block(self) -> None:
-        """A block whose API address is taken is passed over."""
-        taken = socket.create_server((Block(121).api_host, API_PORT))
-        with taken:
-            block, listening = take_block([121, 122])
-            with listening:
-                assert block.number == 122
+        """A block whose API address is taken is passed over; none free is an error."""
+        blocks = iter(random.sample(range(130, 250), 100))  # rehearsals: 64 to 127
+        first, listening = take_block(blocks)
+        with listening:
+            block, other = take_block([first.number, *blocks])
+            with other:
+                assert block.number != first.number
                 with pytest.raises(
                     OlrunbookError, match="port 4510 is taken"
                 ) as caught:
-                    take_block([121, 122])
+                    take_block([first.number, block.number])
                 assert "ss -ltnp" in caught.value.hint
 
     def test_blocks_of_a_checkout(self, tmp_path: Path) -> None:
