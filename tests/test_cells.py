@@ -211,3 +211,39 @@ def test_a_killed_kernel_leaves_its_cells(
     cells = cells_of(place)
     assert [ours(cell)["status"] for cell in cells] == ["done", "done", "interrupted"]
     assert cells[2]["outputs"][0]["text"] == "second\n"
+
+
+def test_last_words_without_an_end_of_line_are_recorded(desk: Desk) -> None:
+    """What a cell says last may have no newline."""
+    desk.run(BEGIN)
+    desk.run("print('a', end='')")
+    desk.run("run.conclude()")
+    (out,) = cells_of(only(desk))[1]["outputs"]
+    assert out["text"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [
+        ("!false", 1),
+        ("!nosuchcommand", 127),
+        ("x = !echo said; exit 3", 3),
+        ("%%bash\nfalse\necho on", 1),
+        ("%%sh\nexit 4", 4),
+    ],
+)
+def test_a_failed_shell_line_is_a_failed_cell(
+    desk: Desk, source: str, code: int
+) -> None:
+    """Command and code are the cause; `|| true` says that a failure is fine."""
+    desk.run(BEGIN)
+    assert desk.run(source) == "error"
+    assert desk.run("!false || true") == "ok"
+    assert desk.run("x = !echo one; echo two\nprint(list(x))") == "ok"
+    desk.run("run.conclude()")
+    cells = cells_of(only(desk))
+    assert ours(cells[1])["status"] == "failed"
+    assert f"returned non-zero exit status {code}" in ours(cells[1])["cause"]
+    if "said" in source:
+        assert cells[1]["outputs"][0]["text"] == "said\n"
+    assert cells[3]["outputs"][0]["text"] == "['one', 'two']\n"

@@ -283,3 +283,84 @@ def test_a_run_in_the_background_of_a_script_can_be_interrupted(
     # The cell itself was interrupted: its kernel had not to be killed.
     place = next(list_runs(project.outputs))
     assert "KeyboardInterrupt" in (place.folder / "notebook.ipynb").read_text()
+
+
+def shown(cell) -> list[tuple[str, str]]:
+    """Return a cell's outputs: a stream by name and text, others by type."""
+    return [
+        (out.get("name", out["output_type"]), "".join(out.get("text", "")))
+        for out in cell["outputs"]
+    ]
+
+
+CLEAR = "from IPython.display import clear_output\n"
+TURNS = """
+import sys
+for n in range(2):
+    print(n, flush=True)
+    print('e', file=sys.stderr, flush=True)
+"""
+SORTS = [
+    (CLEAR + "print('a'); clear_output(); print('b')", [("stdout", "b\n")]),
+    (CLEAR + "print('a'); clear_output(wait=True); print('b')", [("stdout", "b\n")]),
+    (CLEAR + "print('a'); clear_output()", []),
+    (
+        TURNS,
+        [("stdout", "0\n"), ("stderr", "e\n"), ("stdout", "1\n"), ("stderr", "e\n")],
+    ),
+    (
+        "print('a')\ndisplay('x')\nprint('b', end='')",
+        [("stdout", "a\n"), ("display_data", ""), ("stdout", "b")],
+    ),
+    ("print('a'); print('b')", [("stdout", "a\nb\n")]),
+]
+
+
+@pytest.mark.parametrize(("source", "wanted"), SORTS)
+def test_what_was_shown_is_in_the_record(execute, source, wanted) -> None:
+    """Streams in their order, cleared as the cell said, the last words too."""
+    _, _, (cell, _) = execute(source, DONE)
+    assert shown(cell) == wanted
+
+
+def test_an_output_widget_takes_what_is_put_out_in_it(execute) -> None:
+    """As in papermill: the cell has the widget, its state has the text."""
+    source = "import ipywidgets\nout = ipywidgets.Output()\n"
+    source += "with out:\n    print('in')\n"
+    record, folder, (cell, _) = execute(source + "display(out)\nprint('after')", DONE)
+    assert record.status == "succeeded", record.cause
+    assert shown(cell) == [("display_data", ""), ("stdout", "after\n")]
+    body = json.loads((folder / "notebook.ipynb").read_text())
+    state = json.dumps(body["metadata"]["widgets"])
+    assert '"text": "in\\n"' in state
+
+
+def test_what_a_task_puts_out_later_belongs_to_its_cell(execute) -> None:
+    """An asyncio task that prints while the next cell runs: in the cell it began in."""
+    task = (
+        "import asyncio\nasync def later():\n    await asyncio.sleep(0.3)\n"
+        "    print('late', end='')\ntask = asyncio.create_task(later())\nprint('first')"
+    )
+    _, _, (cell, second, _) = execute(task, "await task\nprint('second')", DONE)
+    assert shown(cell) == [("stdout", "first\nlate")]
+    assert shown(second) == [("stdout", "second\n")]
+
+
+def test_one_long_line_is_capped(execute) -> None:
+    """Its beginning and end are shown; the whole is in a log, once."""
+    _, folder, (cell, _) = execute("print('x' * 300_000 + 'end')", DONE)
+    ((_, text),) = shown(cell)
+    assert len(text) < 30_000
+    assert "300003 characters; all of them: logs/cell-3-stdout.log" in text
+    whole = (folder / "logs" / "cell-3-stdout.log").read_text()
+    assert whole == "x" * 300_000 + "end\n"
+
+
+def test_a_failed_shell_line_fails_the_run(execute) -> None:
+    """What `begin` switches on holds headless too: command and code are the cause."""
+    switch = "from olrunbook.run.shell_lines import fail_with_shell_lines\n"
+    switch += "fail_with_shell_lines(get_ipython())"
+    record, _, cells = execute(switch, "!exit 3", "print('never')", DONE)
+    assert (record.status, record.exit_code) == ("failed", 1)
+    assert "'exit 3' returned non-zero exit status 3" in record.cause
+    assert statuses(cells) == ["done", "failed", "not-run", "not-run"]

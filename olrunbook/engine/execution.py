@@ -69,6 +69,7 @@ class Execution:
         self.heartbeat = heartbeat
         self.unsaved = False  # the last state could not be written
         self.index = 0
+        self.sent: dict[str, int] = {}  # the cells by the requests that ran them
         self.channels: Any = None
         self.client = Messages(notebook)
         self.client.redactor, self.client.stream_logs = redactor, logs
@@ -105,7 +106,8 @@ class Execution:
                 start_time=_now(), end_time=None, duration=None, exception=None
             )
             self._save(0, force=True)
-            self.channels = self.kernel.client()
+            # nbclient's stand-ins for front ends (the Output widget) answer by it.
+            self.channels = self.client.kc = self.kernel.client()
             self.notebook.metadata["language_info"] = self.kernel.language_info
             for index, cell in enumerate(self.notebook.cells):
                 self.index = index
@@ -135,12 +137,9 @@ class Execution:
         cell.metadata["olrunbook"]["status"] = "running"
         ending = None
         if cell.cell_type == "code" and cell.source.strip():
-            self.client.caps, self.client.clear_before_next_output = {}, False
             cell.metadata["execution"] = {}  # nbclient notes times here
             ending = self._code(cell, meta, began)
-            self.client.flush_streams(cell, final=True)
-            for cap in self.client.caps.values():
-                cap.close()
+            self.client.flush_streams(self.index, final=True)
         status = ending.cell_status if ending else "done"
         meta.update(
             end_time=_now(),
@@ -161,6 +160,7 @@ class Execution:
         self.watch.enter("", began)
         self._say_where(where)
         sent = self.channels.execute(cell.source, stop_on_error=not expected)
+        self.sent[sent] = self.index
         poller = zmq.Poller()
         for channel in (self.channels.iopub_channel, self.channels.shell_channel):
             poller.register(channel.socket, zmq.POLLIN)
@@ -195,13 +195,13 @@ class Execution:
                     "elapsed_s": round(clock - began, 1),
                     "silent_s": round(silent, 1),
                 }
-                self._save_running(cell, clock)
+                self._save_running(clock)
         meta.pop("heartbeat", None)
         stop = self.stopper.ending
         return verdict(reply, where, stop, self.redactor, expected=expected)
 
-    def _save_running(self, cell: Any, clock: float) -> None:
-        self.client.flush_streams(cell)
+    def _save_running(self, clock: float) -> None:
+        self.client.flush_streams(self.index)
         try:
             self._save(self.index)
         except OSError as error:
@@ -229,16 +229,28 @@ class Execution:
         heard = idle = False
         while self.channels.iopub_channel.msg_ready():
             message = self.channels.iopub_channel.get_msg(timeout=0)
-            if message["parent_header"].get("msg_id") != sent:
+            kind = message["msg_type"]
+            if (parent := message["parent_header"].get("msg_id")) != sent:
+                if parent in self.sent and kind in (*OUTPUTS, "clear_output"):
+                    self._late(message, self.sent[parent])
                 continue
-            heard |= message["msg_type"] in OUTPUTS
-            if message["msg_type"] == "update_display_data":
+            heard |= kind in OUTPUTS
+            if kind == "update_display_data":
                 self._forget(message["content"])
             try:
-                self.client.process_message(message, cell, self.index)
+                self.client.take(message, cell, self.index)
             except CellExecutionComplete:
                 idle = True
         return heard, idle
+
+    def _late(self, message: Any, index: int) -> None:
+        """Take what a cell put out after its end: a task or thread it had begun."""
+        if message["msg_type"] == "update_display_data":
+            self._forget(message["content"])
+        self.client.take(message, self.notebook.cells[index], index)
+        self.client.flush_streams(index, final=True)
+        if self.file:
+            self.file.forget([index])
 
     def _hear(self, where: str = "") -> None:
         """Take what the kernel tells beside its outputs."""

@@ -44,7 +44,7 @@ class Stream:
                 a secret would not be recognised.
 
         """
-        shown = self.cap.text()
+        shown = self.cap.text(final=last)
         if not last:
             shown = shown[: shown.rfind("\n") + 1]
         if self._written is not None:

@@ -24,6 +24,7 @@ from olrunbook.run.byhand import ByHand
 from olrunbook.run.cells import kernel_shell
 from olrunbook.run.executor import Executor, executor
 from olrunbook.run.recorder import Recorder
+from olrunbook.run.shell_lines import fail_with_shell_lines
 from olrunbook.run.steps import Run
 from olrunbook.steps import order as gates
 from olrunbook.steps.context import Commit, Context
@@ -72,6 +73,8 @@ def begin(
     redactor.on_learn = lambda secret: recorder.tell(secret=secret)
     for value in secrets_of_environment(os.environ, project.catalog.secrets):
         redactor.learn(value)
+    if shell := kernel_shell():
+        fail_with_shell_lines(shell)
     facts = opening(project.root)
     by_hand: ByHand | None = None
     warning = ""
