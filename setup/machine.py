@@ -91,7 +91,11 @@ class Rights:
     @classmethod
     def of_caller(cls) -> Rights:
         """Return those of whoever started us."""
-        ask = ask_terminal if sys.stdin.isatty() and sys.stdout.isatty() else None
+        ask = (
+            ask_terminal
+            if sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()
+            else None
+        )
         agreed = os.environ.get("OLRUNBOOK_SETUP", "").lower() == "yes"
         return cls(os.getuid(), ask, agreed=agreed)
 

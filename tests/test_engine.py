@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -364,3 +365,18 @@ def test_a_failed_shell_line_fails_the_run(execute) -> None:
     assert (record.status, record.exit_code) == ("failed", 1)
     assert "'exit 3' returned non-zero exit status 3" in record.cause
     assert statuses(cells) == ["done", "failed", "not-run", "not-run"]
+
+
+def test_a_program_may_run_a_notebook_in_a_thread(execute) -> None:
+    """Signals are the main thread's; the run ends as it would there."""
+    with ThreadPoolExecutor(1) as pool:
+        record, _, cells = pool.submit(execute, "print(word)", DONE).result()
+    assert record.status == "succeeded", record.cause
+    assert shown(cells[0]) == [("stdout", "x\n")]
+
+
+def test_no_standard_input_is_no_fault(execute, monkeypatch) -> None:
+    """Started with it closed, as by a daemon, Python has none: the run is as ever."""
+    monkeypatch.setattr(sys, "stdin", None)
+    record, _, _ = execute("print(word)", DONE)
+    assert record.status == "succeeded", record.cause

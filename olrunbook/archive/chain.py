@@ -142,13 +142,13 @@ def entries(room: Path) -> list[dict[str, Any]]:
     """
     try:
         raw = (room / CHAIN).read_bytes()
-    except FileNotFoundError:
+    except OSError:
         return []
     found = []
     for line in raw.split(b"\n")[:-1]:
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             entry = json.loads(line)
-            if isinstance(entry, dict) and "kind" in entry:
+            if isinstance(entry, dict) and isinstance(entry.get("kind"), str):
                 found.append(entry)
     return found
 
@@ -158,7 +158,7 @@ def head(room: Path) -> tuple[int, str] | None:
     try:
         found = json.loads((room / HEAD).read_bytes())
         return int(found["n"]), str(found["sha256"])
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from olrunbook.archive.noise import quiet, same
 from olrunbook.archive.place import NOTEBOOK
 from olrunbook.record.model import RunRecord
+from olrunbook.record.shapes import notebook_at
 
 __all__ = ["CellDiff", "Comparison", "Difference", "StepTime", "compare"]
 
@@ -229,10 +229,7 @@ def _source(one: Path, two: Path) -> list[CellDiff]:
 
 
 def _cells(folder: Path) -> list[tuple[str, str]]:
-    try:
-        notebook = json.loads((folder / NOTEBOOK).read_bytes())
-    except (OSError, ValueError):
-        return []
+    notebook = notebook_at(folder / NOTEBOOK)
     found = []
     for number, cell in enumerate(notebook.get("cells", []), 1):
         if "injected-parameters" in cell.get("metadata", {}).get("tags", []):

@@ -24,6 +24,7 @@ from olrunbook.record.files import sha256_file, write_atomic
 from olrunbook.record.heartbeat import process_facts, read_heartbeat, started
 from olrunbook.record.journal import Journal, read_journal
 from olrunbook.record.model import RunRecord
+from olrunbook.record.shapes import notebook_at
 from olrunbook.redact import Redactor, new_key
 
 __all__ = ["Life", "clean", "close_dead", "close_run", "life"]
@@ -160,15 +161,13 @@ def _repair_notebook(place: RunPlace, entries: list[dict[str, Any]]) -> None:
     if any(entry["kind"] == "cell" for entry in entries):
         write_atomic(path, _json(notebook_of(entries)))
         return
-    try:
-        notebook = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    if not (notebook := notebook_at(path)):
         return
     # The notebook is written less often than the sign of life.
     where = AT_CELL.match(read_heartbeat(place.folder).get("where", ""))
     at = int(where[1]) if where else 0
     for number, cell in enumerate(notebook["cells"], 1):
-        ours = cell["metadata"].setdefault("olrunbook", {})
+        ours = cell.setdefault("metadata", {}).setdefault("olrunbook", {})
         theirs = cell["metadata"].setdefault("papermill", {})
         if number < at and ours.get("status") in ("not-run", "running"):
             lost = "it ended well, as the run went on; its outputs were not saved"
@@ -179,7 +178,7 @@ def _repair_notebook(place: RunPlace, entries: list[dict[str, Any]]) -> None:
         ):
             ours["status"] = "interrupted"
             theirs["status"] = "failed"
-    notebook["metadata"].setdefault("papermill", {})["exception"] = True
+    notebook.setdefault("metadata", {}).setdefault("papermill", {})["exception"] = True
     write_atomic(path, _json(notebook))
 
 

@@ -139,11 +139,11 @@ def read_facts(path: str, seen: str) -> tuple[Any, ...]:
             seen,
             str(record["status"]),
             took.total_seconds(),
-            record.get("headline") or record.get("cause") or "",
-            operator.get("user", {}).get("value", ""),
+            str(record.get("headline") or record.get("cause") or ""),
+            str(operator.get("user", {}).get("value", "")),
             " ".join(known).lower(),
             ",".join(record.get("images", {}).values()),
-            record.get("release") or "",
+            str(record.get("release") or ""),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         text = "its run.json cannot be read"

@@ -200,7 +200,7 @@ def read_record(place: RunPlace) -> RunRecord | None:
     """Return a run's record, or None while it has none or it cannot be read."""
     try:
         return RunRecord.model_validate_json(place.record.read_bytes())
-    except (FileNotFoundError, ValidationError):
+    except (OSError, ValidationError):
         return None
 
 

@@ -6,9 +6,11 @@ import hashlib
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from olrunbook.archive import chain
 from olrunbook.archive.place import (
@@ -30,6 +32,7 @@ from olrunbook.record.model import (
     PartRecord,
     RunRecord,
 )
+from olrunbook.record.shapes import notebook_at
 
 __all__ = ["build_record", "finish", "seal"]
 
@@ -51,7 +54,7 @@ def seal(place: RunPlace, *, held: bool = False) -> RunRecord:
     with nullcontext() if held else chain.locked(room):
         if place.record.exists():
             return _sealed(place)
-        notebook = _read_notebook(place.folder / NOTEBOOK)
+        notebook = notebook_at(place.folder / NOTEBOOK)
         record = build_record(place, notebook)
         _agree(place.folder / NOTEBOOK, notebook, record)
         for temporary in (HEARTBEAT, RESERVE):
@@ -155,8 +158,19 @@ def build_record(place: RunPlace, notebook: dict[str, Any] | None = None) -> Run
 
     """
     if notebook is None:
-        notebook = _read_notebook(place.folder / NOTEBOOK)
+        notebook = notebook_at(place.folder / NOTEBOOK)
     entries = read_journal(place.folder)
+    try:
+        return _record(place, notebook, entries)
+    except ValidationError as error:
+        lack = f"its journal, which was damaged: {error.errors()[0]['msg']}"
+        found = _record(place, notebook, [])
+        return found.model_copy(update={"lacks": [*found.lacks, lack]})
+
+
+def _record(
+    place: RunPlace, notebook: dict[str, Any], entries: list[dict[str, Any]]
+) -> RunRecord:
     opened: dict[str, Any] = {}
     for entry in entries:
         if entry["kind"] in ("release", "run", "begin"):
@@ -170,7 +184,10 @@ def build_record(place: RunPlace, notebook: dict[str, Any] | None = None) -> Run
     concluded = _latest(entries, "conclude")
     steps = judge.steps(entries, notebook)
     status, cause = judge.status(end, concluded, steps)
-    last = entries[-1]["at"] if entries else place.at.isoformat()
+    moments = [entry["at"] for entry in entries if "at" in entry]
+    moments = moments or [place.at.isoformat()]
+    spoilt = sum(entry["kind"] == "unreadable" for entry in entries)
+    lost = [f"{spoilt} lines of its journal, which were damaged"] if spoilt else []
     return RunRecord(
         run_id=place.run_id,
         notebook=place.notebook,
@@ -195,11 +212,11 @@ def build_record(place: RunPlace, notebook: dict[str, Any] | None = None) -> Run
         executed_by=opened.get("executed_by", "olrunbook"),
         presumed=bool(end.get("presumed")),
         warnings=[e["text"] for e in entries if e["kind"] == "warning"],
-        lacks=opened.get("lacks", []),
-        started_at=_time(
-            opened.get("at") if not entries else entries[0]["at"], place.at
+        lacks=[*opened.get("lacks", []), *lost],
+        started_at=datetime.fromisoformat(moments[0]),
+        ended_at=datetime.fromisoformat(
+            end.get("ended_at") or end.get("at", moments[-1])
         ),
-        ended_at=_time(end.get("ended_at") or end.get("at", last), place.at),
         status=status,
         exit_code=end.get("exit_code", EXIT_CODES[status]),
         cause=cause,
@@ -215,18 +232,6 @@ def build_record(place: RunPlace, notebook: dict[str, Any] | None = None) -> Run
         or [name for step in steps for name in step.finishing],
         masked=end.get("masked", 0),
     )
-
-
-def _time(text: str | None, otherwise: datetime) -> datetime:
-    return datetime.fromisoformat(text) if text else otherwise.astimezone(UTC)
-
-
-def _read_notebook(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found
 
 
 def _files(place: RunPlace) -> dict[str, FileEntry]:

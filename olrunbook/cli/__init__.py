@@ -103,6 +103,9 @@ def main(args: list[str] | None = None) -> None:
         # The reader (head, less) left: what it wanted it has.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        _complain(f"Error: {error.filename or 'a file'}: {error.strerror}", "")
+        sys.exit(1)
 
 
 def _complain(text: str, hint: str) -> None:

@@ -16,7 +16,7 @@ from olrunbook.archive import chain, verifier
 from olrunbook.archive.place import RunPlace, find_run, list_runs
 from olrunbook.cli.common import project
 from olrunbook.cli.complete import complete_run
-from olrunbook.errors import RefusedError, UsageError
+from olrunbook.errors import OlrunbookError, RefusedError, UsageError
 
 UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
 LATE = timedelta(days=7)  # after that nobody writes a late log any more
@@ -77,17 +77,25 @@ def prune(
         msg = "--reason is missing: the chain keeps why a run was removed"
         raise UsageError(msg)
     if not yes:
-        if not sys.stdin.isatty():
+        if not (sys.stdin and sys.stdin.isatty()):
             msg = f"nobody is there to ask whether {len(chosen)} runs are to be removed"
             raise UsageError(msg, "--yes removes them, --dry-run only lists them.")
         if not click.confirm(f"Remove these {len(chosen)} runs for good?"):
             click.echo("Nothing was removed.")
             return 1
     said = {"who": _who(found.root), "reason": _masked(reason)}
-    for place in chosen:
-        remove(place, **said)
+    _remove(chosen, **said)
     click.echo(f"{len(chosen)} runs removed; the chain keeps that they were there.")
     return 0
+
+
+def _remove(places: list[RunPlace], **said: str) -> None:
+    for place in places:
+        try:
+            remove(place, **said)
+        except OSError as error:
+            msg = f"run {place.run_id} could not be removed: {error.strerror}"
+            raise OlrunbookError(msg, "Those before it are. Repeat it.") from None
 
 
 def _old(places: list[RunPlace], older_than: str, keep: int | None) -> list[RunPlace]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from olrunbook.engine.endings import Ending, ended, verdict
 from olrunbook.engine.kernel import Kernel, KernelError
 from olrunbook.engine.messages import Messages
 from olrunbook.engine.notebook_file import NotebookFile
+from olrunbook.engine.signals import handled
 from olrunbook.engine.stopping import Stopper
 from olrunbook.engine.watch import Watch
 from olrunbook.project.limits import Limits
@@ -96,10 +96,10 @@ class Execution:
 
     def run(self) -> Ending | None:
         """Run every cell; return how it ended if it did not end well."""
-        handlers = {
-            number: signal.signal(number, self.stopper.on_signal)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        with handled(self.stopper.on_signal):
+            return self._run()
+
+    def _run(self) -> Ending | None:
         ending: Ending | None = None
         try:
             self.notebook.metadata.setdefault("papermill", {}).update(
@@ -127,8 +127,6 @@ class Execution:
             ending = ended("failed", fault)
         finally:
             self._finish(ending)
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
         return ending
 
     def _cell(self, cell: Any) -> Ending | None:

@@ -125,7 +125,7 @@ class Session:
             self.journal.add("warning", text=text)
         self.on_progress = on_progress
         self.limits = project.catalog.limits
-        patience = PERSON_S if sys.stdin.isatty() else CI_S
+        patience = PERSON_S if sys.stdin and sys.stdin.isatty() else CI_S
         self.patience_s = float(os.environ.get("OLRUNBOOK_GRACE_S", patience))
         self.kernel = Kernel(
             cwd or project.root,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["StoppedError", "deaf", "raising"]
+__all__ = ["StoppedError", "deaf", "handled", "raising"]
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
@@ -26,8 +27,14 @@ class StoppedError(KeyboardInterrupt):
 
 
 @contextmanager
-def _handled(by: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    before = {number: signal.signal(number, by) for number in NUMBERS}
+def handled(by: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Hand SIGINT and SIGTERM to a function.
+
+    Only the main thread may do that: for a caller in another one they stay as they are.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    numbers = NUMBERS if main else ()
+    before = {number: signal.signal(number, by) for number in numbers}
     try:
         yield
     finally:
@@ -42,12 +49,12 @@ def raising() -> Iterator[None]:
     def stop(number: int, _frame: FrameType | None) -> None:
         raise StoppedError(number)
 
-    with _handled(stop):
+    with handled(stop):
         yield
 
 
 @contextmanager
 def deaf() -> Iterator[None]:
     """Let no signal keep a record from being finished: that takes no second."""
-    with _handled(lambda *_: None):
+    with handled(lambda *_: None):
         yield

@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from olrunbook.processes.orphans import since
 from olrunbook.record.files import write_atomic
+from olrunbook.record.shapes import sign_fits
 
 __all__ = ["FILE", "Heartbeat", "process_facts", "read_heartbeat"]
 
@@ -133,6 +134,6 @@ def read_heartbeat(folder: Path) -> dict[str, Any]:
     """Return a run's last sign of life; empty where there is none."""
     try:
         found: dict[str, Any] = json.loads((folder / FILE).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
-    return found
+    return found if sign_fits(found) else {}

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from olrunbook.record.shapes import entry_fits
 from olrunbook.redact import Redactor
 
 __all__ = ["FILE", "Journal", "read_journal"]
@@ -60,17 +61,21 @@ class Journal:
 
 
 def read_journal(folder: Path) -> list[dict[str, Any]]:
-    """Return the whole lines of a run's journal; none where there is no journal."""
+    """Return the whole lines of a run's journal; none where there is no journal.
+
+    A line that was damaged, and is none of ours any more, is of the kind `unreadable`.
+    """
     try:
         raw = (folder / FILE).read_bytes()
-    except FileNotFoundError:
+    except OSError:
         return []
     entries = []
     for line in raw.split(b"\n")[:-1]:  # what follows the last newline was cut off
         try:
-            entries.append(json.loads(line))
-        except ValueError:
-            entries.append(
-                {"kind": "unreadable", "text": line.decode(errors="replace")}
-            )
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            entry = None
+        if not entry_fits(entry):
+            entry = {"kind": "unreadable", "text": line.decode(errors="replace")}
+        entries.append(entry)
     return entries

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 __all__ = [
     "EXIT_CODES",
@@ -149,8 +149,8 @@ class RunRecord(Strict):
     tools: dict[str, str] = {}
     known: dict[str, str] = {}
     stand_ins: list[str] = []
-    started_at: datetime
-    ended_at: datetime
+    started_at: AwareDatetime
+    ended_at: AwareDatetime
     status: RunStatus
     exit_code: int
     cause: str = ""

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from olrunbook.archive.dead import SCRATCH
 from olrunbook.archive.place import RunPlace, new_place, place_of
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.project.catalog import Project, find_project
@@ -129,7 +130,9 @@ def _work(recorder: Recorder) -> Path:
         folder = Path(given)
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
-    folder = Path(tempfile.mkdtemp(prefix="olrunbook-run-"))
+    folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
+    # Whoever finds the run dead removes it.
+    recorder.journal.add("kernel", process=process_facts(), folder=str(folder))
 
     def remove() -> None:
         if not recorder.finishing:  # a tool that still finishes works in it

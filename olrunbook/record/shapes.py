@@ -1,0 +1,184 @@
+"""What lines and files of a run look like: anything else was damaged, and is not read.
+
+A reader of an archive meets bytes that nobody of ours wrote. Here they are held against
+their form once, so that whoever reads them need not ask again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+__all__ = ["entry_fits", "notebook_at", "process_fits", "sign_fits"]
+
+Test = Callable[[Any], bool]
+
+
+def _is(*kinds: type) -> Test:
+    return lambda value: (
+        isinstance(value, kinds) and not (isinstance(value, bool) and bool not in kinds)
+    )
+
+
+def _list_of(test: Test) -> Test:
+    return lambda value: isinstance(value, list) and all(map(test, value))
+
+
+def _text(value: Any) -> bool:
+    """Whether it is what a notebook calls a text: one, or a list of lines."""
+    return isinstance(value, str) or (
+        isinstance(value, list) and all(isinstance(line, str) for line in value)
+    )
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(line, str) for line in value)
+
+
+def _named_texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(text, str) for text in value.values()
+    )
+
+
+def _moment(value: Any) -> bool:
+    """Whether it is a time with its zone."""
+    try:
+        return datetime.fromisoformat(value).tzinfo is not None
+    except (TypeError, ValueError):
+        return False
+
+
+def _fits(value: Any, must: dict[str, Test], may: dict[str, Test]) -> bool:
+    return (
+        isinstance(value, dict)
+        and all(name in value and test(value[name]) for name, test in must.items())
+        and all(test(value[name]) for name, test in may.items() if name in value)
+    )
+
+
+TEXT, NUMBER, DICT = _is(str), _is(int, float), _is(dict)
+
+
+def process_fits(value: Any) -> bool:
+    """Whether it names a process: host, boot, pid, start."""
+    names = {"host": TEXT, "boot": TEXT, "pid": _is(int), "start": TEXT}
+    return _fits(value, names, {})
+
+
+def sign_fits(value: Any) -> bool:
+    """Whether it is a run's sign of life."""
+    more = {"where": TEXT, "elapsed_s": NUMBER, "silent_s": NUMBER}
+    return _fits(value, {"at": _moment}, more)
+
+
+def _changes(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(change, dict)
+        and (
+            change.get("clear") is True
+            or _fits(change, {"at": _is(int)}, {"append": TEXT, "output": output_fits})
+        )
+        for change in value
+    )
+
+
+def output_fits(value: Any) -> bool:
+    """Whether it is an output of a notebook's cell."""
+    texts = {"text": _text, "ename": TEXT, "evalue": TEXT, "traceback": _texts}
+    more = {**texts, "name": TEXT, "data": _data, "metadata": DICT}
+    return _fits(value, {"output_type": TEXT}, more)
+
+
+def _data(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        "json" in mime or _text(shown) for mime, shown in value.items()
+    )
+
+
+# What each kind of line in a journal must have, and what it may; more is passed over.
+FACTS: dict[str, Test] = {
+    **dict.fromkeys(("parameters", "tools", "versions", "operator"), DICT),
+    **dict.fromkeys(("images", "known"), _named_texts),
+    **dict.fromkeys(("stage", "commit", "identity", "release", "resumes"), TEXT),
+    **dict.fromkeys(("account", "cloud_id", "source_sha256", "executed_by"), TEXT),
+    **dict.fromkeys(("dirty", "stand_ins", "lacks"), _texts),
+    "process": process_fits,
+}
+STEP: dict[str, Test] = {"event": TEXT, "name": TEXT}
+STEP_MORE = {"status": TEXT, "cause": TEXT, "finishing": _texts}
+LINES: dict[str, tuple[dict[str, Test], dict[str, Test]]] = {
+    "release": ({}, FACTS),
+    "run": ({}, FACTS),
+    "begin": ({}, FACTS),
+    "kernel": ({"process": process_fits, "folder": TEXT}, {}),
+    "step": (STEP, STEP_MORE),
+    "part": (
+        {**dict.fromkeys(("run_id", "notebook", "stage", "status", "record"), TEXT)},
+        {"seconds": NUMBER},
+    ),
+    "conclude": ({}, {"headline": TEXT}),
+    "warning": ({"text": TEXT}, {}),
+    "end": (
+        {"status": TEXT},
+        {"cause": TEXT, "exit_code": _is(int), "masked": _is(int), "ended_at": _moment}
+        | {"finishing": _texts},
+    ),
+    "cell": (
+        {"event": TEXT, "n": _is(int)},
+        {"source": TEXT, "outputs": _changes, "cell_id": TEXT, "status": TEXT},
+    ),
+}
+CELL_NEEDS = {"started": "source", "output": "outputs"}
+
+
+def entry_fits(entry: Any) -> bool:
+    """Whether it is a line of a journal."""
+    if not _fits(entry, {"kind": TEXT, "at": _moment}, {}):
+        return False
+    must, may = LINES.get(entry["kind"], ({}, {}))
+    if (
+        entry["kind"] == "cell"
+        and CELL_NEEDS.get(str(entry.get("event")), "n") not in entry
+    ):
+        return False
+    return _fits(entry, must, may)
+
+
+def _cell_fits(cell: Any) -> bool:
+    meta = {"olrunbook": DICT, "papermill": DICT, "tags": _texts}
+    more = {
+        "metadata": lambda value: _fits(value, {}, meta),
+        "outputs": lambda value: (
+            isinstance(value, list) and all(map(output_fits, value))
+        ),
+        "execution_count": _is(int, type(None)),
+    }
+    return _fits(cell, {"source": _text}, {"cell_type": TEXT, **more})
+
+
+def notebook_at(path: Path) -> dict[str, Any]:
+    """Return the notebook in a file; nothing where it is gone, cut off or damaged.
+
+    Args:
+        path: The file.
+
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    meta = {"olrunbook": DICT, "papermill": DICT, "language_info": DICT}
+    whole = _fits(
+        found,
+        {
+            "cells": lambda cells: (
+                isinstance(cells, list) and all(map(_cell_fits, cells))
+            )
+        },
+        {"metadata": lambda value: _fits(value, {}, meta)},
+    )
+    return found if whole else {}
