@@ -14,6 +14,7 @@ from typing import Any, Self
 import nbformat
 from jupyter_client.manager import KernelManager
 
+from olrunbook.archive.dead import close_dead
 from olrunbook.archive.place import RunPlace, list_runs, read_record
 from olrunbook.record.model import RunRecord
 
@@ -61,6 +62,7 @@ class Desk:
         if self.manager.is_alive():
             self.manager.shutdown_kernel(now=True)
         self.manager.cleanup_resources()
+        close_dead(self.project / "outputs")  # what the next command would do
 
     @property
     def pid(self) -> int:

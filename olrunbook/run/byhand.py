@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, Self
 
+from olrunbook.archive.dead import clean
 from olrunbook.archive.place import NOTEBOOK, RunPlace
 from olrunbook.archive.seal import seal
 from olrunbook.errors import UsageError
@@ -126,7 +127,9 @@ class ByHand:
             write_atomic(self._place.folder / NOTEBOOK, text + "\n")
         _refuse(self._journal, self._place.folder)
         atexit.unregister(self._close)
-        return seal(self._place)
+        record = seal(self._place)
+        clean(self._place)
+        return record
 
 
 def _ending(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -131,14 +129,8 @@ def _work(recorder: Recorder) -> Path:
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
     folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
-    # Whoever finds the run dead removes it.
+    # Whoever closes the run removes it, unless a tool still works in it.
     recorder.journal.add("kernel", process=process_facts(), folder=str(folder))
-
-    def remove() -> None:
-        if not recorder.finishing:  # a tool that still finishes works in it
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(remove)
     return folder
 
 
