@@ -18,6 +18,7 @@ from olrunbook.archive.seal import seal
 from olrunbook.cli import cli
 from olrunbook.errors import OlrunbookError
 from olrunbook.record.journal import Journal
+from olrunbook.record.shapes import notebook_at
 from olrunbook.redact import Redactor, new_key
 from tests.test_verifier import damaged
 
@@ -178,3 +179,15 @@ def test_no_damage_ends_a_reader_with_a_stack(data) -> None:
             ours = isinstance(said.exception, OlrunbookError | SystemExit)
             if said.exception and not ours:
                 raise said.exception
+
+
+def test_an_output_of_no_form_loses_no_other(tmp_path) -> None:
+    """A number where a text must be: not shown, named, and the rest is there."""
+    outputs = [*NOTEBOOK["cells"][0]["outputs"], {"output_type": "stream", "text": 5}]
+    cell = {**NOTEBOOK["cells"][0], "outputs": outputs}
+    path = tmp_path / "notebook.ipynb"
+    path.write_text(json.dumps({**NOTEBOOK, "cells": [cell]}))
+    (read,) = notebook_at(path)["cells"]
+    assert read["outputs"][:-1] == outputs[:-1]
+    assert "not of a notebook's form" in read["outputs"][-1]["text"]
+    assert read["source"] == cell["source"]

@@ -95,7 +95,9 @@ def output_fits(value: Any) -> bool:
 
 def _data(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        "json" in mime or _text(shown) for mime, shown in value.items()
+        _text(shown)
+        for mime, shown in value.items()
+        if mime.startswith(("text/", "image/"))
     )
 
 
@@ -132,6 +134,11 @@ LINES: dict[str, tuple[dict[str, Test], dict[str, Test]]] = {
         {"source": TEXT, "outputs": _changes, "cell_id": TEXT, "status": TEXT},
     ),
 }
+UNFIT = {
+    "output_type": "stream",
+    "name": "stderr",
+    "text": "[an output that is not of a notebook's form: not shown]\n",
+}
 CELL_NEEDS = {"started": "source", "output": "outputs"}
 
 
@@ -152,9 +159,7 @@ def _cell_fits(cell: Any) -> bool:
     meta = {"olrunbook": DICT, "papermill": DICT, "tags": _texts}
     more = {
         "metadata": lambda value: _fits(value, {}, meta),
-        "outputs": lambda value: (
-            isinstance(value, list) and all(map(output_fits, value))
-        ),
+        "outputs": _is(list),
         "execution_count": _is(int, type(None)),
     }
     return _fits(cell, {"source": _text}, {"cell_type": TEXT, **more})
@@ -162,6 +167,8 @@ def _cell_fits(cell: Any) -> bool:
 
 def notebook_at(path: Path) -> dict[str, Any]:
     """Return the notebook in a file; nothing where it is gone, cut off or damaged.
+
+    An output that no notebook may have is not shown, and says so.
 
     Args:
         path: The file.
@@ -181,4 +188,12 @@ def notebook_at(path: Path) -> dict[str, Any]:
         },
         {"metadata": lambda value: _fits(value, {}, meta)},
     )
-    return found if whole else {}
+    if not whole:
+        return {}
+    for cell in found["cells"]:
+        if "outputs" in cell:
+            cell["outputs"] = [
+                output if output_fits(output) else UNFIT for output in cell["outputs"]
+            ]
+    result: dict[str, Any] = found
+    return result
