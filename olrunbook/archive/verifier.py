@@ -515,7 +515,8 @@ def _missing(found: list[Room]) -> list[Finding]:
 
 def _head(chains: list[tuple[str, int, str]]) -> str:
     text = "".join(f"{room} {n} {sha}\n" for room, n, sha in sorted(chains))
-    return hashlib.sha256(os.fsencode(text)).hexdigest()
+    raw = text.encode(errors="surrogateescape")  # a name may be no text
+    return hashlib.sha256(raw).hexdigest()
 
 
 def _check_kept(found: list[Room], kept: str) -> list[Finding]:

@@ -104,7 +104,7 @@ def main(args: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        _complain(f"Error: {error.filename or 'a file'}: {error.strerror}", "")
+        _complain(f"Error: {error}", "")
         sys.exit(1)
 
 
