@@ -70,6 +70,7 @@ class Execution:
         self.unsaved = False  # the last state could not be written
         self.index = 0
         self.sent: dict[str, int] = {}  # the cells by the requests that ran them
+        self.late: set[int] = set()  # cells that put something out after their end
         self.channels: Any = None
         self.client = Messages(notebook)
         self.client.redactor, self.client.stream_logs = redactor, logs
@@ -168,7 +169,7 @@ class Execution:
         while not (reply and idle):
             poller.poll(POLL_MS)
             self._hear(where)
-            heard, idle_now = self._receive(sent, cell)
+            heard, idle_now = self._receive()
             idle = idle or idle_now
             while self.channels.shell_channel.msg_ready():
                 message = self.channels.shell_channel.get_msg(timeout=0)
@@ -222,33 +223,26 @@ class Execution:
         if self.heartbeat:
             self.heartbeat.beat(where)
 
-    def _receive(self, sent: str, cell: Any) -> tuple[bool, bool]:
+    def _receive(self) -> tuple[bool, bool]:
         """Take the outputs that are there; return (heard something, cell is idle)."""
         heard = idle = False
         while self.channels.iopub_channel.msg_ready():
             message = self.channels.iopub_channel.get_msg(timeout=0)
             kind = message["msg_type"]
-            if (parent := message["parent_header"].get("msg_id")) != sent:
-                if parent in self.sent and kind in (*OUTPUTS, "clear_output"):
-                    self._late(message, self.sent[parent])
+            index = self.sent.get(message["parent_header"].get("msg_id"))
+            late = index != self.index  # a task or thread of a cell that has ended
+            if index is None or (late and kind not in (*OUTPUTS, "clear_output")):
                 continue
-            heard |= kind in OUTPUTS
+            if late:
+                self.late.add(index)
+            heard |= not late and kind in OUTPUTS
             if kind == "update_display_data":
                 self._forget(message["content"])
             try:
-                self.client.take(message, cell, self.index)
+                self.client.take(message, self.notebook.cells[index], index)
             except CellExecutionComplete:
                 idle = True
         return heard, idle
-
-    def _late(self, message: Any, index: int) -> None:
-        """Take what a cell put out after its end: a task or thread it had begun."""
-        if message["msg_type"] == "update_display_data":
-            self._forget(message["content"])
-        self.client.take(message, self.notebook.cells[index], index)
-        self.client.flush_streams(index, final=True)
-        if self.file:
-            self.file.forget([index])
 
     def _hear(self, where: str = "") -> None:
         """Take what the kernel tells beside its outputs."""
@@ -265,6 +259,11 @@ class Execution:
                 self.on_progress(said["progress"])
 
     def _save(self, running: int | None, *, force: bool = False) -> None:
+        for index in self.late:
+            self.client.flush_streams(index, final=True)
+        if self.file:
+            self.file.forget(self.late)
+        self.late.clear()
         if self.file:
             self.file.save(self.notebook, running, force=force)
 

@@ -82,8 +82,9 @@ class Messages(NotebookClient):
     def clear_output(self, outs: Any, msg: Any, cell_index: int) -> None:
         """Clear a cell's outputs, now or before its next one."""
         hooks = self.output_hook_stack[msg["parent_header"].get("msg_id")]
-        super().clear_output(outs, msg, cell_index)
-        if not hooks and not msg["content"].get("wait"):
+        if hooks or msg["content"].get("wait"):
+            super().clear_output(outs, msg, cell_index)
+        else:
             self._clear(outs, cell_index)
 
     def _clear(self, outs: Any, cell_index: int) -> None:
