@@ -68,12 +68,12 @@ unit-313:  ## the unit tests on Python 3.13, where there is one
 	fi
 
 fuzz:  ## ten rounds of the property tests with new examples; keep what fails as @example
-	@for round in 1 2 3 4 5 6 7 8 9 10; do echo "round $$round of 10"; \
+	@for round in $$(seq 10); do echo "round $$round of 10"; \
 	    OLRUNBOOK_HYPOTHESIS=fuzz $(BIN)/python -m pytest -q -m hypothesis \
 	        $(PYTEST_ARGS) || exit 1; done
 
 flaky:  ## the unit tests 20 times, shuffled, new examples, both Pythons as load
-	@for round in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do \
+	@for round in $$(seq 20); do \
 	    echo "round $$round of 20"; \
 	    OLRUNBOOK_SHUFFLE=$$round OLRUNBOOK_HYPOTHESIS=fuzz $(MAKE) units || exit 1; done
 

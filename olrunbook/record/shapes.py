@@ -27,21 +27,17 @@ def _list_of(test: Test) -> Test:
     return lambda value: isinstance(value, list) and all(map(test, value))
 
 
+TEXT, NUMBER, DICT = _is(str), _is(int, float), _is(dict)
+_texts = _list_of(TEXT)
+
+
 def _text(value: Any) -> bool:
     """Whether it is what a notebook calls a text: one, or a list of lines."""
-    return isinstance(value, str) or (
-        isinstance(value, list) and all(isinstance(line, str) for line in value)
-    )
-
-
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(line, str) for line in value)
+    return TEXT(value) or _texts(value)
 
 
 def _named_texts(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(text, str) for text in value.values()
-    )
+    return isinstance(value, dict) and _texts(list(value.values()))
 
 
 def _moment(value: Any) -> bool:
@@ -60,9 +56,6 @@ def _fits(value: Any, must: dict[str, Test], may: dict[str, Test]) -> bool:
     )
 
 
-TEXT, NUMBER, DICT = _is(str), _is(int, float), _is(dict)
-
-
 def process_fits(value: Any) -> bool:
     """Whether it names a process: host, boot, pid, start."""
     names = {"host": TEXT, "boot": TEXT, "pid": _is(int), "start": TEXT}
@@ -75,14 +68,11 @@ def sign_fits(value: Any) -> bool:
     return _fits(value, {"at": _moment}, more)
 
 
-def _changes(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(change, dict)
-        and (
-            change.get("clear") is True
-            or _fits(change, {"at": _is(int)}, {"append": TEXT, "output": output_fits})
-        )
-        for change in value
+def _change(value: Any) -> bool:
+    """Whether it is a change of a cell's outputs: cleared, set at a place, or grown."""
+    more = {"append": TEXT, "output": output_fits}
+    return _fits(value, {"clear": lambda clear: clear is True}, {}) or _fits(
+        value, {"at": _is(int)}, more
     )
 
 
@@ -119,7 +109,7 @@ LINES: dict[str, tuple[dict[str, Test], dict[str, Test]]] = {
     "kernel": ({"process": process_fits, "folder": TEXT}, {}),
     "step": (STEP, STEP_MORE),
     "part": (
-        {**dict.fromkeys(("run_id", "notebook", "stage", "status", "record"), TEXT)},
+        dict.fromkeys(("run_id", "notebook", "stage", "status", "record"), TEXT),
         {"seconds": NUMBER},
     ),
     "conclude": ({}, {"headline": TEXT}),
@@ -131,7 +121,7 @@ LINES: dict[str, tuple[dict[str, Test], dict[str, Test]]] = {
     ),
     "cell": (
         {"event": TEXT, "n": _is(int)},
-        {"source": TEXT, "outputs": _changes, "cell_id": TEXT, "status": TEXT},
+        {"source": TEXT, "outputs": _list_of(_change), "cell_id": TEXT, "status": TEXT},
     ),
 }
 UNFIT = {
@@ -181,11 +171,7 @@ def notebook_at(path: Path) -> dict[str, Any]:
     meta = {"olrunbook": DICT, "papermill": DICT, "language_info": DICT}
     whole = _fits(
         found,
-        {
-            "cells": lambda cells: (
-                isinstance(cells, list) and all(map(_cell_fits, cells))
-            )
-        },
+        {"cells": _list_of(_cell_fits)},
         {"metadata": lambda value: _fits(value, {}, meta)},
     )
     if not whole:

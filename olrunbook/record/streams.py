@@ -61,14 +61,12 @@ class StreamCap:
 
     def _spill(self) -> None:
         """Have the whole go to the log from now on; what came before is shown whole."""
-        if self._log is None and not self._spilt:
+        if self._log is None:
             handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             self._log = os.fdopen(handle, "w", encoding="utf-8")
+        if not self._spilt:
             self._log.writelines(f"{line}\n" for line in (*self._head, *self._tail))
             self._spilt = True
-        elif self._log is None:
-            handle = os.open(self._path, os.O_WRONLY | os.O_APPEND)
-            self._log = os.fdopen(handle, "w", encoding="utf-8")
 
     def _short(self, line: str) -> str:
         """Return a line as it is shown: a long one by its beginning and end."""
