@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from olrunbook.errors import OlrunbookError
 from olrunbook.record.journal import Journal
 from olrunbook.record.shapes import notebook_at
 from olrunbook.redact import Redactor, new_key
-from tests.test_verifier import damaged
+from tests.archives import Small, damaged
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOK = {
@@ -103,21 +102,14 @@ def write(outputs: Path, *, sealed: bool, by_hand: bool = False) -> None:
         (place.folder / "heartbeat.json").write_text(text)
 
 
-class Small:
-    """A small archive, made once, and copied for each example."""
+def three(outputs: Path) -> None:
+    """Write a closed run, a dead one, and a dead one by hand."""
+    write(outputs, sealed=True)
+    write(outputs, sealed=False)
+    write(outputs, sealed=False, by_hand=True)
 
-    folder: tempfile.TemporaryDirectory | None = None
 
-    @classmethod
-    def path(cls) -> Path:
-        """Return it."""
-        if cls.folder is None:
-            cls.folder = tempfile.TemporaryDirectory()
-            outputs = Path(cls.folder.name) / "outputs"
-            write(outputs, sealed=True)
-            write(outputs, sealed=False)
-            write(outputs, sealed=False, by_hand=True)
-        return Path(cls.folder.name) / "outputs"
+SMALL = Small(three)
 
 
 def spoil(path: Path, draw) -> None:
@@ -148,9 +140,8 @@ def test_no_damage_ends_a_reader_with_a_stack(data) -> None:
 
     An error of ours is an answer; any other exception would be a stack.
     """
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        outputs = Path(folder) / "outputs"
-        shutil.copytree(Small.path(), outputs)
+    with SMALL.copy() as outputs, pytest.MonkeyPatch.context() as patch:
+        folder = outputs.parent
         shutil.copy(ROOT / "catalog.toml", folder)
         patch.setenv("OLRUNBOOK_CACHE", f"{folder}/cache")
         patch.setenv("OLRUNBOOK_STATE", f"{folder}/state")

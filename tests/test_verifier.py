@@ -7,7 +7,6 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 
 from olrunbook.archive import chain, verifier
 from olrunbook.record.files import new_run_id
+from tests.archives import Small, damaged
 
 FILES = {
     "notebook.ipynb": '{"cells": []}',
@@ -403,31 +403,11 @@ def test_many_runs_are_checked_by_several_processes(archive, monkeypatch) -> Non
     assert not alone["good"]
 
 
-VALUES = (None, True, -1, 10**30, 1.5, "", "x", "\\ud800", [], [1], {}, {"n": 1})
-
-
-def damaged(value, draw):
-    """Return a JSON value with one thing in it dropped, renamed, retyped or nested."""
-    if isinstance(value, dict) and value and draw(st.integers(0, 3)):
-        key = draw(st.sampled_from(sorted(value)))
-        rest = {k: v for k, v in value.items() if k != key}
-        how = draw(st.sampled_from(["drop", "rename", "inside"]))
-        if how == "drop":
-            return rest
-        if how == "rename":
-            return {**rest, f"p{key}": value[key]}
-        return {**value, key: damaged(value[key], draw)}
-    nested = draw(st.booleans())
-    return [value] if nested else draw(st.sampled_from(VALUES))
-
-
 @settings(max_examples=150)
 @given(st.data())
 def test_no_damage_to_the_form_of_an_entry_ends_in_a_stack(data) -> None:
     """Chain, head and record, changed by structure: named as wrong, never an error."""
-    with tempfile.TemporaryDirectory() as folder:
-        outputs = Path(folder) / "outputs"
-        shutil.copytree(Small.path(), outputs)
+    with SMALL.copy() as outputs:
         room = outputs / "rehearsal/tika/CI"
         names = ["chain.jsonl", "chain.head", *sorted(room.rglob("run.json"))]
         path = room / data.draw(st.sampled_from(names), label="file")
@@ -465,28 +445,14 @@ def test_a_directory_in_place_of_a_file_is_named(archive, name) -> None:
     assert problems(outputs) != []
 
 
-class Small:
-    """A small archive, made once, and copied for each example."""
-
-    folder: tempfile.TemporaryDirectory | None = None
-
-    @classmethod
-    def path(cls) -> Path:
-        """Return it."""
-        if cls.folder is None:
-            cls.folder = tempfile.TemporaryDirectory()
-            for _ in range(3):
-                write_run(Path(cls.folder.name) / "outputs")
-        return Path(cls.folder.name) / "outputs"
+SMALL = Small(lambda outputs: [write_run(outputs) for _ in range(3)])
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_any_single_change_of_a_file_is_found(data) -> None:
     """A byte changed, removed or added, anywhere in runs, chain or head."""
-    with tempfile.TemporaryDirectory() as folder:
-        outputs = Path(folder) / "outputs"
-        shutil.copytree(Small.path(), outputs)
+    with SMALL.copy() as outputs:
         room = outputs / "rehearsal/tika/CI"
         paths = sorted(p for p in room.rglob("*") if p.is_file())
         path = data.draw(st.sampled_from(paths), label="file")
@@ -515,9 +481,7 @@ def test_any_single_change_of_a_file_is_found(data) -> None:
 @given(st.data())
 def test_any_change_of_the_order_of_lines_is_found(data) -> None:
     """Lines swapped, removed, repeated: whichever."""
-    with tempfile.TemporaryDirectory() as folder:
-        outputs = Path(folder) / "outputs"
-        shutil.copytree(Small.path(), outputs)
+    with SMALL.copy() as outputs:
         path = outputs / "rehearsal/tika/CI/chain.jsonl"
         lines = path.read_bytes().splitlines(keepends=True)
         places = st.lists(st.integers(0, len(lines) - 1), max_size=8)

@@ -1,0 +1,53 @@
+"""Small archives for property tests, and damage to the form of what lies in them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+VALUES = (None, True, -1, 10**30, 1.5, "", "x", "\\ud800", [], [1], {}, {"n": 1})
+
+
+def damaged(value, draw):
+    """Return a JSON value with one thing in it dropped, renamed, retyped or nested."""
+    if isinstance(value, dict) and value and draw(st.integers(0, 3)):
+        key = draw(st.sampled_from(sorted(value)))
+        rest = {k: v for k, v in value.items() if k != key}
+        how = draw(st.sampled_from(["drop", "rename", "inside"]))
+        if how == "drop":
+            return rest
+        if how == "rename":
+            return {**rest, f"p{key}": value[key]}
+        return {**value, key: damaged(value[key], draw)}
+    nested = draw(st.booleans())
+    return [value] if nested else draw(st.sampled_from(VALUES))
+
+
+class Small:
+    """A small archive, made once, and copied for each example.
+
+    Args:
+        make: Writes it into a folder.
+
+    """
+
+    def __init__(self, make: Callable[[Path], Any]) -> None:
+        self._make = make
+        self._folder: tempfile.TemporaryDirectory | None = None
+
+    @contextmanager
+    def copy(self) -> Iterator[Path]:
+        """Lend a copy of it: a folder `outputs` in one of its own."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory()
+            self._make(Path(self._folder.name) / "outputs")
+        with tempfile.TemporaryDirectory() as folder:
+            outputs = Path(folder) / "outputs"
+            shutil.copytree(Path(self._folder.name) / "outputs", outputs)
+            yield outputs
