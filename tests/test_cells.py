@@ -85,46 +85,6 @@ def test_nothing_is_written_to_a_closed_run(desk: Desk) -> None:
     assert after == before
 
 
-def test_every_kind_of_output_is_recorded(desk: Desk) -> None:
-    """As the kernel published it, in its order; updates and clearing included."""
-    desk.run(BEGIN)
-    desk.run("print('one')\nimport sys\nprint('two', file=sys.stderr)\nprint('three')")
-    desk.run(
-        "from IPython.display import display, clear_output, HTML\nHTML('<b>4</b>')"
-    )
-    desk.run("handle = display({'text/plain': 'old'}, raw=True, display_id=True)")
-    desk.run("handle.update({'text/plain': 'new'}, raw=True)")
-    desk.run("print('gone')\nclear_output()\nprint('kept')")
-    desk.run("print('gone')\nclear_output(wait=True)\nprint('kept')")
-    desk.run("import subprocess; _ = subprocess.run(['true']); 1/0")
-    desk.run(
-        "import os\nif os.fork() == 0:\n    print('child', flush=True)\n    os._exit(0)"
-        "\nos.wait(); import time; time.sleep(0.3)"
-    )
-    desk.run("run.conclude()")
-    cells = [cell["outputs"] for cell in cells_of(only(desk))][1:-1]
-    streams = [(out["name"], out["text"]) for out in cells[0]]
-    assert sorted(streams) == [
-        ("stderr", "two\n"),
-        ("stdout", "one\n"),
-        ("stdout", "three\n"),
-    ] or streams == [("stdout", "one\nthree\n"), ("stderr", "two\n")]
-    (result,) = cells[1]
-    assert result["output_type"] == "execute_result"
-    assert result["data"]["text/html"] == "<b>4</b>"
-    (shown,) = cells[2]
-    assert (shown["output_type"], shown["data"]) == (
-        "display_data",
-        {"text/plain": "new"},
-    )
-    assert cells[3] == []
-    assert [out["text"] for out in cells[4]] == ["kept\n"]
-    assert [out["text"] for out in cells[5]] == ["kept\n"]
-    (error,) = cells[6]
-    assert (error["output_type"], error["ename"]) == ("error", "ZeroDivisionError")
-    assert any("child\n" in out.get("text", "") for out in cells[7])
-
-
 def test_long_output_is_capped_and_whole_in_a_log(desk: Desk) -> None:
     """The first and last lines are in the notebook; the log has every line."""
     desk.run(BEGIN)

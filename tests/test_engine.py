@@ -294,59 +294,6 @@ def shown(cell) -> list[tuple[str, str]]:
     ]
 
 
-CLEAR = "from IPython.display import clear_output\n"
-TURNS = """
-import sys
-for n in range(2):
-    print(n, flush=True)
-    print('e', file=sys.stderr, flush=True)
-"""
-SORTS = [
-    (CLEAR + "print('a'); clear_output(); print('b')", [("stdout", "b\n")]),
-    (CLEAR + "print('a'); clear_output(wait=True); print('b')", [("stdout", "b\n")]),
-    (CLEAR + "print('a'); clear_output()", []),
-    (
-        TURNS,
-        [("stdout", "0\n"), ("stderr", "e\n"), ("stdout", "1\n"), ("stderr", "e\n")],
-    ),
-    (
-        "print('a')\ndisplay('x')\nprint('b', end='')",
-        [("stdout", "a\n"), ("display_data", ""), ("stdout", "b")],
-    ),
-    ("print('a'); print('b')", [("stdout", "a\nb\n")]),
-]
-
-
-@pytest.mark.parametrize(("source", "wanted"), SORTS)
-def test_what_was_shown_is_in_the_record(execute, source, wanted) -> None:
-    """Streams in their order, cleared as the cell said, the last words too."""
-    _, _, (cell, _) = execute(source, DONE)
-    assert shown(cell) == wanted
-
-
-def test_an_output_widget_takes_what_is_put_out_in_it(execute) -> None:
-    """As in papermill: the cell has the widget, its state has the text."""
-    source = "import ipywidgets\nout = ipywidgets.Output()\n"
-    source += "with out:\n    print('in')\n"
-    record, folder, (cell, _) = execute(source + "display(out)\nprint('after')", DONE)
-    assert record.status == "succeeded", record.cause
-    assert shown(cell) == [("display_data", ""), ("stdout", "after\n")]
-    body = json.loads((folder / "notebook.ipynb").read_text())
-    state = json.dumps(body["metadata"]["widgets"])
-    assert '"text": "in\\n"' in state
-
-
-def test_what_a_task_puts_out_later_belongs_to_its_cell(execute) -> None:
-    """An asyncio task that prints while the next cell runs: in the cell it began in."""
-    task = (
-        "import asyncio\nasync def later():\n    await asyncio.sleep(0.3)\n"
-        "    print('late', end='')\ntask = asyncio.create_task(later())\nprint('first')"
-    )
-    _, _, (cell, second, _) = execute(task, "await task\nprint('second')", DONE)
-    assert shown(cell) == [("stdout", "first\nlate")]
-    assert shown(second) == [("stdout", "second\n")]
-
-
 def test_one_long_line_is_capped(execute) -> None:
     """Its beginning and end are shown; the whole is in a log, once."""
     _, folder, (cell, _) = execute("print('x' * 300_000 + 'end')", DONE)

@@ -9,24 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import zmq
-from nbclient.exceptions import CellExecutionComplete
 
 from olrunbook.engine.endings import Ending, ended, verdict
 from olrunbook.engine.kernel import Kernel, KernelError
-from olrunbook.engine.messages import Messages
 from olrunbook.engine.notebook_file import NotebookFile
 from olrunbook.engine.signals import handled
 from olrunbook.engine.stopping import Stopper
 from olrunbook.engine.watch import Watch
 from olrunbook.project.limits import Limits
 from olrunbook.record.heartbeat import Heartbeat
+from olrunbook.record.outputs import Outputs, is_output
 from olrunbook.redact import Redactor
 
 __all__ = ["Execution"]
 
 POLL_MS = 100
 HEARTBEAT_S = 4.0  # readers are promised five
-OUTPUTS = ("stream", "display_data", "execute_result", "error", "update_display_data")
 
 
 def _now() -> str:
@@ -69,11 +67,8 @@ class Execution:
         self.heartbeat = heartbeat
         self.unsaved = False  # the last state could not be written
         self.index = 0
-        self.sent: dict[str, int] = {}  # the cells by the requests that ran them
-        self.late: set[int] = set()  # cells that put something out after their end
         self.channels: Any = None
-        self.client = Messages(notebook)
-        self.client.redactor, self.client.stream_logs = redactor, logs
+        self.client = Outputs(notebook, logs, redactor)
         self.began = time.monotonic()
         self.watch = Watch(limits or Limits(), self.began)
         self.stopper = Stopper(
@@ -138,7 +133,6 @@ class Execution:
         if cell.cell_type == "code" and cell.source.strip():
             cell.metadata["execution"] = {}  # nbclient notes times here
             ending = self._code(cell, meta, began)
-            self.client.flush_streams(self.index, final=True)
         status = ending.cell_status if ending else "done"
         meta.update(
             end_time=_now(),
@@ -159,7 +153,7 @@ class Execution:
         self.watch.enter("", began)
         self._say_where(where)
         sent = self.channels.execute(cell.source, stop_on_error=not expected)
-        self.sent[sent] = self.index
+        self.client.sent[sent] = self.index
         poller = zmq.Poller()
         for channel in (self.channels.iopub_channel, self.channels.shell_channel):
             poller.register(channel.socket, zmq.POLLIN)
@@ -200,19 +194,13 @@ class Execution:
         return verdict(reply, where, stop, self.redactor, expected=expected)
 
     def _save_running(self, clock: float) -> None:
-        self.client.flush_streams(self.index)
+        self.client.flush(self.index)
         try:
             self._save(self.index)
         except OSError as error:
             if self.stopper.ending is None:  # what cannot be recorded must not go on
                 cause = f"the record could not be written: {error}"
                 self.stopper.halt(ended("failed", cause), clock)
-
-    def _forget(self, content: Any) -> None:
-        """Have the cells written anew in which a display changes."""
-        shown = content.get("transient", {}).get("display_id")
-        if self.file and shown:
-            self.file.forget(self.client._display_id_map.get(shown, {}))  # noqa: SLF001
 
     def _heard(self, clock: float) -> None:
         self.watch.hear(clock)
@@ -228,20 +216,10 @@ class Execution:
         heard = idle = False
         while self.channels.iopub_channel.msg_ready():
             message = self.channels.iopub_channel.get_msg(timeout=0)
-            kind = message["msg_type"]
-            index = self.sent.get(message["parent_header"].get("msg_id"))
-            late = index != self.index  # a task or thread of a cell that has ended
-            if index is None or (late and kind not in (*OUTPUTS, "clear_output")):
-                continue
-            if late:
-                self.late.add(index)
-            heard |= not late and kind in OUTPUTS
-            if kind == "update_display_data":
-                self._forget(message["content"])
-            try:
-                self.client.take(message, self.notebook.cells[index], index)
-            except CellExecutionComplete:
-                idle = True
+            index, idle_now = self.client.take(message, self.index)
+            if index == self.index:  # not a task or thread of a cell that has ended
+                idle |= idle_now
+                heard |= is_output(message["msg_type"])
         return heard, idle
 
     def _hear(self, where: str = "") -> None:
@@ -259,12 +237,13 @@ class Execution:
                 self.on_progress(said["progress"])
 
     def _save(self, running: int | None, *, force: bool = False) -> None:
-        for index in self.late:
-            self.client.flush_streams(index, final=True)
+        changed = self.client.changed
+        ended = {index for index in changed if running is None or index < running}
+        changed -= ended
+        for index in ended:
+            self.client.flush(index, final=True)
         if self.file:
-            self.file.forget(self.late)
-        self.late.clear()
-        if self.file:
+            self.file.forget(ended)
             self.file.save(self.notebook, running, force=force)
 
     def save_late(self) -> None:

@@ -10,9 +10,11 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["notebook_of"]
+__all__ = ["WIDGETS", "notebook_of"]
 
 KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
+WIDGETS = "application/vnd.jupyter.widget-state+json"
+VERSION = {"version_major": 2, "version_minor": 0}
 CELL_ID = re.compile(r"[a-zA-Z0-9_-]{1,50}")
 INTRODUCTION = """\
 > **Executed cell by cell in a kernel.** This is what was executed, in this order;
@@ -29,6 +31,7 @@ def notebook_of(entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """
     cells: dict[int, dict[str, Any]] = {}
     names: set[str] = set()
+    widgets: dict[str, Any] = {}
     for entry in entries:
         if entry.get("kind") != "cell":
             continue
@@ -37,10 +40,13 @@ def notebook_of(entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
             cells[number] = _cell(entry, names)
         elif number in cells and entry["event"] == "output":
             _apply(cells[number]["outputs"], entry["outputs"])
+        elif entry["event"] == "widgets":
+            widgets.update(entry["widgets"])
         elif number in cells and entry["event"] == "ended":
             ours = cells[number]["metadata"]["olrunbook"]
             ours.pop("cause", None)
             ours.update({key: entry[key] for key in ENDED if entry.get(key)})
+    shown = {WIDGETS: {"state": widgets, **VERSION}}
     introduction = {
         "cell_type": "markdown",
         "id": "olrunbook-executed",
@@ -53,6 +59,7 @@ def notebook_of(entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
             "kernelspec": {**KERNEL, "language": "python"},
             "language_info": {"name": "python"},
             "olrunbook": {"executed": "cell by cell"},
+            **({"widgets": shown} if widgets else {}),
         },
         "nbformat": 4,
         "nbformat_minor": 5,

@@ -121,7 +121,8 @@ LINES: dict[str, tuple[dict[str, Test], dict[str, Test]]] = {
     ),
     "cell": (
         {"event": TEXT, "n": _is(int)},
-        {"source": TEXT, "outputs": _list_of(_change), "cell_id": TEXT, "status": TEXT},
+        {"source": TEXT, "outputs": _list_of(_change), "cell_id": TEXT, "status": TEXT}
+        | {"widgets": DICT},
     ),
 }
 UNFIT = {
@@ -129,7 +130,7 @@ UNFIT = {
     "name": "stderr",
     "text": "[an output that is not of a notebook's form: not shown]\n",
 }
-CELL_NEEDS = {"started": "source", "output": "outputs"}
+CELL_NEEDS = {"started": "source", "output": "outputs", "widgets": "widgets"}
 
 
 def entry_fits(entry: Any) -> bool:

@@ -38,9 +38,11 @@ class StreamCap:
         self._tail: deque[str] = deque(maxlen=tail)
         self._max_head = head
         self._lines = 0
+        self.fed = 0  # characters taken
 
     def feed(self, text: str) -> None:
         """Take the next piece of the stream."""
+        self.fed += len(text)
         block = self._mask.feed(text)
         if not block:
             return
@@ -75,6 +77,11 @@ class StreamCap:
         note = f"{len(line)} characters; all of them: logs/{self._path.name}"
         return f"{line[: LINE // 2]} … {note} … {line[-LINE // 2 :]}"
 
+    @property
+    def dropped(self) -> int:
+        """How many lines are left out in the middle."""
+        return self._lines - len(self._head) - len(self._tail)
+
     def text(self, *, final: bool = False) -> str:
         """Return what the notebook shows of the stream so far.
 
@@ -82,14 +89,13 @@ class StreamCap:
             final: Nothing more will come; else what may begin a secret is held back.
 
         """
-        dropped = self._lines - len(self._head) - len(self._tail)
-        note = f"… {dropped} lines left out; all of them: logs/{self._path.name} …"
+        note = f"… {self.dropped} lines left out; all of them: logs/{self._path.name} …"
         if final:
             self._ended += self._mask.close()
             if len(self._ended) > LINE:
                 self._spill()
         rest = self._short(self._ended + ("" if final else self._mask.peek()))
-        lines = [*self._head, *([note] if dropped else []), *self._tail]
+        lines = [*self._head, *([note] if self.dropped else []), *self._tail]
         whole = "".join(f"{line}\n" for line in lines) + rest
         return Masked(whole, self._generation)
 

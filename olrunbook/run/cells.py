@@ -17,15 +17,12 @@ from typing import Any
 
 from olrunbook.record.journal import Journal, read_journal
 from olrunbook.redact import Redactor
-from olrunbook.run.outputs import Outputs
+from olrunbook.run.outputs import Shown
 from olrunbook.run.recorder import status_of
 
 __all__ = ["Cells", "kernel_shell"]
 
-OUTPUTS = ("stream", "display_data", "execute_result", "error", "clear_output")
-UPDATE = "update_display_data"
 EVERY_S = 1.0
-DELIMITER = b"<IDS|MSG>"
 CAUSE_LENGTH = 500
 BEFORE = "outputs not recorded: executed before begin"
 BEGIN = "outputs before begin not recorded"
@@ -57,14 +54,12 @@ class Cells:
         self.on_end: Callable[[], None] = lambda: None
         self.fault = ""
         self._shell, self._journal = shell, journal
-        self._redactor, self._logs = redactor, logs
         self._publisher = getattr(shell.kernel, "iopub_thread", None)
         self._pid = os.getpid()
         self._n = 0
         self._open: tuple[int, Any, str, float] | None = None
         self._last_of: dict[str, tuple[int, str]] = {}  # cell id: number, source
-        self._outputs: dict[str, Outputs] = {}  # id of the request that ran the cell
-        self._taking = threading.Lock()
+        self._shown = Shown(shell.kernel.session, logs, redactor)
         self._writing = threading.Lock()
         self._news, self._closed = threading.Event(), threading.Event()
 
@@ -90,6 +85,7 @@ class Cells:
             if raw[count].strip():
                 facts = {"before": True, "note": BEFORE}
                 n = self._started(count, "", raw[count], facts)
+                self._shown.add()
                 status = "failed" if count in failed else "done"
                 self._journal.add("cell", event="ended", n=n, status=status)
         self._begin(running, source, request, None, {"note": BEGIN})
@@ -119,12 +115,10 @@ class Cells:
                 self._shell.events.unregister(event, ours)
             except ValueError:
                 continue  # the shell is going down
-        if self._publisher is not None:
-            # Somebody may have wrapped it after us; then ours only hands on.
-            if self._publisher.send_multipart == self._published:
-                self._publisher.send_multipart = self._publish
-            for outputs in self._outputs.values():
-                outputs.close()
+        publisher = self._publisher
+        # Somebody may have wrapped it after us; then ours only hands on.
+        if publisher is not None and publisher.send_multipart == self._published:
+            publisher.send_multipart = self._publish
 
     def leave(self, why: str) -> None:
         """Record nothing any more, from the middle of a cell on."""
@@ -153,9 +147,7 @@ class Cells:
     ) -> None:
         name = (request.get("metadata") or {}).get("cellId") or ""
         n = self._started(count, name, source, more)
-        message = request.get("header", {}).get("msg_id", "")
-        with self._taking:
-            self._outputs[message] = Outputs(n, self._logs, self._redactor)
+        self._shown.add(request.get("header", {}).get("msg_id", ""))
         self._open = (n, info, source, time.monotonic())
         self.on_cell(n)
 
@@ -210,29 +202,12 @@ class Cells:
         """Take note of what the kernel publishes, and let it go on."""
         if os.getpid() == self._pid and not self._closed.is_set():
             try:
-                self._take(frames)
+                if self._shown.take(frames):
+                    self.on_output()
+                    self._news.set()
             except Exception as error:  # noqa: BLE001  (never between kernel and user)
                 self.fault = f"an output was not understood: {type(error).__name__}"
         return self._publish(frames, *words, **named)
-
-    def _take(self, frames: list[Any]) -> None:
-        parts = [bytes(frame) for frame in frames[:8]]
-        at = parts.index(DELIMITER)
-        unpack = self._shell.kernel.session.unpack
-        kind = unpack(parts[at + 2])["msg_type"]
-        if kind not in OUTPUTS and kind != UPDATE:
-            return
-        content = unpack(parts[at + 5])
-        with self._taking:
-            if kind == UPDATE:
-                for outputs in self._outputs.values():
-                    outputs.update(content)
-            else:
-                message = unpack(parts[at + 3]).get("msg_id", "")
-                if message in self._outputs:
-                    self._outputs[message].take(kind, content)
-        self.on_output()
-        self._news.set()
 
     def _flush_often(self) -> None:
         """Write down what is new, at most once a second."""
@@ -246,11 +221,8 @@ class Cells:
         with self._writing:  # what is collected first is written first
             if self._closed.is_set():
                 return
-            with self._taking:
-                news = [(o.n, o.changes(last=last)) for o in self._outputs.values()]
-            for n, changes in news:
-                if changes:
-                    self._write(event="output", n=n, outputs=changes)
+            for line in self._shown.news(last=last):
+                self._write(**line)
 
     def _write(self, **data: Any) -> None:
         try:

@@ -1,171 +1,146 @@
-"""What one executed cell has put out so far, and what of it is not yet written down."""
+"""The outputs of cells run by hand, and what of them is not yet written down."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from olrunbook.record.streams import StreamCap
+from jupyter_client.session import Session
+from nbformat.v4 import new_code_cell, new_notebook
+
+from olrunbook.record.executed import WIDGETS
+from olrunbook.record.outputs import Outputs, is_output
 from olrunbook.redact import Redactor
 
-__all__ = ["Outputs"]
+__all__ = ["Shown"]
 
-STREAMS = 50  # pieces of streams kept apart between other outputs, for one cell
-SHOW_AGAIN = 2  # a capped stream is written down anew when it has grown so much
+DELIMITER = b"<IDS|MSG>"
 
 
-class Stream:
-    """One stream as the record shows it.
+class Shown:
+    """What the cells of one run have shown so far.
 
     Args:
-        name: `stdout` or `stderr`.
-        log: Where the whole goes when it is long.
-        redactor: Masks whole lines.
+        session: The kernel's own: it unpacks what was published.
+        logs: Folder for what is long.
+        redactor: Masks what goes there.
 
     """
 
-    def __init__(self, name: str, log: Path, redactor: Redactor) -> None:
-        self.name = name
-        self.cap = StreamCap(log, redactor)
-        self._written: str | None = None
-        self._fed = self._fed_then = 0
+    def __init__(self, session: Any, logs: Path, redactor: Redactor) -> None:
+        self._unpack = session.unpack
+        self._outputs = Outputs(new_notebook(), logs, redactor)
+        # nbclient's stand-in for the Output widget answers the kernel. Here the real
+        # front end does that.
+        nobody: Any = SimpleNamespace(
+            session=Session(), shell_channel=SimpleNamespace(send=lambda message: None)
+        )
+        self._outputs.kc = nobody
+        self._written: list[list[dict[str, Any]]] = []
+        self._states: dict[str, Any] = {}  # of widgets, as they are written down
+        self._taking = threading.Lock()
 
-    def feed(self, text: str) -> None:
-        """Take the next piece."""
-        self._fed += len(text)
-        self.cap.feed(text)
-
-    def change(self, at: int, *, last: bool) -> dict[str, Any] | None:
-        """Return what to write down; None: nothing yet.
+    def add(self, request: str = "") -> None:
+        """Add the next cell.
 
         Args:
-            at: Its place among the cell's outputs.
+            request: Id of the request that runs it; empty: nobody heard its outputs.
+
+        """
+        with self._taking:
+            if request:
+                self._outputs.sent[request] = len(self._written)
+            self._outputs.nb.cells.append(new_code_cell())
+            self._written.append([])
+
+    def take(self, frames: Sequence[Any]) -> bool:
+        """Take a message as it goes over the wire.
+
+        Returns:
+            Whether it changes what is shown.
+
+        Raises:
+            ValueError: It is no message of a kernel.
+
+        """
+        parts = [bytes(frame) for frame in frames[:8]]
+        at = parts.index(DELIMITER)
+        header = self._unpack(parts[at + 2])
+        if not is_output(header["msg_type"]):
+            return False
+        parent, metadata, content = map(self._unpack, parts[at + 3 : at + 6])
+        message = {
+            "header": header,
+            "msg_type": header["msg_type"],
+            "parent_header": parent,
+            "metadata": metadata,
+            "content": content,
+            "buffers": frames[at + 6 :],
+        }
+        with self._taking:
+            self._outputs.take(message, len(self._written) - 1)
+        return True
+
+    def news(self, *, last: bool) -> Iterator[dict[str, Any]]:
+        """Yield what changed since the last call, as lines for the journal.
+
+        Args:
             last: The cell has ended. Before that, a line that is not whole waits: half
                 a secret would not be recognised.
 
         """
-        shown = self.cap.text(final=last)
-        if not last:
-            shown = shown[: shown.rfind("\n") + 1]
-        if self._written is not None:
-            if shown == self._written:
-                return None
-            if shown.startswith(self._written):
-                more = shown[len(self._written) :]
-                self._written, self._fed_then = shown, self._fed
-                return {"at": at, "append": more}
-            if not last and self._fed < SHOW_AGAIN * self._fed_then:
-                return None  # its middle is left out already; the log has all
-        self._written, self._fed_then = shown, self._fed
-        output = {"output_type": "stream", "name": self.name, "text": shown}
-        return {"at": at, "output": output}
+        with self._taking:
+            found = {at: self._changes(at, last=last) for at in self._outputs.changed}
+            states = self._new_states() if last else {}
+            if last:
+                self._outputs.changed.clear()
+        for at, changes in sorted(found.items()):
+            if changes:
+                yield {"event": "output", "n": at + 1, "outputs": changes}
+        if states:
+            yield {"event": "widgets", "n": len(self._written), "widgets": states}
 
-
-class Outputs:
-    """The outputs of one cell.
-
-    Args:
-        n: The cell's number in the run.
-        logs: Folder for long streams.
-        redactor: Masks them.
-
-    """
-
-    def __init__(self, n: int, logs: Path, redactor: Redactor) -> None:
-        self.n, self._logs, self._redactor = n, logs, redactor
-        self._slots: list[Stream | dict[str, Any]] = []
-        self._displays: dict[str, set[int]] = {}
-        self._changed: set[int] = set()
-        self._clear_next = self._cleared = False
-
-    def take(self, kind: str, content: dict[str, Any]) -> None:
-        """Take one message of the kernel.
-
-        Args:
-            kind: Its type: stream, display_data, execute_result, error, clear_output.
-            content: Its content.
-
-        """
-        if kind == "clear_output":
-            self._clear_next = bool(content.get("wait"))
-            if not self._clear_next:
-                self._clear()
-            return
-        if self._clear_next:
-            self._clear()
-        if kind == "stream":
-            at = self._stream(content["name"])
-            stream = self._slots[at]
-            assert isinstance(stream, Stream)
-            stream.feed(content["text"])
-        else:
-            at = len(self._slots)
-            self._slots.append(_output(kind, content))
-            if name := content.get("transient", {}).get("display_id"):
-                self._displays.setdefault(name, set()).add(at)
-        self._changed.add(at)
-
-    def update(self, content: dict[str, Any]) -> bool:
-        """Replace what is shown under a display id; return whether it is shown here."""
-        places = self._displays.get(content.get("transient", {}).get("display_id"), ())
-        for at in places:
-            slot = self._slots[at]
-            assert isinstance(slot, dict)
-            self._slots[at] = slot | {key: content[key] for key in ("data", "metadata")}
-            self._changed.add(at)
-        return bool(places)
-
-    def changes(self, *, last: bool) -> list[dict[str, Any]]:
-        """Return what changed since the last call, to be written down.
-
-        Args:
-            last: The cell has ended.
-
-        """
-        found: list[dict[str, Any]] = [{"clear": True}] if self._cleared else []
-        for at in sorted(self._changed):
-            slot = self._slots[at]
-            if isinstance(slot, dict):
-                found.append({"at": at, "output": slot})
-            elif change := slot.change(at, last=last):
-                found.append(change)
-        waiting = {at for at in self._changed if isinstance(self._slots[at], Stream)}
-        self._changed = set() if last else waiting
-        self._cleared = False
+    def _changes(self, index: int, *, last: bool) -> list[dict[str, Any]]:
+        """Return what of a cell's outputs is not yet written down."""
+        self._outputs.flush(index, final=last, seldom=not last)
+        outputs, written = self._outputs.nb.cells[index].outputs, self._written[index]
+        found: list[dict[str, Any]] = []
+        if len(outputs) < len(written):
+            found.append({"clear": True})
+            written.clear()
+        for at, output in enumerate(outputs):
+            now = dict(output)
+            if "text" in now and not last:
+                now["text"] = now["text"][: now["text"].rfind("\n") + 1]
+            if at == len(written):
+                written.append({})
+            before, written[at] = written[at], now
+            if now == before:
+                continue
+            text = (
+                before.get("text", "") if before.get("name") == now.get("name") else ""
+            )
+            if text and now["text"].startswith(text):
+                found.append({"at": at, "append": now["text"][len(text) :]})
+            else:
+                found.append({"at": at, "output": now})
         return found
 
-    def close(self) -> None:
-        """Close the logs of long streams."""
-        for slot in self._slots:
-            if isinstance(slot, Stream):
-                slot.cap.close()
-
-    def _clear(self) -> None:
-        self.close()
-        self._slots, self._displays, self._changed = [], {}, set()
-        self._clear_next, self._cleared = False, True
-
-    def _stream(self, name: str) -> int:
-        """Return the place of a stream: the last output, or a new one."""
-        places = [
-            at
-            for at, slot in enumerate(self._slots)
-            if isinstance(slot, Stream) and slot.name == name
-        ]
-        if places and (places[-1] == len(self._slots) - 1 or len(places) >= STREAMS):
-            return places[-1]
-        part = f"-{len(places) + 1}" if places else ""
-        log = self._logs / f"cell-{self.n}-{name}{part}.log"
-        self._slots.append(Stream(name, log, self._redactor))
-        return len(self._slots) - 1
+    def _new_states(self) -> dict[str, Any]:
+        """Return the state of each widget in which something changed."""
+        self._outputs.set_widgets_metadata()
+        shown = self._outputs.nb.metadata.get("widgets", {}).get(WIDGETS, {})
+        now = {name: _copy(at) for name, at in shown.get("state", {}).items()}
+        new = {name: at for name, at in now.items() if self._states.get(name) != at}
+        self._states.update(new)
+        return new
 
 
-def _output(kind: str, content: dict[str, Any]) -> dict[str, Any]:
-    """Return a message's content as an output of a notebook."""
-    if kind == "error":
-        fields: tuple[str, ...] = ("ename", "evalue", "traceback")
-    elif kind == "execute_result":
-        fields = ("data", "metadata", "execution_count")
-    else:
-        fields = ("data", "metadata")
-    return {"output_type": kind, **{field: content[field] for field in fields}}
+def _copy(node: Any) -> Any:
+    """Return plain dicts and lists of their own: nbclient changes its in place."""
+    if isinstance(node, dict):
+        return {key: _copy(value) for key, value in node.items()}
+    return [_copy(value) for value in node] if isinstance(node, list) else node
