@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from olrunbook.project.params import App, Stage, Target
+    from olrunbook.project.params import App, Stage, Target, TargetName
     from olrunbook.run import Run, begin
 
-__all__ = ["App", "Run", "Stage", "Target", "__version__", "begin"]
+__all__ = ["App", "Run", "Stage", "Target", "TargetName", "__version__", "begin"]
 
 __version__ = "0.1.0"
 
@@ -16,6 +16,7 @@ _HOMES = {
     "App": "olrunbook.project.params",
     "Stage": "olrunbook.project.params",
     "Target": "olrunbook.project.params",
+    "TargetName": "olrunbook.project.params",
     "Run": "olrunbook.run",
     "begin": "olrunbook.run",
 }

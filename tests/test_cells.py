@@ -79,7 +79,7 @@ def test_nothing_is_written_to_a_closed_run(desk: Desk) -> None:
     desk.run("run.conclude()")
     before = {p: p.read_bytes() for p in only(desk).folder.rglob("*") if p.is_file()}
     assert desk.run("print('later')") == "ok"
-    assert desk.run("run.preflight()") == "error"
+    assert desk.run("run.step('late', int)") == "error"
     assert desk.run("run.conclude()") == "error"
     after = {p: p.read_bytes() for p in only(desk).folder.rglob("*") if p.is_file()}
     assert after == before

@@ -27,6 +27,7 @@ def note(kind, **more):
     with open(os.environ["OLRUNBOOK_RUN_DIR"] + "/journal.jsonl", "a") as f:
         f.write(json.dumps({"at": at, "kind": kind, **more}) + "\\n")
 """
+BEGUN = 'note("begin")'
 DONE = 'note("conclude", headline="fine")'
 
 
@@ -72,17 +73,34 @@ def test_a_cell_error_fails_the_run(execute) -> None:
 
 
 @pytest.mark.parametrize("code", ["0", "3", ""])
-def test_sys_exit_is_not_a_success(execute, code) -> None:
-    """A notebook that leaves by sys.exit ended early, whatever its code."""
-    record, _, cells = execute(f"import sys; sys.exit({code})", DONE)
+def test_sys_exit_is_not_a_success_of_a_runbook(execute, code) -> None:
+    """One that called `begin` and leaves by sys.exit ended early, whatever its code."""
+    record, _, cells = execute(BEGUN, f"import sys; sys.exit({code})", DONE)
     assert (record.status, record.exit_code) == ("failed", 1)
     assert "ended early" in record.cause
-    assert statuses(cells)[1] == "not-run"
+    assert statuses(cells)[2] == "not-run"
+
+
+@pytest.mark.parametrize(("code", "status"), [("0", "succeeded"), ("", "succeeded")])
+def test_sys_exit_ends_any_other_notebook(execute, code, status) -> None:
+    """As papermill sees it: 0 is well, and what follows did not run."""
+    record, _, cells = execute(f"import sys; sys.exit({code})", "print('never')")
+    assert (record.status, record.exit_code) == (status, 0)
+    assert record.headline.startswith("sys.exit(")
+    assert statuses(cells) == ["done", "not-run"]
+
+
+def test_sys_exit_with_a_code_is_a_failure(execute) -> None:
+    """Whatever the notebook knows of us."""
+    record, _, cells = execute("import sys; sys.exit(3)", "print('never')")
+    assert (record.status, record.exit_code) == ("failed", 1)
+    assert "ended early by sys.exit(3)" in record.cause
+    assert statuses(cells) == ["failed", "not-run"]
 
 
 def test_all_cells_without_conclude_is_not_a_success(execute) -> None:
-    """An ending before conclude is a failure though every cell ran."""
-    record, _, _ = execute("print('all went well')")
+    """What called `begin` must conclude, though every cell ran."""
+    record, _, _ = execute(BEGUN, "print('all went well')")
     assert record.status == "failed"
     assert "ended early" in record.cause
 

@@ -9,7 +9,15 @@ from olrunbook.archive.place import list_runs, read_record
 from olrunbook.cli import cli, main
 from olrunbook.errors import UsageError
 from olrunbook.project.catalog import load_catalog
-from olrunbook.project.params import check, declared, injected, read_notebook
+from olrunbook.project.params import (
+    check,
+    declared,
+    defaults,
+    filed,
+    from_text,
+    injected,
+    read_notebook,
+)
 
 CELL = """# parameters
 from olrunbook import App, Stage, Target
@@ -96,16 +104,96 @@ def test_a_wrong_value_is_refused_with_a_suggestion(
     assert hint in caught.value.hint
 
 
-@pytest.mark.parametrize(
-    "source",
-    ["# parameters\nx: dict = {}", "# parameters\nx: str = f()", "# parameters\nx: ="],
-)
-def test_a_declaration_that_cannot_be_read_is_refused(
-    make_notebook, project, source
-) -> None:
-    """A notebook whose parameters nobody can check does not start."""
+def test_a_declaration_that_cannot_be_read_is_refused(make_notebook, project) -> None:
+    """A notebook whose parameters cell is no Python does not start."""
     with pytest.raises(UsageError):
-        declared(read_notebook(make_notebook(source)), project.catalog)
+        declared(read_notebook(make_notebook("# parameters\nx: =")), project.catalog)
+
+
+ANY = """# parameters
+%matplotlib inline
+!pip list
+files = !ls
+home = %pwd
+msg = None
+names: list[str] = ["a"]  # some names
+more: "dict" = {"a": [1]}
+when: str = datetime.now().isoformat()
+start = f()
+plain = 3
+"""
+
+
+def test_only_declared_types_are_checked(make_notebook, project) -> None:
+    """Magics, other types, computed defaults, none at all: as papermill takes them."""
+    found = declared(read_notebook(make_notebook(ANY)), project.catalog)
+    assert list(found) == ["msg", "names", "more", "when", "start", "plain"]
+    assert {n for n, p in found.items() if p.kind} == {"when"}
+    assert found["names"].help == "some names"
+    assert defaults(found) == {
+        "msg": None,
+        "names": ["a"],
+        "more": {"a": [1]},
+        "plain": 3,
+    }
+    given = {
+        "msg": [1, {"a": None}],
+        "names": "x",
+        "more": 5,
+        "plain": "x",
+        "when": "n",
+    }
+    assert check(given, found, "nb") == given
+    with pytest.raises(UsageError, match="converted"):
+        check({"when": 5}, found, "nb")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("5", 5), ("-1.5", -1.5), ("True", True), ("None", None), ("x", "x"), ("", "")],
+)
+def test_a_text_of_no_declared_type_is_read_as_papermill_reads_it(text, value) -> None:
+    """`-p n 5` is a number there too."""
+    found = from_text(text)
+    assert (type(found), found) == (type(value), value)
+
+
+FILED = [
+    (CELL, {}, ("rehearsal", "tika", "CI")),
+    (CELL, {"stage": "QA"}, ("rehearsal", "tika", "QA")),
+    ("x = 1", {}, ("none", "none", "")),
+    ("target = '/a b'; app = 'no app'", {}, ("none", "none", "")),
+    ("run = olrunbook.begin('x', app='tika')", {}, ("rehearsal", "tika", "")),
+    (
+        "# parameters\nservice: App = 'tika'\nwhere: TargetName = 'rehearsal'",
+        {},
+        ("rehearsal", "tika", ""),
+    ),
+    ("# parameters\napp: str = 'tika'", {"app": "other"}, ("none", "none", "")),
+]
+
+
+@pytest.mark.parametrize(("source", "given", "where"), FILED)
+def test_a_run_is_filed_where_its_notebook_says(
+    make_notebook, project, source, given, where
+) -> None:
+    """By what `begin` names, else by the types of its parameters, never by a name."""
+    notebook = read_notebook(make_notebook(source))
+    found = declared(notebook, project.catalog)
+    got = filed(notebook, found, defaults(found) | given)
+    assert (got.target, got.app, got.stage) == where
+
+
+def test_what_begin_names_is_followed_to_a_parameter(make_notebook, project) -> None:
+    """`begin(…, app=service)` with a parameter `service` of any type."""
+    path = make_notebook(
+        "# parameters\nservice = 'tika'\nat = 'CI'",
+        "import olrunbook\nrun = olrunbook.begin('x', app=service, stage=at)",
+    )
+    notebook = read_notebook(path)
+    found = declared(notebook, project.catalog)
+    got = filed(notebook, found, defaults(found) | {"at": "QA"})
+    assert (got.target, got.app, got.stage) == ("rehearsal", "tika", "QA")
 
 
 def test_a_file_that_is_no_notebook_is_refused(tmp_path) -> None:
@@ -142,7 +230,6 @@ name: str | None = None
 limit: int | None = None  # seconds
 wait: Optional[float] = 2
 old: "bool" = True
-plain = 3  # papermill's habit
 """
 
 
@@ -169,7 +256,6 @@ def more(make_notebook, project):
         ({"wait": 1}, 1.0),
         ({"old": "NO"}, False),
         ({"old": 0}, False),  # papermill's -p old 0
-        ({"plain": "4"}, 4),
         ({"name": "none"}, "none"),
     ],
 )
@@ -202,8 +288,6 @@ def test_a_value_comes_in_its_declared_type(more, given, value) -> None:
         ({"wait": "1_0.5"}, "not float"),
         ({"old": 2}, "true or false"),
         ({"old": None}, "true or false"),
-        ({"plain": "x"}, "not int"),
-        ({"plain": [1]}, "one value of type int, not a list"),
         ({"name": {"a": 1}}, "one value of type str, not a dict"),
         ({"replicas": [1]}, "not a list"),
     ],
@@ -234,20 +318,20 @@ def test_a_default_of_another_type_is_refused(make_notebook, project, source) ->
 
 
 def test_no_value_leads_out_of_the_archive(make_notebook, project) -> None:
-    """A name that becomes a folder is a plain word, whatever its declared type."""
-    path = make_notebook('# parameters\napp: str = "x"\n')
-    found = declared(read_notebook(path), project.catalog)
+    """A name that becomes a folder is a plain word, wherever it comes from."""
+    notebook = read_notebook(make_notebook("begin('x', app=app)"))
     for app in ("../../x", "a/b", ".", "a b"):
         with pytest.raises(UsageError, match="folder of the archive"):
-            check({"app": app}, found, "nb")
+            filed(notebook, {}, {"app": app})
 
 
-def test_a_notebook_without_parameters_takes_none(make_notebook, project) -> None:
-    """It has no parameters cell: every name is unknown."""
+def test_a_notebook_that_declares_no_type_takes_any_name(
+    make_notebook, project
+) -> None:
+    """As with papermill, which puts a cell of them in front; the record names them."""
     found = declared(read_notebook(make_notebook("print(1)")), project.catalog)
     assert check({}, found, "nb") == {}
-    with pytest.raises(UsageError, match="it has: none"):
-        check({"x": "1"}, found, "nb")
+    assert check({"x": [1]}, found, "nb") == {"x": [1]}
 
 
 def test_what_the_injected_cell_assigns_is_what_runs() -> None:

@@ -150,11 +150,24 @@ def test_an_ending_before_conclude_is_a_failure(place, redactor) -> None:
     """A notebook that stops before its last line did not succeed, whatever it said."""
     journal = Journal(place.folder, redactor)
     journal.add("run", stage="CI")
+    journal.add("begin")
     journal.add("end", status="succeeded", cause="", masked=0)
     record = build_record(place)
     assert record.status == "failed"
     assert "ended early" in record.cause
     assert record.exit_code == 1
+
+
+def test_a_notebook_that_knows_nothing_of_us_succeeds_at_its_end(
+    place, redactor
+) -> None:
+    """It did not call `begin`: it need not conclude; its end must have been seen."""
+    journal = Journal(place.folder, redactor)
+    journal.add("run")
+    assert build_record(place).status == "failed"
+    journal.add("end", status="succeeded", cause="", masked=0)
+    record = build_record(place)
+    assert (record.status, record.exit_code) == ("succeeded", 0)
 
 
 def test_a_journal_without_an_end_is_not_a_success(place, redactor) -> None:

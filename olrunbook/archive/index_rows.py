@@ -43,7 +43,7 @@ class Query:
     Args:
         target: Only this target.
         app: Only this app.
-        room: Only this stage (or `image`, `release`).
+        room: Only this stage (or the notebook of runs without one).
         notebook: Only this notebook.
         since: Begun at this moment or later (aware).
         until: Begun before this moment (aware).
@@ -83,7 +83,7 @@ class Row:
         notebook: Its notebook.
         target: Its target.
         app: Its app.
-        room: Its stage, or `image` or `release`.
+        room: Its stage, else its notebook (before: `image`).
         at: When it began (UTC, seconds).
         status: How it ended; empty: it has no record.
         seconds: How long it took.

@@ -1,6 +1,6 @@
 """The archive: one directory a run, found by its name, read without an index.
 
-`outputs/<target>/<app>/<stage, or image, release>/<UTC>_<notebook>_<run id>/`
+`outputs/<target>/<app>/<stage, else the notebook>/<UTC>_<notebook>_<run id>/`
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class RunPlace:
         notebook: Name of its notebook.
         target: Its target.
         app: Its app.
-        room: Its stage, or `image` or `release`.
+        room: Its stage, else its notebook (before: `image`).
         at: When it began (UTC, seconds).
 
     """
@@ -85,8 +85,8 @@ class RunPlace:
 
 
 def room_of(notebook: str, stage: str) -> str:
-    """Return the folder a run belongs in: its stage, `release`, or `image`."""
-    return stage or ("release" if notebook == "release" else "image")
+    """Return the folder a run belongs in: its stage, else its notebook."""
+    return stage or notebook
 
 
 def new_place(
@@ -168,7 +168,7 @@ def list_runs(
         outputs: The archive.
         target: Only this target.
         app: Only this app.
-        room: Only this stage (or `image`, `release`).
+        room: Only this stage (or the notebook of runs without one).
         notebook: Only this notebook.
 
     """

@@ -183,7 +183,8 @@ def _record(
     end = _latest(entries, "end")
     concluded = _latest(entries, "conclude")
     steps = judge.steps(entries, notebook)
-    status, cause = judge.status(end, concluded, steps)
+    begun = any(entry["kind"] == "begin" for entry in entries)
+    status, cause = judge.status(end, concluded, steps, begun=begun)
     moments = [entry["at"] for entry in entries if "at" in entry]
     moments = moments or [place.at.isoformat()]
     spoilt = sum(entry["kind"] == "unreadable" for entry in entries)
@@ -220,7 +221,7 @@ def _record(
         status=status,
         exit_code=end.get("exit_code", EXIT_CODES[status]),
         cause=cause,
-        headline=concluded.get("headline", ""),
+        headline=concluded.get("headline", "" if cause else end.get("cause", "")),
         steps=steps,
         cells_not_run=judge.cells_not_run(notebook),
         parts=[

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +25,6 @@ __all__ = [
     "command",
     "duration",
     "ensure_cloud",
-    "one_at_a_time",
     "plain",
     "project",
 ]
@@ -121,39 +118,6 @@ def ensure_cloud(
     if merged != found:
         save_target(merged)
     return merged, chain
-
-
-@contextlib.contextmanager
-def one_at_a_time(project: Project, app: str, what: str) -> Iterator[None]:
-    """Hold the app's lock: two changes of one app at once would mix their records.
-
-    Raises:
-        RefusedError: Somebody else holds it; the message says who and since when.
-
-    """
-    from olrunbook.targets import state_dir  # noqa: PLC0415
-
-    folder = state_dir(project.root) / "locks"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / f"{app}.lock"
-    with path.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            held = lock.read().strip() or "another process"
-            msg = f"{app} is being worked on: {held}"
-            raise RefusedError(
-                msg, "Wait for its end; two at once would mix."
-            ) from None
-        lock.truncate(0)
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
-        lock.write(f"{what}, pid {os.getpid()}, since {since} UTC\n")
-        lock.flush()
-        try:
-            yield
-        finally:
-            lock.truncate(0)
 
 
 def notebook_path(project: Project, name: str) -> Path:

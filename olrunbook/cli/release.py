@@ -16,7 +16,6 @@ from olrunbook.cli.common import (
     duration,
     ensure_cloud,
     notebook_path,
-    one_at_a_time,
     project,
 )
 from olrunbook.cli.state import settle
@@ -204,7 +203,9 @@ def run_release(
     through = ", ".join(stages[: stages.index(to) + 1] if to else stages)
     console.print(f"olrunbook · {target} of {app} through {through}")
     settle()
-    with one_at_a_time(found, app, "olrunbook release"):
+    from olrunbook.run.lock import one_at_a_time  # noqa: PLC0415
+
+    with one_at_a_time(found.root, app, "olrunbook release"):
         place, _ = ensure_cloud(found, target, EchoEvents())
         # Heavy imports while a person already reads the first line.
         from olrunbook.adapters.aws.reads import Account  # noqa: PLC0415

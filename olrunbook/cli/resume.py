@@ -86,7 +86,7 @@ def _cloud_id(found: Any, target: str) -> str:
 def _run(
     found: Any, given: dict[str, str], *, anyway: bool, reason: str, as_json: bool
 ) -> int:
-    from olrunbook.cli.run import NO_CLOUD, execute  # noqa: PLC0415
+    from olrunbook.cli.run import execute, targets_of  # noqa: PLC0415
     from olrunbook.project.params import check, declared, read_notebook  # noqa: PLC0415
     from olrunbook.steps.resumption import (  # noqa: PLC0415
         differences,
@@ -103,8 +103,8 @@ def _run(
         raise RefusedError(msg, f"Give it again: -p {missing[0]} VALUE")
     parameters = declared(read_notebook(path), here.catalog)
     values = check({**record.parameters, **given}, parameters, record.notebook)
-    needs_cloud = record.notebook not in NO_CLOUD and bool(record.cloud_id)
-    cloud_id = _cloud_id(here, record.target) if needs_cloud else ""
+    needed = targets_of(parameters, values) if record.cloud_id else []
+    cloud_id = _cloud_id(here, needed[0]) if needed else ""
     differs = differences(here, record, path, cloud_id=cloud_id, parameters=values)
     warnings = _agreed(differs, anyway=anyway, reason=reason)
     more = {"resumes": found.place, "warnings": warnings}

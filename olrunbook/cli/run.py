@@ -16,18 +16,21 @@ from olrunbook.cli.common import (
     ensure_cloud,
     notebook_names,
     notebook_path,
-    one_at_a_time,
     project,
 )
 from olrunbook.cli.parameters import VALUE, NotebookCommand, options_of
 from olrunbook.cli.state import settle
 from olrunbook.errors import UsageError
 from olrunbook.project.catalog import Project
-from olrunbook.project.params import Parameter, check, declared, read_notebook
+from olrunbook.project.params import (
+    Parameter,
+    check,
+    declared,
+    defaults,
+    from_text,
+    read_notebook,
+)
 from olrunbook.targets import require_built
-
-CHANGES = {"image_build", "deploy", "rollout"}  # hold the app's lock
-NO_CLOUD = {"image_test", "release"}
 
 
 class Notebooks(click.Group):
@@ -116,6 +119,9 @@ def command_of(
                 msg = f"parameter {key!r} is given twice, as {both}"
                 raise UsageError(msg)
             values[key] = value
+        for key, value in values.items():
+            if key not in parameters or not parameters[key].kind:
+                values[key] = from_text(value)
         return execute(
             path, check(values, parameters, path.stem), parameters, as_json=as_json
         )
@@ -152,17 +158,19 @@ def execute(
         The exit code.
 
     """
-    found, name = project(), path.stem
-    merged = {n: p.default for n, p in parameters.items()} | values
-    target, app = merged.get("target", "rehearsal"), merged.get("app", "")
-    require_built(target)
+    found, merged = project(), defaults(parameters) | values
+    for parameter in parameters.values():
+        if parameter.kind in ("Target", "TargetName"):
+            require_built(merged[parameter.name])
     settle()
-    if name not in NO_CLOUD and "target" in parameters:
+    for target in targets_of(parameters, merged):
         ensure_cloud(found, target, EchoEvents())
-    if name in CHANGES:
-        with one_at_a_time(found, app, f"olrunbook run {name}"):
-            return _run(found, path, values, as_json=as_json, **resumed)
     return _run(found, path, values, as_json=as_json, **resumed)
+
+
+def targets_of(parameters: dict[str, Parameter], values: dict[str, Any]) -> list[str]:
+    """Return the targets that must be up: the values of parameters of type Target."""
+    return [values[p.name] for p in parameters.values() if p.kind == "Target"]
 
 
 def _run(

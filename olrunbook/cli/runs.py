@@ -154,7 +154,7 @@ def _json(line: Line) -> dict[str, Any]:
         "notebook": row.notebook,
         "target": row.target,
         "app": row.app,
-        "stage": row.room if row.room not in ("image", "release") else "",
+        "stage": row.room if row.room not in (row.notebook, "image") else "",
         "started_at": row.at.isoformat(),
     }
     try:

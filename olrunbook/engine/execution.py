@@ -229,7 +229,10 @@ class Execution:
             if "secret" in said:
                 self.redactor.learn(said["secret"])
             if "step" in said:
-                self.watch.enter(said["step"], clock)
+                self.watch.begun = True
+                self.watch.enter(
+                    said["step"], clock, changes=said.get("changes", False)
+                )
                 step = f', step "{said["step"]}"' if said["step"] else ""
                 self._say_where(f"{where}{step}")
             if "progress" in said:
@@ -273,7 +276,7 @@ class Execution:
         self.notebook.metadata["papermill"].update(
             end_time=_now(),
             duration=round(time.monotonic() - self.began, 3),
-            exception=True if ending else None,
+            exception=True if ending and ending.status != "succeeded" else None,
         )
         self.notebook.metadata["olrunbook"] = {
             "status": ending.status if ending else "succeeded",

@@ -21,12 +21,14 @@ from olrunbook.engine.endings import Ending, RunEndedError, ended
 from olrunbook.engine.kernel import Kernel
 from olrunbook.engine.notebook_file import NotebookFile
 from olrunbook.engine.signals import StoppedError, deaf, raising
-from olrunbook.engine.source import archive_name, has_injected
+from olrunbook.engine.source import archive_name, has_injected, require_python
 from olrunbook.project.catalog import Project, find_project
 from olrunbook.project.params import (
     PAPERMILLS_OWN,
     check,
     declared,
+    defaults,
+    filed,
     injected,
     read_notebook,
 )
@@ -68,7 +70,8 @@ class Session:
         on_progress: Called with a line whenever there is news.
 
     Raises:
-        UsageError: A parameter is wrong, or the notebook cannot be read.
+        UsageError: A parameter is wrong, or the notebook cannot be read or is not in
+            Python.
 
     """
 
@@ -91,17 +94,19 @@ class Session:
         remote = source is not None
         name = archive_name(path)
         content = source or read_notebook(path)
+        require_python(content, path.name)
         self.declared = declared(content, project.catalog)
         self.parameters = check(dict(parameters), self.declared, path.stem or name)
-        values = {n: p.default for n, p in self.declared.items()} | self.parameters
+        values = defaults(self.declared) | self.parameters
+        where = filed(content, self.declared, values)
         # A cell that papermill injected once would say something else: it is replaced.
         self.injected = values if has_injected(content) else self.parameters
         self.place = place or new_place(
             project.outputs,
-            target=values.get("target") or "rehearsal",
-            app=values.get("app") or "none",
+            target=where.target,
+            app=where.app,
             notebook=name,
-            stage=values.get("stage") or "",
+            stage=where.stage,
         )
         self.heartbeat = Heartbeat(self.place.folder).start()
         key = new_key()
@@ -114,14 +119,19 @@ class Session:
             notebook=name,
             source_sha256="" if remote else sha256_file(path),
             lacks=["the hash of the source, which was no local file"] if remote else [],
-            stage=values.get("stage") or "",
+            stage=where.stage,
             parameters=values,
             release=release,
             resumes=resumes.run_id if resumes else "",
             executed_by="olrunbook",
             **opening(project.root),
         )
-        for text in warnings:
+        strange = [
+            f"parameter {unknown} is not in the parameters cell"
+            for unknown in self.parameters
+            if unknown not in self.declared
+        ]
+        for text in (*warnings, *strange):
             self.journal.add("warning", text=text)
         self.on_progress = on_progress
         self.limits = project.catalog.limits

@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-__all__ = ["archive_name", "has_injected"]
+from olrunbook.errors import UsageError
+
+__all__ = ["archive_name", "has_injected", "require_python"]
 
 
 def archive_name(path: Path) -> str:
@@ -21,3 +23,16 @@ def has_injected(notebook: dict[str, Any]) -> bool:
         "injected-parameters" in cell.get("metadata", {}).get("tags", [])
         for cell in notebook["cells"]
     )
+
+
+def require_python(notebook: dict[str, Any], name: str) -> None:
+    """Raise UsageError where a notebook is in another language than ours."""
+    meta = notebook.get("metadata", {})
+    language = (
+        meta.get("kernelspec", {}).get("language")
+        or meta.get("language_info", {}).get("name")
+        or "python"
+    )
+    if language.lower() not in ("python", "ipython", "python3"):
+        msg = f"{name} is a notebook in {language}: olrunbook runs Python"
+        raise UsageError(msg, "Run it with papermill's own engine.")

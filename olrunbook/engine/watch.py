@@ -19,12 +19,13 @@ class Watch:
     def __init__(self, limits: Limits, clock: float) -> None:
         self._limits = limits
         self._run_began = self._began = self._heard = clock
-        self._warned = False
+        self._warned = self._changes = False
         self.step = ""
+        self.begun = False  # else only the run as a whole has a limit
 
-    def enter(self, step: str, clock: float) -> None:
+    def enter(self, step: str, clock: float, *, changes: bool = False) -> None:
         """Take note that a step began; empty: a cell, or what follows a step."""
-        self.step, self._began = step, clock
+        self.step, self._began, self._changes = step, clock, changes
         self.hear(clock)
 
     def hear(self, clock: float) -> None:
@@ -37,10 +38,13 @@ class Watch:
 
     def over(self, clock: float) -> str:
         """Return which limit is passed, in words; empty: none that stops the run."""
-        limits, what = self._limits.of(self.step), self._what()
+        what = self._what()
+        limits = self._limits.of(self.step, changes=self._changes)
         run_s = self._limits.run_s
         if run_s and clock - self._run_began > run_s:
             return f"the run took more than {run_s:g} s (limits.run_s)"
+        if not self.begun:  # a notebook that knows nothing of us
+            return ""
         if limits.step_s and clock - self._began > limits.step_s:
             return f"{what} took more than {limits.step_s:g} s (limits.step_s)"
         if limits.on_idle == "stop" and self._idle(clock, limits.idle_s):
@@ -49,7 +53,7 @@ class Watch:
 
     def warning(self, clock: float) -> str:
         """Return a sentence about silence that stops nothing, once; else empty."""
-        limits = self._limits.of(self.step)
+        limits = self._limits.of(self.step, changes=self._changes)
         if self._warned or not self._idle(clock, limits.idle_s):
             return ""
         self._warned = True

@@ -24,6 +24,7 @@ from olrunbook.record.journal import Journal
 from olrunbook.record.model import RunRecord
 from olrunbook.record.provenance import opening
 from olrunbook.redact import Redactor, new_key
+from olrunbook.run.lock import HELD_VARIABLE
 from olrunbook.steps.resumption import Found, Parts
 from olrunbook.steps.rollout.probe import SAMPLES_VARIABLE, Probe
 from olrunbook.targets import Target
@@ -180,7 +181,7 @@ class Release:
             values,
             release=self.place.run_id,
             resumes=cut.place if cut else None,
-            env=env,
+            env={**(env or {}), HELD_VARIABLE: self.app},
             on_progress=self.report.progress,
         )
         record = self.last = run_notebook(session)

@@ -8,10 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["Limits", "StepLimits"]
 
-# They change something or build something: cut off in the middle they leave a mess, and
-# their tools are silent for minutes. A person decides, unless the catalog does.
-CHANGING = ("image_test", "build", "up", "rollout")
-
 
 class StepLimits(BaseModel):
     """Limits of one step.
@@ -49,13 +45,20 @@ class Limits(BaseModel):
     idle_s: float = Field(900, ge=0)
     steps: dict[str, StepLimits] = {}
 
-    def of(self, step: str) -> StepLimits:
-        """Return the limits in force for a step; empty: a cell without one."""
-        changing = step in CHANGING
+    def of(self, step: str, *, changes: bool = False) -> StepLimits:
+        """Return the limits in force for a step.
+
+        Args:
+            step: Its name; empty: a cell without one.
+            changes: It changes or builds something: cut off in the middle it leaves a
+                mess, and its tools are silent for minutes. A person decides, unless the
+                catalog does.
+
+        """
         own = self.steps.get(step, StepLimits())
-        hard = 0.0 if changing else self.step_s
+        hard = 0.0 if changes else self.step_s
         return StepLimits(
             step_s=hard if own.step_s is None else own.step_s,
             idle_s=self.idle_s if own.idle_s is None else own.idle_s,
-            on_idle=own.on_idle or ("warn" if changing else "stop"),
+            on_idle=own.on_idle or ("warn" if changes else "stop"),
         )

@@ -10,21 +10,35 @@ from olrunbook.record.model import StepRecord
 
 __all__ = ["cells_not_run", "status", "steps"]
 
-_STEP_CALL = re.compile(r"\brun\.([a-z_]+)\(")
-_NO_STEPS = {"conclude"}
+_STEP_CALL = re.compile(r"""\brun\.(?:step\(\s*["']([^"']+)|([a-z_]+)\()""")
+_NO_STEPS = {"conclude", "leave", "plot", "step"}
 
 
 def status(
-    end: dict[str, Any], concluded: dict[str, Any], steps: list[StepRecord]
+    end: dict[str, Any],
+    concluded: dict[str, Any],
+    steps: list[StepRecord],
+    *,
+    begun: bool,
 ) -> tuple[Any, str]:
-    """Decide how the run ended: what was seen at its end, else what is missing."""
+    """Decide how the run ended: what was seen at its end, else what is missing.
+
+    Args:
+        end: The journal's closing line.
+        concluded: Its line that the run concluded.
+        steps: The steps.
+        begun: The notebook called `begin`: then it has to conclude. One that knows
+            nothing of us has succeeded when it came to its end.
+
+    """
     if end.get("status") and end["status"] != "succeeded":
         cut = [step.name for step in steps if step.status == "interrupted"]
         if end["status"] in ("interrupted", "kernel-died") and cut:
             return end["status"], f'{end["cause"]} (step "{cut[-1]}")'
         return end["status"], end.get("cause", "")
-    if not concluded:
-        return "failed", "ended early: run.conclude() was not reached"
+    if begun and not concluded:
+        why = end.get("cause") or "run.conclude() was not reached"
+        return "failed", f"ended early: {why}"
     for step in steps:
         if step.status in ("failed", "refused", "interrupted", "waiting"):
             return step.status, f'step "{step.name}": {step.cause}'
@@ -59,7 +73,8 @@ def steps(entries: list[dict[str, Any]], notebook: dict[str, Any]) -> list[StepR
     for cell in notebook.get("cells", []):
         ours = cell.get("metadata", {}).get("olrunbook", {})
         if cell.get("cell_type") == "code" and ours.get("status") != "done":
-            for name in _STEP_CALL.findall(_text(cell.get("source", ""))):
+            for names in _STEP_CALL.findall(_text(cell.get("source", ""))):
+                name = "".join(names)
                 if name not in found and name not in _NO_STEPS:
                     found[name] = StepRecord(name=name, status="not-run")
     return list(found.values())

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
 from pathlib import Path
 
 from olrunbook.archive.place import RESUMES_VARIABLE, place_of, read_record
 from olrunbook.errors import StepError
 from olrunbook.record.model import StepRecord
 from olrunbook.steps.results import Result
-from olrunbook.steps.resumption import KEEPABLE
+from olrunbook.steps.step import Step
 
 __all__ = ["KeptSteps"]
-
-RESULTS = {
-    "olrunbook/deploy/1": ("olrunbook.steps.results", "DeployResult"),
-    "olrunbook/image-build/1": ("olrunbook.steps.images.results", "ImageBuildResult"),
-    "olrunbook/image-test/1": ("olrunbook.steps.images.results", "ImageTestResult"),
-}
 
 
 class KeptSteps:
@@ -38,11 +31,7 @@ class KeptSteps:
             return
         self.run_id = record.run_id
         self._steps = {
-            step.name: step
-            for step in record.steps
-            if step.name in KEEPABLE
-            and step.status in ("done", "kept")
-            and step.result_schema in RESULTS
+            step.name: step for step in record.steps if step.status in ("done", "kept")
         }
 
     @classmethod
@@ -50,20 +39,18 @@ class KeptSteps:
         """Return what the engine says is kept; nothing where it says nothing."""
         return cls(os.environ.pop(RESUMES_VARIABLE, ""))
 
-    def result(self, name: str) -> Result | None:
+    def result(self, step: Step) -> Result | None:
         """Return the stored result of a step, or None where it has to run.
 
         Raises:
             StepError: It is stored in a form that this version does not know.
 
         """
-        step = self._steps.get(name)
-        if step is None:
+        before = self._steps.get(step.name) if step.kept else None
+        if before is None or before.result_schema != step.result.schema_name:
             return None
-        module, kind = RESULTS[step.result_schema]
-        model: type[Result] = getattr(import_module(module), kind)
         try:
-            return model.model_validate(step.result)
+            return step.result.model_validate(before.result)
         except ValueError as error:
-            msg = f"the stored result of {name} cannot be read: {error}"
+            msg = f"the stored result of {step.name} cannot be read: {error}"
             raise StepError(msg, "Run the notebook anew, without resume.") from None

@@ -25,17 +25,10 @@ if TYPE_CHECKING:
     from olrunbook.display import Shown
     from olrunbook.display.live import Live
     from olrunbook.steps.results import Result
+    from olrunbook.steps.step import Step
 
 __all__ = ["Recorder", "status_of"]
 
-# The step whose result is the answer to the notebook's question.
-MAIN_STEP = {
-    "image_test": "image_test",
-    "image_build": "build",
-    "deploy": "up",
-    "rollout": "rollout",
-    "release": "parts",
-}
 STATUS: tuple[tuple[type[BaseException], str], ...] = (
     (RefusedError, "refused"),
     (UsageError, "refused"),
@@ -58,17 +51,15 @@ class Recorder:
     """Writes down, shows and tells what the steps of one run do.
 
     Args:
-        notebook: The run's notebook.
         journal: Its journal.
         headless: An engine runs us; it is told by the pipe OLRUNBOOK_TELL_FD.
 
     """
 
-    def __init__(self, notebook: str, journal: Journal, *, headless: bool) -> None:
-        self.headline = ""
+    def __init__(self, journal: Journal, *, headless: bool) -> None:
+        self.headline = ""  # of the last step
         self.journal = journal
         self.finishing: list[str] = []
-        self._notebook = notebook
         self._outcomes: dict[str, str] = {}
         self._kept = KeptSteps.of_environment()
         self._live: Live | None = None
@@ -77,19 +68,18 @@ class Recorder:
         self._pipe: TextIO | None = None
         if headless and descriptor:
             self._pipe = os.fdopen(int(descriptor), "w")
+        self.tell(step="")  # the notebook is one of ours: the limits of steps hold
 
     def step(
         self,
-        name: str,
+        step: Step,
         work: Callable[[], Result],
-        require: Callable[[Any], None] | None = None,
     ) -> Shown:
         """Run one step and return its result, which shows itself.
 
         Args:
-            name: The step.
+            step: The step.
             work: Does it.
-            require: Raises where the result is a failure; its table is shown first.
 
         Raises:
             OlrunbookError: Whatever the step raised; it is in the journal.
@@ -97,24 +87,25 @@ class Recorder:
         """
         from olrunbook.display import note, show, shown  # noqa: PLC0415
 
+        name = step.name
         self.tell(progress=name)
-        with self._recorded(name) as outcome, self._watched(name):
-            kept = self._kept.result(name)
+        recorded = self._recorded(name, changes=step.changes)
+        with recorded as outcome, self._watched(name):
+            kept = self._kept.result(step)
             result = work() if kept is None else kept
             view = shown(result)
             outcome["headline"] = result.headline()
             outcome["result"] = result.model_dump(mode="json")
             outcome["result_schema"] = result.schema_name
-            if name == MAIN_STEP.get(self._notebook, name):
-                self.headline = outcome["headline"]
+            self.headline = outcome["headline"]
             if kept is not None:
                 outcome["status"] = "kept"
                 outcome["cause"] = f"done in run {self._kept.run_id}, not run again"
                 note(f"{name} was {outcome['cause']}")
                 return view
-            if require:
+            if step.require:
                 try:
-                    require(result)
+                    step.require(result)
                 except OlrunbookError:
                     show(view)  # the table is the explanation
                     raise
@@ -141,7 +132,7 @@ class Recorder:
                 self._told = clock
                 self.tell(progress=event.text)
 
-    def tell(self, **said: str) -> None:
+    def tell(self, **said: str | bool) -> None:
         """Tell the engine something beside the outputs, by pipe."""
         if self._pipe:
             try:
@@ -151,10 +142,12 @@ class Recorder:
                 self._pipe = None
 
     @contextmanager
-    def _recorded(self, name: str) -> Iterator[dict[str, Any]]:
+    def _recorded(
+        self, name: str, *, changes: bool = False
+    ) -> Iterator[dict[str, Any]]:
         """Write a step's beginning and end to the journal, however it ends."""
         self.journal.add("step", name=name, event="started")
-        self.tell(step=name)
+        self.tell(step=name, changes=changes)
         began = time.monotonic()
         outcome: dict[str, Any] = {"status": "done"}
         try:

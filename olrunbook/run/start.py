@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from olrunbook.archive.dead import SCRATCH
-from olrunbook.archive.place import RunPlace, new_place, place_of
+from olrunbook.archive.place import RunPlace, new_place, place_of, room_of
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.project.catalog import Project, find_project
 from olrunbook.record.heartbeat import process_facts
@@ -37,23 +37,25 @@ def begin(
     *,
     app: str,
     stage: str = "",
-    images: str = "",
+    images: str | None = None,
     target: str = "rehearsal",
     node_type: str = "",
 ) -> Run:
     """Open a run and show who, where, what, which images, what serves now.
 
     Args:
-        notebook: Name of the notebook.
+        notebook: Name of the notebook, for a run by hand; headless its file names it.
         app: The app.
         stage: The stage; empty for image notebooks.
-        images: The image set, `server=ami-…`; empty: the one built last for this app.
+        images: The image set, `server=ami-…`; empty: the one built last for this app;
+            None: the notebook needs none.
         target: Where to work.
         node_type: Only this node type (image notebooks).
 
     Raises:
-        UsageError: A value is wrong; nothing was started.
-        RefusedError: The target is not up, or nothing was built yet.
+        UsageError: A value is wrong, or the run is filed where another app, stage or
+            target belongs; nothing was started.
+        RefusedError: No image set was named, and nothing was built yet.
 
     """
     project = find_project()
@@ -68,7 +70,7 @@ def begin(
     place, headless = _place(project, notebook, app, stage, target)
     redactor = Redactor(os.environ.pop(KEY_VARIABLE, "") or new_key())
     journal = Journal(place.folder, redactor)
-    recorder = Recorder(notebook, journal, headless=headless)
+    recorder = Recorder(journal, headless=headless)
     redactor.on_learn = lambda secret: recorder.tell(secret=secret)
     for value in secrets_of_environment(os.environ, project.catalog.secrets):
         redactor.learn(value)
@@ -78,7 +80,7 @@ def begin(
     by_hand: ByHand | None = None
     warning = ""
     if not headless:
-        given = {"app": app, "stage": stage, "images": images, "target": target}
+        given = {"app": app, "stage": stage, "images": images or "", "target": target}
         who = executor(cells=kernel_shell() is not None)
         warning = _unmasked(who)
         journal.add(
@@ -93,7 +95,7 @@ def begin(
         by_hand = ByHand(place, journal, redactor).start(before)
     context = Context(
         project=project,
-        place=_target(notebook, target, project.root),
+        place=_target(target, project.root),
         app_name=app,
         app=spec,
         stage=stage,
@@ -115,6 +117,12 @@ def _place(
     """Return the run's directory, and whether an engine made it."""
     given = os.environ.pop("OLRUNBOOK_RUN_DIR", "")
     if given and (place := place_of(Path(given))):
+        named = (target, app, room_of(place.notebook, stage))
+        if named != (place.target, place.app, place.room):
+            filed = "/".join(filter(None, (place.target, place.app, place.room)))
+            msg = f"this run is filed under {filed}, and begin names {'/'.join(named)}"
+            hint = "Declare `app: App`, `stage: Stage`, `target: Target` as parameters."
+            raise UsageError(msg, hint)
         return place, True
     made = new_place(
         project.outputs, target=target, app=app, notebook=notebook, stage=stage
@@ -146,14 +154,12 @@ def _unmasked(who: Executor) -> str:
     )
 
 
-def _target(notebook: str, name: str, root: Path) -> Target | None:
-    """Return the target; None where the notebook needs none and none is up."""
+def _target(name: str, root: Path) -> Target | None:
+    """Return the target; None where it is not up: what needs it says so."""
     try:
         return load_target(name, root)
     except RefusedError:
-        if notebook in ("image_test", "release"):  # a container; the archive alone
-            return None
-        raise
+        return None
 
 
 def _open(
@@ -161,7 +167,7 @@ def _open(
     context: Context,
     place: RunPlace,
     recorder: Recorder,
-    images: str,
+    images: str | None,
     *,
     headless: bool,
     warning: str,
@@ -171,7 +177,7 @@ def _open(
     for value in where.secret_values() if where else ():
         context.redactor.learn(value)
     source = ""
-    if place.notebook == "deploy":
+    if images is not None:
         run.images, source = gates.images_for(
             context.project.outputs,
             place.target,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from olrunbook.archive.place import RunPlace, list_runs
-from olrunbook.errors import RefusedError
+from olrunbook.errors import RefusedError, UsageError
 from olrunbook.record.journal import read_journal
+from olrunbook.run.lock import one_at_a_time
 from olrunbook.steps import order as gates
+from olrunbook.steps.step import Step
 
 if TYPE_CHECKING:
     from olrunbook.display import Shown
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     from olrunbook.steps.rollout.model import RolloutResult
 
 __all__ = ["Run"]
+
+OWN_NAME = re.compile(r"[A-Za-z][\w -]{0,62}")
 
 
 class Run:
@@ -57,89 +63,135 @@ class Run:
         """The run's id."""
         return self._context.run_id
 
-    def preflight(self) -> Shown:
-        """Check what must hold before anything changes; a failed check ends here."""
-        from olrunbook.steps import preflight as step  # noqa: PLC0415
+    def step(
+        self, name: str, function: Callable[[], Any], *, changes: bool = False
+    ) -> Shown:
+        """Run a step of your own: in the record, shown, and timed like all others.
 
-        return self._recorder.step(
-            "preflight",
-            lambda: step.preflight(
+        Args:
+            name: Its name in the record.
+            function: Does it. It returns a `Result`, or a plain value; what it raises
+                ends the run as failed (`RefusedError`: as refused).
+            changes: It changes or builds something: silence is no reason to stop it,
+                and one change of an app is made at a time.
+
+        Returns:
+            What the function returned, showing itself.
+
+        Raises:
+            UsageError: The name is none.
+
+        """
+        from olrunbook.steps.results import own  # noqa: PLC0415
+
+        if not OWN_NAME.fullmatch(name):
+            msg = f"{name!r} cannot name a step"
+            raise UsageError(msg, "Use letters, digits, -, _ and spaces.")
+        step = Step(name, changes=changes, locks=changes)
+        return self._do(step, lambda: own(function()))
+
+    def _do(self, step: Step, work: Callable[[], Result]) -> Shown:
+        """Run a step, alone where that is needed."""
+        if not step.locks:
+            return self._recorder.step(step, work)
+        app, which = self._context.app_name, gates.short(self.run_id)
+        what = f"{self._place.notebook} {self._context.stage} (run {which})"
+
+        def alone() -> Result:
+            with one_at_a_time(self._context.project.root, app, what):
+                return work()
+
+        return self._recorder.step(step, alone)
+
+    def preflight(self, what: str) -> Shown:
+        """Check what must hold before anything changes; a failed check ends here.
+
+        Args:
+            what: What is to be done: `image_test`, `image_build`, `deploy`, `rollout`.
+
+        Raises:
+            UsageError: There are no checks of that name.
+            RefusedError: A check failed; nothing was changed.
+
+        """
+        from olrunbook.steps import preflight as checks  # noqa: PLC0415
+
+        need = checks.checks_for(what)
+        return self._do(
+            checks.STEP,
+            lambda: checks.preflight(
                 self._context,
-                need=step.NEEDS[self._place.notebook],
+                need=need,
                 images=self.images,
                 stage_before=self._stage_before if self._context.stage else None,
             ),
-            step.require,
         )
 
     def image_test(self, base: str = "") -> Shown:
         """Provision a container with the app's deploy, twice; see what it says."""
-        from olrunbook.steps.images.provision import image_test, require  # noqa: PLC0415
+        from olrunbook.steps.images import provision  # noqa: PLC0415
 
-        return self._recorder.step(
-            "image_test",
-            lambda: image_test(self._context, base=base, node_type=self._node_type),
-            require,
+        return self._do(
+            provision.STEP,
+            lambda: provision.image_test(
+                self._context, base=base, node_type=self._node_type
+            ),
         )
 
     def validate(self) -> Shown:
         """Let Packer check the template: init, validate, fmt."""
-        from olrunbook.steps.images.build import validate  # noqa: PLC0415
+        from olrunbook.steps.images import build  # noqa: PLC0415
 
-        return self._recorder.step(
-            "validate", lambda: validate(self._context, node_type=self._node_type)
+        return self._do(
+            build.VALIDATE,
+            lambda: build.validate(self._context, node_type=self._node_type),
         )
 
     def build(self, on_error: str = "cleanup", variables: str = "") -> Shown:
         """Bake the image of every node type."""
-        from olrunbook.steps.images.build import (  # noqa: PLC0415
-            build,
-            parse_variables,
-        )
+        from olrunbook.steps.images import build  # noqa: PLC0415
 
         def work() -> Result:
-            return build(
+            return build.build(
                 self._context,
                 node_type=self._node_type,
                 on_error=on_error,
-                variables=parse_variables(variables),
+                variables=build.parse_variables(variables),
             )
 
-        shown = self._recorder.step("build", work)
+        shown = self._do(build.BUILD, work)
         self._travels(shown.images)
         return shown
 
     def preview(self) -> Shown:
         """Let Pulumi say what it would change."""
-        from olrunbook.steps.deploy.update import preview  # noqa: PLC0415
+        from olrunbook.steps.deploy import update  # noqa: PLC0415
 
-        return self._recorder.step(
-            "preview", lambda: preview(self._context, self.images)
+        return self._do(
+            update.PREVIEW, lambda: update.preview(self._context, self.images)
         )
 
     def up(self, plan: Shown | PreviewResult) -> Shown:
         """Apply exactly what the preview showed."""
-        from olrunbook.steps.deploy.update import up  # noqa: PLC0415
+        from olrunbook.steps.deploy import update  # noqa: PLC0415
 
         preview = cast("PreviewResult", getattr(plan, "result", plan))
-        return self._recorder.step("up", lambda: up(self._context, preview))
+        return self._do(update.UP, lambda: update.up(self._context, preview))
 
     def rollout(self, deploy_run: str = "") -> Shown:
         """Wait until the deploy is in service on every instance, or has failed."""
-        from olrunbook.steps.rollout.rollout import require, rollout  # noqa: PLC0415
+        from olrunbook.steps.rollout import rollout  # noqa: PLC0415
 
         deploy = self._deploy(deploy_run)
         self._travels(deploy.images)
-        return self._recorder.step(
-            "rollout", lambda: rollout(self._context, deploy), require
-        )
+        return self._do(rollout.STEP, lambda: rollout.rollout(self._context, deploy))
 
     def checks(self, deploy_run: str = "") -> Shown:
         """Ask the deployed stage what the catalog says it must answer."""
         from olrunbook.adapters.pulumi.secrets import (  # noqa: PLC0415
             secret_config,
         )
-        from olrunbook.steps.checks import require, run_checks  # noqa: PLC0415
+        from olrunbook.steps import checks as asked  # noqa: PLC0415
 
         deploy = self._deploy(deploy_run)
         checks = self._context.app.checks
@@ -149,19 +201,17 @@ class Run:
             secrets = {key: secret_config(self._context, key) for key in sorted(keys)}
             for value in secrets.values():
                 self._context.redactor.learn(value.get_secret_value())
-            return run_checks(self._context, deploy.url, secrets)
+            return asked.run_checks(self._context, deploy.url, secrets)
 
-        return self._recorder.step("checks", work, require)
+        return self._do(asked.STEP, work)
 
     def parts(self, release: str = "") -> Shown:
         """Show the runs of a release: step, stage, outcome, seconds, record."""
-        from olrunbook.steps.release import parts, require  # noqa: PLC0415
+        from olrunbook.steps import release as shown  # noqa: PLC0415
 
         place = self._release(release)
         entries = read_journal(place.folder)
-        return self._recorder.step(
-            "parts", lambda: parts(place.run_id, entries), require
-        )
+        return self._do(shown.STEP, lambda: shown.parts(place.run_id, entries))
 
     def plot(self, shown: Shown) -> Any:
         """Return the plot of a rollout: refresh, instances, availability."""
@@ -169,8 +219,11 @@ class Run:
 
         return rollout_plot(cast("RolloutResult", shown.result))
 
-    def conclude(self) -> None:
+    def conclude(self, answer: Shown | Result | None = None) -> None:
         """Say that the run came to its end. An ending before this is a failure.
+
+        Args:
+            answer: The result that answers the notebook's question; None: the last.
 
         Raises:
             StepError: A step did not end well.
@@ -179,7 +232,7 @@ class Run:
         from olrunbook.display import note  # noqa: PLC0415
 
         self._recorder.require_done()
-        headline = self._recorder.headline
+        headline = answer.headline() if answer is not None else self._recorder.headline
         journal = self._recorder.journal
         journal.add("conclude", headline=headline)
         self._recorder.tell(progress=headline)

@@ -13,8 +13,9 @@ from olrunbook.events import Event
 from olrunbook.project.catalog import Check
 from olrunbook.steps.context import Context
 from olrunbook.steps.results import Result, Value
+from olrunbook.steps.step import Step
 
-__all__ = ["Answered", "ChecksResult", "require", "run_checks"]
+__all__ = ["STEP", "Answered", "ChecksResult", "require", "run_checks"]
 
 TIMEOUT_S = 30.0
 EXCERPT = 200
@@ -153,3 +154,6 @@ def _judge(ctx: Context, check: Check, answer: Answer) -> Answered:
         seconds=round(answer.seconds, 3),
         target=answer.target,
     )
+
+
+STEP = Step("checks", ChecksResult, require)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from olrunbook.project.catalog import Catalog
 from olrunbook.project.imageset import format_images, parse_images
 from olrunbook.record.files import short
 from olrunbook.record.model import RunRecord
+from olrunbook.steps.images.results import ImageBuildResult
+from olrunbook.steps.results import DeployResult
+from olrunbook.steps.rollout.model import RolloutResult
 
 __all__ = [
     "Found",
@@ -21,8 +25,6 @@ __all__ = [
     "short",
 ]
 
-BUILD, DEPLOY, ROLLOUT = "image_build", "deploy", "rollout"
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -32,11 +34,17 @@ class Found:
     record: RunRecord
 
 
-def _runs(
-    outputs: Path, target: str, app: str, room: str, notebook: str
-) -> list[Found]:
-    places = list_runs(outputs, target=target, app=app, room=room, notebook=notebook)
-    return [Found(p, record) for p in places if (record := read_record(p))]
+def _succeeded(
+    outputs: Path, target: str, app: str, stage: str | None, schema: str
+) -> Iterator[Found]:
+    """Yield the succeeded runs that have a result of a schema, newest first.
+
+    Whatever their notebooks are called: a team's own are as good as ours.
+    """
+    for place in list_runs(outputs, target=target, app=app, room=stage):
+        record = read_record(place)
+        if record and record.status == "succeeded" and record.result(schema):
+            yield Found(place, record)
 
 
 def last_build(
@@ -46,9 +54,9 @@ def last_build(
 
     Only succeeded builds of all node types count.
     """
-    for found in _runs(outputs, target, app, "image", BUILD):
+    for found in _succeeded(outputs, target, app, None, ImageBuildResult.schema_name):
         record = found.record
-        if record.status == "succeeded" and set(record.images) == set(node_types):
+        if set(record.images) == set(node_types):
             return dict(record.images), record.run_id
     return None
 
@@ -62,8 +70,8 @@ def last_deploy(
         RefusedError: There is none.
 
     """
-    for found in _runs(outputs, target, app, stage, DEPLOY):
-        if found.record.status == "succeeded" and run_id in ("", found.record.run_id):
+    for found in _succeeded(outputs, target, app, stage, DeployResult.schema_name):
+        if run_id in ("", found.record.run_id):
             return found
     which = f"run {run_id} is no succeeded deploy" if run_id else "no succeeded deploy"
     msg = f"{which} of {app} to {stage} in the archive"
@@ -103,9 +111,9 @@ def require_stage_before(
     if before is None:
         return ""
     serves = ""
-    for found in _runs(outputs, target, app, before, ROLLOUT):
+    for found in _succeeded(outputs, target, app, before, RolloutResult.schema_name):
         record = found.record
-        if record.cloud_id != cloud_id or record.status != "succeeded":
+        if record.cloud_id != cloud_id:
             continue
         if record.images == images:
             return record.run_id

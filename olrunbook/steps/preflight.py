@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
-from olrunbook.errors import OlrunbookError, RefusedError
+from olrunbook.errors import OlrunbookError, RefusedError, UsageError
 from olrunbook.events import Event
 from olrunbook.steps.context import Context
 from olrunbook.steps.preflight_checks import CHECKS, Asked, CheckRow, check_row
 from olrunbook.steps.results import Result
+from olrunbook.steps.step import Step
 
-__all__ = ["NEEDS", "CheckRow", "PreflightResult", "preflight", "require"]
+__all__ = [
+    "NEEDS",
+    "STEP",
+    "CheckRow",
+    "PreflightResult",
+    "checks_for",
+    "preflight",
+    "require",
+]
 
+# Groups of checks, by what is to be done.
 NEEDS: dict[str, tuple[str, ...]] = {
     "image_test": ("deploy file", "docker", "free disk", "checkout"),
     "image_build": (
@@ -35,7 +45,6 @@ NEEDS: dict[str, tuple[str, ...]] = {
         "checkout",
     ),
     "rollout": ("target", "group"),
-    "release": (),
 }
 
 
@@ -62,6 +71,19 @@ class PreflightResult(Result):
         return f"{text}; to know: {', '.join(warned)}" if warned else text
 
 
+def checks_for(name: str) -> tuple[str, ...]:
+    """Return a group of checks.
+
+    Raises:
+        UsageError: There is none of the name.
+
+    """
+    if name in NEEDS:
+        return NEEDS[name]
+    msg = f"there are no checks for {name!r}; there are for: {', '.join(NEEDS)}"
+    raise UsageError(msg)
+
+
 def preflight(
     ctx: Context,
     *,
@@ -73,7 +95,7 @@ def preflight(
 
     Args:
         ctx: The step's context.
-        need: The checks, by name; see `NEEDS`.
+        need: The checks, by name; see `checks_for`.
         images: The image set that is to be deployed.
         stage_before: Returns the run that brought the image set to the stage before
             (empty: there is no stage before), or raises RefusedError.
@@ -97,3 +119,6 @@ def require(result: PreflightResult) -> None:
     if result.failed:
         hints = [row.hint for row in result.failed if row.hint]
         raise RefusedError(result.headline(), hints[0] if hints else "")
+
+
+STEP = Step("preflight", PreflightResult, require)

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 from olrunbook.errors import RefusedError, StepError
 from olrunbook.steps.results import Result, Value
+from olrunbook.steps.step import Step
 
-__all__ = ["PartRow", "ReleaseResult", "parts", "require"]
+__all__ = ["STEP", "PartRow", "ReleaseResult", "parts", "require"]
 
 
 GOOD = ("succeeded", "kept")
@@ -113,3 +114,6 @@ def require(result: ReleaseResult) -> None:
     if missing:
         msg = f"the release did not reach {', '.join(missing)}"
         raise StepError(msg)
+
+
+STEP = Step("parts", ReleaseResult, require)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,10 +14,14 @@ __all__ = [
     "DeployResult",
     "GroupSeen",
     "InstanceSeen",
+    "OwnResult",
     "PropertyChange",
     "ResourceChange",
     "Result",
+    "own",
 ]
+
+HEADLINE = 200  # characters
 
 
 class Value(BaseModel):
@@ -33,6 +38,32 @@ class Result(Value):
     def headline(self) -> str:
         """Return one line that answers the question the step was asked."""
         raise TypeError(type(self).__name__)
+
+
+class OwnResult(Result):
+    """What a step of a team's own returned, where that is no `Result`.
+
+    Args:
+        value: As plain JSON; what JSON does not have is its text.
+
+    """
+
+    schema_name: ClassVar[str] = "olrunbook/own/1"
+
+    value: Any = None
+
+    def headline(self) -> str:
+        """Return the beginning of its text; empty for None."""
+        text = "" if self.value is None else str(self.value)
+        return text.splitlines()[0][:HEADLINE] if text.strip() else ""
+
+
+def own(value: Any) -> Result:
+    """Return what a step returned as a result: a `Result` is one already."""
+    if isinstance(value, Result):
+        return value
+    plain = getattr(value, "model_dump", lambda **_: value)(mode="json")
+    return OwnResult(value=json.loads(json.dumps(plain, default=str)))
 
 
 class PropertyChange(Value):

@@ -15,7 +15,6 @@ from olrunbook.record.model import RunRecord
 from olrunbook.steps import order as gates
 
 __all__ = [
-    "KEEPABLE",
     "Found",
     "Parts",
     "differences",
@@ -26,9 +25,6 @@ __all__ = [
 
 Found = gates.Found
 
-# They build or change something, so that once is enough. All others only read, and what
-# they read may have changed since: they run again.
-KEEPABLE = ("image_test", "build", "up")
 MASK = "[masked:"
 
 
@@ -82,7 +78,7 @@ def differences(
         before = record.parameters.get(name)
         if value != before and name not in hidden:
             found.append(f"parameter {name} was {before!r} and is {value!r}")
-    if record.images and record.notebook == gates.DEPLOY:
+    if record.images and "images" in record.parameters:
         text = str((parameters or record.parameters).get("images", ""))
         node_types = project.catalog.app(record.app).node_types
         try:
@@ -114,8 +110,8 @@ class Parts:
     @property
     def images(self) -> dict[str, str]:
         """The image set that was built; empty where none was."""
-        built = self.done.get((gates.BUILD, ""))
-        return dict(built.record.images) if built else {}
+        sets = (found.record.images for (_, at), found in self.done.items() if not at)
+        return next((dict(images) for images in sets if images), {})
 
 
 def parts_of(outputs: Path, release: Found) -> Parts:

@@ -9,6 +9,7 @@ from pathlib import Path
 from olrunbook.errors import StepError
 from olrunbook.processes.policies import POLITE, PULUMI, StopPolicy
 from olrunbook.processes.tool import Command, Tool
+from olrunbook.record.heartbeat import process_facts
 from olrunbook.record.journal import Journal
 from olrunbook.redact import KEY_VARIABLE, Redactor
 from olrunbook.run.recorder import Recorder
@@ -54,7 +55,8 @@ while True:
 folder = Path(os.environ["OLRUNBOOK_RUN_DIR"])
 desk = Path(os.environ["ENDINGS_DESK"])
 redactor = Redactor(os.environ.pop(KEY_VARIABLE))
-recorder = Recorder("image_test", Journal(folder, redactor), headless=True)
+recorder = Recorder(Journal(folder, redactor), headless=True)
+recorder.journal.add("begin", process=process_facts())
 
 
 def sign() -> None:
@@ -66,7 +68,7 @@ def sign() -> None:
 def step(name: str, program: str, policy: StopPolicy = POLITE) -> None:
     """Run a tool in a step; the step fails where the tool does."""
     environment = {"ENDINGS_DESK": str(desk), "PATH": os.environ["PATH"]}
-    with recorder._recorded(name):
+    with recorder._recorded(name, changes=name in ("up", "build")):
         command = Command(
             "thing",
             [sys.executable, "-c", program],

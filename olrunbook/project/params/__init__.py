@@ -1,29 +1,42 @@
 """Parameters of a notebook: declared once, in its `parameters` cell.
 
-The cell's annotations are the declaration: `App`, `Stage` and `Target` take their
-choices from the catalog, `Literal[…]` gives its own, `str`, `int`, `float` and `bool`
-are what they say; the comment is the help text. A string stays the string that was
-typed.
+The cell's annotations are the declaration: `App`, `Stage`, `Target` (it must be up) and
+`TargetName` (it need not) take their choices from the catalog, `Literal[…]` gives its
+own, `str`, `int`, `float` and `bool` are what they say; the comment is the help text. A
+string stays the string that was typed. What has no such type is not checked.
 """
 
 from olrunbook.project.params.declaration import (
     App,
     Stage,
     Target,
+    TargetName,
     declared,
     injected,
     read_notebook,
 )
-from olrunbook.project.params.values import PAPERMILLS_OWN, Parameter, check
+from olrunbook.project.params.filing import Filed, filed
+from olrunbook.project.params.values import (
+    PAPERMILLS_OWN,
+    Parameter,
+    check,
+    defaults,
+    from_text,
+)
 
 __all__ = [
     "PAPERMILLS_OWN",
     "App",
+    "Filed",
     "Parameter",
     "Stage",
     "Target",
+    "TargetName",
     "check",
     "declared",
+    "defaults",
+    "filed",
+    "from_text",
     "injected",
     "read_notebook",
 ]

@@ -6,6 +6,7 @@ import ast
 import contextlib
 import io
 import json
+import re
 import tokenize
 from pathlib import Path
 from typing import Any, NewType
@@ -14,11 +15,23 @@ from olrunbook.errors import UsageError
 from olrunbook.project.catalog import Catalog
 from olrunbook.project.params.values import TYPES, Parameter, typed
 
-__all__ = ["App", "Stage", "Target", "declared", "injected", "read_notebook"]
+__all__ = [
+    "App",
+    "Stage",
+    "Target",
+    "TargetName",
+    "declared",
+    "injected",
+    "read_notebook",
+]
 
 App = NewType("App", str)
 Stage = NewType("Stage", str)
 Target = NewType("Target", str)
+TargetName = NewType("TargetName", str)  # where its runs are filed; it need not be up
+
+# IPython's own lines are no Python: magics, shell lines, and what they are assigned to.
+_MAGIC = re.compile(r"^([ \t]*)(?:[%!?]|[\w, \t]+=[ \t]*[%!]).*$", re.MULTILINE)
 
 
 def read_notebook(path: Path) -> dict[str, Any]:
@@ -87,6 +100,7 @@ def _tagged(notebook: dict[str, Any], tag: str) -> str:
 
 def _parse(source: str, catalog: Catalog) -> dict[str, Parameter]:
     comments = {}
+    source = _MAGIC.sub(r"\1pass", source)
     try:
         tree = ast.parse(source)
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -117,17 +131,17 @@ def _parameter(
     text: str,
 ) -> Parameter:
     where = f"parameter {name!r}"
+    default, computed = None, False
     try:
         default = ast.literal_eval(value) if value else None
-    except ValueError:
-        msg = f"{where}: its default is not a plain value"
-        raise UsageError(msg) from None
-    if annotation is None:  # papermill's own habit: the default shows the type
-        annotation = ast.Name(type(default).__name__)
-    kind, choices, optional = _kind(annotation, catalog, where)
+    except (ValueError, TypeError, MemoryError):
+        computed = True
+    kind, choices, optional = _kind(annotation, catalog)
     optional = optional or (value is not None and default is None)
-    made = Parameter(name, kind, default, choices, text, optional, value is None)
-    if value is not None and kind not in ("App", "Stage", "Target", "Literal"):
+    made = Parameter(
+        name, kind, default, choices, text, optional, value is None, computed
+    )
+    if kind in ("str", "int", "float", "bool") and value is not None and not computed:
         try:
             typed(made, default, texts=False)
         except UsageError:
@@ -137,29 +151,32 @@ def _parameter(
 
 
 def _kind(
-    annotation: ast.expr, catalog: Catalog, where: str
+    annotation: ast.expr | None, catalog: Catalog
 ) -> tuple[str, tuple[Any, ...], bool]:
-    """Return the type's name, its choices, and whether None is one of them."""
+    """Return the type's name, its choices, and whether None is one of them.
+
+    A type that is none of ours is not checked: its name is empty.
+    """
     match annotation:
         case ast.Constant(value=str(quoted)):
             with contextlib.suppress(SyntaxError):
-                return _kind(ast.parse(quoted, mode="eval").body, catalog, where)
+                return _kind(ast.parse(quoted, mode="eval").body, catalog)
         case ast.BinOp(left=inner, op=ast.BitOr(), right=ast.Constant(value=None)):
-            return (*_kind(inner, catalog, where)[:2], True)
+            return (*_kind(inner, catalog)[:2], True)
         case ast.Name(id=name) if name in TYPES:
             choices: dict[str, tuple[str, ...]] = {
                 "App": tuple(catalog.apps),
                 "Stage": tuple(catalog.stages.order),
                 "Target": tuple(catalog.targets),
+                "TargetName": tuple(catalog.targets),
             }
             return name, choices.get(name, ()), False
         case ast.Subscript(value=outer, slice=inner):
             if ast.unparse(outer).removeprefix("typing.") == "Optional":
-                return (*_kind(inner, catalog, where)[:2], True)
+                return (*_kind(inner, catalog)[:2], True)
             if ast.unparse(outer).removeprefix("typing.") == "Literal":
                 with contextlib.suppress(ValueError):
                     values = ast.literal_eval(inner)
                     some = values if isinstance(values, tuple) else (values,)
                     return "Literal", some, None in some
-    msg = f"{where}: type {ast.unparse(annotation)} is not known"
-    raise UsageError(msg, f"Use one of {', '.join(sorted(TYPES))} or Literal[…].")
+    return "", (), False

@@ -11,16 +11,22 @@ from typing import Any
 
 from olrunbook.errors import UsageError
 
-__all__ = ["PAPERMILLS_OWN", "TYPES", "Parameter", "check", "typed"]
+__all__ = [
+    "PAPERMILLS_OWN",
+    "TYPES",
+    "Parameter",
+    "check",
+    "defaults",
+    "from_text",
+    "typed",
+]
 
 # What papermill's --inject-paths adds to what was given.
 PAPERMILLS_OWN = ("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")
 
-TEXTS = {"str", "App", "Stage", "Target"}
+TEXTS = {"str", "App", "Stage", "Target", "TargetName"}
 TYPES = TEXTS | {"int", "float", "bool"}
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_FOLDERS = ("app", "stage", "target")  # their values name folders of the archive
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}|")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +35,14 @@ class Parameter:
 
     Args:
         name: Its name.
-        kind: `str`, `int`, `float`, `bool`, `App`, `Stage`, `Target` or `Literal`.
-        default: Its default value.
+        kind: `str`, `int`, `float`, `bool`, `App`, `Stage`, `Target`, `TargetName` or
+            `Literal`; empty: not declared, so that any value will do.
+        default: Its default value; None where the notebook computes it.
         choices: The values allowed; empty: any.
         help: The comment beside it.
         optional: It may be None.
         required: It has no default.
+        computed: Its default is known when the notebook runs, not before.
 
     """
 
@@ -45,12 +53,16 @@ class Parameter:
     help: str = ""
     optional: bool = False
     required: bool = False
+    computed: bool = False
 
 
 def check(
     given: dict[str, Any], parameters: dict[str, Parameter], notebook: str
 ) -> dict[str, Any]:
     """Return the given values in their declared types.
+
+    What no type is declared for passes as it is. A notebook that declares none at all
+    takes any name, as with papermill.
 
     Args:
         given: Name to value; a text from a command line, or a value already typed.
@@ -62,7 +74,11 @@ def check(
 
     """
     values = {}
+    typed_here = any(parameter.kind for parameter in parameters.values())
     for name, value in given.items():
+        if name not in parameters and not typed_here:
+            values[name] = value
+            continue
         if name not in parameters:
             near = difflib.get_close_matches(str(name), parameters, n=1)
             hint = f"Did you mean {near[0]}?" if near else ""
@@ -76,20 +92,30 @@ def check(
         if parameter.required:
             msg = f"{notebook} needs a value for {name}: it has no default"
             raise UsageError(msg, f"Give one: -p {name} VALUE")
-        if parameter.choices:
+        if parameter.choices and not parameter.computed:
             # A default of another project's catalog is no value of this one.
             try:
                 typed(parameter, parameter.default, texts=False)
             except UsageError as error:
                 msg = f"{error} (the default of {notebook})"
                 raise UsageError(msg, f"Give one: -p {name} VALUE") from None
-    for name in _FOLDERS:
-        default = parameters[name].default if name in parameters else ""
-        chosen = values.get(name, default)
-        if chosen is not None and not _PLAIN.fullmatch(str(chosen)):
-            msg = f"{name} {chosen!r} cannot name a folder of the archive"
-            raise UsageError(msg, "Use letters, digits, - and _.")
     return values
+
+
+def defaults(parameters: dict[str, Parameter]) -> dict[str, Any]:
+    """Return the values that hold where none is given, as far as they are known."""
+    return {n: p.default for n, p in parameters.items() if not p.computed}
+
+
+def from_text(value: str) -> Any:
+    """Return a text typed for an undeclared parameter, as papermill reads it."""
+    words = {"True": True, "False": False, "None": None}
+    if value in words:
+        return words[value]
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(value)
+    return value
 
 
 def typed(parameter: Parameter, value: Any, *, texts: bool = True) -> Any:
@@ -105,6 +131,8 @@ def typed(parameter: Parameter, value: Any, *, texts: bool = True) -> Any:
 
     """
     name, kind = parameter.name, parameter.kind
+    if not kind:
+        return value
     if isinstance(value, (list, tuple, dict, set)):
         msg = f"{name} is one value of type {kind}, not a {type(value).__name__}"
         raise UsageError(msg)

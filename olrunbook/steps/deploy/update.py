@@ -23,8 +23,9 @@ from olrunbook.steps.deploy.rules import (
     wrong_images,
 )
 from olrunbook.steps.results import DeployResult, GroupSeen, ResourceChange, Result
+from olrunbook.steps.step import Step
 
-__all__ = ["PreviewResult", "preview", "up"]
+__all__ = ["PREVIEW", "UP", "PreviewResult", "preview", "up"]
 
 WORDS = {"create": "create", "update": "update", "delete": "delete"}
 WORDS |= {"replace": "replace", "read": "read"}
@@ -263,3 +264,7 @@ def _by_hand(ctx: Context, images: Mapping[str, str]) -> str:
     keys = stack_spec(ctx).image_config
     pins = " ".join(f"-c {keys[node]}={image}" for node, image in images.items())
     return pulumi.by_hand(ctx, f"up --refresh --yes {pins}")
+
+
+PREVIEW = Step("preview", PreviewResult)
+UP = Step("up", DeployResult, changes=True, locks=True, kept=True)

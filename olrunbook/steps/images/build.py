@@ -39,8 +39,9 @@ from olrunbook.steps.images.workspace import (
     parse_variables,
     workspace,
 )
+from olrunbook.steps.step import Step
 
-__all__ = ["build", "parse_variables", "validate"]
+__all__ = ["BUILD", "VALIDATE", "build", "parse_variables", "validate"]
 
 ON_ERROR = ("cleanup", "abort")
 
@@ -289,3 +290,7 @@ def _check_on_error(on_error: str) -> None:
         )
     msg = f"on_error is {on_error!r}, wanted cleanup or abort"
     raise UsageError(msg)
+
+
+VALIDATE = Step("validate", ValidateResult)
+BUILD = Step("build", ImageBuildResult, changes=True, locks=True, kept=True)

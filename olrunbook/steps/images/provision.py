@@ -33,9 +33,10 @@ from olrunbook.steps.images.workspace import (
     node_types,
     workspace,
 )
+from olrunbook.steps.step import Step
 from olrunbook.targets import state_dir
 
-__all__ = ["image_test", "require"]
+__all__ = ["STEP", "image_test", "require"]
 
 NOT_TESTED = (
     "the boot: a container has this machine's kernel, and no disks of its own",
@@ -220,3 +221,6 @@ def _by_hand(ctx: Context, box: Box, node: str) -> list[str]:
         f"cd {deploy.parent} && {pyinfra_}",
         f"docker rm -f {name}",
     ]
+
+
+STEP = Step("image_test", ImageTestResult, require, changes=True, kept=True)

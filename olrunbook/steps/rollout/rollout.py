@@ -23,8 +23,9 @@ from olrunbook.steps.rollout.probe import SAMPLES_VARIABLE
 from olrunbook.steps.rollout.probing import collected, probe_notes, probing
 from olrunbook.steps.rollout.samples import per_second, summarise
 from olrunbook.steps.rollout.verdict import Patience, Verdict, judge, on_image
+from olrunbook.steps.step import Step
 
-__all__ = ["Patience", "RolloutResult", "require", "rollout"]
+__all__ = ["STEP", "Patience", "RolloutResult", "require", "rollout"]
 
 MAX_ACTIVITIES = 20
 ORDER: tuple[Outcome, ...] = ("failed", "refreshed", "launched", "unchanged")
@@ -265,3 +266,6 @@ def _by_hand(groups: list[str]) -> str:
     names = [name for name in groups if name]
     call = "aws autoscaling describe-instance-refreshes --auto-scaling-group-name"
     return "\n".join(f"{call} {name}" for name in names)
+
+
+STEP = Step("rollout", RolloutResult, require, changes=True, locks=True)

@@ -1,0 +1,130 @@
+"""What a run started and did not end: found by the run's id, named, told, ended.
+
+A kernel has its run's id in the environment, and so has everything that its cells start.
+Tools are not among it: they get an environment of their own, and their supervisors keep
+their own rules. Linux only: elsewhere nothing is found.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from olrunbook.processes.orphans import since
+
+__all__ = ["VARIABLE", "Carrier", "carriers", "end_carriers", "own_words"]
+
+VARIABLE = "OLRUNBOOK_RUN_ID"
+# They end by themselves when what they look after has ended.
+OURS = (b"olrunbook.processes.supervisor", b"olrunbook.archive.dead")
+# First a moment for helpers that end just after their parent; then told, then made.
+STEPS = ((0, 0.3), (signal.SIGTERM, 2.0), (signal.SIGKILL, 1.0))
+LENGTH = 200  # characters of a command that is named
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """A process that carries a run's id.
+
+    Args:
+        pid: Its process id.
+        began: What `orphans.since` said of it.
+        command: Its command line.
+        age_s: Seconds since it began.
+
+    """
+
+    pid: int
+    began: str
+    command: str
+    age_s: float
+
+    def __str__(self) -> str:
+        """Return it as a record names it."""
+        return f"pid {self.pid}, {self.command} ({self.age_s:.0f} s old)"
+
+
+def carriers(run_id: str, spare: Collection[tuple[int, str]] = ()) -> list[Carrier]:
+    """Return the processes of this user that carry a run's id.
+
+    Args:
+        run_id: The run.
+        spare: Processes (pid, `since`) that are meant to stay; what descends from them
+            is meant to stay, too.
+
+    """
+    mark, found = f"{VARIABLE}={run_id}".encode(), {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if folder.stat().st_uid != os.getuid():
+                continue
+            if mark not in (folder / "environ").read_bytes().split(b"\0"):
+                continue
+            words = (folder / "cmdline").read_bytes().split(b"\0")[:-1]
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        pid, began = int(folder.name), "" if fields[0] in "ZX" else fields[19]
+        if began and pid != os.getpid() and not set(OURS) & set(words):
+            line = own_words([word.decode(errors="replace") for word in words])
+            age = _uptime() - int(began) / os.sysconf("SC_CLK_TCK")
+            found[pid] = Carrier(pid, began, line, max(age, 0)), int(fields[1])
+    staying = {pid for pid, began in spare if since(pid) == began}
+    while more := {p for p, (_, up) in found.items() if up in staying} - staying:
+        staying |= more
+    return [carrier for pid, (carrier, _) in found.items() if pid not in staying]
+
+
+def own_words(words: list[str]) -> str:
+    """Return a command line as it would be typed, cut where it is long."""
+    line = shlex.join(words)
+    return line if len(line) <= LENGTH else f"{line[:LENGTH]}…"
+
+
+def end_carriers(
+    run_id: str,
+    note: Callable[[str], None],
+    spare: Collection[tuple[int, str]] = (),
+) -> None:
+    """End what carries a run's id, and what appears meanwhile.
+
+    Args:
+        run_id: The run.
+        note: Told of each that did not end by itself, and how it ended.
+        spare: As for `carriers`.
+
+    """
+    told: dict[tuple[int, str], tuple[Carrier, str]] = {}
+    for number, wait_s in STEPS:
+        end = time.monotonic() + wait_s
+        while left := carriers(run_id, spare):
+            for carrier in left if number else ():
+                key, word = (carrier.pid, carrier.began), signal.Signals(number).name
+                if told.get(key, (None, ""))[1] != word:
+                    told[key] = told.get(key, (carrier, ""))[0], word
+                    _send(carrier, number)
+            if time.monotonic() > end:
+                break
+            time.sleep(0.02)
+        if not left:
+            break
+    for (pid, began), (carrier, word) in told.items():
+        how = "and is still there" if since(pid) == began else "and ended"
+        note(f"a cell left a process behind: {carrier}; it was sent {word} {how}")
+
+
+def _send(carrier: Carrier, number: int) -> None:
+    if since(carrier.pid) == carrier.began:
+        try:
+            os.kill(carrier.pid, number)
+        except ProcessLookupError:
+            return
+
+
+def _uptime() -> float:
+    return float(Path("/proc/uptime").read_text().split()[0])

@@ -1,0 +1,76 @@
+"""Where a notebook's runs are filed: what its `begin` names, else its parameters."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from olrunbook.errors import UsageError
+from olrunbook.project.params.values import Parameter
+
+__all__ = ["Filed", "filed"]
+
+KINDS = {"target": ("Target", "TargetName"), "app": ("App",), "stage": ("Stage",)}
+NONE = "none"  # the folder's name where there is no target or app
+BY_BEGIN = "rehearsal"  # the target of a `begin` that names none
+PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}|")
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """The folders of the archive that a run belongs in; `stage` may be empty."""
+
+    target: str
+    app: str
+    stage: str
+
+
+def filed(
+    notebook: dict[str, Any], parameters: dict[str, Parameter], values: dict[str, Any]
+) -> Filed:
+    """Return where a run of a notebook is filed.
+
+    Args:
+        notebook: Its JSON.
+        parameters: What it declares.
+        values: The values it will get.
+
+    Raises:
+        UsageError: A value cannot name a folder.
+
+    """
+    begin = _begin(notebook)
+    found = {"target": NONE if begin is None else BY_BEGIN, "app": NONE, "stage": ""}
+    for name, kinds in KINDS.items():
+        match (begin or {}).get(name):
+            case ast.Constant(value=str(text)):
+                chosen: Any = text
+            case ast.Name(id=variable) if variable in values:
+                chosen = values[variable]
+            case _:
+                typed = [p.name for p in parameters.values() if p.kind in kinds]
+                chosen = values.get(typed[0]) if typed else None
+        if chosen is not None and not PLAIN.fullmatch(str(chosen)):
+            msg = f"{name} {chosen!r} cannot name a folder of the archive"
+            raise UsageError(msg, "Use letters, digits, - and _.")
+        found[name] = chosen or found[name]
+    return Filed(**found)
+
+
+def _begin(notebook: dict[str, Any]) -> dict[str, ast.expr] | None:
+    """Return the words of the notebook's call of `begin`; None: there is none."""
+    for cell in notebook["cells"]:
+        source = "".join(cell.get("source", ""))
+        if cell.get("cell_type") != "code" or "begin(" not in source:
+            continue
+        with contextlib.suppress(SyntaxError):
+            for node in ast.walk(ast.parse(source)):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+                    "begin",
+                    "olrunbook.begin",
+                ):
+                    return {word.arg: word.value for word in node.keywords if word.arg}
+    return None

@@ -1,0 +1,55 @@
+"""One change of an app at a time: two at once would mix."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from olrunbook.errors import RefusedError
+from olrunbook.targets import state_dir
+
+__all__ = ["HELD_VARIABLE", "one_at_a_time"]
+
+HELD_VARIABLE = "OLRUNBOOK_LOCKED"  # the app whose lock our caller holds for us
+
+
+@contextlib.contextmanager
+def one_at_a_time(root: Path, app: str, what: str) -> Iterator[None]:
+    """Hold the app's lock; whoever dies leaves it.
+
+    Args:
+        root: The project's folder.
+        app: The app.
+        what: Who holds it, for whoever comes second.
+
+    Raises:
+        RefusedError: Somebody else holds it; the message says who and since when.
+
+    """
+    if os.environ.get(HELD_VARIABLE) == app:  # a release, for all of its runs
+        yield
+        return
+    folder = state_dir(root) / "locks"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / f"{app}.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            held = lock.read().strip() or "another process"
+            msg = f"{app} is being worked on: {held}"
+            raise RefusedError(
+                msg, "Wait for its end; two at once would mix."
+            ) from None
+        lock.truncate(0)
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+        lock.write(f"{what}, pid {os.getpid()}, since {since} UTC\n")
+        lock.flush()
+        try:
+            yield
+        finally:
+            lock.truncate(0)

@@ -1,0 +1,180 @@
+"""Any notebook is welcome: papermill's own, and a team's own runbook."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import papermill
+import pytest
+
+from olrunbook.archive.place import list_runs, read_record
+from olrunbook.cli import main
+from olrunbook.engine.session import Session, run_notebook
+from olrunbook.errors import UsageError
+from olrunbook.project.catalog import find_project
+from tests.kernels import BEGIN, Desk, cells_of, only, record_of
+
+PAPERMILLS = Path(papermill.__file__).parent / "tests" / "notebooks"
+# One sleeps for a minute, the other runs papermill from a checkout of it.
+LEFT_OUT = {"binder", "keyboard_interrupt"}
+NOT_PYTHON = {"notimplemented_translator"}
+
+
+def ends(engine: str | None, path: Path) -> str:
+    """Return how a notebook ends: well, or by an error."""
+    kernel = {} if path.stem in NOT_PYTHON else {"kernel_name": "python3"}
+    try:
+        papermill.execute_notebook(
+            path,
+            None,
+            engine_name=engine,
+            cwd=path.parent,
+            progress_bar=False,
+            **kernel,
+        )
+    except Exception:  # noqa: BLE001  (each engine has its own)
+        return "failed"
+    return "succeeded"
+
+
+@pytest.fixture(scope="module")
+def papermills(tmp_path_factory) -> dict[str, tuple[str, str]]:
+    """Return how each of papermill's notebooks ends, by its engine and by ours."""
+    folder = tmp_path_factory.mktemp("papermill")
+    (folder / "catalog.toml").write_text(find_project().catalog_file.read_text())
+    patch = pytest.MonkeyPatch()
+    patch.chdir(folder)
+    patch.setenv("OLRUNBOOK_STATE", str(folder / "state"))
+    paths = [p for p in sorted(PAPERMILLS.glob("*.ipynb")) if p.stem not in LEFT_OUT]
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            theirs = pool.map(lambda path: ends(None, path), paths)
+            mine = pool.map(lambda path: ends("olrunbook", path), paths)
+            both = zip(theirs, mine, strict=True)
+            return dict(zip((path.stem for path in paths), both, strict=True))
+    finally:
+        patch.undo()
+
+
+@pytest.mark.parametrize(
+    "name", sorted({path.stem for path in PAPERMILLS.glob("*.ipynb")} - LEFT_OUT)
+)
+def test_papermills_own_notebooks_end_as_they_do_there(papermills, name) -> None:
+    """In the same class: well, or not."""
+    theirs, mine = papermills[name]
+    assert mine == theirs
+
+
+def test_papermills_notebooks_end_in_both_ways(papermills) -> None:
+    """The comparison has something to compare."""
+    assert {theirs for theirs, _ in papermills.values()} == {"succeeded", "failed"}
+
+
+def test_a_foreign_notebook_runs_by_its_path(project, make_notebook, capfd) -> None:
+    """No `begin`: it succeeded when it came to its end; any parameter is taken."""
+    path = make_notebook("print(a, b)", name="any")
+    with pytest.raises(SystemExit) as ended:
+        main(["run", str(path), "-p", "a", "5", "-p", "b", "text"])
+    said = capfd.readouterr()
+    assert ended.value.code == 0, said
+    (place,) = list_runs(project.outputs)
+    assert place.folder.parent == project.outputs / "none" / "none" / "any"
+    record = read_record(place)
+    assert record is not None
+    assert (record.status, record.parameters) == ("succeeded", {"a": 5, "b": "text"})
+    assert record.warnings == [
+        "parameter a is not in the parameters cell",
+        "parameter b is not in the parameters cell",
+    ]
+    shown = json.loads((place.folder / "notebook.ipynb").read_text())
+    assert "5 text\n" in json.dumps(shown["cells"]).replace("\\n", "\n")
+
+
+def test_a_notebook_in_another_language_is_refused(project, make_notebook) -> None:
+    """Before anything was written."""
+    path = make_notebook("print(1)")
+    body = json.loads(path.read_text())
+    body["metadata"]["kernelspec"] |= {"name": "ir", "language": "R"}
+    path.write_text(json.dumps(body))
+    with pytest.raises(UsageError, match="notebook in R"):
+        Session(project, path, {})
+    assert not project.outputs.exists()
+
+
+OWN = """import olrunbook
+run = olrunbook.begin("own", app="tika")"""
+
+
+def test_a_team_s_own_runbook_needs_no_cloud_and_no_parameters(
+    project, make_notebook
+) -> None:
+    """It is filed where `begin` names, its steps are as good as ours."""
+    path = make_notebook(
+        OWN,
+        "got = run.step('count files', lambda: {'files': 3})\ngot",
+        "run.step('look', lambda: None)",
+        "run.conclude(got)",
+        name="our_check",
+    )
+    record = run_notebook(Session(project, path, {}))
+    assert record.status == "succeeded", record.cause
+    (place,) = list_runs(project.outputs)
+    assert place.folder.parent == project.outputs / "rehearsal" / "tika" / "our_check"
+    assert [(step.name, step.status) for step in record.steps] == [
+        ("count files", "done"),
+        ("look", "done"),
+    ]
+    assert record.steps[0].result == {"value": {"files": 3}}
+    assert record.headline == "{'files': 3}"
+
+
+def test_a_step_of_one_s_own_that_raises_fails_the_run(project, make_notebook) -> None:
+    """The step is named in the record, and so is what did not run."""
+    path = make_notebook(
+        OWN,
+        "run.step('mend', lambda: 1 / 0)",
+        "run.step('look', int)",
+        "run.conclude()",
+    )
+    record = run_notebook(Session(project, path, {}))
+    assert record.status == "failed"
+    steps = [(step.name, step.status) for step in record.steps]
+    assert steps == [("mend", "failed"), ("look", "not-run")]
+
+
+def test_a_run_is_not_filed_where_another_belongs(project, make_notebook) -> None:
+    """What `begin` is given at run time must be what the record's folder says."""
+    path = make_notebook(
+        "import olrunbook; run = olrunbook.begin('x', **{'app': 'tika'})"
+    )
+    record = run_notebook(Session(project, path, {}))
+    assert (record.status, record.exit_code) == ("refused", 2)
+    assert "filed under" in record.cause
+
+
+def test_what_needs_a_cloud_says_so_itself(project) -> None:
+    """`begin` opens the run; the step that needs the target is refused, by hand too."""
+    with Desk(project.root) as desk:
+        assert desk.run(BEGIN) == "ok"
+        assert desk.run("run.preview()") == "error"
+        assert desk.run("run.preflight('nonsense')") == "error"
+    record = record_of(only(desk))
+    assert [(s.name, s.status) for s in record.steps] == [("preview", "refused")]
+    errors = [
+        out["evalue"]
+        for cell in cells_of(only(desk))
+        for out in cell["outputs"]
+        if out["output_type"] == "error"
+    ]
+    assert "the rehearsal is not up" in errors[0]
+    assert "there are no checks for 'nonsense'" in errors[1]
+
+
+def test_a_stage_cannot_be_called_like_a_notebook(project) -> None:
+    """Their runs would be filed together: refused when the catalog is loaded."""
+    text = project.catalog_file.read_text().replace('"QA"', '"deploy"')
+    project.catalog_file.write_text(text)
+    with pytest.raises(UsageError, match="a stage cannot be called deploy"):
+        find_project()
