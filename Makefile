@@ -11,7 +11,8 @@ SETUP := @sh setup/run.sh
 BIN := .venv/bin
 SLOW := rehearsal or browser
 # What looks at files, not at what Python does with them: once is enough.
-STATIC := --ignore=tests/test_tree.py --ignore=tests/test_layers.py
+STATIC := --ignore=tests/test_tree.py --ignore=tests/test_layers.py \
+    --ignore=tests/test_papermills.py
 ENDINGS := tests/endings
 
 help:  ## this list
@@ -30,11 +31,12 @@ setup:  ## the Python packages alone: read catalog and records (works anywhere)
 
 test:  ## every test: lint, unit, rehearsal, browser (does all set-up)
 	$(SETUP) test
-	@$(MAKE) lint
-	@$(MAKE) units
-	@$(MAKE) test-endings
-	@$(MAKE) test-rehearsal
-	@$(MAKE) test-browser
+	@OLRUNBOOK_DURATIONS=$$(mktemp); export OLRUNBOOK_DURATIONS; \
+	    $(MAKE) lint && $(MAKE) units && $(MAKE) test-endings && \
+	    $(MAKE) test-rehearsal && $(MAKE) test-browser; code=$$?; \
+	    echo "The ten slowest tests, with their fixtures, in seconds:"; \
+	    sort -rn "$$OLRUNBOOK_DURATIONS" | head -10; \
+	    rm -f "$$OLRUNBOOK_DURATIONS"; exit $$code
 
 lint:  ## ruff, mypy, import-linter, packer fmt: changes nothing
 	$(BIN)/ruff check .

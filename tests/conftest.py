@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -119,6 +120,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         chance = random.Random(seed)  # noqa: S311  (no secret)
         places = {item.path: chance.random() for item in items}
         items.sort(key=lambda item: (places[item.path], chance.random()))
+
+
+_SECONDS: dict[str, float] = {}
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Add up what a test and its fixtures took."""
+    _SECONDS[report.nodeid] = _SECONDS.get(report.nodeid, 0) + report.duration
+
+
+def pytest_sessionfinish() -> None:
+    """Leave the times where `make test` asks for them."""
+    if path := os.environ.get("OLRUNBOOK_DURATIONS"):
+        python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        with Path(path).open("a") as out:
+            out.writelines(
+                f"{seconds:7.1f}  {name} (Python {python})\n"
+                for name, seconds in _SECONDS.items()
+            )
 
 
 # A green run can be repeated: the examples are the same each time. `make fuzz` looks

@@ -148,7 +148,8 @@ SORTS: dict[str, tuple[str, ...]] = {
     ),
     "fork": (
         (
-            "import os\nif os.fork() == 0:\n    print('kid', flush=True); os._exit(0)\n"
+            "import os, warnings\nwarnings.simplefilter('ignore')\n"
+            "if os.fork() == 0:\n    print('kid', flush=True); os._exit(0)\n"
             "os.wait(); import time; time.sleep(0.3)"
         ),
     ),

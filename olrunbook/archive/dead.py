@@ -18,7 +18,7 @@ from typing import Any, Literal
 from olrunbook.archive import chain
 from olrunbook.archive.place import NOTEBOOK, RunPlace, open_runs, place_of
 from olrunbook.archive.seal import seal
-from olrunbook.archive.supervised import supervised
+from olrunbook.archive.supervised import end_left, left, supervised
 from olrunbook.record.executed import notebook_of
 from olrunbook.record.files import sha256_file, write_atomic
 from olrunbook.record.heartbeat import process_facts, read_heartbeat, started
@@ -109,6 +109,8 @@ def close_run(place: RunPlace, *, presumed: bool = False) -> RunRecord:
             _repair_notebook(place, entries)
             if not any(entry["kind"] == "end" for entry in entries):
                 end = _end(place, entries, presumed=presumed)
+                if not presumed:  # it was on this host
+                    end |= _left(place, entries)
                 Journal(place.folder, Redactor(new_key())).add("end", **end)
         record = seal(place, held=True)
     clean(place)
@@ -153,6 +155,16 @@ def _end(
         "presumed": presumed,
         "found_by": process_facts(),
     }
+
+
+def _left(place: RunPlace, entries: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """End what the cells left; by hand it is a person's, and only named."""
+    ours = {"kind": "run", "executed_by": "olrunbook"}.items()
+    if any(ours <= entry.items() for entry in entries):
+        found = end_left(place)
+    else:
+        found = [f"started by a cell and still there: {c}" for c in left(place)]
+    return {"left": found} if found else {}
 
 
 def _repair_notebook(place: RunPlace, entries: list[dict[str, Any]]) -> None:

@@ -145,6 +145,11 @@ def finish(
         )
 
 
+def _warnings(entries: list[dict[str, Any]]) -> list[str]:
+    texts = {"warning": "{text}", "leave": "left running: pid {pid}, {command}"}
+    return [texts[e["kind"]].format(**e) for e in entries if e["kind"] in texts]
+
+
 def _latest(entries: list[dict[str, Any]], kind: str) -> dict[str, Any]:
     return next((entry for entry in reversed(entries) if entry["kind"] == kind), {})
 
@@ -212,14 +217,18 @@ def _record(
         resumes=opened.get("resumes", ""),
         executed_by=opened.get("executed_by", "olrunbook"),
         presumed=bool(end.get("presumed")),
-        warnings=[e["text"] for e in entries if e["kind"] == "warning"],
+        warnings=[*_warnings(entries), *end.get("left", [])],
         lacks=[*opened.get("lacks", []), *lost],
         started_at=datetime.fromisoformat(moments[0]),
         ended_at=datetime.fromisoformat(
             end.get("ended_at") or end.get("at", moments[-1])
         ),
         status=status,
-        exit_code=end.get("exit_code", EXIT_CODES[status]),
+        exit_code=(
+            end.get("exit_code", EXIT_CODES[status])
+            if status == end.get("status")
+            else EXIT_CODES[status]
+        ),
         cause=cause,
         headline=concluded.get("headline", "" if cause else end.get("cause", "")),
         steps=steps,

@@ -1,4 +1,4 @@
-"""The tools of a run that are still kept by their supervisors."""
+"""What of a run still goes on: tools under their supervisors, children of its cells."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from olrunbook.archive.place import RunPlace
+from olrunbook.processes.left import Carrier, carriers, end_carriers
+from olrunbook.record.journal import read_journal
 
-__all__ = ["Kept", "settle", "supervised"]
+__all__ = ["Kept", "end_left", "left", "settle", "supervised"]
 
 MODULE = "olrunbook.processes.supervisor"
 HURRY_S = 2.0  # how long a supervisor may need to begin its late log
@@ -81,3 +83,29 @@ def _until(look: Callable[[], list[Kept]], wait_s: float) -> list[Kept]:
     while (found := look()) and time.monotonic() < end:
         time.sleep(0.1)
     return found
+
+
+def end_left(place: RunPlace) -> list[str]:
+    """End what the cells of a run started and left, but for what is meant to stay.
+
+    Returns:
+        What was left and how it ended, in sentences.
+
+    """
+    said: list[str] = []
+    end_carriers(place.run_id, said.append, _staying(place))
+    return said
+
+
+def left(place: RunPlace) -> list[Carrier]:
+    """Return what the cells of a run started and left; nothing is done to it."""
+    return carriers(place.run_id, _staying(place))
+
+
+def _staying(place: RunPlace) -> list[tuple[int, str]]:
+    """Return what a run declared to stay, by pid and beginning."""
+    return [
+        (entry["pid"], entry["began"])
+        for entry in read_journal(place.folder)
+        if entry["kind"] == "leave"
+    ]

@@ -16,12 +16,13 @@ from olrunbook.archive.place import (
     new_place,
 )
 from olrunbook.archive.seal import finish
-from olrunbook.archive.supervised import settle, supervised
+from olrunbook.archive.supervised import end_left, settle, supervised
 from olrunbook.engine.endings import Ending, RunEndedError, ended
 from olrunbook.engine.kernel import Kernel
 from olrunbook.engine.notebook_file import NotebookFile
 from olrunbook.engine.signals import StoppedError, deaf, raising
 from olrunbook.engine.source import archive_name, has_injected, require_python
+from olrunbook.processes.left import VARIABLE
 from olrunbook.project.catalog import Project, find_project
 from olrunbook.project.params import (
     PAPERMILLS_OWN,
@@ -146,6 +147,7 @@ class Session:
                 "OLRUNBOOK_GRACE_S": str(self.patience_s),
                 "MPLBACKEND": "module://matplotlib_inline.backend_inline",
                 KEY_VARIABLE: key,
+                VARIABLE: self.place.run_id,
                 **({RESUMES_VARIABLE: str(resumes.folder)} if resumes else {}),
                 **(env or {}),
             },
@@ -232,6 +234,7 @@ class Session:
             if self.kernel.process.poll() is None:
                 self.kernel.stop(0.5)
             finishing = settle(self.place, self._wait_s(ending)) if ending else []
+            left = end_left(self.place)
             self.heartbeat.stop()
             end = {
                 "status": ending.status if ending else "succeeded",
@@ -239,6 +242,7 @@ class Session:
                 "masked": self.redactor.masked,
                 **({"exit_code": ending.exit_code} if ending else {}),
                 **({"finishing": finishing} if finishing else {}),
+                **({"left": left} if left else {}),
             }
             self.record = finish(self.place, self.journal, end, save)
             if not self.record.finishing or not supervised(self.place):

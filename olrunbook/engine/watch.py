@@ -54,7 +54,7 @@ class Watch:
     def warning(self, clock: float) -> str:
         """Return a sentence about silence that stops nothing, once; else empty."""
         limits = self._limits.of(self.step, changes=self._changes)
-        if self._warned or not self._idle(clock, limits.idle_s):
+        if self._warned or not self.begun or not self._idle(clock, limits.idle_s):
             return ""
         self._warned = True
         return f"{self._what()} has been silent for {limits.idle_s:g} s; it goes on"

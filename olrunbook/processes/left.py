@@ -1,6 +1,6 @@
 """What a run started and did not end: found by the run's id, named, told, ended.
 
-A kernel has its run's id in the environment, and so has everything that its cells start.
+A kernel has its run's id in the environment, and so has all that its cells start.
 Tools are not among it: they get an environment of their own, and their supervisors keep
 their own rules. Linux only: elsewhere nothing is found.
 """

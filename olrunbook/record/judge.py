@@ -36,9 +36,9 @@ def status(
         if end["status"] in ("interrupted", "kernel-died") and cut:
             return end["status"], f'{end["cause"]} (step "{cut[-1]}")'
         return end["status"], end.get("cause", "")
-    if begun and not concluded:
-        why = end.get("cause") or "run.conclude() was not reached"
-        return "failed", f"ended early: {why}"
+    if not concluded and (begun or not end):
+        why = "run.conclude() was not reached" if begun else "its end was not recorded"
+        return "failed", f"ended early: {end.get('cause') or why}"
     for step in steps:
         if step.status in ("failed", "refused", "interrupted", "waiting"):
             return step.status, f'step "{step.name}": {step.cause}'

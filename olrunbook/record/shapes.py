@@ -113,11 +113,12 @@ LINES: dict[str, tuple[dict[str, Test], dict[str, Test]]] = {
         {"seconds": NUMBER},
     ),
     "conclude": ({}, {"headline": TEXT}),
+    "leave": ({"pid": _is(int), "began": TEXT, "command": TEXT}, {}),
     "warning": ({"text": TEXT}, {}),
     "end": (
         {"status": TEXT},
         {"cause": TEXT, "exit_code": _is(int), "masked": _is(int), "ended_at": _moment}
-        | {"finishing": _texts},
+        | {"finishing": _texts, "left": _texts},
     ),
     "cell": (
         {"event": TEXT, "n": _is(int)},

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 from pathlib import Path
 from typing import Any, Self
 
 from olrunbook.archive.dead import clean
 from olrunbook.archive.place import NOTEBOOK, RunPlace
 from olrunbook.archive.seal import seal
+from olrunbook.archive.supervised import left
 from olrunbook.errors import UsageError
+from olrunbook.processes.left import VARIABLE
 from olrunbook.record.executed import notebook_of
 from olrunbook.record.files import write_atomic
 from olrunbook.record.heartbeat import Heartbeat
@@ -66,6 +69,7 @@ class ByHand:
 
         """
         self._heartbeat.start()
+        os.environ[VARIABLE] = self._place.run_id  # what cells start can be named
         if self._shell is not None:
             self._cells = Cells(
                 self._shell, self._journal, self._redactor, self._place.logs
@@ -120,7 +124,10 @@ class ByHand:
         entries = read_journal(self._place.folder)
         status, cause = _ending(entries, why, concluded=self._concluded)
         masked = self._redactor.masked
-        self._journal.add("end", status=status, cause=cause, masked=masked)
+        os.environ.pop(VARIABLE, None)
+        goes_on = [f"started by a cell and still there: {c}" for c in left(self._place)]
+        end = {"status": status, "cause": cause, "masked": masked}
+        self._journal.add("end", **end, **({"left": goes_on} if goes_on else {}))
         if self._cells:
             notebook = self._redactor.tree(notebook_of(entries))
             text = json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from olrunbook.archive.place import RunPlace, list_runs
 from olrunbook.errors import RefusedError, UsageError
+from olrunbook.processes.left import own_words
+from olrunbook.processes.orphans import since
 from olrunbook.record.journal import read_journal
 from olrunbook.run.lock import one_at_a_time
 from olrunbook.steps import order as gates
@@ -212,6 +214,26 @@ class Run:
         place = self._release(release)
         entries = read_journal(place.folder)
         return self._do(shown.STEP, lambda: shown.parts(place.run_id, entries))
+
+    def leave(self, process: Any) -> None:
+        """Declare that a process stays when the run ends; what it starts stays, too.
+
+        Args:
+            process: A `Popen`, a psutil `Process`, or a process id.
+
+        Raises:
+            UsageError: There is no such process.
+
+        """
+        import psutil  # noqa: PLC0415  (only here)
+
+        pid = getattr(process, "pid", process)
+        if not isinstance(pid, int) or not (began := since(pid)):
+            msg = f"{process!r} is no process that runs"
+            raise UsageError(msg, "Give run.leave a Popen or a process id.")
+        command = own_words(psutil.Process(pid).cmdline())
+        journal = self._recorder.journal
+        journal.add("leave", pid=pid, began=began, command=command)
 
     def plot(self, shown: Shown) -> Any:
         """Return the plot of a rollout: refresh, instances, availability."""

@@ -356,7 +356,7 @@ def _is_supervisor(process: psutil.Process) -> bool:
 
 VOLATILE = (
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"), "…"),
-    (re.compile(r"'?/[\w./~-]*/image/[^/]*_image_test_[0-9a-f-]*"), "RUN"),
+    (re.compile(r"'?/[\w./~-]*/image_test/[^/]*_image_test_[0-9a-f-]*"), "RUN"),
     (re.compile(r"(RUN/\.notebook\.ipynb)\.\w+'"), r"\1"),
     (re.compile(r"/[\w./~-]*/(\w+)"), r"…/\1"),
     (re.compile(r"\bpid \d+"), "pid …"),

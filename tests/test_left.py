@@ -1,0 +1,136 @@
+"""What a run's cells started and left: found by the run's id, named, ended."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from olrunbook.archive.place import list_runs
+from olrunbook.engine.session import Session, run_notebook
+from olrunbook.processes.left import VARIABLE, carriers, end_carriers
+from olrunbook.processes.orphans import since
+from olrunbook.record.files import new_run_id
+from tests.kernels import BEGIN, Desk, only, record_of
+
+SLEEP = [sys.executable, "-c", "print('up', flush=True); import time; time.sleep(300)"]
+DEAF = ["sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.2; done"]
+ABOVE = ["sh", "-c", "sleep 300 & echo up; wait"]
+
+
+@pytest.fixture
+def started():
+    """Return a function that starts a process of a run, which is ended at the end."""
+    processes = []
+
+    def start(command, run_id):
+        env = {**os.environ, VARIABLE: run_id}
+        process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE)
+        processes.append(process)
+        assert process.stdout is not None
+        process.stdout.readline()
+        return process
+
+    yield start
+    for process in [p for p in processes if p.poll() is None]:
+        for child in psutil.Process(process.pid).children():
+            child.kill()
+        process.kill()
+        process.communicate()
+
+
+def test_what_carries_the_run_s_id_is_found(started) -> None:
+    """By pid, with command and age; what carries another's is not."""
+    run, other = new_run_id(), new_run_id()
+    mine, theirs = started(SLEEP, run), started(SLEEP, other)
+    (found,) = carriers(run)
+    assert (found.pid, found.began) == (mine.pid, since(mine.pid))
+    assert str(found).startswith(f"pid {mine.pid}, {sys.executable} -c ")
+    assert str(found).endswith(" s old)")
+    assert 0 <= found.age_s < 60
+    assert [carrier.pid for carrier in carriers(other)] == [theirs.pid]
+    assert carriers(new_run_id()) == []
+
+
+def test_what_is_meant_to_stay_stays_with_what_it_started(started) -> None:
+    """A process that was declared, and its children."""
+    run = new_run_id()
+    above = started(ABOVE, run)
+    assert len(carriers(run)) == 2
+    assert carriers(run, [(above.pid, since(above.pid))]) == []
+    assert len(carriers(run, [(above.pid, "1")])) == 2  # another of the same number
+
+
+@pytest.mark.parametrize(("command", "word"), [(SLEEP, "SIGTERM"), (DEAF, "SIGKILL")])
+def test_it_is_told_then_made_to_end(started, command, word) -> None:
+    """And how it ended is said."""
+    run, said = new_run_id(), []
+    process = started(command, run)
+    end_carriers(run, said.append)
+    assert process.wait(5)
+    mine = [text for text in said if f"pid {process.pid}, " in text]
+    assert len(mine) == 1
+    assert f"it was sent {word} and ended" in mine[0]
+    assert carriers(run) == []
+
+
+def test_what_ends_by_itself_is_not_named(started) -> None:
+    """A helper that goes a moment after its parent."""
+    run, said = new_run_id(), []
+    started(["sh", "-c", "echo up; sleep 0.1"], run)
+    end_carriers(run, said.append)
+    assert said == []
+
+
+CELL = """import olrunbook, subprocess
+run = olrunbook.begin("x", app="tika")
+stays = subprocess.Popen(["sleep", "301"])
+goes = subprocess.Popen(["sleep", "302"])
+run.leave(stays)
+print(stays.pid, goes.pid)"""
+
+
+def test_a_run_ends_what_its_cells_left_but_for_what_was_declared(
+    project, make_notebook
+) -> None:
+    """Both are named in the record."""
+    record = run_notebook(Session(project, make_notebook(CELL, "run.conclude()"), {}))
+    assert record.status == "succeeded", record.cause
+    stays, goes = record.warnings
+    pid = int(stays.split()[3].strip(","))
+    try:
+        assert stays == f"left running: pid {pid}, sleep 301"
+        assert psutil.Process(pid).cmdline() == ["sleep", "301"]
+        assert "sleep 302" in goes
+        assert goes.endswith("it was sent SIGTERM and ended")
+    finally:
+        os.kill(pid, 9)
+    (place,) = list_runs(project.outputs)
+    assert carriers(place.run_id) == []
+
+
+def test_by_hand_it_is_named_and_left_alone(project) -> None:
+    """The kernel goes on, and so may what its cells started."""
+    with Desk(project.root) as desk:
+        desk.run(BEGIN)
+        assert (
+            desk.run("import subprocess; p = subprocess.Popen(['sleep', '303'])")
+            == "ok"
+        )
+        desk.run("run.conclude()")
+        (warning,) = record_of(only(desk)).warnings[-1:]
+        assert "sleep 303" in warning
+        assert warning.startswith("started by a cell and still there: pid ")
+        assert desk.run("assert p.poll() is None; p.kill()") == "ok"
+        assert desk.run(f"import os; assert {VARIABLE!r} not in os.environ") == "ok"
+
+
+@pytest.mark.parametrize("wrong", ["'sleep'", "2 ** 22 + 1", "None"])
+def test_only_a_process_can_be_left(project, wrong) -> None:
+    """Anything else is refused with a hint."""
+    with Desk(project.root) as desk:
+        desk.run(BEGIN)
+        assert desk.run(f"run.leave({wrong})") == "error"
