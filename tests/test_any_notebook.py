@@ -100,10 +100,10 @@ def test_what_needs_a_cloud_says_so_itself(project) -> None:
     """`begin` opens the run; the step that needs the target is refused, by hand too."""
     with Desk(project.root) as desk:
         assert desk.run(BEGIN) == "ok"
-        assert desk.run("run.preview()") == "error"
+        assert desk.run("run.step('x', lambda: run._context.target)") == "error"
         assert desk.run("run.preflight('nonsense')") == "error"
     record = record_of(only(desk))
-    assert (record.steps[0].name, record.steps[0].status) == ("preview", "refused")
+    assert (record.steps[0].name, record.steps[0].status) == ("x", "refused")
     errors = [
         out["evalue"]
         for cell in cells_of(only(desk))

@@ -21,7 +21,7 @@ STEP = """
 from olrunbook.errors import {error}
 def work():
     raise {error}("not today")
-run._recorder.step("image_test", work)
+run.step("image_test", work)
 """
 
 

@@ -21,6 +21,7 @@ from olrunbook.record.journal import Journal
 from olrunbook.redact import Redactor
 from olrunbook.run.kept import KeptSteps
 from olrunbook.run.recorder import Recorder
+from olrunbook.steps.images.build import BUILD, VALIDATE
 from olrunbook.steps.images.results import BuiltImage, ImageBuildResult, Phase
 from olrunbook.steps.resumption import Found, differences, parts_of, require_resumable
 
@@ -118,10 +119,10 @@ def test_what_was_built_is_kept_and_what_only_reads_runs_again(
     new = archive("image_build", end=CUT)
     journal = Journal(new.place.folder, redactor)
     recorder = Recorder(journal, headless=False)
-    shown = recorder.step("build", lambda: pytest.fail("it was built once more"))
+    shown = recorder.step(BUILD, lambda: pytest.fail("it was built once more"))
     assert shown.images == ImageBuildResult.model_validate(built()).images
     with pytest.raises(ZeroDivisionError):
-        recorder.step("validate", lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+        recorder.step(VALIDATE, lambda: 1 / 0)  # type: ignore[arg-type, return-value]
     lines = (new.place.folder / "journal.jsonl").read_text().splitlines()
     ended = [json.loads(line) for line in lines if '"ended"' in line]
     assert [(e["name"], e["status"]) for e in ended[-2:]] == [
@@ -137,7 +138,7 @@ def test_a_step_that_did_not_end_well_is_not_kept(
     """Only a finished build counts; an interrupted one runs again."""
     step = {"name": "build", "status": "interrupted", "seconds": 9.0}
     old = archive("image_build", steps=[step], end=CUT)
-    assert KeptSteps(str(old.place.folder)).result("build") is None
+    assert KeptSteps(str(old.place.folder)).result(BUILD) is None
 
 
 def test_a_stored_result_of_another_form_is_no_result(
@@ -152,7 +153,7 @@ def test_a_stored_result_of_another_form_is_no_result(
     }
     old = archive("image_build", steps=[step], end=CUT)
     with pytest.raises(StepError, match="stored result of build"):
-        KeptSteps(str(old.place.folder)).result("build")
+        KeptSteps(str(old.place.folder)).result(BUILD)
 
 
 def test_what_differs_is_named(
@@ -192,7 +193,10 @@ def test_another_image_set_is_a_difference(
         source_sha256=sha256_file(path),
         end=CUT,
     )
-    archive("image_build", images={"server": "ami-00000000000000002"})
+    step = {"name": "build", "status": "done", "result": built()}
+    step |= {"result_schema": ImageBuildResult.schema_name}
+    images = {"server": "ami-00000000000000002"}
+    archive("image_build", images=images, steps=[step])
     (text,) = differences(project, old.record, path)
     assert "server=ami-00000000000000001" in text
     assert "would be server=ami-00000000000000002" in text
