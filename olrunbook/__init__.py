@@ -5,15 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from olrunbook.project.params import App, Stage, Target, TargetName
+    from olrunbook.project.params import App, ImageSet, Stage, Target, TargetName
     from olrunbook.run import Run, begin
 
-__all__ = ["App", "Run", "Stage", "Target", "TargetName", "__version__", "begin"]
+__all__ = [
+    "App",
+    "ImageSet",
+    "Run",
+    "Stage",
+    "Target",
+    "TargetName",
+    "__version__",
+    "begin",
+]
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "App": "olrunbook.project.params",
+    "ImageSet": "olrunbook.project.params",
     "Stage": "olrunbook.project.params",
     "Target": "olrunbook.project.params",
     "TargetName": "olrunbook.project.params",

@@ -11,6 +11,7 @@ from olrunbook.cli import main
 from olrunbook.engine.session import Session, run_notebook
 from olrunbook.errors import UsageError
 from olrunbook.project.catalog import find_project
+from olrunbook.run.lock import one_at_a_time
 from tests.kernels import BEGIN, Desk, cells_of, only, record_of
 
 
@@ -112,6 +113,22 @@ def test_what_needs_a_cloud_says_so_itself(project) -> None:
     ]
     assert "the rehearsal is not up" in errors[0]
     assert "there are no checks for 'nonsense'" in errors[1]
+
+
+def test_one_change_of_an_app_is_made_at_a_time(project) -> None:
+    """By hand, too: a step that changes is refused while another is at work."""
+    with Desk(project.root) as desk:
+        desk.run(BEGIN)
+        with one_at_a_time(project.root, "tika", "somebody"):
+            assert desk.run("run.step('mend', int, changes=True)") == "error"
+            assert desk.run("run.step('look', int)") == "ok"
+        assert desk.run("run.step('mend', int, changes=True)") == "ok"
+        desk.run("run.conclude()")
+    record = record_of(only(desk))
+    assert [(s.name, s.status) for s in record.steps] == [
+        ("mend", "done"),
+        ("look", "done"),
+    ]
 
 
 def test_a_stage_cannot_be_called_like_a_notebook(project) -> None:

@@ -211,14 +211,36 @@ def test_a_file_that_is_no_notebook_is_refused(tmp_path) -> None:
 def test_a_default_of_another_project_is_no_value_of_this_one(
     make_notebook, project
 ) -> None:
-    """A shipped notebook's default app that this catalog lacks is told, not tried."""
-    text = project.catalog_file.read_text().replace("apps.tika", "apps.other")
-    project.catalog_file.write_text(text)
-    catalog = load_catalog(project.catalog_file)
-    found = declared(read_notebook(make_notebook(CELL)), catalog)
+    """A shipped notebook's default app gives way to the only one, else one is asked."""
+    text = project.catalog_file.read_text()
+    one = text.replace("apps.tika", "apps.other")
+    project.catalog_file.write_text(one)
+    notebook = read_notebook(make_notebook(CELL))
+    found = declared(notebook, load_catalog(project.catalog_file))
+    assert check({}, found, "nb") == {"app": "other"}
+    entry = text[text.index("[apps.tika") :].replace("apps.tika", "apps.more")
+    project.catalog_file.write_text(f"{one}\n{entry}")
+    found = declared(notebook, load_catalog(project.catalog_file))
     with pytest.raises(UsageError, match="the default of nb"):
         check({}, found, "nb")
     assert check({"app": "other"}, found, "nb") == {"app": "other"}
+
+
+SETS = """# parameters
+app: App = "tika"
+images: ImageSet = ""
+"""
+
+
+def test_an_image_set_is_checked_before_the_run(make_notebook, project) -> None:
+    """Its form, and that it names the app's node types; empty: the set built last."""
+    found = declared(read_notebook(make_notebook(SETS)), project.catalog)
+    for good in ("", "server=ami-0a17000000000000a"):
+        assert check({"images": good}, found, "nb") == {"images": good}
+    with pytest.raises(UsageError, match="not of the form node_type=ami-"):
+        check({"images": "server=latest"}, found, "nb")
+    with pytest.raises(UsageError, match="the app has"):
+        check({"images": "web=ami-0a17000000000000a"}, found, "nb")
 
 
 MORE = """# parameters

@@ -23,6 +23,7 @@ from olrunbook.cli.state import settle
 from olrunbook.errors import UsageError
 from olrunbook.project.catalog import Project
 from olrunbook.project.params import (
+    NONE,
     Parameter,
     check,
     declared,
@@ -191,10 +192,12 @@ def _run(
     if as_json:
         click.echo(record.model_dump_json(by_alias=True, indent=1))
     else:
-        line = f"{record.notebook} {record.app} {record.stage}".strip()
+        names = [record.notebook, record.app, record.stage]
+        line = " ".join(name for name in names if name not in ("", NONE))
         mark = "✓" if record.status == "succeeded" else "✗"
         news = record.headline if record.status == "succeeded" else record.cause
-        click.echo(f"{mark} {line} {record.status} after {duration(seconds)}: {news}")
+        took = f"{record.status} after {duration(seconds)}"
+        click.echo(f"{mark} {line} {took}{f': {news}' if news else ''}")
         for step in record.steps:
             if step.hint:
                 click.echo(f"  What you can do: {step.hint}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from olrunbook.display.front import Seen, show
@@ -74,7 +74,7 @@ def header_view(
         ("serves now", serving_now(context) if place and context.stage else ""),
         ("record", str(folder)),
         ("secrets", warning),
-        ("stand-ins", "\n".join(place.stand_ins) if place else ""),
+        ("stand-ins", _stand_ins(place.stand_ins) if place else ""),
     ]
     title = " · ".join(
         part for part in (notebook, context.app_name, context.stage) if part
@@ -87,6 +87,13 @@ def header_view(
         else "",
         tables=[Table("", ("", ""), [(Cell(k), Cell(v)) for k, v in rows if v])],
     )
+
+
+def _stand_ins(texts: Sequence[str]) -> str:
+    """Return how many there are; the record's page lists them, once."""
+    if not texts:
+        return ""
+    return f"{len(texts)} things of this cloud are not the real ones: see the record"
 
 
 def _who(context: Context) -> str:

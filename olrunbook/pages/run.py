@@ -36,6 +36,7 @@ LONG = 14
 MINUTE_S = 60
 FILES_NAMED = 8
 LONG_OUTPUT = 40  # lines; more scroll on a screen
+FOLDED = ("stand-ins",)  # rows whose facts open on a click
 
 _ID = re.compile(r"[\w.-]+")
 # Control characters a browser would stumble over; half a surrogate pair.
@@ -120,7 +121,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(mark=_mark, seconds=_seconds, utc=_utc, short=_short)
-    environment.globals["long_output"] = LONG_OUTPUT
+    environment.globals.update(long_output=LONG_OUTPUT, folded=FOLDED)
     return environment
 
 

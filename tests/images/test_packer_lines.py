@@ -35,6 +35,28 @@ def watched(name: str, code: int) -> Watch:
     return watch
 
 
+MISSING = [
+    "ui,say,==> amazon-ebs.demo: Connected to SSH!",
+    "ui,error,==> amazon-ebs.demo: Traceback (most recent call last):",
+    "ui,error,==> amazon-ebs.demo: ModuleNotFoundError: No module named 'bridge'",
+    "ui,say,==> amazon-ebs.demo: Provisioning step had errors: Running the cleanup provisioner",
+    "ui,say,==> amazon-ebs.demo: Terminating the source AWS instance...",
+    "error,Script exited with non-zero exit status: 1. Allowed exit codes are: [0]",
+]
+
+
+def test_a_provisioner_that_fails_has_the_last_word() -> None:
+    """Packer's own words name a code; what went wrong is what came before them."""
+    watch, reader = Watch(), Reader()
+    for text in MISSING:
+        for event in reader.read(Line("stdout", f"1,,{text}", START)):
+            watch.see(event)
+    first, *more = watch.cause().splitlines()
+    assert first.endswith("said last: ModuleNotFoundError: No module named 'bridge'")
+    assert any("Traceback" in row for row in more)
+    assert more[-1].startswith("Script exited with non-zero exit status: 1")
+
+
 def test_a_good_build_is_understood() -> None:
     """Phases in order, every operation with its end, one image and its base."""
     watch = watched("packer-good.log", 0)

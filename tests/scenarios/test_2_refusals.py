@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from olrunbook.archive.place import list_runs
+from olrunbook.run.lock import one_at_a_time
 from tests.scenarios.support import OLRUNBOOK, Desk
 
 pytestmark = pytest.mark.rehearsal
@@ -54,19 +55,20 @@ def test_an_image_that_does_not_exist_is_refused(released: Desk) -> None:
     assert "ami-0000" in done.stdout
 
 
-def test_a_second_release_at_the_same_time_is_refused(released: Desk) -> None:
+def test_a_second_change_at_the_same_time_is_refused(
+    released: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two changes of one app at once would mix: the second is told who is at work."""
-    first = released.start("run", "deploy", "--stage", "CI")
-    try:
-        lock = next(released.state.glob("*/locks/tika.lock"))
-        while first.poll() is None and not lock.read_text():
-            pass
-        second = released.run("release", "tika")
-        assert second.returncode == 4
-        assert "being worked on" in second.stderr
-    finally:
-        first.communicate(timeout=300)
-    assert first.returncode == 0
+    monkeypatch.setenv("OLRUNBOOK_STATE", str(released.state))
+    with one_at_a_time(released.root, "tika", "somebody's change"):
+        release = released.run("release", "tika")
+        deploy = released.run("run", "deploy", "--stage", "CI")
+    assert release.returncode == deploy.returncode == 4
+    said = "tika is being worked on: somebody's change, pid "
+    assert said in release.stderr
+    assert said in deploy.stdout
+    steps = {s.name: s.status for s in released.record("deploy", "CI").steps}
+    assert (steps["preview"], steps["up"]) == ("done", "refused")
 
 
 def test_a_docker_that_does_not_answer_is_told(released: Desk) -> None:

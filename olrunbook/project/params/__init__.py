@@ -2,12 +2,14 @@
 
 The cell's annotations are the declaration: `App`, `Stage`, `Target` (it must be up) and
 `TargetName` (it need not) take their choices from the catalog, `Literal[…]` gives its
-own, `str`, `int`, `float` and `bool` are what they say; the comment is the help text. A
-string stays the string that was typed. What has no such type is not checked.
+own, `ImageSet` is `node_type=ami-…` for each node type of the app, `str`, `int`,
+`float` and `bool` are what they say; the comment is the help text. A string stays the
+string that was typed. What has no such type is not checked.
 """
 
 from olrunbook.project.params.declaration import (
     App,
+    ImageSet,
     Stage,
     Target,
     TargetName,
@@ -15,7 +17,7 @@ from olrunbook.project.params.declaration import (
     injected,
     read_notebook,
 )
-from olrunbook.project.params.filing import Filed, filed
+from olrunbook.project.params.filing import NONE, Filed, filed
 from olrunbook.project.params.values import (
     PAPERMILLS_OWN,
     Parameter,
@@ -25,9 +27,11 @@ from olrunbook.project.params.values import (
 )
 
 __all__ = [
+    "NONE",
     "PAPERMILLS_OWN",
     "App",
     "Filed",
+    "ImageSet",
     "Parameter",
     "Stage",
     "Target",

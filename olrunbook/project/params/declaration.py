@@ -17,6 +17,7 @@ from olrunbook.project.params.values import TYPES, Parameter, typed
 
 __all__ = [
     "App",
+    "ImageSet",
     "Stage",
     "Target",
     "TargetName",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 App = NewType("App", str)
+ImageSet = NewType("ImageSet", str)  # node_type=ami-…, one for each of the app's
 Stage = NewType("Stage", str)
 Target = NewType("Target", str)
 TargetName = NewType("TargetName", str)  # where its runs are filed; it need not be up
@@ -138,8 +140,10 @@ def _parameter(
         computed = True
     kind, choices, optional = _kind(annotation, catalog)
     optional = optional or (value is not None and default is None)
+    apps = catalog.apps.items() if kind == "ImageSet" else ()
+    sets = {app: spec.node_types for app, spec in apps}
     made = Parameter(
-        name, kind, default, choices, text, optional, value is None, computed
+        name, kind, default, choices, text, optional, value is None, computed, sets
     )
     if kind in ("str", "int", "float", "bool") and value is not None and not computed:
         try:

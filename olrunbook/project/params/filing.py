@@ -11,7 +11,7 @@ from typing import Any
 from olrunbook.errors import UsageError
 from olrunbook.project.params.values import Parameter
 
-__all__ = ["Filed", "filed"]
+__all__ = ["NONE", "Filed", "filed"]
 
 KINDS = {"target": ("Target", "TargetName"), "app": ("App",), "stage": ("Stage",)}
 NONE = "none"  # the folder's name where there is no target or app

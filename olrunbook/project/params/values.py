@@ -6,10 +6,12 @@ import contextlib
 import difflib
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from olrunbook.errors import UsageError
+from olrunbook.project.imageset import parse_images
 
 __all__ = [
     "PAPERMILLS_OWN",
@@ -24,7 +26,7 @@ __all__ = [
 # What papermill's --inject-paths adds to what was given.
 PAPERMILLS_OWN = ("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")
 
-TEXTS = {"str", "App", "Stage", "Target", "TargetName"}
+TEXTS = {"str", "App", "Stage", "Target", "TargetName", "ImageSet"}
 TYPES = TEXTS | {"int", "float", "bool"}
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -43,6 +45,7 @@ class Parameter:
         optional: It may be None.
         required: It has no default.
         computed: Its default is known when the notebook runs, not before.
+        node_types: Of an image set: the node types of each app.
 
     """
 
@@ -54,6 +57,7 @@ class Parameter:
     optional: bool = False
     required: bool = False
     computed: bool = False
+    node_types: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def check(
@@ -97,9 +101,22 @@ def check(
             try:
                 typed(parameter, parameter.default, texts=False)
             except UsageError as error:
+                if parameter.kind == "App" and len(parameter.choices) == 1:
+                    values[name] = parameter.choices[0]  # it is the only one there is
+                    continue
                 msg = f"{error} (the default of {notebook})"
                 raise UsageError(msg, f"Give one: -p {name} VALUE") from None
+    _check_image_sets(values, parameters)
     return values
+
+
+def _check_image_sets(values: dict[str, Any], parameters: dict[str, Parameter]) -> None:
+    """Raise UsageError where an image set does not name the app's node types."""
+    apps = [p for p in parameters.values() if p.kind == "App"]
+    app = values.get(apps[0].name, apps[0].default) if apps else ""
+    for name, value in values.items():
+        if value and name in parameters and app in parameters[name].node_types:
+            parse_images(value, list(parameters[name].node_types[app]))
 
 
 def defaults(parameters: dict[str, Parameter]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class Watch:
         base: The image it is built on.
         errors: Packer's own error lines.
         lines: The last lines it wrote.
+        said: The last lines of a provisioner that failed.
         code: Its exit code; None while it runs.
         seconds: The whole build.
         ended_at: When it ended (UTC).
@@ -41,6 +42,7 @@ class Watch:
     base: str = ""
     errors: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     code: int | None = None
     seconds: float = 0.0
     ended_at: datetime | None = None
@@ -49,6 +51,10 @@ class Watch:
         """Take one event in."""
         data = event.data
         match event.kind:
+            case "phase" if event.text == "cleaning up" and self._provisioning:
+                # The line before the one that says so is the provisioner's last.
+                self.said = [row for row in self.lines[:-1] if row.strip()][-TAIL:]
+                self.phases.append((event.text, event.at))
             case "phase" if not self.phases or self.phases[-1][0] != event.text:
                 self.phases.append((event.text, event.at))
             case "operation":
@@ -67,6 +73,10 @@ class Watch:
             case "end":
                 self.code, self.seconds = data["code"], data["seconds"]
                 self.ended_at = event.at
+
+    @property
+    def _provisioning(self) -> bool:
+        return bool(self.phases) and self.phases[-1][0] == "provisioning"
 
     def operations(self) -> list[Operation]:
         """Return the operations in order."""
@@ -92,7 +102,12 @@ class Watch:
             output = "\n".join(f"  {row}" for row in failed.output[-TAIL:])
             return f"operation {failed.name!r} failed\n{output}"
         said = [row for row in self.errors if row] or self.lines[-TAIL:]
-        return said[0] if said else "it said nothing"
+        first = said[0] if said else "it said nothing"
+        if self.said:
+            rows = "\n".join(f"  {row}" for row in self.said)
+            last = self.said[-1].strip()
+            return f"the provisioner said last: {last}\n{rows}\n{first}"
+        return first
 
 
 def explain(watch: Watch) -> str:
