@@ -13,11 +13,12 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from olrunbook.errors import RefusedError, UsageError
+from olrunbook.project.catalog import Catalog
 
 __all__ = [
     "KEEP",
@@ -50,7 +51,8 @@ class Target(BaseModel):
     """A place to deploy to, ready for use.
 
     Args:
-        name: `rehearsal` until real accounts are built.
+        name: Its name in the catalog.
+        kind: `rehearsal` until real accounts are built.
         cloud_id: Identifies this incarnation of the cloud; records name it.
         account: AWS account id.
         region: AWS region.
@@ -71,6 +73,7 @@ class Target(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
+    kind: Literal["rehearsal", "aws"] = "rehearsal"
     cloud_id: str
     account: str
     region: str
@@ -180,10 +183,12 @@ def save_target(target: Target) -> None:
     path.with_suffix(".new").replace(path)
 
 
-def require_built(name: str) -> None:
-    """Raise UsageError for any target but `rehearsal`: real accounts are not built."""
-    if name != "rehearsal":
-        msg = f"target {name!r} is not available: only `rehearsal` is built and guarded"
+def require_built(catalog: Catalog, name: str) -> None:
+    """Raise UsageError for any target that is no rehearsal: no others are built."""
+    built = [n for n, spec in catalog.targets.items() if spec.kind == "rehearsal"]
+    if name not in built:
+        have = ", ".join(f"`{one}`" for one in built)
+        msg = f"target {name!r} is not available: only {have} is built and guarded"
         raise UsageError(msg)
 
 
@@ -195,11 +200,9 @@ def load_target(name: str, project_root: Path) -> Target:
         project_root: The project in use.
 
     Raises:
-        UsageError: Any target but `rehearsal`: real accounts are not built yet.
-        RefusedError: The rehearsal is not up.
+        RefusedError: It is not up.
 
     """
-    require_built(name)
     path = state_dir(project_root) / name / TARGET_FILE
     try:
         return Target.model_validate(json.loads(path.read_text(encoding="utf-8")))

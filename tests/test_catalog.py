@@ -6,6 +6,7 @@ import pytest
 
 from olrunbook.errors import UsageError
 from olrunbook.project.catalog import find_project, load_catalog
+from olrunbook.project.params import check, declared, read_notebook
 
 
 def test_the_shipped_catalog_fits_its_schema(project) -> None:
@@ -28,7 +29,44 @@ def test_an_unknown_app_is_suggested(project) -> None:
 def test_the_order_of_stages_is_known(project) -> None:
     """Each stage knows the one before it; the first has none."""
     catalog = project.catalog
-    assert [catalog.before(s) for s in catalog.stages.order] == [None, "CI", "QA"]
+    assert [catalog.before(s, "tika") for s in catalog.stages.order] == [
+        None,
+        "CI",
+        "QA",
+    ]
+
+
+OWN_STAGES = """
+[apps.other]
+title = "other"
+node_types = ["web"]
+stages = ["Sandbox", "Production"]
+image = { template = "images/tika/tika.pkr.hcl", only = "x", deploy = "x", name = "x" }
+"""
+
+
+def test_an_app_may_have_stages_of_its_own(project, make_notebook) -> None:
+    """Its order is its own; a parameter of type Stage knows whose stage it is."""
+    path = project.catalog_file
+    path.write_text(path.read_text() + OWN_STAGES)
+    catalog = load_catalog(path)
+    assert catalog.stages_of("other") == ["Sandbox", "Production"]
+    assert catalog.stages_of("tika") == ["CI", "QA", "Production"]
+    assert catalog.before("Production", "other") == "Sandbox"
+    with pytest.raises(UsageError, match="Sandbox"):
+        catalog.stage("CI", "other")
+    cell = "# parameters\napp: App = 'tika'\nstage: Stage = 'CI'"
+    found = declared(read_notebook(make_notebook(cell)), catalog)
+    assert found["stage"].choices == ("CI", "QA", "Production", "Sandbox")
+    good = {"app": "other", "stage": "Sandbox"}
+    assert check(good, found, "nb") == good
+    for wrong in (
+        {"stage": "Sandbox"},
+        {"app": "other"},
+        {"app": "other", "stage": "QA"},
+    ):
+        with pytest.raises(UsageError, match="is none of"):
+            check(wrong, found, "nb")
 
 
 @pytest.mark.parametrize(

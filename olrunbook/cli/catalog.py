@@ -22,6 +22,8 @@ def catalog(*, as_json: bool) -> None:
         click.echo(f"target    {name}: {target.title}")
     for name, app in data.apps.items():
         click.echo(f"app       {name}: {app.title} ({', '.join(app.node_types)})")
+        if app.stages:
+            click.echo(f"            stages {' → '.join(app.stages)}")
         click.echo(f"            image {app.image.template}, {app.image.only}")
         if app.stack:
             click.echo(f"            stack {app.stack.path}, {app.stack.stack}")

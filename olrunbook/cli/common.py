@@ -87,7 +87,7 @@ def ensure_cloud(
     """
     from olrunbook.targets import require_built, save_target  # noqa: PLC0415
 
-    require_built(target)
+    require_built(project.catalog, target)
     from olrunbook import toolchain  # noqa: PLC0415
     from olrunbook.rehearsal import lifecycle  # noqa: PLC0415
 

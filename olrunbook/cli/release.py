@@ -152,7 +152,7 @@ def release(
     # Everything that was typed is checked before anything is started or built.
     spec = found.catalog.app(app)
     if to:
-        found.catalog.stage(to)
+        found.catalog.stage(to, app)
     if images:
         parse_images(images, spec.node_types)
         if variables:
@@ -199,7 +199,7 @@ def run_release(
     """
     console = Console(stderr=as_json, highlight=False)
     spec = found.catalog.app(app)
-    stages = found.catalog.stages.order
+    stages = found.catalog.stages_of(app)
     through = ", ".join(stages[: stages.index(to) + 1] if to else stages)
     console.print(f"olrunbook · {target} of {app} through {through}")
     settle()

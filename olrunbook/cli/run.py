@@ -162,7 +162,7 @@ def execute(
     found, merged = project(), defaults(parameters) | values
     for parameter in parameters.values():
         if parameter.kind in ("Target", "TargetName"):
-            require_built(merged[parameter.name])
+            require_built(found.catalog, merged[parameter.name])
     settle()
     for target in targets_of(parameters, merged):
         ensure_cloud(found, target, EchoEvents())

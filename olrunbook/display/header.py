@@ -79,7 +79,7 @@ def header_view(
     title = " · ".join(
         part for part in (notebook, context.app_name, context.stage) if part
     )
-    rehearsal = place.name == "rehearsal" if place else False
+    rehearsal = bool(place and place.kind == "rehearsal")
     return View(
         title,
         banner="REHEARSAL: nothing outside this machine is touched"

@@ -57,8 +57,8 @@ def release(
             f"{app} has no stack in {project.catalog_file}: there is nothing to release"
         )
         raise UsageError(msg)
-    order = project.catalog.stages.order
-    last = project.catalog.stage(to) if to else order[-1]
+    order = project.catalog.stages_of(app)
+    last = project.catalog.stage(to, app) if to else order[-1]
     found = parse_images(images, spec.node_types) if images else {}
     return Release(
         project=project,

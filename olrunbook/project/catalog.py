@@ -43,13 +43,20 @@ class Strict(BaseModel):
 
 
 class TargetSpec(Strict):
-    """A place to deploy to."""
+    """A place to deploy to.
+
+    Args:
+        title: What it is, for people.
+        kind: `rehearsal`, the cloud on loopback, or `aws`, which is not built yet.
+
+    """
 
     title: str
+    kind: Literal["rehearsal", "aws"] = "rehearsal"
 
 
 class StagesSpec(Strict):
-    """The stages and their order."""
+    """The stages and their order, for every app that has none of its own."""
 
     order: list[Name] = Field(min_length=1)
 
@@ -146,10 +153,22 @@ class Check(Strict):
 
 
 class App(Strict):
-    """One application."""
+    """One application.
+
+    Args:
+        title: What it is, for people.
+        node_types: The kinds of instances it consists of.
+        stages: Its stages, in order; empty: the catalog's.
+        image: How its images are tested and baked.
+        stack: The Pulumi project that deploys it; None: nothing does.
+        probe: The request that is repeated while an update runs.
+        checks: What a deployed stage must answer.
+
+    """
 
     title: str
     node_types: list[Name] = Field(min_length=1)
+    stages: list[Name] = []
     image: ImageSpec
     stack: StackSpec | None = None
     probe: ProbeSpec = ProbeSpec()
@@ -192,14 +211,28 @@ class Catalog(Strict):
         """Return an app; a UsageError suggests names where there is none."""
         return self.apps[one_of("app", name, list(self.apps))]
 
-    def stage(self, name: str) -> str:
-        """Return the stage's name; UsageError with a suggestion where there is none."""
-        return one_of("stage", name, self.stages.order)
+    def stages_of(self, app: str) -> list[str]:
+        """Return an app's stages, in order; a UsageError where there is no such app."""
+        return list(self.app(app).stages or self.stages.order)
 
-    def before(self, stage: str) -> str | None:
-        """Return the stage that comes before, or None for the first."""
-        at = self.stages.order.index(self.stage(stage))
-        return self.stages.order[at - 1] if at else None
+    @property
+    def all_stages(self) -> list[str]:
+        """The stages of all apps, each once."""
+        found = [
+            *self.stages.order,
+            *(s for app in self.apps.values() for s in app.stages),
+        ]
+        return list(dict.fromkeys(found))
+
+    def stage(self, name: str, app: str) -> str:
+        """Return the stage's name; UsageError with a suggestion where there is none."""
+        return one_of("stage", name, self.stages_of(app))
+
+    def before(self, stage: str, app: str) -> str | None:
+        """Return an app's stage that comes before, or None for the first."""
+        order = self.stages_of(app)
+        at = order.index(self.stage(stage, app))
+        return order[at - 1] if at else None
 
 
 def one_of(what: str, value: str, choices: list[str]) -> str:
@@ -253,7 +286,7 @@ class Project:
         self.catalog_file = catalog_file
         self.catalog = load_catalog(catalog_file)
         taken = {path.stem for path in self._notebooks()} | {"image"}
-        for stage in self.catalog.stages.order:
+        for stage in self.catalog.all_stages:
             if stage in taken:  # their runs would be filed together
                 msg = f"{catalog_file}: a stage cannot be called {stage}"
                 raise UsageError(msg, "Runs of a notebook are filed under that name.")

@@ -27,7 +27,7 @@ from olrunbook.run.shell_lines import fail_with_shell_lines
 from olrunbook.run.steps import Run
 from olrunbook.steps import order as gates
 from olrunbook.steps.context import Commit, Context
-from olrunbook.targets import Target, load_target
+from olrunbook.targets import Target, load_target, require_built
 
 __all__ = ["begin"]
 
@@ -61,7 +61,8 @@ def begin(
     project = find_project()
     spec = project.catalog.app(app)
     if stage:
-        project.catalog.stage(stage)
+        project.catalog.stage(stage, app)
+    require_built(project.catalog, target)
     if node_type and node_type not in spec.node_types:
         have = ", ".join(spec.node_types)
         msg = f"{app} has no node type {node_type!r}; it has: {have}"

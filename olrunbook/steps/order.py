@@ -107,7 +107,7 @@ def require_stage_before(
         RefusedError: The stage before has no succeeded rollout of this image set.
 
     """
-    before = catalog.before(stage)
+    before = catalog.before(stage, app)
     if before is None:
         return ""
     serves = ""

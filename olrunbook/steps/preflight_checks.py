@@ -163,7 +163,7 @@ def _images(asked: Asked) -> CheckRow:
 
 
 def _stage_order(asked: Asked) -> CheckRow:
-    order = asked.ctx.project.catalog.stages.order
+    order = asked.ctx.project.catalog.stages_of(asked.ctx.app_name)
     wanted = f"{' → '.join(order)}, the same images in each"
     if asked.stage_before is None:
         return check_row("stage order", "warn", "not asked", wanted)
@@ -171,7 +171,8 @@ def _stage_order(asked: Asked) -> CheckRow:
         run = asked.stage_before()
     except RefusedError as error:
         return check_row("stage order", "failed", str(error), wanted, error.hint)
-    before = asked.ctx.project.catalog.before(asked.ctx.stage)
+    ctx = asked.ctx
+    before = ctx.project.catalog.before(ctx.stage, ctx.app_name)
     found = (
         f"{before} has these images by run {run}" if run else "this is the first stage"
     )

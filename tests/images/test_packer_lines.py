@@ -39,7 +39,7 @@ MISSING = [
     "ui,say,==> amazon-ebs.demo: Connected to SSH!",
     "ui,error,==> amazon-ebs.demo: Traceback (most recent call last):",
     "ui,error,==> amazon-ebs.demo: ModuleNotFoundError: No module named 'bridge'",
-    "ui,say,==> amazon-ebs.demo: Provisioning step had errors: Running the cleanup provisioner",
+    "ui,say,==> amazon-ebs.demo: Provisioning step had errors: Running the cleanup",
     "ui,say,==> amazon-ebs.demo: Terminating the source AWS instance...",
     "error,Script exited with non-zero exit status: 1. Allowed exit codes are: [0]",
 ]

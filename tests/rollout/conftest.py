@@ -239,6 +239,7 @@ class FakeTarget:
 
     aws: FakeAws
     name: str = "rehearsal"
+    kind: str = "rehearsal"
     identity_arn: str = IDENTITY
     cloud_id: str = "cloud-1"
     endpoint: str = "http://127.0.0.1:9"

@@ -211,7 +211,7 @@ def _missing_secrets(
 ) -> dict[str, str]:
     """Return made-up values for the secret settings this cloud does not have yet."""
     missing = [key for key in spec.secrets if key not in config]
-    if missing and ctx.target.name != "rehearsal":
+    if missing and ctx.target.kind != "rehearsal":
         stack = spec.stack_name(ctx.stage)
         msg = f"stack {stack} lacks the secret settings {', '.join(missing)}"
         hint = f"pulumi config set --secret {missing[0]} -s {stack} -C {spec.path}"

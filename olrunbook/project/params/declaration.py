@@ -140,10 +140,13 @@ def _parameter(
         computed = True
     kind, choices, optional = _kind(annotation, catalog)
     optional = optional or (value is not None and default is None)
-    apps = catalog.apps.items() if kind == "ImageSet" else ()
-    sets = {app: spec.node_types for app, spec in apps}
+    by_app: dict[str, list[str]] = {}
+    if kind == "ImageSet":
+        by_app = {app: spec.node_types for app, spec in catalog.apps.items()}
+    elif kind == "Stage":
+        by_app = {app: catalog.stages_of(app) for app in catalog.apps}
     made = Parameter(
-        name, kind, default, choices, text, optional, value is None, computed, sets
+        name, kind, default, choices, text, optional, value is None, computed, by_app
     )
     if kind in ("str", "int", "float", "bool") and value is not None and not computed:
         try:
@@ -170,7 +173,7 @@ def _kind(
         case ast.Name(id=name) if name in TYPES:
             choices: dict[str, tuple[str, ...]] = {
                 "App": tuple(catalog.apps),
-                "Stage": tuple(catalog.stages.order),
+                "Stage": tuple(catalog.all_stages),
                 "Target": tuple(catalog.targets),
                 "TargetName": tuple(catalog.targets),
             }

@@ -45,7 +45,7 @@ class Parameter:
         optional: It may be None.
         required: It has no default.
         computed: Its default is known when the notebook runs, not before.
-        node_types: Of an image set: the node types of each app.
+        by_app: Of an image set the node types of each app, of a stage its stages.
 
     """
 
@@ -57,7 +57,7 @@ class Parameter:
     optional: bool = False
     required: bool = False
     computed: bool = False
-    node_types: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    by_app: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def check(
@@ -106,17 +106,26 @@ def check(
                     continue
                 msg = f"{error} (the default of {notebook})"
                 raise UsageError(msg, f"Give one: -p {name} VALUE") from None
-    _check_image_sets(values, parameters)
+    _check_for_app(values, parameters)
     return values
 
 
-def _check_image_sets(values: dict[str, Any], parameters: dict[str, Parameter]) -> None:
-    """Raise UsageError where an image set does not name the app's node types."""
+def _check_for_app(values: dict[str, Any], parameters: dict[str, Parameter]) -> None:
+    """Raise UsageError where an image set or a stage is not one of the app's."""
     apps = [p for p in parameters.values() if p.kind == "App"]
     app = values.get(apps[0].name, apps[0].default) if apps else ""
-    for name, value in values.items():
-        if value and name in parameters and app in parameters[name].node_types:
-            parse_images(value, list(parameters[name].node_types[app]))
+    for parameter in parameters.values():
+        value = values.get(parameter.name, parameter.default)
+        if not value or app not in parameter.by_app:
+            continue
+        its = list(parameter.by_app[app])
+        if parameter.kind == "ImageSet":
+            parse_images(value, its)
+        elif value not in its:
+            msg = (
+                f"{parameter.name} {value!r} is none of {app}; it has: {', '.join(its)}"
+            )
+            raise UsageError(msg, f"Give one: -p {parameter.name} {its[0]}")
 
 
 def defaults(parameters: dict[str, Parameter]) -> dict[str, Any]:

@@ -238,7 +238,7 @@ def _notes(ctx: Context, groups: list[GroupRollout], probe: list[str]) -> list[s
         for group in groups
         if group.availability
     ]
-    if ctx.target.name == "rehearsal":
+    if ctx.target.kind == "rehearsal":
         probe = [*probe, "Rehearsal times: on AWS the same takes minutes."]
     return [*notes, *probe]
 
