@@ -151,7 +151,7 @@ def test_a_run_that_goes_on_is_running_and_a_dead_one_gets_its_record(
     start = json.dumps(process_facts()["start"])
     journal.write_text(journal.read_text().replace(start, '"1"'))
     result = call("runs")
-    assert "found dead" in result.stderr
+    assert "had died" in result.stderr
     assert place.record.exists()
     assert lines("runs")[0][5] == "interrupted"
 

@@ -222,7 +222,7 @@ def _disagreement(room: Path, number: int, last: bytes) -> dict[str, Any]:
     if named is None and not (room / HEAD).exists():
         text = f"the head was gone, the chain ended at entry {number}"
     elif named is None:
-        text = f"the head was spoilt, the chain ended at entry {number}"
+        text = f"the head was damaged, the chain ended at entry {number}"
     else:
         text = f"the head named entry {named[0]}, the chain ended at entry {number}"
         if named[0] == number:

@@ -42,7 +42,7 @@ def show(run: str, *, as_json: bool, as_markdown: bool) -> None:
     RUN is its id, the beginning or end of it (at least 3 characters), or its directory.
     """
     if as_json and as_markdown:
-        msg = "--json and --markdown: one of them"
+        msg = "give --json or --markdown, not both"
         raise click.UsageError(msg)
     settle()
     place = run_named(run)

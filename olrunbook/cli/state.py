@@ -23,7 +23,7 @@ def settle() -> None:
     from olrunbook.archive.dead import close_dead  # noqa: PLC0415  (seldom needed)
 
     for record in close_dead(archive()):
-        text = f"{short(record.run_id)} was found dead; its record was made: "
+        text = f"{short(record.run_id)} had died; its record was written now: "
         click.echo(text + record.cause, err=True)
 
 

@@ -42,7 +42,7 @@ def verify(
     Names every file and every run that was changed, removed, added, copied or moved.
     """
     if reference and everything:
-        msg = f"a run ({reference}) and --all: which of them?"
+        msg = f"give a run ({reference}) or --all, not both"
         raise UsageError(msg)
     outputs = project().outputs
     try:

@@ -94,7 +94,7 @@ class OlrunbookEngine(Engine):  # type: ignore[misc]  # papermill has no types
             return session.execute(nb)
         for name, option in _UNUSED.items():
             if options.get(name):
-                text = f"olrunbook: {option} means nothing to this engine"
+                text = f"olrunbook: {option} has no effect with this engine"
                 click.echo(text, err=True)
         try:
             return _run(nb, output_path, loud=bool(options.get("progress_bar")))

@@ -1,6 +1,6 @@
 """Mask secrets before the first byte is written. The one leaf every process uses.
 
-`redactor` is the face; `forms` knows the clothes a known value may wear, `patterns`
+`redactor` is the face; `forms` knows the forms a known value may take, `patterns`
 what looks like a secret, `user_data` what hides inside encoded blobs, `stream` how a
 stream is masked that comes in pieces, `environment` which variables are secret. Only
 the standard library is imported: a tool's supervisor starts in a blink.

@@ -1,4 +1,4 @@
-"""The clothes a known value may wear: quoted, escaped, encoded."""
+"""The forms a known value may take: quoted, escaped, encoded."""
 
 from __future__ import annotations
 

@@ -309,7 +309,7 @@ def test_a_rollout_ends_as_its_name_says(play: Play, name: str) -> None:
         ("failed: Successful with one of two", "1 of 2 instances are there"),
         ("failed: no group", "Name=tika-server-tika-ci"),
         ("failed: launches fail", "The image does not exist"),
-        ("failed: new instances come and go", "went without having served"),
+        ("failed: new instances come and go", "ended before they served"),
     ],
 )
 def test_a_failure_says_why(play: Play, name: str, text: str) -> None:

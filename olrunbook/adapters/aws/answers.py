@@ -51,10 +51,10 @@ def asked(what: str) -> Iterator[None]:
         yield
     except ClientError as error:
         said = error.response.get("Error", {})
-        msg = f"AWS, asked for {what}: {said.get('Code')}: {said.get('Message')}"
+        msg = f"AWS refused {what}: {said.get('Code')}: {said.get('Message')}"
         raise ToolError(msg) from error
     except BotoCoreError as error:
-        msg = f"AWS, asked for {what}, does not answer: {error}"
+        msg = f"AWS does not answer ({what}): {error}"
         raise ToolError(msg, NO_ANSWER) from error
 
 

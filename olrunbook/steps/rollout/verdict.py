@@ -53,7 +53,7 @@ class Evidence:
         refreshes: All its refreshes now, the one that began last first.
         waited_s: Seconds since the first look.
         steady_s: Seconds since anything changed.
-        lost: Instances that came after the update and went without having served.
+        lost: Instances that came after the update and ended before they served.
         failed_launches: Scaling activities since the update that failed.
         template: The group's launch template, where it was read.
         updated: The update changed something, so a refresh may be about to begin.
@@ -180,7 +180,7 @@ def _after_launch(seen: Evidence, wrong: list[str], patience: Patience) -> Verdi
     text = ", ".join(wrong)
     if len(seen.lost) >= patience.losses:
         lost = ", ".join(short(instance) for instance in seen.lost)
-        text = f"{lost} went without having served; {text}"
+        text = f"{lost} ended before they served; {text}"
         return Verdict("failed", text)
     if len(seen.failed_launches) > patience.losses and not seen.now.instances:
         last = seen.failed_launches[0]
