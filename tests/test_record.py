@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olrunbook.archive import chain
-from olrunbook.archive.place import find_run, list_runs, new_place, read_record
+from olrunbook.archive.place import list_runs, new_place, read_record
 from olrunbook.archive.seal import build_record, seal
 from olrunbook.errors import UsageError
 from olrunbook.record.files import new_run_id, sha256_file, write_atomic
@@ -239,16 +239,6 @@ def test_runs_are_found_newest_first_by_their_names(tmp_path) -> None:
     }
     assert [p.app for p in list_runs(outputs, room="CI")].count("hello") == 1
     assert list(list_runs(outputs, app="none")) == []
-
-
-def test_a_run_is_found_by_a_part_of_its_id(place, tmp_path) -> None:
-    """The shortened form that is shown finds the run; an unknown one is an error."""
-    outputs = tmp_path / "outputs"
-    shown = f"{place.run_id[:4]}…{place.run_id[-3:]}"
-    for reference in (place.run_id, place.run_id[-6:], shown, str(place.folder)):
-        assert find_run(outputs, reference).run_id == place.run_id
-    with pytest.raises(UsageError, match="no run fits"):
-        find_run(outputs, "ffffff")
 
 
 def test_an_archive_that_cannot_be_written_is_a_usage_error(tmp_path) -> None:

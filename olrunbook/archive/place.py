@@ -22,7 +22,6 @@ from olrunbook.record.model import RunRecord
 
 __all__ = [
     "RunPlace",
-    "find_run",
     "list_runs",
     "new_place",
     "open_runs",
@@ -202,40 +201,3 @@ def read_record(place: RunPlace) -> RunRecord | None:
         return RunRecord.model_validate_json(place.record.read_bytes())
     except (OSError, ValidationError):
         return None
-
-
-def find_run(outputs: Path, reference: str) -> RunPlace:
-    """Return the one run a reference names: its id, a part of it, or its directory.
-
-    Args:
-        outputs: The archive.
-        reference: The id, its first or last characters (at least 3; `0193…d02` as it is
-            shown works too), or a path.
-
-    Raises:
-        UsageError: None or more than one fits.
-
-    """
-    path = Path(reference)
-    if path.is_dir() and (place := place_of(path.absolute())):
-        return place
-    head, _, tail = reference.partition("…")
-    if not reference.count("…"):
-        fits = [
-            p
-            for p in list_runs(outputs)
-            if len(reference) >= 3  # noqa: PLR2004  (documented above)
-            and (p.run_id.startswith(reference) or p.run_id.endswith(reference))
-        ]
-    else:
-        fits = [
-            p
-            for p in list_runs(outputs)
-            if p.run_id.startswith(head) and p.run_id.endswith(tail)
-        ]
-    if len(fits) == 1:
-        return fits[0]
-    msg = (
-        f"{len(fits)} runs fit {reference!r}" if fits else f"no run fits {reference!r}"
-    )
-    raise UsageError(msg, "List them: olrunbook runs")

@@ -13,9 +13,9 @@ from typing import Any
 import click
 
 from olrunbook.archive import chain, verifier
-from olrunbook.archive.place import RunPlace, find_run, list_runs
+from olrunbook.archive.place import RunPlace, list_runs
 from olrunbook.cli.common import project
-from olrunbook.cli.complete import complete_run
+from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.errors import OlrunbookError, RefusedError, UsageError
 
 UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
@@ -63,7 +63,7 @@ def prune(
     found = project()
     outputs = found.outputs
     if references:
-        wanted = [find_run(outputs, reference) for reference in references]
+        wanted = [run_named(reference) for reference in references]
         chosen = list({place.folder: place for place in wanted}.values())
     else:
         chosen = _old(list(list_runs(outputs)), older_than, keep)
