@@ -127,6 +127,8 @@ class Execution:
 
     def _cell(self, cell: Any) -> Ending | None:
         meta, began = cell.metadata["papermill"], time.monotonic()
+        if self.file:
+            self.file.forget([self.index])
         meta.update(start_time=_now(), status="running", exception=False)
         cell.metadata["olrunbook"]["status"] = "running"
         ending = None

@@ -35,7 +35,7 @@ class NotebookFile:
 
         Args:
             notebook: The notebook.
-            running: Index of the first cell that may still change; None: none does.
+            running: Index of the cell that may still change; None: none does.
             force: Write in any case.
 
         Raises:
@@ -51,10 +51,10 @@ class NotebookFile:
             self._cache.clear()
         cells = []
         for index, cell in enumerate(notebook["cells"]):
-            text = self._cache.get(index)
+            text = None if index == running else self._cache.get(index)
             if text is None:
                 text = self._cell(cell)
-                if running is None or index < running:
+                if index != running:  # one that waits is as it is until it begins
                     self._cache[index] = text
             cells.append(text)
         rest = {key: value for key, value in notebook.items() if key != "cells"}
@@ -66,7 +66,7 @@ class NotebookFile:
         self._last = time.monotonic()
 
     def forget(self, indexes: Iterable[int]) -> None:
-        """Take note that finished cells have changed."""
+        """Take note that cells have changed which do not run."""
         for index in indexes:
             self._cache.pop(index, None)
 

@@ -210,19 +210,23 @@ class Redactor:
         if depth == DEPTH:
             return
         for start, end in user_data.blobs(text, mapped):
-            if mask := self._blob(text[start:end], depth):
+            blob = text[start:end]
+            # Rules and progress bars: nothing encoded has so few different letters.
+            if len(set(blob)) < user_data.FEWEST:
+                continue
+            if mask := self._blob(blob, depth):
                 yield start, end, mask
                 continue
             # Not one that is wrapped: perhaps one below the other.
             for at, stop in user_data.lines(text, start, end):
-                if mask := self._blob(text[at:stop], depth):
+                line = text[at:stop]
+                if len(set(line)) >= user_data.FEWEST and (
+                    mask := self._blob(line, depth)
+                ):
                     yield at, stop, mask
 
     def _blob(self, blob: str, depth: int) -> str:
         """Return the mask of an encoded text that must be masked, else nothing."""
-        # Rules and progress bars: nothing that is encoded has so few different letters.
-        if len(set(blob)) < user_data.FEWEST:
-            return ""
         inside = user_data.decoded(blob)
         if inside is None:
             return ""

@@ -63,13 +63,15 @@ def blobs(text: str, mapped: bytes) -> Iterator[tuple[int, int]]:
 
 
 def lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each line of a blob that has more than one."""
+    """Yield start and end of each long line of a blob that has more than one."""
     if "\n" not in text[start:end] and "\\" not in text[start:end]:
         return
     breaks = [found.span() for found in _BREAK.finditer(text, start, end)]
     if breaks:
         starts = [start, *(stop for _, stop in breaks)]
-        yield from zip(starts, [*(at for at, _ in breaks), end], strict=True)
+        for at, stop in zip(starts, [*(at for at, _ in breaks), end], strict=True):
+            if stop - at >= SHORTEST:
+                yield at, stop
 
 
 def decoded(blob: str) -> str | None:
