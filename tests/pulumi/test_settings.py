@@ -94,7 +94,7 @@ def test_a_missing_secret_is_made_up_and_known_to_the_redactor(run: Context) -> 
 def test_any_other_target_makes_no_secret_up(run: Context) -> None:
     """The refusal says how to set it."""
     assert run.place
-    place = run.place.model_copy(update={"name": "production"})
+    place = run.place.model_copy(update={"name": "production", "kind": "aws"})
     with pytest.raises(RefusedError, match="lacks the secret settings") as raised:
         settings.prepare(dataclasses.replace(run, place=place), IMAGES)
 
