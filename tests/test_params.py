@@ -158,6 +158,16 @@ def test_a_text_of_no_declared_type_is_read_as_papermill_reads_it(text, value) -
     assert (type(found), found) == (type(value), value)
 
 
+@pytest.mark.parametrize("kind", ["App", "Stage", "Target", "ImageSet", "Literal['a']"])
+def test_a_default_that_is_checked_before_a_run_is_written_out(
+    make_notebook, project, kind
+) -> None:
+    """It cannot be computed: nobody could say before the run where it is filed."""
+    path = make_notebook(f"# parameters\nx: {kind} = str(f())")
+    with pytest.raises(UsageError, match="'x': its default must be written out"):
+        declared(read_notebook(path), project.catalog)
+
+
 FILED = [
     (CELL, {}, ("rehearsal", "tika", "CI")),
     (CELL, {"stage": "QA"}, ("rehearsal", "tika", "QA")),

@@ -305,3 +305,11 @@ def test_a_widget_nobody_knows_is_no_fault(heard) -> None:
     heard.hear("comm_msg", comm_id="c", data={"state": None})
     heard.hear("stream", name="stdout", text="on")
     assert [out["text"] for out in heard.shown()] == ["on"]
+
+
+def test_a_note_stands_below_text_that_comes_in_lines(heard) -> None:
+    """nbformat allows a list of lines; the note about a long form follows them."""
+    data = {"text/plain": ["one\n", "two"], "text/latex": LONG}
+    heard.hear("display_data", data=data, metadata={})
+    (out,) = heard.shown()
+    assert out["data"]["text/plain"].startswith("one\ntwo\ntext/latex: ")

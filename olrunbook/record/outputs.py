@@ -212,7 +212,8 @@ class Outputs(NotebookClient):
                 del shown[mime]
                 notes.append(f"{mime}: {note}")
         if notes:
-            shown["text/plain"] = "\n".join([shown.get("text/plain", ""), *notes])
+            text = _plain(shown.get("text/plain", ""))
+            shown["text/plain"] = "\n".join([text, *notes])
 
     def _cap_traceback(self, content: dict[str, Any], cell_index: int) -> None:
         """Cut a traceback and its message that are long together."""

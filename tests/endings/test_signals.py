@@ -157,8 +157,8 @@ def test_a_cell_that_ignores_the_interrupt_is_given_up(ended: Ended) -> None:
 
 
 @ending(
-    "a cell takes longer than limits.step_s (1 s)",
-    lambda: limited("step_s = 1", SILENT),
+    "a cell takes longer than limits.step_s (5 s)",
+    lambda: limited("step_s = 5", SILENT),
 )
 def test_the_limit_of_a_cell(ended: Ended) -> None:
     """The run is timed-out: exit code 124; the cell's limit is named."""
@@ -169,7 +169,7 @@ def test_the_limit_of_a_cell(ended: Ended) -> None:
 
 @ending(
     "a step that only reads takes longer than limits.step_s",
-    lambda: limited("step_s = 1", "step('preview', CHATTY)"),
+    lambda: limited("step_s = 5", "step('preview', CHATTY)"),
 )
 def test_the_limit_of_a_step(ended: Ended) -> None:
     """The step is named, its tool was stopped, the step is interrupted."""
@@ -180,7 +180,7 @@ def test_the_limit_of_a_step(ended: Ended) -> None:
 
 @ending(
     "a step that only reads is silent for limits.idle_s",
-    lambda: limited("idle_s = 1", "step('preview', OBEYS)"),
+    lambda: limited("idle_s = 5", "step('preview', OBEYS)"),
 )
 def test_the_limit_of_silence(ended: Ended) -> None:
     """Silence stops what only reads."""
@@ -191,9 +191,9 @@ def test_the_limit_of_silence(ended: Ended) -> None:
 
 def goes_on(name: str) -> Ended:
     """Let a step that changes something pass the limits of a step and of silence."""
-    with Desk("step_s = 1\nidle_s = 1") as desk:
+    with Desk("step_s = 5\nidle_s = 5") as desk:
         child = desk.start(
-            f"step({name!r}, 'import time; print(\"up\", flush=True); time.sleep(3)')",
+            f"step({name!r}, 'import time; print(\"up\", flush=True); time.sleep(8)')",
             CONCLUDE,
         )
         ended = desk.look(child)
@@ -208,7 +208,7 @@ def test_nothing_cuts_an_up(ended: Ended) -> None:
     assert ended.step("up") == "done"
     assert ended.record is not None
     (warning,) = ended.record.warnings
-    assert 'step "up" has been silent for 1 s; it goes on' in warning
+    assert 'step "up" has been silent for 5 s; it goes on' in warning
 
 
 @ending("a `build` is silent for limits.idle_s", lambda: goes_on("build"))
@@ -220,8 +220,8 @@ def test_nothing_cuts_a_build(ended: Ended) -> None:
 
 
 @ending(
-    "a run takes longer than limits.run_s (3 s)",
-    lambda: limited("run_s = 3", "step('preview', OBEYS)"),
+    "a run takes longer than limits.run_s (20 s)",
+    lambda: limited("run_s = 20", "step('preview', OBEYS)"),
 )
 def test_the_limit_of_a_run(ended: Ended) -> None:
     """The whole run has a limit, where the catalog names one."""

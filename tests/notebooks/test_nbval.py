@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from olrunbook import toolchain
+from olrunbook.archive.dead import close_dead
 from olrunbook.archive.place import list_runs, read_record
 from olrunbook.targets import save_target
 from tests.notebooks.nbval import by_nbval
@@ -59,6 +60,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
             "IPYTHONDIR": str(folder / "ipython"),
         }
         yield Desk(folder, bake(account), env)
+        close_dead(folder / "outputs")  # of a run that nbval killed
 
 
 def test_deploy_passes_cell_by_cell_and_is_recorded(desk: Desk) -> None:

@@ -148,6 +148,9 @@ def _parameter(
     made = Parameter(
         name, kind, default, choices, text, optional, value is None, computed, by_app
     )
+    if computed and kind not in ("", "str", "int", "float", "bool"):
+        msg = f"{where}: its default must be written out: {kind} is checked before a run"
+        raise UsageError(msg)
     if kind in ("str", "int", "float", "bool") and value is not None and not computed:
         try:
             typed(made, default, texts=False)

@@ -96,7 +96,7 @@ def check(
         if parameter.required:
             msg = f"{notebook} needs a value for {name}: it has no default"
             raise UsageError(msg, f"Give one: -p {name} VALUE")
-        if parameter.choices and not parameter.computed:
+        if parameter.choices:
             # A default of another project's catalog is no value of this one.
             try:
                 typed(parameter, parameter.default, texts=False)
