@@ -10,10 +10,14 @@ PYTEST_ARGS ?=
 SETUP := @sh setup/run.sh
 BIN := .venv/bin
 SLOW := rehearsal or browser
-# What looks at files, not at what Python does with them: once is enough.
-STATIC := --ignore=tests/test_tree.py --ignore=tests/test_layers.py \
-    --ignore=tests/test_papermills.py
+# What looks at files and other programs, whichever Python looks: once is enough.
+ONCE := $(addprefix --ignore=tests/,test_tree.py test_layers.py test_papermills.py \
+    toolchain setup)
 ENDINGS := tests/endings
+# Two targets at the same time; what the second one says comes last.
+together = @other=$$(mktemp); $(MAKE) $(2) >"$$other" 2>&1 & pid=$$!; \
+    $(MAKE) $(1); mine=$$?; wait $$pid; theirs=$$?; \
+    cat "$$other"; rm -f "$$other"; [ $$mine -eq 0 ] && [ $$theirs -eq 0 ]
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -55,9 +59,7 @@ baseline:  ## after a look at each: what detect-secrets finds is no secret
 
 units:  ## the unit tests on both Pythons, at the same time
 	$(SETUP) other 3.13
-	@other=$$(mktemp); $(MAKE) unit-313 >"$$other" 2>&1 & pid=$$!; \
-	    $(MAKE) unit; mine=$$?; wait $$pid; theirs=$$?; \
-	    cat "$$other"; rm -f "$$other"; [ $$mine -eq 0 ] && [ $$theirs -eq 0 ]
+	$(call together,unit,unit-313)
 
 unit:  ## the unit tests: no network, no docker
 	$(BIN)/python -m pytest -q -m "not ($(SLOW))" --ignore=$(ENDINGS) $(PYTEST_ARGS)
@@ -65,7 +67,7 @@ unit:  ## the unit tests: no network, no docker
 unit-313:  ## the unit tests on Python 3.13, where there is one
 	$(SETUP) other 3.13
 	@if [ -x .venv-3.13/bin/python ]; then \
-	    .venv-3.13/bin/python -m pytest -q -m "not ($(SLOW))" $(STATIC) \
+	    .venv-3.13/bin/python -m pytest -q -m "not ($(SLOW))" $(ONCE) \
 	        --ignore=$(ENDINGS) $(PYTEST_ARGS); \
 	fi
 
@@ -83,8 +85,16 @@ test-endings:  ## every way a run can end: signals, kills, full disks (takes roo
 	@# 5: none was selected
 	$(BIN)/python -m pytest $(ENDINGS) $(PYTEST_ARGS) || [ $$? -eq 5 ]
 
-test-rehearsal:  ## the tests that run the real tools on the rehearsal cloud
-	$(BIN)/python -m pytest -m rehearsal $(PYTEST_ARGS)
+test-rehearsal:  ## the tests that run the real tools on the rehearsal cloud, two at once
+	$(call together,test-scenarios,test-rooms)
+
+test-scenarios:  ## of these: whole releases, as a person types them
+	@# 5: none was selected
+	$(BIN)/python -m pytest -m rehearsal tests/scenarios $(PYTEST_ARGS) || [ $$? -eq 5 ]
+
+test-rooms:  ## of these: images, stacks, rollouts and the cloud, each by itself
+	$(BIN)/python -m pytest -m rehearsal --ignore=tests/scenarios $(PYTEST_ARGS) || \
+	    [ $$? -eq 5 ]
 
 test-browser:  ## the tests that look at records in a headless Chromium
 	@# 5: none was selected (PYTEST_ARGS may leave none)
@@ -106,5 +116,5 @@ clean:  ## remove .venv and what tools left in the tree (never outputs/ or the c
 	rm -rf .hypothesis dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help release setup test lint units unit unit-313 fuzz flaky test-endings test-rehearsal test-browser lab \
-        down lock baseline clean
+.PHONY: help release setup test lint baseline units unit unit-313 fuzz flaky test-endings \
+        test-rehearsal test-scenarios test-rooms test-browser lab down lock clean

@@ -308,7 +308,7 @@ def test_a_widget_nobody_knows_is_no_fault(heard) -> None:
 
 
 def test_a_note_stands_below_text_that_comes_in_lines(heard) -> None:
-    """nbformat allows a list of lines; the note about a long form follows them."""
+    """A text may be a list of lines; the note about a long form follows them."""
     data = {"text/plain": ["one\n", "two"], "text/latex": LONG}
     heard.hear("display_data", data=data, metadata={})
     (out,) = heard.shown()

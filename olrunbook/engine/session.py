@@ -279,9 +279,11 @@ def run_notebook(session: Session) -> RunRecord:
 
     try:
         with raising():
-            from papermill.execute import execute_notebook  # noqa: PLC0415
+            import olrunbook.record.jupyter  # noqa: F401, PLC0415  (makes the next quick)
 
             logging.getLogger("papermill").setLevel(logging.ERROR)
+            from papermill.execute import execute_notebook  # noqa: PLC0415
+
             execute_notebook(
                 str(session.path),
                 None,

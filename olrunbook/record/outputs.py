@@ -11,11 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionComplete
-from nbformat.v4 import new_output
-
 from olrunbook.record.files import write_atomic
+from olrunbook.record.jupyter import CellExecutionComplete, NotebookClient, new_output
 from olrunbook.record.streams import StreamCap
 from olrunbook.redact import Redactor
 

@@ -17,7 +17,6 @@ from typing import Any
 
 from olrunbook.record.journal import Journal, read_journal
 from olrunbook.redact import Redactor
-from olrunbook.run.outputs import Shown
 from olrunbook.run.recorder import status_of
 
 __all__ = ["Cells", "kernel_shell"]
@@ -49,6 +48,8 @@ class Cells:
     def __init__(
         self, shell: Any, journal: Journal, redactor: Redactor, logs: Path
     ) -> None:
+        from olrunbook.run.outputs import Shown  # noqa: PLC0415  (heavy)
+
         self.on_cell: Callable[[int], None] = lambda n: None
         self.on_output: Callable[[], None] = lambda: None
         self.on_end: Callable[[], None] = lambda: None

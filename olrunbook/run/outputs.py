@@ -9,9 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from jupyter_client.session import Session
-from nbformat.v4 import new_code_cell, new_notebook
 
 from olrunbook.record.executed import WIDGETS
+from olrunbook.record.jupyter import new_code_cell, new_notebook
 from olrunbook.record.outputs import Outputs, is_output
 from olrunbook.redact import Redactor
 

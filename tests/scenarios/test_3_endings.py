@@ -20,7 +20,6 @@ from tests.scenarios.support import OLRUNBOOK, ROOT, Desk, ask
 
 pytestmark = pytest.mark.rehearsal
 
-BROKEN = "tika_java_options=--no-such-option"
 HOSTILE = {
     "AWS_PROFILE": "production",
     "AWS_ACCESS_KEY_ID": "AKIAHOSTILEHOSTILE00",
@@ -246,10 +245,9 @@ def test_no_packet_leaves_loopback(released: Desk, fence: Path) -> None:
 
 @pytest.fixture
 def one_stage(tmp_path: Path) -> Iterator[Desk]:
-    """Return a desk in a second project with Production alone (two instances)."""
-    root = tmp_path / "other"
-    root.mkdir()
-    catalog = (ROOT / "catalog.toml").read_text()
+    """Return a desk in the example's project with Production alone (two instances)."""
+    root = shutil.copytree(ROOT / "examples" / "hello", tmp_path / "other")
+    catalog = (root / "catalog.toml").read_text()
     order = 'order = ["CI", "QA", "Production"]'
     assert order in catalog
     (root / "catalog.toml").write_text(catalog.replace(order, 'order = ["Production"]'))
@@ -263,18 +261,16 @@ def test_a_broken_image_fails_its_rollout_and_the_old_instance_serves(
     released: Desk, one_stage: Desk
 ) -> None:
     """Beside the first project: a broken image never serves, the old one does."""
-    good = one_stage.run("release", "tika", "--variable", "marker=good")
+    good = one_stage.run("release", "hello", "--variable", "marker=good")
     assert good.returncode == 0, good.stdout + good.stderr
     assert one_stage.target()["endpoint"] != released.target()["endpoint"]
-    variables = f"{BROKEN};check_at_bake=false;marker=broken"
-    built = one_stage.run("run", "image_build", "--variables", variables)
+    (one_stage.root / "images/hello/files/Caddyfile").write_text("no server at all {\n")
+    built = one_stage.run("run", "image_build", "--variables", "marker=broken")
     assert built.returncode == 0, built.stdout + built.stderr
-    began = time.monotonic()
     deployed = one_stage.run("run", "deploy", "--stage", "Production")
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
     rolled = one_stage.run("run", "rollout", "--stage", "Production")
     assert rolled.returncode == 1, rolled.stdout + rolled.stderr
-    assert time.monotonic() - began < 600
     record = one_stage.record("rollout")
     assert record.status == "failed"
     result = one_stage.result("rollout", "rollout")
@@ -282,5 +278,5 @@ def test_a_broken_image_fails_its_rollout_and_the_old_instance_serves(
     assert result["consequences"]
     assert result["probe"]["failed"] == 0
     url = one_stage.result("deploy", "up")["url"]
-    assert ask(url + "/image")[1].strip() == "good"
+    assert "marked good" in ask(url + "/")[1]
     assert released.run("rehearsal", "status").returncode == 0

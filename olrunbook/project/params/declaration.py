@@ -149,7 +149,7 @@ def _parameter(
         name, kind, default, choices, text, optional, value is None, computed, by_app
     )
     if computed and kind not in ("", "str", "int", "float", "bool"):
-        msg = f"{where}: its default must be written out: {kind} is checked before a run"
+        msg = f"{where}: its default must be written out: a {kind} is checked first"
         raise UsageError(msg)
     if kind in ("str", "int", "float", "bool") and value is not None and not computed:
         try:
