@@ -94,7 +94,7 @@ print(stays.pid, goes.pid)"""
 
 
 def test_a_run_ends_what_its_cells_left_but_for_what_was_declared(
-    project, make_notebook
+    project, make_notebook, eventually
 ) -> None:
     """Both are named in the record."""
     record = run_notebook(Session(project, make_notebook(CELL, "run.conclude()"), {}))
@@ -109,7 +109,7 @@ def test_a_run_ends_what_its_cells_left_but_for_what_was_declared(
     finally:
         os.kill(pid, 9)
     (place,) = list_runs(project.outputs)
-    assert carriers(place.run_id) == []
+    eventually(lambda: carriers(place.run_id) == [])
 
 
 def test_by_hand_it_is_named_and_left_alone(project) -> None:
