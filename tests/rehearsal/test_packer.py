@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -36,7 +35,6 @@ def test_plain_template(
     env = {**containers.target.environment(), **tools, "CHECKPOINT_DISABLE": "1"}
     env["PATH"] = os.pathsep.join([tools.get("PATH", ""), env["PATH"]])
     keys = containers.ec2.describe_key_pairs()["KeyPairs"]
-    began = time.monotonic()
     done = subprocess.run(
         ["packer", "build", "-machine-readable", str(TEMPLATE)],
         env=env,
@@ -47,7 +45,6 @@ def test_plain_template(
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:]
-    assert time.monotonic() - began < 45
     ids = [line for line in done.stdout.splitlines() if ",artifact,0,id," in line]
     ami = ids[0].rpartition(":")[2]
     image = containers.ec2.describe_images(ImageIds=[ami])["Images"][0]
