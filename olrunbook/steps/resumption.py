@@ -12,7 +12,7 @@ from olrunbook.project.catalog import Project
 from olrunbook.project.imageset import format_images
 from olrunbook.record.files import sha256_file, short
 from olrunbook.record.model import RunRecord
-from olrunbook.steps import order as gates
+from olrunbook.steps.order import Found, images_for
 
 __all__ = [
     "Found",
@@ -22,8 +22,6 @@ __all__ = [
     "parts_of",
     "require_resumable",
 ]
-
-Found = gates.Found
 
 MASK = "[masked:"
 
@@ -82,7 +80,7 @@ def differences(
         text = str((parameters or record.parameters).get("images", ""))
         node_types = project.catalog.app(record.app).node_types
         try:
-            images = gates.images_for(
+            images = images_for(
                 project.outputs, record.target, record.app, node_types, text
             )[0]
         except OlrunbookError as error:
