@@ -15,6 +15,7 @@ from olrunbook.record.files import short
 from olrunbook.record.journal import read_journal
 from olrunbook.run.lock import one_at_a_time
 from olrunbook.steps import order
+from olrunbook.steps.flow import RELEASE
 from olrunbook.steps.step import Step
 
 if TYPE_CHECKING:
@@ -300,7 +301,7 @@ class Run:
             self._context.project.outputs,
             target=self._place.target,
             app=app,
-            room="release",
+            room=RELEASE,
         ):
             if release == place.run_id:
                 return place

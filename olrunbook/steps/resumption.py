@@ -12,6 +12,7 @@ from olrunbook.project.catalog import Project
 from olrunbook.project.imageset import format_images
 from olrunbook.record.files import sha256_file, short
 from olrunbook.record.model import RunRecord
+from olrunbook.steps.flow import RELEASE
 from olrunbook.steps.order import Found, images_for
 
 __all__ = [
@@ -124,7 +125,7 @@ def parts_of(outputs: Path, release: Found) -> Parts:
     named = {run.run_id for run in runs}
     for run in list_runs(outputs, target=place.target, app=place.app):
         later = run.at >= place.at and run.run_id not in named
-        if later and run.room != "release":
+        if later and run.room != RELEASE:
             runs.append(run)
     found = Parts()
     for run in sorted(runs, key=lambda r: (r.at, r.run_id)):
