@@ -13,12 +13,19 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.project.catalog import Catalog
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+    from mypy_boto3_autoscaling import AutoScalingClient
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+    from mypy_boto3_sts import STSClient
 
 __all__ = [
     "KEEP",
@@ -115,7 +122,15 @@ class Target(BaseModel):
             *(self.env[name] for name in self.secrets if name in self.env),
         ]
 
-    def client(self, service: str) -> Any:
+    @overload
+    def client(self, service: Literal["autoscaling"]) -> AutoScalingClient: ...
+    @overload
+    def client(self, service: Literal["ec2"]) -> EC2Client: ...
+    @overload
+    def client(self, service: Literal["elbv2"]) -> ElasticLoadBalancingv2Client: ...
+    @overload
+    def client(self, service: Literal["sts"]) -> STSClient: ...
+    def client(self, service: str) -> BaseClient:
         """Return a boto3 client of this target that no ambient setting can divert."""
         import boto3  # noqa: PLC0415  (heavy: only where it is used)
         import botocore.session  # noqa: PLC0415
@@ -135,7 +150,7 @@ class Target(BaseModel):
             region_name=self.region,
         )
         # boto3's types name every service; which one it is, is not known here.
-        make: Callable[..., Any] = session.client
+        make: Callable[..., BaseClient] = session.client
         return make(
             service,
             endpoint_url=self.endpoint or None,

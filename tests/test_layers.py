@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 CHECK = "from importlinter.cli import lint_imports; exit(lint_imports(no_cache=True))"
 
@@ -30,13 +32,23 @@ def test_no_import_runs_upwards() -> None:
     assert said.returncode == 0, said.stdout
 
 
-def test_an_import_that_runs_upwards_is_found(tmp_path: Path) -> None:
-    """The contract is not empty: a step that imports the command line breaks it."""
+@pytest.mark.parametrize(
+    ("module", "imports", "found"),
+    [
+        ("errors.py", "olrunbook.cli", "olrunbook.errors -> olrunbook.cli"),
+        ("record/model.py", "olrunbook.record.judge", ".model -> .judge"),
+    ],
+)
+def test_an_import_that_runs_back_is_found(
+    tmp_path: Path, module: str, imports: str, found: str
+) -> None:
+    """The contracts are not empty: up to a higher room, or in a circle for a type."""
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "olrunbook", tmp_path / "olrunbook", ignore=ignore)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    with (tmp_path / "olrunbook" / "errors.py").open("a", encoding="utf-8") as file:
-        file.write("\nimport olrunbook.cli\n")
+    with (tmp_path / "olrunbook" / module).open("a", encoding="utf-8") as file:
+        file.write("\nfrom typing import TYPE_CHECKING\n")
+        file.write(f"\nif TYPE_CHECKING:\n    import {imports}\n")
     said = check(tmp_path)
     assert said.returncode == 1
-    assert "olrunbook.errors -> olrunbook.cli" in said.stdout
+    assert found in said.stdout

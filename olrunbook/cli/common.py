@@ -13,6 +13,7 @@ import click
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.events import Event
 from olrunbook.project.where import archive_of, find_root, shipped
+from olrunbook.steps.flow import FLOW, RELEASE
 
 if TYPE_CHECKING:
     from olrunbook.project.catalog import Project
@@ -137,7 +138,7 @@ def notebook_path(project: Project, name: str) -> Path:
 
 def notebook_names(project: Project) -> list[str]:
     """Return the names of the notebooks there are, in the order of the flow."""
-    flow = ["image_test", "image_build", "deploy", "rollout", "release"]
+    flow = [*(row.notebook for row in FLOW), RELEASE]
     found = {
         path.stem
         for base in (project.root, shipped())

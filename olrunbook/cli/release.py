@@ -194,7 +194,7 @@ def run_release(
         images: The image set; empty: build one.
         variables: Packer variables for the build, `k=v;…`.
         as_json: Print its record for a program.
-        resumed: What `olrunbook.pipeline.release` takes of a release that is taken up.
+        resumed: What a `Release` takes of the one that it takes up again.
 
     """
     console = Console(stderr=as_json, highlight=False)
@@ -209,10 +209,10 @@ def run_release(
         place, _ = ensure_cloud(found, target, EchoEvents())
         # Heavy imports while a person already reads the first line.
         from olrunbook.adapters.aws.reads import Account  # noqa: PLC0415
-        from olrunbook.pipeline import release as make  # noqa: PLC0415
+        from olrunbook.pipeline import Release  # noqa: PLC0415
 
         account = Account(place)
-        made = make(
+        made = Release(
             found,
             app,
             place,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -11,6 +10,7 @@ from olrunbook.cli.common import EchoEvents, ensure_cloud, notebook_path, projec
 from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.cli.state import settle
 from olrunbook.errors import RefusedError, UsageError
+from olrunbook.steps.flow import RELEASE
 
 
 @click.command(
@@ -64,7 +64,7 @@ def resume(
         raise RefusedError(msg, "olrunbook runs shows when it has ended.")
     found = Found(place, record)
     require_resumable(found)
-    if record.notebook == "release":
+    if record.notebook == RELEASE:
         return _release(found, anyway=anyway, reason=reason, as_json=as_json)
     values = dict(given)
     return _run(found, values, anyway=anyway, reason=reason, as_json=as_json)
@@ -94,7 +94,7 @@ def _run(
     )
 
     here, record = project(), found.record
-    path = _notebook(here, record.notebook)
+    path = notebook_path(here, record.notebook)
     hidden = masked_parameters(record)
     if missing := [name for name in hidden if name not in given]:
         msg = (
@@ -120,7 +120,7 @@ def _release(found: Any, *, anyway: bool, reason: str, as_json: bool) -> int:
     cloud_id = _cloud_id(here, record.target)
     differs: dict[str, None] = {}
     for part in [*parts.done.values(), *parts.cut.values()]:
-        path = _notebook(here, part.record.notebook)
+        path = notebook_path(here, part.record.notebook)
         kept = part.record.status == "succeeded"
         # What is kept is not executed: only its cloud must be there.
         for text in differences(here, part.record, path, cloud_id=cloud_id):
@@ -140,7 +140,3 @@ def _release(found: Any, *, anyway: bool, reason: str, as_json: bool) -> int:
         parts=parts,
         warnings=warnings,
     )
-
-
-def _notebook(here: Any, name: str) -> Path:
-    return notebook_path(here, name)

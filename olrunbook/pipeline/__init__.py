@@ -1,7 +1,6 @@
 """A release: the notebooks in their order, one image set through the stages."""
 
-from olrunbook.pipeline.make import release
 from olrunbook.pipeline.release import Release
 from olrunbook.pipeline.reporter import Reporter
 
-__all__ = ["Release", "Reporter", "release"]
+__all__ = ["Release", "Reporter"]

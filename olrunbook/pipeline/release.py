@@ -17,14 +17,16 @@ from typing import Any
 from olrunbook.archive.place import RunPlace, new_place
 from olrunbook.archive.seal import seal
 from olrunbook.engine.session import Session, run_notebook
+from olrunbook.errors import UsageError
 from olrunbook.pipeline.reporter import Reporter
 from olrunbook.project.catalog import Project
-from olrunbook.project.imageset import format_images
+from olrunbook.project.imageset import format_images, parse_images
 from olrunbook.record.journal import Journal
 from olrunbook.record.model import RunRecord
 from olrunbook.record.provenance import opening
 from olrunbook.redact import Redactor, new_key
 from olrunbook.run.lock import HELD_VARIABLE
+from olrunbook.steps.flow import FLOW, RELEASE, Row
 from olrunbook.steps.resumption import Found, Parts
 from olrunbook.steps.rollout.probe import SAMPLES_VARIABLE, Probe
 from olrunbook.targets import Target
@@ -34,13 +36,13 @@ __all__ = ["Release"]
 
 @dataclass(slots=True)
 class Release:
-    """One release.
+    """One release: its parameters are checked and its directory is made.
 
     Args:
         project: The project in use.
         app: The app.
         target: Where it is released.
-        stages: The stages, in order.
+        to: The last stage; empty: all.
         images: The image set; empty: it is tested and built first.
         variables: Packer variables for the build, `k=v;…`.
         notebook: Returns the path of a notebook.
@@ -50,13 +52,16 @@ class Release:
         parts: Its runs: those that are kept, and those that are taken up.
         warnings: Sentences that the record keeps from the start.
 
+    Raises:
+        UsageError: A parameter is wrong.
+
     """
 
     project: Project
     app: str
     target: Target
-    stages: list[str]
-    images: dict[str, str]
+    to: str
+    images: str
     variables: str
     notebook: Callable[[str], Path]
     report: Reporter
@@ -64,17 +69,33 @@ class Release:
     resumes: str = ""
     parts: Parts = field(default_factory=Parts)
     warnings: list[str] = field(default_factory=list)
+    stages: list[str] = field(init=False)
+    given: dict[str, str] = field(init=False)
+    handed: dict[str, str] = field(init=False)
     place: RunPlace = field(init=False)
     journal: Journal = field(init=False)
     last: RunRecord | None = None
 
     def __post_init__(self) -> None:
-        """Make the release's own directory and open its journal."""
+        """Check the parameters, make the release's own directory, open its journal."""
+        catalog = self.project.catalog
+        spec = catalog.app(self.app)
+        if spec.stack is None:
+            where = self.project.catalog_file
+            msg = f"{self.app} has no stack in {where}: there is nothing to release"
+            raise UsageError(msg)
+        order = catalog.stages_of(self.app)
+        last = catalog.stage(self.to, self.app) if self.to else order[-1]
+        self.stages = order[: order.index(last) + 1]
+        types = spec.node_types
+        self.given = parse_images(self.images, types) if self.images else {}
+        images = format_images(self.given)
+        self.handed = {"images": images, "variables": self.variables}
         self.place = new_place(
             self.project.outputs,
             target=self.target.name,
             app=self.app,
-            notebook="release",
+            notebook=RELEASE,
             stage="",
         )
         secrets = self.target.secret_values()
@@ -91,13 +112,8 @@ class Release:
             "release",
             run_id=self.place.run_id,
             stages=self.stages,
-            images=self.images,
-            parameters={
-                "app": self.app,
-                "to": self.stages[-1],
-                "images": format_images(self.images),
-                "variables": self.variables,
-            },
+            images=self.given,
+            parameters={"app": self.app, "to": self.stages[-1], **self.handed},
             account=self.target.account,
             cloud_id=self.target.cloud_id,
             identity=self.target.identity_arn,
@@ -109,7 +125,7 @@ class Release:
         for text in self.warnings:
             self.journal.add("warning", text=text)
         try:
-            if self._image() and all(self._stage(stage) for stage in self.stages):
+            if all(self._stage(stage) for stage in ("", *self.stages)):
                 return self._close()
         except KeyboardInterrupt:
             return self._interrupted("SIGINT between two runs", 130)
@@ -120,107 +136,83 @@ class Release:
             return self._interrupted(cause, self.last.exit_code)
         return self._close()
 
-    def _image(self) -> bool:
-        if self.images:
-            return True
-        if not self._part("image_test", ""):
-            return False
-        if not self._part("image_build", "", variables=self.variables):
-            return False
-        assert self.last is not None
-        self.images = dict(self.last.images)
-        self.journal.add("release", images=self.images, stages=self.stages)
-        return True
-
     def _stage(self, stage: str) -> bool:
-        steps = ("deploy", "rollout")
-        if all((step, stage) in self.parts.done for step in steps):
-            return all(self._part(step, stage) for step in steps)
-        with self._probed(stage) as samples:
-            images = format_images(self.images)
-            if not self._part("deploy", stage, images=images):
-                return False
-            assert self.last is not None
-            env = {SAMPLES_VARIABLE: str(samples)}
-            return self._part("rollout", stage, env=env, deploy_run=self.last.run_id)
+        """Run the notebooks of a stage; of none: those that make the image set."""
+        if not stage and self.given:
+            return True
+        rows = [row for row in FLOW if row.each_stage == bool(stage)]
+        if not stage or all((row.notebook, stage) in self.parts.done for row in rows):
+            return all(self._part(row, stage, {}) for row in rows)
+        with self._probed(stage) as env:
+            return all(self._part(row, stage, env) for row in rows)
 
     @contextmanager
-    def _probed(self, stage: str) -> Iterator[Path]:
+    def _probed(self, stage: str) -> Iterator[dict[str, str]]:
         """Ask the stage through its load balancer from before the update to the end."""
         samples = self.place.folder / f"probe-{stage}.jsonl"
         spec = self.project.catalog.app(self.app).probe
         probe = Probe(lambda: self.find_url(stage), spec, samples)
         probe.start()
         try:
-            yield samples
+            yield {SAMPLES_VARIABLE: str(samples)}
         finally:
             probe.stop()
 
-    def _part(
-        self,
-        notebook: str,
-        stage: str,
-        *,
-        env: Mapping[str, str] | None = None,
-        **parameters: str,
-    ) -> bool:
-        """Run one notebook as a run of its own and note it in our journal."""
-        if found := self.parts.done.get((notebook, stage)):
-            self._keep(found)
-            return True
-        cut = self.parts.cut.get((notebook, stage))
-        values: dict[str, Any] = {"app": self.app, "target": self.target.name}
-        values |= {k: v for k, v in parameters.items() if v}
-        if stage:
-            values["stage"] = stage
-        self.report.started(notebook, stage)
-        began = time.monotonic()
-        session = Session(
-            self.project,
-            self.notebook(notebook),
-            values,
-            release=self.place.run_id,
-            resumes=cut.place if cut else None,
-            env={**(env or {}), HELD_VARIABLE: self.app},
-            on_progress=self.report.progress,
-        )
-        record = self.last = run_notebook(session)
-        seconds = round(time.monotonic() - began, 1)
+    def _part(self, row: Row, stage: str, env: Mapping[str, str]) -> bool:
+        """Run one notebook, or keep what was done; note it, and what it hands on."""
+        key, began = (row.notebook, stage), time.monotonic()
+        kept = self.parts.done.get(key)
+        found = kept or self._run(row, stage, env)
+        record = self.last = found.record
+        seconds = 0.0 if kept else round(time.monotonic() - began, 1)
         self.journal.add(
             "part",
             run_id=record.run_id,
-            notebook=notebook,
+            notebook=row.notebook,
             stage=stage,
-            status=record.status,
+            status="kept" if kept else record.status,
             cause=record.cause,
             headline=record.headline,
             seconds=seconds,
-            record=str(session.place.folder.relative_to(self.project.outputs)),
-        )
-        self.report.ended(notebook, stage, record, seconds)
-        return record.status == "succeeded"
-
-    def _keep(self, found: Found) -> None:
-        """Note a run of the release that is taken up: done then, not run again."""
-        record = self.last = found.record
-        self.journal.add(
-            "part",
-            run_id=record.run_id,
-            notebook=record.notebook,
-            stage=record.stage,
-            status="kept",
-            cause="",
-            headline=record.headline,
-            seconds=0.0,
             record=str(found.place.folder.relative_to(self.project.outputs)),
         )
-        self.report.kept(record.notebook, record.stage, record)
+        if kept:
+            self.report.kept(*key, record)
+        else:
+            self.report.ended(*key, record, seconds)
+        if record.status != "succeeded":
+            return False
+        if row.gives == "images":
+            self.handed["images"] = format_images(record.images)
+            self.journal.add("release", images=record.images, stages=self.stages)
+        elif row.gives:
+            self.handed[row.gives] = record.run_id
+        return True
+
+    def _run(self, row: Row, stage: str, env: Mapping[str, str]) -> Found:
+        """Run one notebook as a run of its own."""
+        cut = self.parts.cut.get((row.notebook, stage))
+        values: dict[str, Any] = {"app": self.app, "target": self.target.name}
+        handed = {row.takes: self.handed.get(row.takes), "stage": stage}
+        values |= {name: value for name, value in handed.items() if value}
+        self.report.started(row.notebook, stage)
+        session = Session(
+            self.project,
+            self.notebook(row.notebook),
+            values,
+            release=self.place.run_id,
+            resumes=cut.place if cut else None,
+            env={**env, HELD_VARIABLE: self.app},
+            on_progress=self.report.progress,
+        )
+        record = run_notebook(session)
+        return Found(session.place, record)
 
     def _close(self) -> RunRecord:
         """Execute the release notebook over what happened; it seals our record."""
         session = Session(
             self.project,
-            self.notebook("release"),
+            self.notebook(RELEASE),
             {
                 "app": self.app,
                 "release": self.place.run_id,

@@ -153,7 +153,9 @@ class Cloud:
 
     def describe(self) -> dict[str, Any]:
         """Return what `status` shows of a cloud that is up."""
-        return survey(self).model_dump(mode="json")
+        ledger = self.groups.ledger
+        found = survey(self.order.cloud_id, self.fleet, ledger, self.amis)
+        return found.model_dump(mode="json")
 
     def _install(self) -> None:
         identity.install(self.order.identity_arn)

@@ -8,7 +8,9 @@ import psutil
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
-    from olrunbook.rehearsal.cloud import Cloud
+    from olrunbook.rehearsal.groups.members import Ledger
+    from olrunbook.rehearsal.machines.amis import AmiStore
+    from olrunbook.rehearsal.machines.fleet import Fleet
 
 __all__ = ["AmiSeen", "BalancerSeen", "GroupCount", "MachineSeen", "Survey", "survey"]
 
@@ -76,13 +78,13 @@ class Survey(_Seen):
     memory_mib: int
 
 
-def survey(cloud: Cloud) -> Survey:
+def survey(cloud_id: str, fleet: Fleet, ledger: Ledger, amis: AmiStore) -> Survey:
     """Look at a cloud from inside its process."""
     from olrunbook.rehearsal.balancers.targets import load_balancers  # noqa: PLC0415
     from olrunbook.rehearsal.groups.groups import all_groups  # noqa: PLC0415  (needs moto)
 
     return Survey(
-        cloud_id=cloud.order.cloud_id,
+        cloud_id=cloud_id,
         instances=[
             MachineSeen(
                 id=machine.id,
@@ -93,7 +95,7 @@ def survey(cloud: Cloud) -> Survey:
                     getattr(machine.instance, "autoscaling_group", None), "name", ""
                 ),
             )
-            for machine in cloud.fleet.machines()
+            for machine in fleet.machines()
         ],
         groups=[
             GroupCount(
@@ -104,7 +106,7 @@ def survey(cloud: Cloud) -> Survey:
                     for state in group.instance_states
                 ),
                 refresh=refresh.status
-                if (refresh := cloud.groups.ledger.group(group).refresh)
+                if (refresh := ledger.group(group).refresh)
                 else "",
             )
             for group in all_groups()
@@ -124,9 +126,9 @@ def survey(cloud: Cloud) -> Survey:
                 id=ami.id,
                 name=ami.name or "",
                 state=ami.state,
-                tags=cloud.amis.tags(ami),
+                tags=amis.tags(ami),
             )
-            for ami in cloud.amis.kept()
+            for ami in amis.kept()
         ],
         memory_mib=psutil.Process().memory_info().rss >> 20,
     )

@@ -25,8 +25,8 @@ from olrunbook.run.executor import Executor, executor
 from olrunbook.run.recorder import Recorder
 from olrunbook.run.shell_lines import fail_with_shell_lines
 from olrunbook.run.steps import Run
-from olrunbook.steps import order as gates
 from olrunbook.steps.context import Commit, Context
+from olrunbook.steps.order import images_for
 from olrunbook.targets import Target, load_target, require_built
 
 __all__ = ["begin"]
@@ -179,7 +179,7 @@ def _open(
         context.redactor.learn(value)
     source = ""
     if images is not None:
-        run.images, source = gates.images_for(
+        run.images, source = images_for(
             context.project.outputs,
             place.target,
             context.app_name,

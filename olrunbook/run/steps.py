@@ -11,9 +11,11 @@ from olrunbook.archive.place import RunPlace, list_runs
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.processes.left import own_words
 from olrunbook.processes.orphans import since
+from olrunbook.record.files import short
 from olrunbook.record.journal import read_journal
 from olrunbook.run.lock import one_at_a_time
-from olrunbook.steps import order as gates
+from olrunbook.steps import order
+from olrunbook.steps.flow import RELEASE
 from olrunbook.steps.step import Step
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ class Run:
 
     def __repr__(self) -> str:
         """Return who we are in one line."""
-        which = gates.short(self.run_id)
+        which = short(self.run_id)
         return f"<run {which} {self._place.notebook} {self._context.app_name}>"
 
     @property
@@ -96,7 +98,7 @@ class Run:
         """Run a step, alone where that is needed."""
         if not step.locks:
             return self._recorder.step(step, work)
-        app, which = self._context.app_name, gates.short(self.run_id)
+        app, which = self._context.app_name, short(self.run_id)
         what = f"{self._place.notebook} {self._context.stage} (run {which})"
 
         def alone() -> Result:
@@ -270,7 +272,7 @@ class Run:
     def _deploy(self, deploy_run: str) -> DeployResult:
         from olrunbook.steps.results import DeployResult  # noqa: PLC0415
 
-        found = gates.last_deploy(
+        found = order.last_deploy(
             self._context.project.outputs,
             self._place.target,
             self._context.app_name,
@@ -282,7 +284,7 @@ class Run:
 
     def _stage_before(self) -> str:
         context = self._context
-        return gates.require_stage_before(
+        return order.require_stage_before(
             context.project.outputs,
             context.project.catalog,
             target=self._place.target,
@@ -299,7 +301,7 @@ class Run:
             self._context.project.outputs,
             target=self._place.target,
             app=app,
-            room="release",
+            room=RELEASE,
         ):
             if release == place.run_id:
                 return place

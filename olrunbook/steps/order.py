@@ -22,7 +22,6 @@ __all__ = [
     "last_build",
     "last_deploy",
     "require_stage_before",
-    "short",
 ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from olrunbook.errors import RefusedError, StepError
+from olrunbook.steps.flow import FLOW
 from olrunbook.steps.results import Result, Value
 from olrunbook.steps.step import Step
 
@@ -90,7 +91,7 @@ def parts(release: str, entries: Sequence[dict[str, Any]]) -> ReleaseResult:
                 run_id=entry["run_id"],
             )
         )
-        if entry["notebook"] == "rollout" and entry["status"] in GOOD:
+        if entry["notebook"] == FLOW[-1].notebook and entry["status"] in GOOD:
             stages.append(entry["stage"])
     return ReleaseResult(
         release=release,

@@ -12,7 +12,8 @@ from olrunbook.project.catalog import Project
 from olrunbook.project.imageset import format_images
 from olrunbook.record.files import sha256_file, short
 from olrunbook.record.model import RunRecord
-from olrunbook.steps import order as gates
+from olrunbook.steps.flow import RELEASE
+from olrunbook.steps.order import Found, images_for
 
 __all__ = [
     "Found",
@@ -22,8 +23,6 @@ __all__ = [
     "parts_of",
     "require_resumable",
 ]
-
-Found = gates.Found
 
 MASK = "[masked:"
 
@@ -82,7 +81,7 @@ def differences(
         text = str((parameters or record.parameters).get("images", ""))
         node_types = project.catalog.app(record.app).node_types
         try:
-            images = gates.images_for(
+            images = images_for(
                 project.outputs, record.target, record.app, node_types, text
             )[0]
         except OlrunbookError as error:
@@ -126,7 +125,7 @@ def parts_of(outputs: Path, release: Found) -> Parts:
     named = {run.run_id for run in runs}
     for run in list_runs(outputs, target=place.target, app=place.app):
         later = run.at >= place.at and run.run_id not in named
-        if later and run.room != "release":
+        if later and run.room != RELEASE:
             runs.append(run)
     found = Parts()
     for run in sorted(runs, key=lambda r: (r.at, r.run_id)):

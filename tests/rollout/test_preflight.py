@@ -73,7 +73,7 @@ def test_no_image_set_is_a_failure(ctx: Context) -> None:
     assert _row(ctx, "images").found == "no image set"
 
 
-def test_the_stage_order_is_the_gates_word(ctx: Context) -> None:
+def test_the_stage_order_is_what_the_archive_says(ctx: Context) -> None:
     """A refusal becomes a row with its hint; a run is named; unasked is said."""
 
     def refuse() -> str:

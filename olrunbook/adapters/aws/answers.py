@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from olrunbook.adapters.aws.seen import HEALTHY, InstanceSeen, RefreshSeen
 from olrunbook.errors import ToolError
 from olrunbook.project.catalog import App
 from olrunbook.targets import Target
+
+if TYPE_CHECKING:
+    from mypy_boto3_autoscaling import type_defs as asg
+    from mypy_boto3_ec2 import type_defs as ec2
 
 __all__ = [
     "Where",
@@ -22,6 +26,8 @@ __all__ = [
     "template_of",
     "utc",
 ]
+
+Page = TypeVar("Page", bound=Mapping[str, object])
 
 NO_ANSWER = "Is the target up? olrunbook rehearsal status"
 
@@ -58,18 +64,18 @@ def asked(what: str) -> Iterator[None]:
         raise ToolError(msg, NO_ANSWER) from error
 
 
-def pages(call: Any, key: str, **arguments: Any) -> Iterator[dict[str, Any]]:
-    """Yield the items of every page."""
-    token: dict[str, str] = {}
+def pages(call: Callable[..., Page], **arguments: object) -> Iterator[Page]:
+    """Yield every page of an answer."""
+    token: dict[str, object] = {}
     while True:
-        answer = call(**arguments, **token)
-        yield from answer[key]
-        if not answer.get("NextToken"):
+        page = call(**arguments, **token)
+        yield page
+        if not page.get("NextToken"):
             return
-        token = {"NextToken": answer["NextToken"]}
+        token = {"NextToken": page["NextToken"]}
 
 
-def tags_of(group: Mapping[str, Any]) -> dict[str, str]:
+def tags_of(group: asg.AutoScalingGroupTypeDef) -> dict[str, str]:
     """Return a resource's tags as a mapping."""
     return {tag["Key"]: tag["Value"] for tag in group.get("Tags", [])}
 
@@ -86,8 +92,8 @@ def _target_word(instance: str, health: Sequence[Mapping[str, str]]) -> str:
 
 
 def instance_seen(
-    item: Mapping[str, Any],
-    machine: Mapping[str, Any],
+    item: asg.InstanceTypeDef,
+    machine: ec2.InstanceTypeDef,
     health: Sequence[Mapping[str, str]],
 ) -> InstanceSeen:
     """Return an instance as its group, EC2 and the target groups describe it.
@@ -105,21 +111,21 @@ def instance_seen(
         health=item["HealthStatus"].capitalize(),
         target_health=_target_word(item["InstanceId"], health),
         launched_at=utc(machine.get("LaunchTime")),
-        template_version=(item.get("LaunchTemplate") or {}).get("Version", ""),
+        template_version=item.get("LaunchTemplate", {}).get("Version", ""),
     )
 
 
-def template_of(group: Mapping[str, Any]) -> tuple[str, str]:
+def template_of(group: asg.AutoScalingGroupTypeDef) -> tuple[str, str]:
     """Return id and version of a group's launch template; empty: it has none."""
-    mixed = (group.get("MixedInstancesPolicy") or {}).get("LaunchTemplate") or {}
-    spec = group.get("LaunchTemplate") or mixed.get("LaunchTemplateSpecification") or {}
+    mixed = group.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
+    spec = group.get("LaunchTemplate") or mixed.get("LaunchTemplateSpecification", {})
     return spec.get("LaunchTemplateId", ""), spec.get("Version", "$Default")
 
 
-def refresh_seen(item: Mapping[str, Any]) -> RefreshSeen:
+def refresh_seen(item: asg.InstanceRefreshTypeDef) -> RefreshSeen:
     """Return an instance refresh as it was described."""
-    preferences = item.get("Preferences") or {}
-    rollback = (item.get("RollbackDetails") or {}).get("RollbackReason", "")
+    preferences = item.get("Preferences", {})
+    rollback = item.get("RollbackDetails", {}).get("RollbackReason", "")
     reasons = [text for text in (item.get("StatusReason", ""), rollback) if text]
     return RefreshSeen(
         id=item["InstanceRefreshId"],

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from olrunbook.adapters.aws.answers import (
     Where,
@@ -31,6 +32,13 @@ from olrunbook.adapters.aws.seen import (
 from olrunbook.errors import RefusedError, ToolError, UsageError
 from olrunbook.project.catalog import App
 from olrunbook.targets import Target
+
+if TYPE_CHECKING:
+    from mypy_boto3_autoscaling import AutoScalingClient
+    from mypy_boto3_autoscaling.type_defs import AutoScalingGroupTypeDef
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
 __all__ = ["Account", "Where", "groups_seen", "images_exist", "require_identity"]
 
@@ -84,17 +92,23 @@ class Account:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._clients: dict[str, Any] = {}
 
-    def _client(self, service: str) -> Any:
-        if service not in self._clients:
-            self._clients[service] = self._target.client(service)
-        return self._clients[service]
+    @cached_property
+    def _asg(self) -> AutoScalingClient:
+        return self._target.client("autoscaling")
+
+    @cached_property
+    def _ec2(self) -> EC2Client:
+        return self._target.client("ec2")
+
+    @cached_property
+    def _elb(self) -> ElasticLoadBalancingv2Client:
+        return self._target.client("elbv2")
 
     def identity(self) -> str:
         """Return the ARN that GetCallerIdentity answers."""
         with asked("who we are"):
-            return str(self._client("sts").get_caller_identity()["Arn"])
+            return self._target.client("sts").get_caller_identity()["Arn"]
 
     def groups(self, app: App, stage: str) -> list[GroupSeen]:
         """Return the app's groups in a stage, one per node type, in their order."""
@@ -120,18 +134,21 @@ class Account:
         tags = {node: app.stack.group_tag(node, stage) for node in app.node_types}
         wanted = [{"Name": "tag:Name", "Values": sorted(tags.values())}]
         with asked(f"the groups of {stage}"):
-            call = self._client("autoscaling").describe_auto_scaling_groups
-            raw = list(pages(call, "AutoScalingGroups", Filters=wanted))
-        raw = [group for group in raw if not group.get("Status")]  # being deleted
+            found = self._described(Filters=wanted)
+        raw = [group for group in found if not group.get("Status")]  # being deleted
         machines = self._machines(raw)
         return [self._group(node, tag, raw, machines) for node, tag in tags.items()]
+
+    def _described(self, **wanted: object) -> list[AutoScalingGroupTypeDef]:
+        found = pages(self._asg.describe_auto_scaling_groups, **wanted)
+        return [group for page in found for group in page["AutoScalingGroups"]]
 
     def _group(
         self,
         node_type: str,
         tag: str,
-        raw: Sequence[dict[str, Any]],
-        machines: Mapping[str, dict[str, Any]],
+        raw: Sequence[AutoScalingGroupTypeDef],
+        machines: Mapping[str, InstanceTypeDef],
     ) -> tuple[GroupSeen, list[RefreshSeen]]:
         found = [group for group in raw if tags_of(group).get("Name") == tag]
         if not found:
@@ -157,7 +174,9 @@ class Account:
         )
         return seen, refreshes
 
-    def _machines(self, groups: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    def _machines(
+        self, groups: Sequence[AutoScalingGroupTypeDef]
+    ) -> dict[str, InstanceTypeDef]:
         """Return what EC2 says of the groups' instances, by id.
 
         Asked by filter: an id that vanished a moment ago is left out, not an error.
@@ -165,47 +184,44 @@ class Account:
         ids = sorted(
             item["InstanceId"] for group in groups for item in group["Instances"]
         )
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, InstanceTypeDef] = {}
         with asked("the instances"):
-            call = self._client("ec2").describe_instances
             for at in range(0, len(ids), CHUNK):
                 wanted = [{"Name": "instance-id", "Values": ids[at : at + CHUNK]}]
-                for reservation in pages(call, "Reservations", Filters=wanted):
-                    found |= {
-                        item["InstanceId"]: item for item in reservation["Instances"]
-                    }
+                for page in pages(self._ec2.describe_instances, Filters=wanted):
+                    some = [i for one in page["Reservations"] for i in one["Instances"]]
+                    found |= {item["InstanceId"]: item for item in some}
         return found
 
     def _target_health(self, arns: Sequence[str]) -> list[dict[str, str]]:
         """Return instance to state for each target group."""
-        health = []
         with asked("the health of the targets"):
-            for arn in arns:
-                answer = self._client("elbv2").describe_target_health(
-                    TargetGroupArn=arn
-                )
-                targets = answer["TargetHealthDescriptions"]
-                states = {
-                    t["Target"]["Id"]: t["TargetHealth"]["State"] for t in targets
-                }
-                health.append(states)
-        return health
+            call = self._elb.describe_target_health
+            answers = [call(TargetGroupArn=arn) for arn in arns]
+        every = (answer["TargetHealthDescriptions"] for answer in answers)
+        return [
+            {t["Target"]["Id"]: t["TargetHealth"]["State"] for t in targets}
+            for targets in every
+        ]
 
     def refreshes(self, group: str) -> list[RefreshSeen]:
         """Return all instance refreshes of a group, the one that began last first."""
         with asked(f"the refreshes of {group}"):
-            call = self._client("autoscaling").describe_instance_refreshes
-            raw = pages(call, "InstanceRefreshes", AutoScalingGroupName=group)
-            found = [refresh_seen(item) for item in raw]
+            call = self._asg.describe_instance_refreshes
+            raw = pages(call, AutoScalingGroupName=group)
+            found = [
+                refresh_seen(item) for page in raw for item in page["InstanceRefreshes"]
+            ]
         never = datetime.min.replace(tzinfo=UTC)
         return sorted(found, key=lambda item: item.started_at or never, reverse=True)
 
     def activities(self, group: str, since: datetime) -> list[ActivitySeen]:
         """Return what a group did since a moment, newest first."""
         with asked(f"the scaling activities of {group}"):
-            call = self._client("autoscaling").describe_scaling_activities
+            call = self._asg.describe_scaling_activities
+            raw = pages(call, AutoScalingGroupName=group)
             found = []
-            for item in pages(call, "Activities", AutoScalingGroupName=group):
+            for item in (item for page in raw for item in page["Activities"]):
                 at = utc(item["StartTime"])
                 if at is None or at < since:
                     break  # they come newest first, and reach back for weeks
@@ -226,16 +242,14 @@ class Account:
         if not names:
             return ""
         with asked("the load balancer"):
-            call = self._client("autoscaling").describe_auto_scaling_groups
-            raw = pages(call, "AutoScalingGroups", AutoScalingGroupNames=names)
-            arns = [arn for group in raw for arn in group.get("TargetGroupARNs", [])]
-            for arn in arns:
-                if url := self._balancer_url(arn):
-                    return url
+            for group in self._described(AutoScalingGroupNames=names):
+                for arn in group.get("TargetGroupARNs", []):
+                    if url := self._balancer_url(arn):
+                        return url
         return ""
 
     def _balancer_url(self, target_group: str) -> str:
-        elb = self._client("elbv2")
+        elb = self._elb
         (found,) = elb.describe_target_groups(TargetGroupArns=[target_group])[
             "TargetGroups"
         ]
@@ -244,7 +258,7 @@ class Account:
                 "LoadBalancers"
             ]
             listeners = elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
-            by_scheme = {item["Protocol"]: item["Port"] for item in listeners}
+            by_scheme: dict[str, int] = {i["Protocol"]: i["Port"] for i in listeners}
             for scheme, default in DEFAULT_PORTS.items():  # HTTPS before HTTP
                 if scheme in by_scheme:
                     port = by_scheme[scheme]
@@ -255,9 +269,8 @@ class Account:
     def template(self, group: str) -> TemplateSeen:
         """Return the launch template of a group, with its images."""
         with asked(f"the launch template of {group}"):
-            call = self._client("autoscaling").describe_auto_scaling_groups
-            groups = pages(call, "AutoScalingGroups", AutoScalingGroupNames=[group])
-            name, version = template_of(next(groups, {}))
+            found = self._described(AutoScalingGroupNames=[group])
+            name, version = template_of(found[0]) if found else ("", "")
             if not name:
                 return TemplateSeen()
             number, image = self._template_version(name, version)
@@ -270,8 +283,9 @@ class Account:
 
     def _template_version(self, template: str, version: str) -> tuple[str, str]:
         """Return the number of a template's version, and its image."""
-        call = self._client("ec2").describe_launch_template_versions
-        answer = call(LaunchTemplateId=template, Versions=[version])
+        answer = self._ec2.describe_launch_template_versions(
+            LaunchTemplateId=template, Versions=[version]
+        )
         (found,) = answer["LaunchTemplateVersions"]
         image = found["LaunchTemplateData"].get("ImageId", "")
         return str(found["VersionNumber"]), image
@@ -283,8 +297,8 @@ class Account:
             return found
         wanted = [{"Name": "image-id", "Values": sorted(set(ids))}]
         with asked("the images"):
-            call = self._client("ec2").describe_images
-            for item in pages(call, "Images", Filters=wanted):
+            raw = pages(self._ec2.describe_images, Filters=wanted)
+            for item in (item for page in raw for item in page["Images"]):
                 found[item["ImageId"]] = ImageSeen(
                     id=item["ImageId"],
                     name=item.get("Name", ""),

@@ -21,6 +21,5 @@ def group_tags(target: Target, group: str) -> dict[str, str]:
     """
     wanted = [{"Name": "auto-scaling-group", "Values": [group]}]
     with asked(f"the tags of {group}"):
-        call = target.client("autoscaling").describe_tags
-        found = list(pages(call, "Tags", Filters=wanted))
-    return {tag["Key"]: tag.get("Value", "") for tag in found}
+        found = list(pages(target.client("autoscaling").describe_tags, Filters=wanted))
+    return {tag["Key"]: tag.get("Value", "") for page in found for tag in page["Tags"]}

@@ -183,7 +183,7 @@ class Groups:
         """Observe a group's instances, replace the unhealthy, match the capacity."""
         kept, now = self.ledger.group(group), time.time()
         refresh = kept.refresh
-        arriving = [arrival.new for arrival in refresh.arrivals] if refresh else []
+        arriving = refresh.arriving() if refresh else []
         for state in list(group.instance_states):
             self.observe(group, state, now)
             if state.health_status == "Healthy" or state in arriving:

@@ -6,15 +6,15 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from moto.autoscaling.models import FakeAutoScalingGroup, InstanceState
 
-    from olrunbook.rehearsal.groups.refresh.engine import Refresh
+    from olrunbook.rehearsal.groups.source import LaunchSource
 
-__all__ = ["GroupState", "Ledger", "Member", "moment"]
+__all__ = ["ActiveRefresh", "GroupState", "Ledger", "Member", "moment"]
 
 ACTIVITIES_KEPT = 200
 
@@ -42,21 +42,37 @@ class Member:
     surplus: bool = False
 
 
+class ActiveRefresh(Protocol):
+    """What a group must know of the refresh that replaces its instances."""
+
+    status: str
+    desired: dict[str, Any] | None
+    source: LaunchSource | None
+    forward: bool
+
+    def arriving(self) -> list[InstanceState]:
+        """Return the new instances on their way into service."""
+
+    def forget(self, state: InstanceState) -> None:
+        """Leave out an instance that its group replaces for another reason."""
+
+    def advance(self, now: float) -> None:
+        """Go through every event that is due."""
+
+
 @dataclass(slots=True)
 class GroupState:
     """More about one group.
 
     Args:
         refresh: The refresh that is active.
-        history: All refreshes, newest first.
         activities: Scaling activities, newest first.
         default_warmup: DefaultInstanceWarmup in seconds.
         retry_at: No launch is tried before this moment (one has just failed).
 
     """
 
-    refresh: Refresh | None = None
-    history: list[Refresh] = field(default_factory=list)
+    refresh: ActiveRefresh | None = None
     activities: list[dict[str, Any]] = field(default_factory=list)
     default_warmup: int | None = None
     retry_at: float = 0.0

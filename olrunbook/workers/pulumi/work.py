@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi.automation as auto
 from typing_extensions import override
@@ -15,13 +15,11 @@ from typing_extensions import override
 from olrunbook.redact import Redactor
 from olrunbook.redact.sealed import seal
 from olrunbook.workers.pulumi import changes
+from olrunbook.workers.pulumi.channel import Channel
 from olrunbook.workers.pulumi.cli import SafeCommand, StoppedError
 from olrunbook.workers.pulumi.program import Captured, preload, stack_program
 from olrunbook.workers.pulumi.rows import Rows, plain_text
 from olrunbook.workers.pulumi.state import StateLook, look
-
-if TYPE_CHECKING:
-    from olrunbook.workers.pulumi.worker import Channel
 
 __all__ = ["Work"]
 

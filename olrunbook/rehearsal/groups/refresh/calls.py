@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
 from moto.autoscaling.models import FakeAutoScalingGroup
@@ -17,9 +18,9 @@ from moto.moto_api import state_manager
 
 from olrunbook.rehearsal.api.patching import override
 from olrunbook.rehearsal.groups.groups import Groups
-from olrunbook.rehearsal.groups.members import Ledger
 from olrunbook.rehearsal.groups.refresh.engine import Refresh
 from olrunbook.rehearsal.groups.refresh.preferences import Preferences
+from olrunbook.rehearsal.groups.refresh.shown import shown
 from olrunbook.rehearsal.groups.refresh.values import Pace
 from olrunbook.rehearsal.groups.source import LaunchSource
 from olrunbook.rehearsal.settings import Settings
@@ -30,6 +31,8 @@ PACE_MODEL = "autoscaling::instancerefresh"  # name in moto's state manager
 SIX_WEEKS_S = 42 * 86400
 DEFAULT_WARMUP_S = 300
 MOST_RECORDS = 100
+
+History = WeakKeyDictionary[FakeAutoScalingGroup, list[Refresh]]  # newest first
 
 
 def current_pace(settings: Settings) -> Pace:
@@ -62,18 +65,17 @@ def install(groups: Groups, settings: Settings) -> None:
     """Add the calls to moto, and the pace to its state manager."""
     transition = {"progression": "time", "seconds": settings.launch_s}
     state_manager.register_default_transition(PACE_MODEL, transition)
-    _install_start(groups, settings)
-    _install_describe(groups.ledger)
-    _install_endings(groups.ledger)
+    history: History = WeakKeyDictionary()
+    _install_start(groups, settings, history)
+    _install_describe(history)
+    _install_endings(groups, history)
 
 
-def _install_start(groups: Groups, settings: Settings) -> None:
-    ledger = groups.ledger
-
+def _install_start(groups: Groups, settings: Settings, history: History) -> None:
     @override(AutoScalingResponse)
     def start_instance_refresh(_: Any, response: AutoScalingResponse) -> ActionResult:
         group = group_of(response)
-        kept = ledger.group(group)
+        kept = groups.ledger.group(group)
         if kept.refresh:
             msg = (
                 "An Instance Refresh is already in progress and blocks the execution "
@@ -96,30 +98,31 @@ def _install_start(groups: Groups, settings: Settings) -> None:
             groups, group, desired, preferences, lambda: current_pace(settings)
         )
         kept.refresh = refresh
-        kept.history.insert(0, refresh)
+        history.setdefault(group, []).insert(0, refresh)
         return ActionResult({"InstanceRefreshId": refresh.id})
 
 
-def _install_describe(ledger: Ledger) -> None:
+def _install_describe(history: History) -> None:
     @override(AutoScalingResponse)
     def describe_instance_refreshes(
         _: Any, response: AutoScalingResponse
     ) -> ActionResult:
-        history = ledger.group(group_of(response)).history
+        refreshes = history.get(group_of(response), [])
         ids = _get(response, "InstanceRefreshIds", [])
         oldest = time.time() - SIX_WEEKS_S
-        found = [r for r in history if r.started > oldest and (not ids or r.id in ids)]
+        recent = [refresh for refresh in refreshes if refresh.started > oldest]
+        found = [refresh for refresh in recent if not ids or refresh.id in ids]
         at = int(_get(response, "NextToken") or 0)
         end = at + min(int(_get(response, "MaxRecords", 50)), MOST_RECORDS)
         return ActionResult(
             {
-                "InstanceRefreshes": [refresh.view() for refresh in found[at:end]],
+                "InstanceRefreshes": [shown(refresh) for refresh in found[at:end]],
                 "NextToken": str(end) if len(found) > end else None,
             }
         )
 
 
-def _install_endings(ledger: Ledger) -> None:
+def _install_endings(groups: Groups, history: History) -> None:
     @override(AutoScalingResponse)
     def cancel_instance_refresh(_: Any, response: AutoScalingResponse) -> ActionResult:
         refresh = active(response)
@@ -146,10 +149,9 @@ def _install_endings(ledger: Ledger) -> None:
 
     def active(response: AutoScalingResponse) -> Refresh:
         group = group_of(response)
-        refresh = ledger.group(group).refresh
-        if refresh is None:
+        if groups.ledger.group(group).refresh is None:
             raise _not_found(group.name)
-        return refresh
+        return history[group][0]
 
 
 def _not_found(name: str) -> AutoscalingClientError:

@@ -10,10 +10,11 @@ import math
 import time
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.autoscaling.models import FakeAutoScalingGroup, InstanceState
 
+from olrunbook.rehearsal.groups.groups import Groups
 from olrunbook.rehearsal.groups.members import moment
 from olrunbook.rehearsal.groups.refresh import words
 from olrunbook.rehearsal.groups.refresh.candidates import (
@@ -22,13 +23,9 @@ from olrunbook.rehearsal.groups.refresh.candidates import (
     ringing,
 )
 from olrunbook.rehearsal.groups.refresh.preferences import HOUR, Preferences
-from olrunbook.rehearsal.groups.refresh.shown import shown
 from olrunbook.rehearsal.groups.refresh.values import ACTIVE, Arrival, Pace
 from olrunbook.rehearsal.groups.source import LaunchSource
 from olrunbook.rehearsal.signals import log
-
-if TYPE_CHECKING:
-    from olrunbook.rehearsal.groups.groups import Groups
 
 __all__ = ["Refresh"]
 
@@ -84,11 +81,11 @@ class Refresh:
             return 100
         return 100 * len(self.done) // self.total if self.total else 100
 
-    def view(self) -> dict[str, Any]:
-        """Return what DescribeInstanceRefreshes shows."""
-        return shown(self)
+    # -- what others ask and tell it -----------------------------------------------
 
-    # -- what others tell it -------------------------------------------------------
+    def arriving(self) -> list[InstanceState]:
+        """Return the new instances on their way into service."""
+        return [arrival.new for arrival in self.arrivals]
 
     def forget(self, state: InstanceState) -> None:
         """Leave out an instance that its group replaces for another reason."""
@@ -114,7 +111,7 @@ class Refresh:
             "PercentageCompleteOnRollback": self.percent(),
             "InstancesToUpdateOnRollback": len(self.todo),
         }
-        undo = [*self.done, *(arrival.new for arrival in self.arrivals)]
+        undo = [*self.done, *self.arriving()]
         for arrival in self.arrivals:
             if arrival.old in self.group.instance_states:  # the old one still serves
                 self._retire(arrival.new)

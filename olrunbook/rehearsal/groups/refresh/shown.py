@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from olrunbook.rehearsal.groups.members import moment
-
-if TYPE_CHECKING:
-    from olrunbook.rehearsal.groups.refresh.engine import Refresh
+from olrunbook.rehearsal.groups.refresh.engine import Refresh
 
 __all__ = ["shown"]
 

@@ -8,7 +8,7 @@ from olrunbook.archive.place import new_place
 from olrunbook.archive.seal import seal
 from olrunbook.errors import RefusedError
 from olrunbook.record.journal import Journal
-from olrunbook.steps import order as gates
+from olrunbook.steps import order
 from olrunbook.steps.images.results import ImageBuildResult
 from olrunbook.steps.results import DeployResult
 from olrunbook.steps.rollout.model import RolloutResult
@@ -51,7 +51,7 @@ def add(project, redactor):
 
 def before(project, stage, images=AMI, cloud="c1"):
     """Ask the rule about a stage."""
-    return gates.require_stage_before(
+    return order.require_stage_before(
         project.outputs,
         project.catalog,
         target="rehearsal",
@@ -103,11 +103,11 @@ def test_records_of_another_cloud_feed_no_rule(project, add) -> None:
 def test_the_image_set_built_last_is_taken(project, add) -> None:
     """Without a parameter the newest succeeded build is deployed, no failed one."""
     with pytest.raises(RefusedError, match="no image"):
-        gates.images_for(project.outputs, "rehearsal", "tika", ["server"], "")
+        order.images_for(project.outputs, "rehearsal", "tika", ["server"], "")
     add("image_build", "", OLD)
     add("image_build", "", AMI)
     add("image_build", "", {"server": "ami-0bad"}, "failed")
-    images, source = gates.images_for(
+    images, source = order.images_for(
         project.outputs, "rehearsal", "tika", ["server"], ""
     )
     assert images == AMI
@@ -117,9 +117,9 @@ def test_the_image_set_built_last_is_taken(project, add) -> None:
 def test_a_rollout_needs_a_deploy(project, add) -> None:
     """A rollout follows a succeeded deploy: the named one, else the newest."""
     with pytest.raises(RefusedError, match="no succeeded deploy"):
-        gates.last_deploy(project.outputs, "rehearsal", "tika", "CI")
+        order.last_deploy(project.outputs, "rehearsal", "tika", "CI")
     first, second = add("deploy", "CI", OLD), add("deploy", "CI", AMI)
-    find = gates.last_deploy
+    find = order.last_deploy
     assert find(project.outputs, "rehearsal", "tika", "CI").record.run_id == second
     assert (
         find(project.outputs, "rehearsal", "tika", "CI", first).record.run_id == first
