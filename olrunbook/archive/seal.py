@@ -32,7 +32,7 @@ from olrunbook.record.model import (
     PartRecord,
     RunRecord,
 )
-from olrunbook.record.shapes import notebook_at
+from olrunbook.record.shapes import FACTS, notebook_at
 
 __all__ = ["build_record", "finish", "seal"]
 
@@ -199,23 +199,7 @@ def _record(
         notebook=place.notebook,
         target=place.target,
         app=place.app,
-        stage=opened.get("stage", ""),
-        source_sha256=opened.get("source_sha256", ""),
-        account=opened.get("account", ""),
-        cloud_id=opened.get("cloud_id", ""),
-        parameters=opened.get("parameters", {}),
-        images=opened.get("images", {}),
-        commit=opened.get("commit", ""),
-        dirty=opened.get("dirty", []),
-        operator=opened.get("operator", {}),
-        identity=opened.get("identity", ""),
-        versions=opened.get("versions", {}),
-        tools=opened.get("tools", {}),
-        known=opened.get("known", {}),
-        stand_ins=opened.get("stand_ins", []),
-        release=opened.get("release", ""),
-        resumes=opened.get("resumes", ""),
-        executed_by=opened.get("executed_by", "olrunbook"),
+        **{name: opened[name] for name in FACTS if name in opened},
         presumed=bool(end.get("presumed")),
         warnings=[*_warnings(entries), *end.get("left", [])],
         lacks=[*opened.get("lacks", []), *lost],
