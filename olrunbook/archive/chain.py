@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from olrunbook.record.files import fsync_path
+
 __all__ = [
     "append",
     "closed",
@@ -266,8 +268,4 @@ def _replace(path: Path, data: bytes, aside: str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    fsync_path(path.parent)

@@ -15,8 +15,9 @@ from typing import Any
 from olrunbook.errors import ToolError
 from olrunbook.events import Event
 from olrunbook.processes.tool import POLITE, Command, Ended, Tool
+from olrunbook.record.files import sha256_file
 from olrunbook.redact import Redactor, new_key
-from olrunbook.toolchain.cache import Cache, sha256
+from olrunbook.toolchain.cache import Cache
 from olrunbook.toolchain.find import PLUGIN_SOURCE
 from olrunbook.toolchain.golang import build_environment, find_go, modules
 from olrunbook.toolchain.model import ToolFound
@@ -107,7 +108,7 @@ def build(pin: Pin, cache: Cache, emit: Emit) -> ToolFound:
         "package": pin.package,
         "flags": list(pin.flags),
         "go": go_version(go, cache, source),
-        "go_sum_sha256": sha256(source / "go.sum"),
+        "go_sum_sha256": sha256_file(source / "go.sum"),
         "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     plugin = pin.name == "packer-plugin-amazon"
@@ -130,7 +131,7 @@ def build(pin: Pin, cache: Cache, emit: Emit) -> ToolFound:
             raise ToolError(msg, hint, ended.code)
         if plugin:  # Packer takes a plugin only with its digest beside it
             beside = program.with_name(f"{program.name}_SHA256SUM")
-            beside.write_text(f"{sha256(program)}\n", encoding="utf-8")
+            beside.write_text(f"{sha256_file(program)}\n", encoding="utf-8")
         made["seconds"] = round(ended.seconds, 1)
         return program
 

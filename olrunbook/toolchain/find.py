@@ -9,7 +9,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from olrunbook.toolchain.cache import Cache, sha256
+from olrunbook.record.files import sha256_file
+from olrunbook.toolchain.cache import Cache
 from olrunbook.toolchain.model import Status, ToolFound
 from olrunbook.toolchain.pins import Pin, parse
 
@@ -111,4 +112,4 @@ def digest_fits(path: Path) -> bool:
         wanted = path.with_name(f"{path.name}_SHA256SUM").read_text(encoding="utf-8")
     except OSError:
         return False
-    return wanted.split()[:1] == [sha256(path)]
+    return wanted.split()[:1] == [sha256_file(path)]

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from olrunbook import toolchain
 from olrunbook.errors import ToolError, UsageError
+from olrunbook.record.files import sha256_file
 from olrunbook.toolchain import chain, find, golang
 from olrunbook.toolchain.__main__ import main
-from olrunbook.toolchain.cache import Cache, sha256
+from olrunbook.toolchain.cache import Cache
 from olrunbook.toolchain.pins import PINS, parse
 from tests.toolchain.support import (
     PACKER,
@@ -101,7 +102,7 @@ def test_a_built_tool_is_found_again(cache: Cache) -> None:
     path = keep(cache, PULUMI)
     found = find.look(PULUMI, cache).found
     assert found is not None
-    assert (found.path, found.how, found.sha256) == (path, "built", sha256(path))
+    assert (found.path, found.how, found.sha256) == (path, "built", sha256_file(path))
     manifest = json.loads((path.parent / "manifest.json").read_text())
     assert manifest["version"] == "3.259.0"
     assert manifest["go"] == "go1.25.11"
