@@ -17,14 +17,13 @@ from olrunbook.engine.signals import handled
 from olrunbook.engine.stopping import Stopper
 from olrunbook.engine.watch import Watch
 from olrunbook.project.limits import Limits
-from olrunbook.record.heartbeat import Heartbeat
+from olrunbook.record.heartbeat import EVERY_S, Heartbeat
 from olrunbook.record.outputs import Outputs, is_output
 from olrunbook.redact import Redactor
 
 __all__ = ["Execution"]
 
 POLL_MS = 100
-HEARTBEAT_S = 4.0  # readers are promised five
 
 
 def _now() -> str:
@@ -182,7 +181,7 @@ class Execution:
                 return self.stopper.ending
             silent = self.watch.silent_s(clock)
             soon = silent < clock - beat or beat == began
-            if clock - beat >= (1.0 if soon else HEARTBEAT_S):
+            if clock - beat >= (1.0 if soon else EVERY_S):
                 beat = clock
                 self.kernel.look_at_memory()
                 meta["heartbeat"] = {

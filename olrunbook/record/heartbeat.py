@@ -20,7 +20,7 @@ from olrunbook.processes.orphans import since
 from olrunbook.record.files import write_atomic
 from olrunbook.record.shapes import sign_fits
 
-__all__ = ["FILE", "Heartbeat", "process_facts", "read_heartbeat"]
+__all__ = ["EVERY_S", "FILE", "Heartbeat", "process_facts", "read_heartbeat"]
 
 FILE = "heartbeat.json"
 EVERY_S = 4.0  # readers are promised five

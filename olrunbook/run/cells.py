@@ -63,11 +63,6 @@ class Cells:
         self._writing = threading.Lock()
         self._news, self._closed = threading.Event(), threading.Event()
 
-    @property
-    def records_outputs(self) -> bool:
-        """Whether this kind of kernel lets its outputs be recorded."""
-        return self._publisher is not None
-
     def start(self, journal_before: Path | None) -> None:
         """Enter the cells executed so far, and the one that runs; follow what comes.
 
