@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import datetime
@@ -23,7 +22,7 @@ from olrunbook.archive.place import (
 )
 from olrunbook.pages.run import render
 from olrunbook.record import judge
-from olrunbook.record.files import sha256_file, write_atomic
+from olrunbook.record.files import as_json, sha256_file, write_atomic
 from olrunbook.record.heartbeat import FILE as HEARTBEAT
 from olrunbook.record.journal import Journal, read_journal
 from olrunbook.record.model import (
@@ -102,8 +101,7 @@ def _agree(path: Path, notebook: dict[str, Any], record: RunRecord) -> None:
     if notebook and said.get("status") != record.status:
         judged = {"status": record.status, "cause": record.cause}
         notebook.setdefault("metadata", {})["olrunbook"] = {**said, **judged}
-        text = json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False)
-        write_atomic(path, text + "\n")
+        write_atomic(path, as_json(notebook) + "\n")
 
 
 def finish(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from olrunbook.record.files import write_atomic
+from olrunbook.record.files import as_json, write_atomic
 from olrunbook.redact import Redactor
 
 __all__ = ["NotebookFile"]
@@ -58,7 +57,7 @@ class NotebookFile:
                     self._cache[index] = text
             cells.append(text)
         rest = {key: value for key, value in notebook.items() if key != "cells"}
-        tail = _json(self._redactor.tree(rest))
+        tail = as_json(self._redactor.tree(rest))
         body = (
             '{\n"cells": [\n' + ",\n".join(cells) + "\n],\n" + tail[1:].lstrip() + "\n"
         )
@@ -80,11 +79,7 @@ class NotebookFile:
             for mime, value in output.get("data", {}).items():
                 if not mime.endswith("json"):
                     output["data"][mime] = _lines(value)
-        return _json(clean)
-
-
-def _json(node: Any) -> str:
-    return json.dumps(node, indent=1, sort_keys=True, ensure_ascii=False)
+        return as_json(clean)
 
 
 def _lines(text: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import tempfile
@@ -10,8 +11,10 @@ import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 __all__ = [
+    "as_json",
     "fsync_path",
     "new_run_id",
     "sha256_file",
@@ -49,6 +52,11 @@ def short(run_id: str) -> str:
 def stamp(at: datetime) -> str:
     """Return a time as it stands in directory names: UTC, seconds, no colons."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+
+
+def as_json(node: Any) -> str:
+    """Return JSON as a notebook's file has it: the same for the same content."""
+    return json.dumps(node, indent=1, sort_keys=True, ensure_ascii=False)
 
 
 def write_atomic(path: Path, data: str | bytes, mode: int = 0o644) -> None:
