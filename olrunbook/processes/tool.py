@@ -141,13 +141,7 @@ class Tool:
         self._process = self.launch(
             # -P: the tool's folder must not shadow modules of ours
             # The log is told for `ps`: by it a supervisor is found that outlived us.
-            [
-                sys.executable,
-                "-P",
-                "-m",
-                SUPERVISOR,
-                str(self.command.log),
-            ],
+            [sys.executable, "-P", "-m", SUPERVISOR, str(self.command.log)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -241,19 +235,16 @@ class Tool:
 
     def _drain(self) -> None:
         """Read on until the tool has ended or is reported as still finishing."""
-        while True:
-            try:
-                for message in self._messages():
-                    if "ended" in message or "finishing" in message:
-                        self._finish(message)
-                        return
-            except KeyboardInterrupt:
-                # Never a second signal: the policy has its own. Only the waiting ends.
-                name = f"{self.command.tool} under its supervisor"
-                self.ended = Ended(None, "interrupted", (name,))
-                return
-            self.ended = self.ended or Ended(None, "its supervisor is gone")
-            return
+        try:
+            for message in self._messages():
+                if "ended" in message or "finishing" in message:
+                    self._finish(message)
+                    return
+        except KeyboardInterrupt:
+            # Never a second signal: the policy has its own. Only the waiting ends.
+            name = f"{self.command.tool} under its supervisor"
+            self.ended = Ended(None, "interrupted", (name,))
+        self.ended = self.ended or Ended(None, "its supervisor is gone")
 
     def _messages(self) -> Iterator[dict[str, Any]]:
         assert self._process is not None
