@@ -30,6 +30,7 @@ __all__ = [
     "load_catalog",
     "one_of",
     "shipped",
+    "unknown",
 ]
 
 FILE = CATALOG
@@ -244,11 +245,16 @@ def one_of(what: str, value: str, choices: list[str]) -> str:
     """
     if value in choices:
         return value
+    raise unknown(what, value, choices)
+
+
+def unknown(what: str, value: object, choices: list[str]) -> UsageError:
+    """Return the error of a value that is none of the choices."""
     folded = {choice.lower(): choice for choice in choices}
-    near = difflib.get_close_matches(value.lower(), folded, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(value).lower(), folded, n=1, cutoff=0.5)
     hint = f"Did you mean {folded[near[0]]}?" if near else ""
     msg = f"{what} {value!r} is unknown; there is: {', '.join(choices)}"
-    raise UsageError(msg, hint)
+    return UsageError(msg, hint)
 
 
 def load_catalog(path: Path) -> Catalog:
