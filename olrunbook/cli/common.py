@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from olrunbook.toolchain import Toolchain
 
 __all__ = [
-    "Say",
     "archive",
     "command",
     "duration",
@@ -28,8 +27,6 @@ __all__ = [
     "plain",
     "project",
 ]
-
-Say = Callable[[str], None]
 
 
 def project() -> Project:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -94,7 +93,7 @@ def _run(
     )
 
     here, record = project(), found.record
-    path = _notebook(here, record.notebook)
+    path = notebook_path(here, record.notebook)
     hidden = masked_parameters(record)
     if missing := [name for name in hidden if name not in given]:
         msg = (
@@ -120,7 +119,7 @@ def _release(found: Any, *, anyway: bool, reason: str, as_json: bool) -> int:
     cloud_id = _cloud_id(here, record.target)
     differs: dict[str, None] = {}
     for part in [*parts.done.values(), *parts.cut.values()]:
-        path = _notebook(here, part.record.notebook)
+        path = notebook_path(here, part.record.notebook)
         kept = part.record.status == "succeeded"
         # What is kept is not executed: only its cloud must be there.
         for text in differences(here, part.record, path, cloud_id=cloud_id):
@@ -140,7 +139,3 @@ def _release(found: Any, *, anyway: bool, reason: str, as_json: bool) -> int:
         parts=parts,
         warnings=warnings,
     )
-
-
-def _notebook(here: Any, name: str) -> Path:
-    return notebook_path(here, name)
