@@ -63,13 +63,7 @@ def deploy(
             yield event_of(line)
         ended = tool.ended
     assert ended is not None
-    data_ = {
-        "code": ended.code,
-        "stopped": ended.stopped,
-        "finishing": list(ended.finishing),
-        "seconds": ended.seconds,
-    }
-    yield Event("pyinfra", "end", f"pyinfra ended with code {ended.code}", data_)
+    yield ended.event("pyinfra")
 
 
 def event_of(line: Line) -> Event:

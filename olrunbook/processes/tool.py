@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from olrunbook.errors import InterruptedRunError, ToolError
+from olrunbook.events import Event
 from olrunbook.processes.policies import PACKER, POLITE, PULUMI, StopPolicy
 from olrunbook.redact import Redactor
 
@@ -91,6 +92,16 @@ class Ended:
     finishing: tuple[str, ...] = ()
     seconds: float = 0.0
     masked: int = 0
+
+    def event(self, tool: str) -> Event:
+        """Return it as the last event of a tool."""
+        data = {
+            "code": self.code,
+            "stopped": self.stopped,
+            "finishing": list(self.finishing),
+            "seconds": self.seconds,
+        }
+        return Event(tool, "end", f"{tool} ended with code {self.code}", data)
 
 
 @dataclass(slots=True)
