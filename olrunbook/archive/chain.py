@@ -62,23 +62,20 @@ def locked(room: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def opened(
-    room: Path, run_id: str, folder: str, /, *, held: bool = False, **facts: Any
-) -> None:
+def opened(room: Path, run_id: str, folder: str, /, **facts: Any) -> None:
     """Enter a run that begins, and renew the archive's copy of the verifier.
 
     Args:
         room: The folder of the room.
         run_id: The run.
         folder: Name of its directory.
-        held: The caller holds the lock.
         facts: Where it belongs: `target`, `app`, `room`.
 
     Raises:
         OSError: The chain cannot be written.
 
     """
-    append(room, "open", held=held, run_id=run_id, folder=folder, **facts)
+    append(room, "open", run_id=run_id, folder=folder, **facts)
     with contextlib.suppress(OSError):  # only a copy; an olrunbook brings its own
         renew_verifier(room.parents[2])
 

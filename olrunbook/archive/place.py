@@ -159,7 +159,6 @@ def list_runs(
     target: str | None = None,
     app: str | None = None,
     room: str | None = None,
-    notebook: str | None = None,
 ) -> Iterator[RunPlace]:
     """Yield runs, newest first, looking only where the filters allow.
 
@@ -168,7 +167,6 @@ def list_runs(
         target: Only this target.
         app: Only this app.
         room: Only this stage (or the notebook of runs without one).
-        notebook: Only this notebook.
 
     """
     folders: list[Path] = [outputs]
@@ -190,8 +188,6 @@ def list_runs(
             nested += [folder / name for name in names]
         folders = nested
     places = [place for folder in folders if (place := place_of(folder))]
-    if notebook:
-        places = [place for place in places if place.notebook == notebook]
     yield from sorted(places, key=lambda p: (p.at, p.run_id), reverse=True)
 
 

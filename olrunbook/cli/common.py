@@ -28,6 +28,8 @@ __all__ = [
     "project",
 ]
 
+EVERY_S = 15.0  # progress is printed at most so often; everything else at once
+
 
 def project() -> Project:
     """Return the project in use."""
@@ -144,21 +146,15 @@ def notebook_names(project: Project) -> list[str]:
 
 
 class EchoEvents:
-    """Prints what a person waits for while something is started or built.
+    """Prints what a person waits for while something is started or built."""
 
-    Args:
-        every_s: Progress is printed at most so often; everything else at once.
-
-    """
-
-    def __init__(self, every_s: float = 15.0) -> None:
-        self._every_s = every_s
+    def __init__(self) -> None:
         self._told = float("-inf")
 
     def __call__(self, event: Event) -> None:
         """Print an event's line."""
         clock = time.monotonic()
-        if event.kind == "progress" and clock - self._told < self._every_s:
+        if event.kind == "progress" and clock - self._told < EVERY_S:
             return
         if event.kind in ("phase", "progress", "artifact", "warning", "error"):
             self._told = clock

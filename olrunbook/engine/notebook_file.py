@@ -12,6 +12,8 @@ from olrunbook.redact import Redactor
 
 __all__ = ["NotebookFile"]
 
+EVERY_S = 1.0  # between two writes that are not forced
+
 
 class NotebookFile:
     """Writes a notebook often and cheaply: finished cells are serialised once.
@@ -19,12 +21,11 @@ class NotebookFile:
     Args:
         path: Where it is written.
         redactor: Masks every cell before it is written.
-        every_s: Seconds between two writes that are not forced.
 
     """
 
-    def __init__(self, path: Path, redactor: Redactor, every_s: float = 1.0) -> None:
-        self.path, self._redactor, self._every_s = path, redactor, every_s
+    def __init__(self, path: Path, redactor: Redactor) -> None:
+        self.path, self._redactor = path, redactor
         self._cache: dict[int, str] = {}
         self._generation = redactor.generation
         self._last = 0.0
@@ -42,7 +43,7 @@ class NotebookFile:
 
         """
         clock = time.monotonic()
-        if not force and clock - self._last < self._every_s:
+        if not force and clock - self._last < EVERY_S:
             return
         if self._generation != self._redactor.generation:
             # A value that is known now may stand in a cell that ended before.
