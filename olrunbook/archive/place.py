@@ -173,19 +173,12 @@ def list_runs(
     for wanted in (target, app, room, None):
         nested: list[Path] = []
         for folder in folders:
-            try:
-                names = (
-                    [wanted]
-                    if wanted
-                    else [
-                        e.name
-                        for e in os.scandir(folder)
-                        if e.is_dir() and not e.name.startswith(".")
-                    ]
-                )
-            except (FileNotFoundError, NotADirectoryError):
+            if wanted:
+                nested.append(folder / wanted)
                 continue
-            nested += [folder / name for name in names]
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                inside = [entry.name for entry in os.scandir(folder) if entry.is_dir()]
+                nested += [folder / name for name in inside if name[0] != "."]
         folders = nested
     places = [place for folder in folders if (place := place_of(folder))]
     yield from sorted(places, key=lambda p: (p.at, p.run_id), reverse=True)

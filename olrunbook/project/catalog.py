@@ -219,11 +219,8 @@ class Catalog(Strict):
     @property
     def all_stages(self) -> list[str]:
         """The stages of all apps, each once."""
-        found = [
-            *self.stages.order,
-            *(s for app in self.apps.values() for s in app.stages),
-        ]
-        return list(dict.fromkeys(found))
+        of_apps = [stage for app in self.apps.values() for stage in app.stages]
+        return list(dict.fromkeys([*self.stages.order, *of_apps]))
 
     def stage(self, name: str, app: str) -> str:
         """Return the stage's name; UsageError with a suggestion where there is none."""

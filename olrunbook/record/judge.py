@@ -11,6 +11,7 @@ from olrunbook.record.model import StepRecord
 __all__ = ["cells_not_run", "status", "steps"]
 
 _STEP_CALL = re.compile(r"""\brun\.(?:step\(\s*["']([^"']+)|([a-z_]+)\()""")
+_OF_THE_LINE = ("at", "kind", "event", "name")
 _NO_STEPS = {"conclude", "leave", "plot", "step"}
 
 
@@ -64,11 +65,7 @@ def steps(entries: list[dict[str, Any]], notebook: dict[str, Any]) -> list[StepR
                 cause="it had begun and its end was not recorded",
             )
         else:
-            fields = {
-                k: v
-                for k, v in entry.items()
-                if k not in ("at", "kind", "event", "name")
-            }
+            fields = {k: v for k, v in entry.items() if k not in _OF_THE_LINE}
             found[name] = StepRecord(name=name, started_at=begun.get(name), **fields)
     for cell in notebook.get("cells", []):
         ours = cell.get("metadata", {}).get("olrunbook", {})

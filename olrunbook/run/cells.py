@@ -253,7 +253,6 @@ def _outcome(shell: Any, result: Any) -> tuple[str, str]:
         return "failed", f"ended early by sys.exit({error})"
     if isinstance(error, asyncio.CancelledError):
         return "interrupted", "KeyboardInterrupt"
-    line = (str(error).splitlines() or [""])[0][:CAUSE_LENGTH]
-    return status_of(error), f"{type(error).__name__}: {line}" if line else type(
-        error
-    ).__name__
+    name, line = type(error).__name__, (str(error).splitlines() or [""])[0]
+    cause = f"{name}: {line[:CAUSE_LENGTH]}" if line else name
+    return status_of(error), cause
