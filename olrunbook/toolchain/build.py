@@ -19,7 +19,7 @@ from olrunbook.record.files import sha256_file
 from olrunbook.redact import Redactor, new_key
 from olrunbook.toolchain.cache import Cache
 from olrunbook.toolchain.find import PLUGIN_SOURCE
-from olrunbook.toolchain.golang import build_environment, find_go, modules
+from olrunbook.toolchain.golang import build_environment, find_go, go_version, modules
 from olrunbook.toolchain.model import ToolFound
 from olrunbook.toolchain.pins import Pin
 
@@ -107,7 +107,7 @@ def build(pin: Pin, cache: Cache, emit: Emit) -> ToolFound:
     made: dict[str, Any] = {
         "package": pin.package,
         "flags": list(pin.flags),
-        "go": go_version(go, cache, source),
+        "go": go_version(go),
         "go_sum_sha256": sha256_file(source / "go.sum"),
         "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -166,21 +166,6 @@ def run(
             progress.line(line.text)
     assert tool.ended is not None
     return tool.ended
-
-
-def go_version(go: str, cache: Cache, source: Path) -> str:
-    """Return the compiler's version, for the manifest."""
-    said: list[str] = []
-    command = Command(
-        tool="go",
-        argv=[go, "env", "GOVERSION"],
-        cwd=source,
-        env=build_environment(cache.build),
-        log=cache.logs / "go-version.log",
-    )
-    with Tool(command, Redactor(new_key())) as tool:
-        said += [line.text for line in tool.lines()]
-    return "".join(said).strip()
 
 
 def room(cache: Cache, need: int = NEED_BYTES) -> None:

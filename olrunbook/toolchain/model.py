@@ -62,10 +62,6 @@ class Toolchain(BaseModel):
         """One line a tool."""
         return "\n".join(str(tool) for tool in self.tools.values())
 
-    def __getitem__(self, name: str) -> ToolFound:
-        """Return a tool by its name."""
-        return self.tools[name]
-
     def environment(self) -> dict[str, str]:
         """Return what the tools need: PATH (their folders only), PACKER_PLUGIN_PATH."""
         folders: list[str] = []
