@@ -12,7 +12,7 @@ import click
 
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.events import Event
-from olrunbook.project.where import archive_of, find_root, shipped
+from olrunbook.project.where import archive_of, find_root
 
 if TYPE_CHECKING:
     from olrunbook.project.catalog import Project
@@ -137,11 +137,7 @@ def notebook_path(project: Project, name: str) -> Path:
 def notebook_names(project: Project) -> list[str]:
     """Return the names of the notebooks there are, in the order of the flow."""
     flow = ["image_test", "image_build", "deploy", "rollout", "release"]
-    found = {
-        path.stem
-        for base in (project.root, shipped())
-        for path in (base / "notebooks").glob("*.ipynb")
-    }
+    found = {path.stem for path in project.notebooks()}
     return [n for n in flow if n in found] + sorted(found - set(flow))
 
 

@@ -288,13 +288,13 @@ class Project:
         self.root = root
         self.catalog_file = catalog_file
         self.catalog = load_catalog(catalog_file)
-        taken = {path.stem for path in self._notebooks()} | {"image"}
+        taken = {path.stem for path in self.notebooks()} | {"image"}
         for stage in self.catalog.all_stages:
             if stage in taken:  # their runs would be filed together
                 msg = f"{catalog_file}: a stage cannot be called {stage}"
                 raise UsageError(msg, "Runs of a notebook are filed under that name.")
 
-    def _notebooks(self) -> list[Path]:
+    def notebooks(self) -> list[Path]:
         """Return the notebooks of the project, and those that were shipped."""
         found = [base.glob("notebooks/*.ipynb") for base in (self.root, shipped())]
         return [path for some in found for path in some]
