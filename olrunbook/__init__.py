@@ -21,14 +21,10 @@ __all__ = [
 
 __version__ = "0.1.0"
 
+_TYPES = ("App", "ImageSet", "Stage", "Target", "TargetName")
 _HOMES = {
-    "App": "olrunbook.project.params",
-    "ImageSet": "olrunbook.project.params",
-    "Stage": "olrunbook.project.params",
-    "Target": "olrunbook.project.params",
-    "TargetName": "olrunbook.project.params",
-    "Run": "olrunbook.run",
-    "begin": "olrunbook.run",
+    **dict.fromkeys(_TYPES, "olrunbook.project.params"),
+    **dict.fromkeys(("Run", "begin"), "olrunbook.run"),
 }
 
 

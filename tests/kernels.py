@@ -6,6 +6,7 @@ import json
 import os
 import queue
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +38,11 @@ class Desk:
 
     def __init__(self, project: Path, env: dict[str, str] | None = None) -> None:
         self.project = project
-        self.manager = KernelManager()
+        # Sockets are files, as in the engine: no race of two kernels for a port.
+        self.sockets = tempfile.TemporaryDirectory(prefix="olrunbook-desk-")
+        self.manager = KernelManager(
+            transport="ipc", connection_file=f"{self.sockets.name}/kernel.json"
+        )
         spec = self.manager.kernel_spec
         assert spec is not None
         spec.argv[0] = sys.executable
@@ -62,6 +67,7 @@ class Desk:
         if self.manager.is_alive():
             self.manager.shutdown_kernel(now=True)
         self.manager.cleanup_resources()
+        self.sockets.cleanup()
         close_dead(self.project / "outputs")  # what the next command would do
 
     @property

@@ -160,13 +160,7 @@ class Packer:
                 yield from reader.read(line)
             ended = tool.ended
         assert ended is not None
-        data = {
-            "code": ended.code,
-            "stopped": ended.stopped,
-            "finishing": list(ended.finishing),
-            "seconds": ended.seconds,
-        }
-        yield Event("packer", "end", f"packer ended with code {ended.code}", data)
+        yield ended.event("packer")
 
     def _command(self, args: Sequence[str]) -> Command:
         return Command(

@@ -28,14 +28,14 @@ PHASES = (
     (re.compile(r"Terminating the source AWS instance"), "cleaning up"),
     (re.compile(r"Provisioning step had errors"), "cleaning up"),
 )
-# What a build makes for itself and must remove again.
-_MADE = (
+# What a build makes for itself and must remove again; last, what it starts from.
+_NAMED = (
     (re.compile(r"Creating temporary keypair: (\S+)"), "key pair"),
     (re.compile(r"Creating temporary security group .*: (\S+)"), "security group"),
     (re.compile(r"Instance ID: (i-\w+)"), "instance"),
     (re.compile(r"^\s*AMI: (ami-\w+)"), "image"),
+    (re.compile(r"Found Image ID: (ami-\w+)"), "base image"),
 )
-_FOUND = re.compile(r"Found Image ID: (ami-\w+)")
 _PREFIX = re.compile(r"^(?:==>|-->) ([\w.-]+): ?")
 
 
@@ -81,33 +81,16 @@ class Reader:
             case "ui":
                 return self._spoken(data_, line)
             case "artifact" if data_[1:2] == ["id"]:
-                return [
-                    Event(
-                        "packer",
-                        "artifact",
-                        data_[2],
-                        self._artifact(target, data_),
-                        line.at,
-                    )
-                ]
+                region, _, image = data_[2].rpartition(":")
+                made = {"id": image, "region": region, "build": target}
+                return [Event("packer", "artifact", data_[2], made, line.at)]
             case "artifact-count" | "error-count":
                 number = int(data_[0]) if data_ and data_[0].isdigit() else 0
                 return [Event("packer", "summary", "", {kind: number}, line.at)]
             case "error":
-                return [
-                    Event(
-                        "packer",
-                        "error",
-                        data_[0].strip() if data_ else "",
-                        {},
-                        line.at,
-                    )
-                ]
+                said = data_[0].strip() if data_ else ""
+                return [Event("packer", "error", said, {}, line.at)]
         return []
-
-    def _artifact(self, target: str, data: list[str]) -> dict[str, str]:
-        region, _, image = data[2].rpartition(":")
-        return {"id": image, "region": region, "build": target}
 
     def _spoken(self, data: list[str], line: Line) -> list[Event]:
         events: list[Event] = []
@@ -126,19 +109,11 @@ class Reader:
             if sign.search(text) and phase != self.phase:
                 self.phase = phase
                 return [spoken, Event("packer", "phase", phase, {}, line.at)]
-        for sign, what in _MADE:
+        for sign, what in _NAMED:
             if found := sign.search(text):
-                made = {"what": what, "id": found.group(1)}
-                return [
-                    spoken,
-                    Event("packer", "progress", f"{what} {made['id']}", made, line.at),
-                ]
-        if found := _FOUND.search(text):
-            made = {"what": "base image", "id": found.group(1)}
-            return [
-                spoken,
-                Event("packer", "progress", f"base image {made['id']}", made, line.at),
-            ]
+                named = {"what": what, "id": found[1]}
+                words = f"{what} {found[1]}"
+                return [spoken, Event("packer", "progress", words, named, line.at)]
         return [spoken]
 
     def _operation(self, name: str, state: str, line: Line) -> Event:

@@ -32,7 +32,6 @@ def deploy(
     env: Mapping[str, str],
     log: Path,
     redactor: Redactor,
-    data: Mapping[str, str] | None = None,
 ) -> Iterator[Event]:
     """Run a deploy file against one host; yield what happens, at last an `end`.
 
@@ -42,17 +41,15 @@ def deploy(
         env: The worker's whole environment.
         log: File for its masked output.
         redactor: The run's secrets.
-        data: pyinfra data for the host.
 
     Raises:
         ToolError: The worker cannot be started.
         InterruptedRunError: The step was interrupted; the worker was told to stop.
 
     """
-    pairs = [f"{key}={value}" for key, value in (data or {}).items()]
     command = Command(
         "pyinfra",
-        [sys.executable, "-P", "-m", WORKER, inventory, str(file), *pairs],
+        [sys.executable, "-P", "-m", WORKER, inventory, str(file)],
         cwd=file.parent,
         env=env,
         log=log,
@@ -63,13 +60,7 @@ def deploy(
             yield event_of(line)
         ended = tool.ended
     assert ended is not None
-    data_ = {
-        "code": ended.code,
-        "stopped": ended.stopped,
-        "finishing": list(ended.finishing),
-        "seconds": ended.seconds,
-    }
-    yield Event("pyinfra", "end", f"pyinfra ended with code {ended.code}", data_)
+    yield ended.event("pyinfra")
 
 
 def event_of(line: Line) -> Event:

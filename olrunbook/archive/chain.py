@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from olrunbook.record.files import fsync_path
+
 __all__ = [
     "append",
     "closed",
@@ -60,23 +62,20 @@ def locked(room: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def opened(
-    room: Path, run_id: str, folder: str, /, *, held: bool = False, **facts: Any
-) -> None:
+def opened(room: Path, run_id: str, folder: str, /, **facts: Any) -> None:
     """Enter a run that begins, and renew the archive's copy of the verifier.
 
     Args:
         room: The folder of the room.
         run_id: The run.
         folder: Name of its directory.
-        held: The caller holds the lock.
         facts: Where it belongs: `target`, `app`, `room`.
 
     Raises:
         OSError: The chain cannot be written.
 
     """
-    append(room, "open", held=held, run_id=run_id, folder=folder, **facts)
+    append(room, "open", run_id=run_id, folder=folder, **facts)
     with contextlib.suppress(OSError):  # only a copy; an olrunbook brings its own
         renew_verifier(room.parents[2])
 
@@ -266,8 +265,4 @@ def _replace(path: Path, data: bytes, aside: str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    fsync_path(path.parent)

@@ -16,7 +16,6 @@ from olrunbook.record.shapes import notebook_at
 __all__ = ["CellDiff", "Comparison", "Difference", "StepTime", "compare"]
 
 NAMES = ("urn", "node_type", "name", "path", "key", "unit")
-ABSENT = "—"
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +233,6 @@ def _cells(folder: Path) -> list[tuple[str, str]]:
     for number, cell in enumerate(notebook.get("cells", []), 1):
         if "injected-parameters" in cell.get("metadata", {}).get("tags", []):
             continue
-        source = cell.get("source", "")
-        text = source if isinstance(source, str) else "".join(source)
+        text = "".join(cell.get("source", ""))
         found.append((f"cell {number} ({cell.get('cell_type', 'code')})", text))
     return found

@@ -7,7 +7,6 @@ nobody else is left to do it.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import sys
@@ -20,7 +19,7 @@ from olrunbook.archive.place import NOTEBOOK, RunPlace, open_runs, place_of
 from olrunbook.archive.seal import seal
 from olrunbook.archive.supervised import end_left, left, supervised
 from olrunbook.record.executed import notebook_of
-from olrunbook.record.files import sha256_file, write_atomic
+from olrunbook.record.files import as_json, sha256_file, write_atomic
 from olrunbook.record.heartbeat import process_facts, read_heartbeat, started
 from olrunbook.record.journal import Journal, read_journal
 from olrunbook.record.model import RunRecord
@@ -163,7 +162,7 @@ def _left(place: RunPlace, entries: list[dict[str, Any]]) -> dict[str, list[str]
     if any(ours <= entry.items() for entry in entries):
         found = end_left(place)
     else:
-        found = [f"started by a cell and still there: {c}" for c in left(place)]
+        found = left(place)
     return {"left": found} if found else {}
 
 
@@ -171,7 +170,7 @@ def _repair_notebook(place: RunPlace, entries: list[dict[str, Any]]) -> None:
     """Make the notebook say what did not end; one that nobody wrote is made."""
     path = place.folder / NOTEBOOK
     if any(entry["kind"] == "cell" for entry in entries):
-        write_atomic(path, _json(notebook_of(entries)))
+        write_atomic(path, as_json(notebook_of(entries)) + "\n")
         return
     if not (notebook := notebook_at(path)):
         return
@@ -191,11 +190,7 @@ def _repair_notebook(place: RunPlace, entries: list[dict[str, Any]]) -> None:
             ours["status"] = "interrupted"
             theirs["status"] = "failed"
     notebook.setdefault("metadata", {}).setdefault("papermill", {})["exception"] = True
-    write_atomic(path, _json(notebook))
-
-
-def _json(node: Any) -> str:
-    return json.dumps(node, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    write_atomic(path, as_json(notebook) + "\n")
 
 
 def main(folder: Path) -> int:

@@ -159,7 +159,6 @@ def list_runs(
     target: str | None = None,
     app: str | None = None,
     room: str | None = None,
-    notebook: str | None = None,
 ) -> Iterator[RunPlace]:
     """Yield runs, newest first, looking only where the filters allow.
 
@@ -168,30 +167,20 @@ def list_runs(
         target: Only this target.
         app: Only this app.
         room: Only this stage (or the notebook of runs without one).
-        notebook: Only this notebook.
 
     """
     folders: list[Path] = [outputs]
     for wanted in (target, app, room, None):
         nested: list[Path] = []
         for folder in folders:
-            try:
-                names = (
-                    [wanted]
-                    if wanted
-                    else [
-                        e.name
-                        for e in os.scandir(folder)
-                        if e.is_dir() and not e.name.startswith(".")
-                    ]
-                )
-            except (FileNotFoundError, NotADirectoryError):
+            if wanted:
+                nested.append(folder / wanted)
                 continue
-            nested += [folder / name for name in names]
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                inside = [entry.name for entry in os.scandir(folder) if entry.is_dir()]
+                nested += [folder / name for name in inside if name[0] != "."]
         folders = nested
     places = [place for folder in folders if (place := place_of(folder))]
-    if notebook:
-        places = [place for place in places if place.notebook == notebook]
     yield from sorted(places, key=lambda p: (p.at, p.run_id), reverse=True)
 
 

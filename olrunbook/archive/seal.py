@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import datetime
@@ -23,7 +22,7 @@ from olrunbook.archive.place import (
 )
 from olrunbook.pages.run import render
 from olrunbook.record import judge
-from olrunbook.record.files import sha256_file, write_atomic
+from olrunbook.record.files import as_json, sha256_file, write_atomic
 from olrunbook.record.heartbeat import FILE as HEARTBEAT
 from olrunbook.record.journal import Journal, read_journal
 from olrunbook.record.model import (
@@ -32,7 +31,7 @@ from olrunbook.record.model import (
     PartRecord,
     RunRecord,
 )
-from olrunbook.record.shapes import notebook_at
+from olrunbook.record.shapes import FACTS, notebook_at
 
 __all__ = ["build_record", "finish", "seal"]
 
@@ -102,8 +101,7 @@ def _agree(path: Path, notebook: dict[str, Any], record: RunRecord) -> None:
     if notebook and said.get("status") != record.status:
         judged = {"status": record.status, "cause": record.cause}
         notebook.setdefault("metadata", {})["olrunbook"] = {**said, **judged}
-        text = json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False)
-        write_atomic(path, text + "\n")
+        write_atomic(path, as_json(notebook) + "\n")
 
 
 def finish(
@@ -199,23 +197,7 @@ def _record(
         notebook=place.notebook,
         target=place.target,
         app=place.app,
-        stage=opened.get("stage", ""),
-        source_sha256=opened.get("source_sha256", ""),
-        account=opened.get("account", ""),
-        cloud_id=opened.get("cloud_id", ""),
-        parameters=opened.get("parameters", {}),
-        images=opened.get("images", {}),
-        commit=opened.get("commit", ""),
-        dirty=opened.get("dirty", []),
-        operator=opened.get("operator", {}),
-        identity=opened.get("identity", ""),
-        versions=opened.get("versions", {}),
-        tools=opened.get("tools", {}),
-        known=opened.get("known", {}),
-        stand_ins=opened.get("stand_ins", []),
-        release=opened.get("release", ""),
-        resumes=opened.get("resumes", ""),
-        executed_by=opened.get("executed_by", "olrunbook"),
+        **{name: opened[name] for name in FACTS if name in opened},
         presumed=bool(end.get("presumed")),
         warnings=[*_warnings(entries), *end.get("left", [])],
         lacks=[*opened.get("lacks", []), *lost],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from olrunbook.archive.place import RunPlace
-from olrunbook.processes.left import Carrier, carriers, end_carriers
+from olrunbook.processes.left import carriers, end_carriers
 from olrunbook.record.journal import read_journal
 
 __all__ = ["Kept", "end_left", "left", "settle", "supervised"]
@@ -97,9 +97,10 @@ def end_left(place: RunPlace) -> list[str]:
     return said
 
 
-def left(place: RunPlace) -> list[Carrier]:
+def left(place: RunPlace) -> list[str]:
     """Return what the cells of a run started and left; nothing is done to it."""
-    return carriers(place.run_id, _staying(place))
+    found = carriers(place.run_id, _staying(place))
+    return [f"started by a cell and still there: {carrier}" for carrier in found]
 
 
 def _staying(place: RunPlace) -> list[tuple[int, str]]:

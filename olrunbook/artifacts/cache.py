@@ -9,7 +9,6 @@ also from the cache.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -27,6 +26,7 @@ from olrunbook.artifacts.standin_archive import write_stand_in
 from olrunbook.errors import ToolError, UsageError
 from olrunbook.events import Event
 from olrunbook.project.where import cache_dir
+from olrunbook.record.files import sha256_file
 
 __all__ = [
     "Artifact",
@@ -211,7 +211,7 @@ def _get(
 
 
 def _check(spec: ArtifactSpec, path: Path, wanted: str) -> None:
-    if (found := _sha256(path)) != wanted:
+    if (found := sha256_file(path)) != wanted:
         msg = f"{spec.name} {spec.version} has sha256 {found}, wanted {wanted}"
         raise ToolError(
             msg, "It was not used. Somebody changed it, or the pin is wrong."
@@ -220,7 +220,7 @@ def _check(spec: ArtifactSpec, path: Path, wanted: str) -> None:
 
 def _keep(spec: ArtifactSpec, folder: Path, path: Path, source: Source) -> Artifact:
     """Move a checked file into the cache; its description last: none is half."""
-    digest = _sha256(path)
+    digest = sha256_file(path)
     place = folder / path.name
     path.replace(place)
     note = {"sha256": digest, "source": source, "at": time.time()}
@@ -237,7 +237,7 @@ def _kept(spec: ArtifactSpec, folder: Path, wanted: str) -> Artifact | None:
     path = folder / spec.filled(spec.file)
     try:
         note = json.loads((folder / "source.json").read_text(encoding="utf-8"))
-        digest = _sha256(path)
+        digest = sha256_file(path)
         found = Artifact(
             name=spec.name,
             version=spec.version,
@@ -253,11 +253,6 @@ def _kept(spec: ArtifactSpec, folder: Path, wanted: str) -> Artifact | None:
 
 def _fresh(path: Path) -> bool:
     return time.time() - (path.parent / "source.json").stat().st_mtime < ASK_AGAIN_S
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _said(text: str) -> Event:

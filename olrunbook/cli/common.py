@@ -12,7 +12,7 @@ import click
 
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.events import Event
-from olrunbook.project.where import archive_of, find_root, shipped
+from olrunbook.project.where import archive_of, find_root
 from olrunbook.steps.flow import FLOW, RELEASE
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from olrunbook.toolchain import Toolchain
 
 __all__ = [
-    "Say",
     "archive",
     "command",
     "duration",
@@ -30,7 +29,7 @@ __all__ = [
     "project",
 ]
 
-Say = Callable[[str], None]
+EVERY_S = 15.0  # progress is printed at most so often; everything else at once
 
 
 def project() -> Project:
@@ -139,30 +138,20 @@ def notebook_path(project: Project, name: str) -> Path:
 def notebook_names(project: Project) -> list[str]:
     """Return the names of the notebooks there are, in the order of the flow."""
     flow = [*(row.notebook for row in FLOW), RELEASE]
-    found = {
-        path.stem
-        for base in (project.root, shipped())
-        for path in (base / "notebooks").glob("*.ipynb")
-    }
+    found = {path.stem for path in project.notebooks()}
     return [n for n in flow if n in found] + sorted(found - set(flow))
 
 
 class EchoEvents:
-    """Prints what a person waits for while something is started or built.
+    """Prints what a person waits for while something is started or built."""
 
-    Args:
-        every_s: Progress is printed at most so often; everything else at once.
-
-    """
-
-    def __init__(self, every_s: float = 15.0) -> None:
-        self._every_s = every_s
+    def __init__(self) -> None:
         self._told = float("-inf")
 
     def __call__(self, event: Event) -> None:
         """Print an event's line."""
         clock = time.monotonic()
-        if event.kind == "progress" and clock - self._told < self._every_s:
+        if event.kind == "progress" and clock - self._told < EVERY_S:
             return
         if event.kind in ("phase", "progress", "artifact", "warning", "error"):
             self._told = clock

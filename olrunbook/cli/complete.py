@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,31 +86,26 @@ def complete_run(
     ]
 
 
-def complete_app(
-    ctx: click.Context,  # noqa: ARG001
-    param: click.Parameter,  # noqa: ARG001
-    incomplete: str,
-) -> list[CompletionItem]:
-    """Return the apps that have runs."""
-    return _names("*/*", incomplete)
+def _folders(
+    pattern: str,
+) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Return a completion by the folders of the archive that a pattern fits."""
+
+    def complete(
+        _ctx: click.Context, _param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        try:
+            found = {path.name for path in archive().glob(pattern) if path.is_dir()}
+        except OlrunbookError:
+            return []
+        return [
+            CompletionItem(name)
+            for name in sorted(found)
+            if name.startswith(incomplete) and not name.startswith(".")
+        ]
+
+    return complete
 
 
-def complete_room(
-    ctx: click.Context,  # noqa: ARG001
-    param: click.Parameter,  # noqa: ARG001
-    incomplete: str,
-) -> list[CompletionItem]:
-    """Return the stages that have runs, and `image` and `release`."""
-    return _names("*/*/*", incomplete)
-
-
-def _names(pattern: str, incomplete: str) -> list[CompletionItem]:
-    try:
-        found = {path.name for path in archive().glob(pattern) if path.is_dir()}
-    except OlrunbookError:
-        return []
-    return [
-        CompletionItem(name)
-        for name in sorted(found)
-        if name.startswith(incomplete) and not name.startswith(".")
-    ]
+complete_app = _folders("*/*")  # the apps that have runs
+complete_room = _folders("*/*/*")  # the stages that have runs, `image` and `release`

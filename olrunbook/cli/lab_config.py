@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +63,11 @@ def masking_hook(redactor: Redactor) -> Callable[..., None]:
     return hook
 
 
-_hooks: list[Callable[..., None]] = []
+@cache
+def _hook() -> Callable[..., None]:
+    return masking_hook(Redactor(new_key(), secrets_of_environment(os.environ)))
 
 
 def pre_save(**saved: Any) -> None:
     """Mask what the server saves; its redactor is made at the first save."""
-    if not _hooks:
-        secrets = secrets_of_environment(os.environ)
-        _hooks.append(masking_hook(Redactor(new_key(), secrets)))
-    _hooks[0](**saved)
+    _hook()(**saved)

@@ -79,13 +79,12 @@ def summary(record: RunRecord, place: RunPlace, *, status: str = "") -> Summary:
             for part in record.parts
         ],
         files=[(name, size(record.files[name].size)) for name in names]
-        or [(path.name, size(path.stat().st_size)) for path in _there(place)],
+        or [  # it has no list of them yet
+            (path.name, size(path.stat().st_size))
+            for path in sorted(place.folder.rglob("*"))
+            if path.is_file()
+        ],
     )
-
-
-def _there(place: RunPlace) -> list[Any]:
-    """Return the files of a run that has no list of them yet."""
-    return sorted(path for path in place.folder.rglob("*") if path.is_file())
 
 
 def size(number: int) -> str:

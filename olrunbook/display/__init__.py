@@ -8,14 +8,8 @@ from olrunbook.display import (  # noqa: F401  (each registers what it shows)
     views_images,
     views_rollout,
 )
-from olrunbook.display.front import note, show
-from olrunbook.display.header import header
+from olrunbook.display.front import Seen, note, show
+from olrunbook.display.header import header_view
 from olrunbook.display.shown import Shown, view_of
-from olrunbook.steps.results import Result
 
-__all__ = ["Shown", "header", "note", "show", "shown", "view_of"]
-
-
-def shown(result: Result) -> Shown:
-    """Return a result that shows itself as tables and otherwise is the result."""
-    return Shown(result)
+__all__ = ["Seen", "Shown", "header_view", "note", "show", "view_of"]

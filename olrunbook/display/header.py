@@ -5,51 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from olrunbook.display.front import Seen, show
 from olrunbook.display.view import Cell, Table, View
 from olrunbook.project.imageset import format_images
 from olrunbook.record.provenance import operator
 from olrunbook.steps.context import Context
 from olrunbook.steps.serving import serving_now
 
-__all__ = ["header", "header_view"]
+__all__ = ["header_view"]
 
 COMMIT = 12
 FILES_NAMED = 5
-
-
-def header(
-    context: Context,
-    *,
-    notebook: str,
-    images: Mapping[str, str],
-    images_from: str,
-    folder: Path,
-    headless: bool,
-    warning: str = "",
-) -> None:
-    """Show the head of a run.
-
-    Args:
-        context: What the steps get.
-        notebook: Name of the notebook.
-        images: The image set; empty: none yet.
-        images_from: Where it comes from.
-        folder: The run's directory.
-        headless: An engine runs us.
-        warning: What the reader must know about secrets.
-
-    """
-    view = header_view(
-        context,
-        notebook=notebook,
-        images=images,
-        images_from=images_from,
-        folder=folder,
-        headless=headless,
-        warning=warning,
-    )
-    show(Seen(view))
 
 
 def header_view(
@@ -62,7 +27,18 @@ def header_view(
     headless: bool,
     warning: str = "",
 ) -> View:
-    """Return the head of a run; see `header`."""
+    """Return the head of a run.
+
+    Args:
+        context: What the steps get.
+        notebook: Name of the notebook.
+        images: The image set; empty: none yet.
+        images_from: Where it comes from.
+        folder: The run's directory.
+        headless: An engine runs us.
+        warning: What the reader must know about secrets.
+
+    """
     place, commit = context.place, context.commit
     rows = [
         ("run", context.run_id + ("" if headless else ", by hand")),

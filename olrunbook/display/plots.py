@@ -63,7 +63,8 @@ def rollout_plot(result: RolloutResult) -> Picture:
     figure = Figure(figsize=(INCHES_WIDE, 0.8 + INCHES_A_ROW * rows), dpi=DPI)
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0].tolist()
-    start = _start(result)
+    # The first moment of which anything is known.
+    start = min([result.started_at, *(item.at for item in result.probe_seconds[:1])])
     end = (result.ended_at - start).total_seconds()
     by_node: dict[str, list[RolloutSample]] = {}
     for sample in result.timeline:
@@ -84,12 +85,6 @@ def rollout_plot(result: RolloutResult) -> Picture:
     out = io.BytesIO()
     figure.savefig(out, format="png")
     return Picture(out.getvalue(), _words(result))
-
-
-def _start(result: RolloutResult) -> datetime:
-    """Return the first moment of which anything is known."""
-    moments = [result.started_at, *(second.at for second in result.probe_seconds[:1])]
-    return min(moments)
 
 
 def _stairs(

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from olrunbook.display.view import Table, View
+from olrunbook.pages.text import templates
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -20,19 +21,7 @@ NARROWEST = 12
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import (  # noqa: PLC0415  (heavy)
-        Environment,
-        PackageLoader,
-        StrictUndefined,
-    )
-
-    return Environment(
-        loader=PackageLoader("olrunbook.display"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return templates("olrunbook.display")
 
 
 def html(view: View, *, folded: bool = False) -> str:

@@ -63,32 +63,29 @@ class Shown:
 def _fields(result: Result) -> View:
     """Return the view of a result nobody knows better."""
     data = result.model_dump(mode="json")
-    simple = [(name, value) for name, value in data.items() if not _nested(value)]
-    rows = [(Cell(name), Cell(_word(value))) for name, value in simple]
+    rows = [
+        (Cell(name), Cell(_word(value)))
+        for name, value in data.items()
+        if not isinstance(value, dict | list)
+    ]
     tables = [Table("", ("field", "value"), rows)]
     notes: list[Note] = []
     for name, value in data.items():
-        if (
-            isinstance(value, list)
-            and value
-            and all(isinstance(v, dict) for v in value)
-        ):
+        if not value:
+            continue
+        if isinstance(value, list) and all(isinstance(v, dict) for v in value):
             columns = list(dict.fromkeys(key for item in value for key in item))
             lines = [
                 tuple(Cell(_word(item.get(key, ""))) for key in columns)
                 for item in value
             ]
             tables.append(Table(name, columns, lines))
-        elif isinstance(value, dict) and value:
+        elif isinstance(value, dict):
             lines = [(Cell(str(key)), Cell(_word(item))) for key, item in value.items()]
             tables.append(Table(name, ("", ""), lines))
-        elif isinstance(value, list) and value:
+        elif isinstance(value, list):
             notes += [Note(f"{name}: {_word(item)}") for item in value]
     return View(result.headline(), tables=tables, notes=notes)
-
-
-def _nested(value: object) -> bool:
-    return isinstance(value, dict | list)
 
 
 def _word(value: object) -> str:

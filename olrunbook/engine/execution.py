@@ -17,14 +17,13 @@ from olrunbook.engine.signals import handled
 from olrunbook.engine.stopping import Stopper
 from olrunbook.engine.watch import Watch
 from olrunbook.project.limits import Limits
-from olrunbook.record.heartbeat import Heartbeat
+from olrunbook.record.heartbeat import EVERY_S, Heartbeat
 from olrunbook.record.outputs import Outputs, is_output
 from olrunbook.redact import Redactor
 
 __all__ = ["Execution"]
 
 POLL_MS = 100
-HEARTBEAT_S = 4.0  # readers are promised five
 
 
 def _now() -> str:
@@ -36,12 +35,12 @@ class Execution:
 
     Args:
         notebook: The notebook (nbformat 4), changed in place.
-        file: Where it is written, or None.
+        file: Where it is written.
         logs: Folder for long streams.
         kernel: The kernel.
         redactor: The run's secrets.
         on_progress: Called with a line whenever there is news.
-        limits: How long the run, a step and its silence may last; None: the defaults.
+        limits: How long the run, a step and its silence may last.
         heartbeat: The run's sign of life, told what goes on.
         on_warning: Called with a sentence that the record keeps.
         grace_s: Seconds the kernel gets to end its cell after an interrupt.
@@ -51,16 +50,16 @@ class Execution:
     def __init__(
         self,
         notebook: Any,
-        file: NotebookFile | None,
+        file: NotebookFile,
         logs: Path,
         kernel: Kernel,
         redactor: Redactor,
         *,
-        limits: Limits | None = None,
-        heartbeat: Heartbeat | None = None,
-        on_progress: Callable[[str], None] = lambda text: None,
-        on_warning: Callable[[str], None] = lambda text: None,
-        grace_s: float = 12.0,
+        limits: Limits,
+        heartbeat: Heartbeat,
+        on_progress: Callable[[str], None],
+        on_warning: Callable[[str], None],
+        grace_s: float,
     ) -> None:
         self.notebook, self.file, self.kernel = notebook, file, kernel
         self.redactor, self.on_progress = redactor, on_progress
@@ -70,7 +69,7 @@ class Execution:
         self.channels: Any = None
         self.client = Outputs(notebook, logs, redactor)
         self.began = time.monotonic()
-        self.watch = Watch(limits or Limits(), self.began)
+        self.watch = Watch(limits, self.began)
         self.stopper = Stopper(
             kernel,
             self.watch,
@@ -127,8 +126,7 @@ class Execution:
 
     def _cell(self, cell: Any) -> Ending | None:
         meta, began = cell.metadata["papermill"], time.monotonic()
-        if self.file:
-            self.file.forget([self.index])
+        self.file.forget([self.index])
         meta.update(start_time=_now(), status="running", exception=False)
         cell.metadata["olrunbook"]["status"] = "running"
         ending = None
@@ -153,7 +151,7 @@ class Execution:
         where = f"cell {self.index + 1}"
         expected = "raises-exception" in cell.metadata.get("tags", [])
         self.watch.enter("", began)
-        self._say_where(where)
+        self.heartbeat.beat(where)
         sent = self.channels.execute(cell.source, stop_on_error=not expected)
         self.client.sent[sent] = self.index
         poller = zmq.Poller()
@@ -182,7 +180,7 @@ class Execution:
                 return self.stopper.ending
             silent = self.watch.silent_s(clock)
             soon = silent < clock - beat or beat == began
-            if clock - beat >= (1.0 if soon else HEARTBEAT_S):
+            if clock - beat >= (1.0 if soon else EVERY_S):
                 beat = clock
                 self.kernel.look_at_memory()
                 meta["heartbeat"] = {
@@ -206,12 +204,7 @@ class Execution:
 
     def _heard(self, clock: float) -> None:
         self.watch.hear(clock)
-        if self.heartbeat:
-            self.heartbeat.beat()
-
-    def _say_where(self, where: str) -> None:
-        if self.heartbeat:
-            self.heartbeat.beat(where)
+        self.heartbeat.beat()
 
     def _receive(self) -> tuple[bool, bool]:
         """Take the outputs that are there; return (heard something, cell is idle)."""
@@ -236,7 +229,7 @@ class Execution:
                     said["step"], clock, changes=said.get("changes", False)
                 )
                 step = f', step "{said["step"]}"' if said["step"] else ""
-                self._say_where(f"{where}{step}")
+                self.heartbeat.beat(f"{where}{step}")
             if "progress" in said:
                 self._heard(clock)
                 self.on_progress(said["progress"])
@@ -247,9 +240,8 @@ class Execution:
         changed -= ended
         for index in ended:
             self.client.flush(index, final=True)
-        if self.file:
-            self.file.forget(ended)
-            self.file.save(self.notebook, running, force=force)
+        self.file.forget(ended)
+        self.file.save(self.notebook, running, force=force)
 
     def save_late(self) -> None:
         """Write the last state if that was not possible when it was reached.

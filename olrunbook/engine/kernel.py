@@ -128,9 +128,8 @@ class Kernel:
                 self.language_info = content.get("language_info", {})
                 ready = True
                 if not joined and not client.iopub_channel.socket.poll(100):
-                    asked.add(
-                        client.kernel_info()
-                    )  # joined too late for the first idle
+                    # It joined too late for the first idle.
+                    asked.add(client.kernel_info())
             while client.iopub_channel.msg_ready():
                 message = client.iopub_channel.get_msg(timeout=0)
                 joined |= message["parent_header"].get("msg_id") in asked

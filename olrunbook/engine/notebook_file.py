@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from olrunbook.record.files import write_atomic
+from olrunbook.record.files import as_json, write_atomic
 from olrunbook.redact import Redactor
 
 __all__ = ["NotebookFile"]
+
+EVERY_S = 1.0  # between two writes that are not forced
 
 
 class NotebookFile:
@@ -20,12 +21,11 @@ class NotebookFile:
     Args:
         path: Where it is written.
         redactor: Masks every cell before it is written.
-        every_s: Seconds between two writes that are not forced.
 
     """
 
-    def __init__(self, path: Path, redactor: Redactor, every_s: float = 1.0) -> None:
-        self.path, self._redactor, self._every_s = path, redactor, every_s
+    def __init__(self, path: Path, redactor: Redactor) -> None:
+        self.path, self._redactor = path, redactor
         self._cache: dict[int, str] = {}
         self._generation = redactor.generation
         self._last = 0.0
@@ -43,7 +43,7 @@ class NotebookFile:
 
         """
         clock = time.monotonic()
-        if not force and clock - self._last < self._every_s:
+        if not force and clock - self._last < EVERY_S:
             return
         if self._generation != self._redactor.generation:
             # A value that is known now may stand in a cell that ended before.
@@ -58,7 +58,7 @@ class NotebookFile:
                     self._cache[index] = text
             cells.append(text)
         rest = {key: value for key, value in notebook.items() if key != "cells"}
-        tail = _json(self._redactor.tree(rest))
+        tail = as_json(self._redactor.tree(rest))
         body = (
             '{\n"cells": [\n' + ",\n".join(cells) + "\n],\n" + tail[1:].lstrip() + "\n"
         )
@@ -80,11 +80,7 @@ class NotebookFile:
             for mime, value in output.get("data", {}).items():
                 if not mime.endswith("json"):
                     output["data"][mime] = _lines(value)
-        return _json(clean)
-
-
-def _json(node: Any) -> str:
-    return json.dumps(node, indent=1, sort_keys=True, ensure_ascii=False)
+        return as_json(clean)
 
 
 def _lines(text: Any) -> Any:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -102,13 +103,7 @@ class Session:
         where = filed(content, self.declared, values)
         # A cell that papermill injected once would say something else: it is replaced.
         self.injected = values if has_injected(content) else self.parameters
-        self.place = place or new_place(
-            project.outputs,
-            target=where.target,
-            app=where.app,
-            notebook=name,
-            stage=where.stage,
-        )
+        self.place = place or new_place(project.outputs, notebook=name, **asdict(where))
         self.heartbeat = Heartbeat(self.place.folder).start()
         key = new_key()
         secrets = secrets_of_environment(os.environ, project.catalog.secrets)
@@ -233,7 +228,10 @@ class Session:
         if self.record is None:
             if self.kernel.process.poll() is None:
                 self.kernel.stop(0.5)
-            finishing = settle(self.place, self._wait_s(ending)) if ending else []
+            # Only after a dead kernel nobody has waited for the tools.
+            dead = ending is not None and ending.status == "kernel-died"
+            wait_s = self.patience_s if dead else 0.5
+            finishing = settle(self.place, wait_s) if ending else []
             left = end_left(self.place)
             self.heartbeat.stop()
             end = {
@@ -262,10 +260,6 @@ class Session:
             cell["metadata"]["papermill"] = {"status": "pending"}
         file = NotebookFile(self.place.folder / NOTEBOOK, self.redactor)
         file.save(notebook, None, force=True)
-
-    def _wait_s(self, ending: Ending) -> float:
-        """Return how long tools are waited for that nobody in the kernel waits for."""
-        return self.patience_s if ending.status == "kernel-died" else 0.5
 
 
 def run_notebook(session: Session) -> RunRecord:

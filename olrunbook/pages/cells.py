@@ -29,19 +29,11 @@ TAGS = {
 MOST_HTML = 2_000_000
 
 TONES = {
-    "done": "ok",
-    "kept": "ok",
-    "succeeded": "ok",
-    "approved": "ok",
-    "waiting": "warn",
-    "interrupted": "warn",
-    "running": "warn",
+    **dict.fromkeys(("done", "kept", "succeeded", "approved"), "ok"),
+    **dict.fromkeys(("waiting", "interrupted", "running"), "warn"),
     "not-run": "muted",
-    "failed": "bad",
-    "refused": "bad",
-    "rejected": "bad",
-    "timed-out": "bad",
-    "kernel-died": "bad",
+    **dict.fromkeys(("failed", "refused", "rejected"), "bad"),
+    **dict.fromkeys(("timed-out", "kernel-died"), "bad"),
 }
 
 # What IPython says where an object has no words of its own.

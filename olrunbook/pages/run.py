@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from olrunbook.pages.cells import cells_of, tone
-from olrunbook.pages.text import as_text
+from olrunbook.pages.text import as_text, templates
 from olrunbook.record.model import Known, PartRecord, RunRecord, StepRecord
 
 if TYPE_CHECKING:
@@ -107,19 +107,7 @@ def render(record: RunRecord, notebook: dict[str, Any]) -> str:
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import (  # noqa: PLC0415  (heavy)
-        Environment,
-        PackageLoader,
-        StrictUndefined,
-    )
-
-    environment = Environment(
-        loader=PackageLoader("olrunbook.pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates("olrunbook.pages")
     environment.filters.update(mark=_mark, seconds=_seconds, utc=_utc, short=_short)
     environment.globals.update(long_output=LONG_OUTPUT, folded=FOLDED)
     return environment

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from olrunbook.pages.clean import PRIVATE
 
-__all__ = ["CONTROLS", "as_text", "plain", "terminal"]
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["CONTROLS", "as_text", "plain", "templates", "terminal"]
 
 MOST = 1_000_000  # characters of one output; a page must open on any machine
 
@@ -21,6 +24,23 @@ _ORDERS = re.compile(
     re.VERBOSE,
 )
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def templates(package: str) -> Environment:
+    """Return the templates of a package: escaped, and strict about what is missing."""
+    from jinja2 import (  # noqa: PLC0415  (heavy)
+        Environment,
+        PackageLoader,
+        StrictUndefined,
+    )
+
+    return Environment(
+        loader=PackageLoader(package),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def as_text(value: Any) -> str:

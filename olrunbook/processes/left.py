@@ -7,6 +7,7 @@ their own rules. Linux only: elsewhere nothing is found.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -120,10 +121,8 @@ def end_carriers(
 
 def _send(carrier: Carrier, number: int) -> None:
     if since(carrier.pid) == carrier.began:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(carrier.pid, number)
-        except ProcessLookupError:
-            return
 
 
 def _uptime() -> float:

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from olrunbook.errors import InterruptedRunError, ToolError
+from olrunbook.events import Event
 from olrunbook.processes.policies import PACKER, POLITE, PULUMI, StopPolicy
 from olrunbook.redact import Redactor
 
@@ -92,6 +93,16 @@ class Ended:
     seconds: float = 0.0
     masked: int = 0
 
+    def event(self, tool: str) -> Event:
+        """Return it as the last event of a tool."""
+        data = {
+            "code": self.code,
+            "stopped": self.stopped,
+            "finishing": list(self.finishing),
+            "seconds": self.seconds,
+        }
+        return Event(tool, "end", f"{tool} ended with code {self.code}", data)
+
 
 @dataclass(slots=True)
 class Tool:
@@ -141,13 +152,7 @@ class Tool:
         self._process = self.launch(
             # -P: the tool's folder must not shadow modules of ours
             # The log is told for `ps`: by it a supervisor is found that outlived us.
-            [
-                sys.executable,
-                "-P",
-                "-m",
-                SUPERVISOR,
-                str(self.command.log),
-            ],
+            [sys.executable, "-P", "-m", SUPERVISOR, str(self.command.log)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -241,19 +246,16 @@ class Tool:
 
     def _drain(self) -> None:
         """Read on until the tool has ended or is reported as still finishing."""
-        while True:
-            try:
-                for message in self._messages():
-                    if "ended" in message or "finishing" in message:
-                        self._finish(message)
-                        return
-            except KeyboardInterrupt:
-                # Never a second signal: the policy has its own. Only the waiting ends.
-                name = f"{self.command.tool} under its supervisor"
-                self.ended = Ended(None, "interrupted", (name,))
-                return
-            self.ended = self.ended or Ended(None, "its supervisor is gone")
-            return
+        try:
+            for message in self._messages():
+                if "ended" in message or "finishing" in message:
+                    self._finish(message)
+                    return
+        except KeyboardInterrupt:
+            # Never a second signal: the policy has its own. Only the waiting ends.
+            name = f"{self.command.tool} under its supervisor"
+            self.ended = Ended(None, "interrupted", (name,))
+        self.ended = self.ended or Ended(None, "its supervisor is gone")
 
     def _messages(self) -> Iterator[dict[str, Any]]:
         assert self._process is not None

@@ -30,6 +30,7 @@ __all__ = [
     "load_catalog",
     "one_of",
     "shipped",
+    "unknown",
 ]
 
 FILE = CATALOG
@@ -218,11 +219,8 @@ class Catalog(Strict):
     @property
     def all_stages(self) -> list[str]:
         """The stages of all apps, each once."""
-        found = [
-            *self.stages.order,
-            *(s for app in self.apps.values() for s in app.stages),
-        ]
-        return list(dict.fromkeys(found))
+        of_apps = [stage for app in self.apps.values() for stage in app.stages]
+        return list(dict.fromkeys([*self.stages.order, *of_apps]))
 
     def stage(self, name: str, app: str) -> str:
         """Return the stage's name; UsageError with a suggestion where there is none."""
@@ -244,11 +242,16 @@ def one_of(what: str, value: str, choices: list[str]) -> str:
     """
     if value in choices:
         return value
+    raise unknown(what, value, choices)
+
+
+def unknown(what: str, value: object, choices: list[str]) -> UsageError:
+    """Return the error of a value that is none of the choices."""
     folded = {choice.lower(): choice for choice in choices}
-    near = difflib.get_close_matches(value.lower(), folded, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(value).lower(), folded, n=1, cutoff=0.5)
     hint = f"Did you mean {folded[near[0]]}?" if near else ""
     msg = f"{what} {value!r} is unknown; there is: {', '.join(choices)}"
-    raise UsageError(msg, hint)
+    return UsageError(msg, hint)
 
 
 def load_catalog(path: Path) -> Catalog:
@@ -285,13 +288,13 @@ class Project:
         self.root = root
         self.catalog_file = catalog_file
         self.catalog = load_catalog(catalog_file)
-        taken = {path.stem for path in self._notebooks()} | {"image"}
+        taken = {path.stem for path in self.notebooks()} | {"image"}
         for stage in self.catalog.all_stages:
             if stage in taken:  # their runs would be filed together
                 msg = f"{catalog_file}: a stage cannot be called {stage}"
                 raise UsageError(msg, "Runs of a notebook are filed under that name.")
 
-    def _notebooks(self) -> list[Path]:
+    def notebooks(self) -> list[Path]:
         """Return the notebooks of the project, and those that were shipped."""
         found = [base.glob("notebooks/*.ipynb") for base in (self.root, shipped())]
         return [path for some in found for path in some]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import tempfile
@@ -10,9 +11,11 @@ import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 __all__ = [
-    "fsync_dir",
+    "as_json",
+    "fsync_path",
     "new_run_id",
     "sha256_file",
     "short",
@@ -51,6 +54,11 @@ def stamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
 
 
+def as_json(node: Any) -> str:
+    """Return JSON as a notebook's file has it: the same for the same content."""
+    return json.dumps(node, indent=1, sort_keys=True, ensure_ascii=False)
+
+
 def write_atomic(path: Path, data: str | bytes, mode: int = 0o644) -> None:
     """Replace a file in one step: a reader sees the old or the new, never half.
 
@@ -75,12 +83,12 @@ def write_atomic(path: Path, data: str | bytes, mode: int = 0o644) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    fsync_dir(path.parent)
+    fsync_path(path.parent)
 
 
-def fsync_dir(folder: Path) -> None:
-    """Make a rename in a folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
+def fsync_path(path: Path) -> None:
+    """Have a file, or the names in a folder, survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

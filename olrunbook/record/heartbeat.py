@@ -20,7 +20,7 @@ from olrunbook.processes.orphans import since
 from olrunbook.record.files import write_atomic
 from olrunbook.record.shapes import sign_fits
 
-__all__ = ["FILE", "Heartbeat", "process_facts", "read_heartbeat"]
+__all__ = ["EVERY_S", "FILE", "Heartbeat", "process_facts", "read_heartbeat"]
 
 FILE = "heartbeat.json"
 EVERY_S = 4.0  # readers are promised five
@@ -73,13 +73,11 @@ class Heartbeat:
 
     Args:
         folder: The run's directory.
-        every_s: Seconds between two signs.
 
     """
 
-    def __init__(self, folder: Path, every_s: float = EVERY_S) -> None:
+    def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
-        self._every_s = every_s
         self._where = self._written = "start"
         self._began = self._heard = self._wrote = time.monotonic()
         self._facts = process_facts()
@@ -110,8 +108,8 @@ class Heartbeat:
             self.path.unlink(missing_ok=True)
 
     def _beat(self) -> None:
-        while not self._stopped.wait(min(SOON_S, self._every_s)):
-            late = time.monotonic() - self._wrote + SOON_S > self._every_s
+        while not self._stopped.wait(SOON_S):
+            late = time.monotonic() - self._wrote + SOON_S > EVERY_S
             if late or self._where != self._written:
                 self._write()
 

@@ -11,6 +11,7 @@ from olrunbook.record.model import StepRecord
 __all__ = ["cells_not_run", "status", "steps"]
 
 _STEP_CALL = re.compile(r"""\brun\.(?:step\(\s*["']([^"']+)|([a-z_]+)\()""")
+_OF_THE_LINE = ("at", "kind", "event", "name")
 _NO_STEPS = {"conclude", "leave", "plot", "step"}
 
 
@@ -64,31 +65,22 @@ def steps(entries: list[dict[str, Any]], notebook: dict[str, Any]) -> list[StepR
                 cause="it had begun and its end was not recorded",
             )
         else:
-            fields = {
-                k: v
-                for k, v in entry.items()
-                if k not in ("at", "kind", "event", "name")
-            }
+            fields = {k: v for k, v in entry.items() if k not in _OF_THE_LINE}
             found[name] = StepRecord(name=name, started_at=begun.get(name), **fields)
     for cell in notebook.get("cells", []):
         ours = cell.get("metadata", {}).get("olrunbook", {})
         if cell.get("cell_type") == "code" and ours.get("status") != "done":
-            for names in _STEP_CALL.findall(_text(cell.get("source", ""))):
+            for names in _STEP_CALL.findall("".join(cell.get("source", ""))):
                 name = "".join(names)
                 if name not in found and name not in _NO_STEPS:
                     found[name] = StepRecord(name=name, status="not-run")
     return list(found.values())
 
 
-def _text(source: str | list[str]) -> str:
-    return source if isinstance(source, str) else "".join(source)
-
-
 def cells_not_run(notebook: dict[str, Any]) -> int:
     """Return how many code cells of an executed notebook did not run."""
-    statuses = [
-        cell.get("metadata", {}).get("olrunbook", {}).get("status")
+    return sum(
+        cell.get("metadata", {}).get("olrunbook", {}).get("status") == "not-run"
         for cell in notebook.get("cells", [])
         if cell.get("cell_type") == "code"
-    ]
-    return sum(status == "not-run" for status in statuses)
+    )

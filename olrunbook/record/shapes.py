@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-__all__ = ["entry_fits", "notebook_at", "process_fits", "sign_fits"]
+__all__ = ["FACTS", "entry_fits", "notebook_at", "process_fits", "sign_fits"]
 
 Test = Callable[[Any], bool]
 
@@ -91,21 +91,20 @@ def _data(value: Any) -> bool:
     )
 
 
-# What each kind of line in a journal must have, and what it may; more is passed over.
+# What a run's opening lines say of it: fields of its record, by the same names.
 FACTS: dict[str, Test] = {
     **dict.fromkeys(("parameters", "tools", "versions", "operator"), DICT),
     **dict.fromkeys(("images", "known"), _named_texts),
     **dict.fromkeys(("stage", "commit", "identity", "release", "resumes"), TEXT),
     **dict.fromkeys(("account", "cloud_id", "source_sha256", "executed_by"), TEXT),
-    **dict.fromkeys(("dirty", "stand_ins", "lacks"), _texts),
-    "process": process_fits,
+    **dict.fromkeys(("dirty", "stand_ins"), _texts),
 }
+OPENING = {**FACTS, "lacks": _texts, "process": process_fits}
 STEP: dict[str, Test] = {"event": TEXT, "name": TEXT}
 STEP_MORE = {"status": TEXT, "cause": TEXT, "finishing": _texts}
+# What each kind of line in a journal must have, and what it may; more is passed over.
 LINES: dict[str, tuple[dict[str, Test], dict[str, Test]]] = {
-    "release": ({}, FACTS),
-    "run": ({}, FACTS),
-    "begin": ({}, FACTS),
+    **dict.fromkeys(("release", "run", "begin"), ({}, OPENING)),
     "kernel": ({"process": process_fits, "folder": TEXT}, {}),
     "step": (STEP, STEP_MORE),
     "part": (

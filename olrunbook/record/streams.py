@@ -11,6 +11,7 @@ from olrunbook.redact import Masked, Redactor, StreamMask
 
 __all__ = ["StreamCap"]
 
+HEAD, TAIL = 500, 500  # lines kept from the beginning and from the end
 LINE = 20_000  # characters of one line; of a longer one its beginning and end are shown
 
 
@@ -20,14 +21,10 @@ class StreamCap:
     Args:
         log: The log file, opened at the first line left out.
         redactor: Masks it; a value that is cut by a flush is still found.
-        head: Lines kept from the beginning.
-        tail: Lines kept from the end.
 
     """
 
-    def __init__(
-        self, log: Path, redactor: Redactor, head: int = 500, tail: int = 500
-    ) -> None:
+    def __init__(self, log: Path, redactor: Redactor) -> None:
         self._path, self._mask = log, StreamMask(redactor)
         self._redactor, self._generation = redactor, redactor.generation
         self._log: TextIO | None = None
@@ -35,8 +32,7 @@ class StreamCap:
         self._logged = 0  # characters of `_ended` that are in the log
         self._ended = ""  # what was shown as the end, masked; more may come after it
         self._head: list[str] = []
-        self._tail: deque[str] = deque(maxlen=tail)
-        self._max_head = head
+        self._tail: deque[str] = deque(maxlen=TAIL)
         self._lines = 0
         self.fed = 0  # characters taken
 
@@ -49,15 +45,14 @@ class StreamCap:
         block, self._ended = self._ended + block, ""
         written, self._logged = self._logged, 0
         lines = block.split("\n")[:-1]
-        room = self._max_head + (self._tail.maxlen or 0)
         long = len(block) > LINE and max(map(len, lines)) > LINE
-        if self._spilt or self._lines + len(lines) > room or long:
+        if self._spilt or self._lines + len(lines) > HEAD + TAIL or long:
             self._spill()
         if self._log:
             self._log.write(block[written:])
         for line in lines:
             self._lines += 1
-            (self._head if len(self._head) < self._max_head else self._tail).append(
+            (self._head if len(self._head) < HEAD else self._tail).append(
                 self._short(line)
             )
 

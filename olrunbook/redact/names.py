@@ -7,17 +7,14 @@ from functools import cache
 
 from olrunbook.redact.forms import MIN_LENGTH
 
-__all__ = ["plausible", "telling"]
+__all__ = ["TELLING", "compiled", "plausible", "telling"]
 
-_TELLING = (
-    (
-        r"pass_?(?:word|wd|phrase|code)|(?<![a-z])pass(?![a-z])|pwd|secret"
-        r"|contrase(?:ñ|n)a|token|credential"
-        r"|(?:api|auth|service|account|db|database|priv|private|client|access|shared"
-        r"|encryption|signing|master|storage)[_-]?key"
-        r"|(?:db|database|key)_?pass"
-    ),
-    re.IGNORECASE,
+TELLING = (
+    r"(?:pass_?(?:word|wd|phrase|code)|(?<![a-z])pass(?![a-z])|pwd|secret"
+    r"|contrase(?:ñ|n)a|token|credential"
+    r"|(?:api|auth|service|account|db|database|priv|private|client|access|shared"
+    r"|encryption|signing|master|storage)[_-]?key"
+    r"|(?:db|database|key)_?pass)"
 )
 # What follows the keyword in names of things about a secret, not of the secret.
 _ABOUT = (
@@ -59,7 +56,7 @@ _SIGN = (r"[0-9!@#$%^&*+=~?]", 0)
 
 
 @cache
-def _compiled(text: str, flags: int) -> re.Pattern[str]:
+def compiled(text: str, flags: int) -> re.Pattern[str]:
     """Compile an expression when it is first needed: a tool starts at once."""
     return re.compile(text, flags)
 
@@ -67,9 +64,9 @@ def _compiled(text: str, flags: int) -> re.Pattern[str]:
 def telling(name: str) -> bool:
     """Tell whether a variable, key or option of this name holds a secret."""
     found = None
-    for found in _compiled(*_TELLING).finditer(name):  # noqa: B007  (the last one counts)
+    for found in compiled(TELLING, re.IGNORECASE).finditer(name):  # noqa: B007  (the last one counts)
         pass
-    return found is not None and not _compiled(*_ABOUT).match(name, found.end())
+    return found is not None and not compiled(*_ABOUT).match(name, found.end())
 
 
 def plausible(value: str, *, quoted: bool) -> bool:
@@ -83,10 +80,10 @@ def plausible(value: str, *, quoted: bool) -> bool:
     value = value.strip()
     if len(value) < MIN_LENGTH or "\ue000" in value:  # what was masked before
         return False
-    if _compiled(*_NOTHING).fullmatch(value) or _compiled(*_EVIDENCE).fullmatch(value):
+    if compiled(*_NOTHING).fullmatch(value) or compiled(*_EVIDENCE).fullmatch(value):
         return False
     if quoted:
         return True
-    return bool(_compiled(*_SIGN).search(value)) and not (
-        _compiled(*_DOTTED).fullmatch(value) or value.replace(".", "").isdigit()
+    return bool(compiled(*_SIGN).search(value)) and not (
+        compiled(*_DOTTED).fullmatch(value) or value.replace(".", "").isdigit()
     )

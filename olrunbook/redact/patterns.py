@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
 
-from olrunbook.redact.names import plausible, telling
+from olrunbook.redact.names import TELLING, compiled, plausible, telling
 
 __all__ = ["Hit", "find"]
 
@@ -67,14 +66,7 @@ _TOKENS: tuple[tuple[tuple[str, ...], str], ...] = (
 _RARE = ".:"
 _RUN = b"x" * 27
 
-_KEYWORD = (
-    r"(?:pass_?(?:word|wd|phrase|code)|(?<![a-z])pass(?![a-z])|pwd|secret"
-    r"|contrase(?:ñ|n)a|token|credential"
-    r"|(?:api|auth|service|account|db|database|priv|private|client|access|shared"
-    r"|encryption|signing|master|storage)[_-]?key"
-    r"|(?:db|database|key)_?pass)"
-)
-_NAME = rf"(?P<name>{_KEYWORD}[\w-]{{0,40}})"
+_NAME = rf"(?P<name>{TELLING}[\w-]{{0,40}})"
 _QUOTE = r"(?:\\*(?:\"\"\"|'''|[\"'`])|&(?:quot|apos|\#34|\#39|\#x27);)"
 _VALUE = (  # quoted, to the same quote or the end of the line; or one bare word
     rf"(?:[brfu]{{0,2}}@?(?P<q>{_QUOTE})"
@@ -106,6 +98,7 @@ _KEYWORDS = (
     # private_key "value";
     rf"{_NAME}\s+(?P<q>{_QUOTE})(?P<quoted>(?:(?!(?P=q))[^\n])+)(?P=q);",
 )
+_FLAGS = re.IGNORECASE | re.MULTILINE
 _WEAK = ("aws", "cl", "sl")
 # Two letters are everywhere: these signs need another beside them.
 _BESIDE = {**dict.fromkeys(_WEAK, ("key", "pw", "pass", "token")), "://": ("@",)}
@@ -149,12 +142,6 @@ _AROUND: tuple[tuple[str, str], ...] = (
 )
 
 
-@cache
-def _compiled(text: str, flags: int = re.IGNORECASE | re.MULTILINE) -> re.Pattern[str]:
-    """Compile an expression when it is first needed: a tool starts at once."""
-    return re.compile(text, flags)
-
-
 def find(text: str, mapped: bytes) -> Iterator[Hit]:
     """Yield what looks like a secret in a text.
 
@@ -184,7 +171,7 @@ def find(text: str, mapped: bytes) -> Iterator[Hit]:
 def _around(sign: str, pattern: str, text: str, low: str) -> Iterator[Hit]:
     """Yield the values that are secret by what stands around them."""
     for start, end in _windows(low, [sign]):
-        for found in _compiled(pattern).finditer(text, start, end):
+        for found in compiled(pattern, _FLAGS).finditer(text, start, end):
             if plausible(found["v"], quoted=True):
                 yield *found.span("v"), sign not in _WEAK
 
@@ -201,7 +188,7 @@ def _before_runs(text: str, mapped: bytes) -> set[str]:
 
 
 def _tokens(pattern: str, sign: str, text: str) -> Iterator[Hit]:
-    expression = _compiled(pattern, re.MULTILINE)
+    expression = compiled(pattern, re.MULTILINE)
     group = "v" if "v" in expression.groupindex else 0
     for start, end in _windows(text, [sign]):
         for found in expression.finditer(text, start, end):
@@ -210,7 +197,7 @@ def _tokens(pattern: str, sign: str, text: str) -> Iterator[Hit]:
 
 def _named(pattern: str, text: str, start: int, end: int) -> Iterator[Hit]:
     """Yield the values beside telling names."""
-    for found in _compiled(pattern).finditer(text, start, end):
+    for found in compiled(pattern, _FLAGS).finditer(text, start, end):
         groups = found.groupdict()
         which = "quoted" if groups.get("quoted") is not None else "bare"
         value = found[which]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import os
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +14,7 @@ from olrunbook.archive.supervised import left
 from olrunbook.errors import UsageError
 from olrunbook.processes.left import VARIABLE
 from olrunbook.record.executed import notebook_of
-from olrunbook.record.files import write_atomic
+from olrunbook.record.files import as_json, write_atomic
 from olrunbook.record.heartbeat import Heartbeat
 from olrunbook.record.journal import Journal, read_journal
 from olrunbook.record.model import RunRecord
@@ -125,13 +124,12 @@ class ByHand:
         status, cause = _ending(entries, why, concluded=self._concluded)
         masked = self._redactor.masked
         os.environ.pop(VARIABLE, None)
-        goes_on = [f"started by a cell and still there: {c}" for c in left(self._place)]
+        goes_on = left(self._place)
         end = {"status": status, "cause": cause, "masked": masked}
         self._journal.add("end", **end, **({"left": goes_on} if goes_on else {}))
         if self._cells:
             notebook = self._redactor.tree(notebook_of(entries))
-            text = json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False)
-            write_atomic(self._place.folder / NOTEBOOK, text + "\n")
+            write_atomic(self._place.folder / NOTEBOOK, as_json(notebook) + "\n")
         _refuse(self._journal, self._place.folder)
         atexit.unregister(self._close)
         record = seal(self._place)

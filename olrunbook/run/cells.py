@@ -64,11 +64,6 @@ class Cells:
         self._writing = threading.Lock()
         self._news, self._closed = threading.Event(), threading.Event()
 
-    @property
-    def records_outputs(self) -> bool:
-        """Whether this kind of kernel lets its outputs be recorded."""
-        return self._publisher is not None
-
     def start(self, journal_before: Path | None) -> None:
         """Enter the cells executed so far, and the one that runs; follow what comes.
 
@@ -259,7 +254,6 @@ def _outcome(shell: Any, result: Any) -> tuple[str, str]:
         return "failed", f"ended early by sys.exit({error})"
     if isinstance(error, asyncio.CancelledError):
         return "interrupted", "KeyboardInterrupt"
-    line = (str(error).splitlines() or [""])[0][:CAUSE_LENGTH]
-    return status_of(error), f"{type(error).__name__}: {line}" if line else type(
-        error
-    ).__name__
+    name, line = type(error).__name__, (str(error).splitlines() or [""])[0]
+    cause = f"{name}: {line[:CAUSE_LENGTH]}" if line else name
+    return status_of(error), cause

@@ -85,7 +85,7 @@ class Recorder:
             OlrunbookError: Whatever the step raised; it is in the journal.
 
         """
-        from olrunbook.display import note, show, shown  # noqa: PLC0415
+        from olrunbook.display import Shown, note, show  # noqa: PLC0415
 
         name = step.name
         self.tell(progress=name)
@@ -93,7 +93,7 @@ class Recorder:
         with recorded as outcome, self._watched(name):
             kept = self._kept.result(step)
             result = work() if kept is None else kept
-            view = shown(result)
+            view = Shown(result)
             outcome["headline"] = result.headline()
             outcome["result"] = result.model_dump(mode="json")
             outcome["result_schema"] = result.schema_name

@@ -200,9 +200,9 @@ def _open(
     chosen = {"images": run.images} if run.images else {}
     # The kernel's process: a run is dead when nobody who writes for it is left.
     recorder.journal.add("begin", process=process_facts(), **chosen, **facts)
-    from olrunbook.display import header  # noqa: PLC0415  (heavy)
+    from olrunbook.display import Seen, header_view, show  # noqa: PLC0415  (heavy)
 
-    header(
+    view = header_view(
         context,
         notebook=place.notebook,
         images=run.images,
@@ -211,3 +211,4 @@ def _open(
         headless=headless,
         warning=warning,
     )
+    show(Seen(view))

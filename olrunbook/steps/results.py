@@ -135,7 +135,7 @@ class DeployResult(Result):
     def headline(self) -> str:
         """Return the counts: `17 created`, `3 updated, 14 same`."""
         words = {"create": "created", "update": "updated", "delete": "deleted"}
-        words |= {"replace": "replaced", "same": "same", "read": "read"}
+        words |= {"replace": "replaced"}
         parts = [f"{n} {words.get(op, op)}" for op, n in self.counts.items() if n]
         parts.sort(key=lambda part: part.endswith("same"))
         return ", ".join(parts) or "nothing"

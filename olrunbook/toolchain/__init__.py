@@ -1,9 +1,9 @@
 """Packer, its Amazon plugin and Pulumi: found on the machine, or built once and kept.
 
-`ensure()` returns all of them ready for use, `status()` says what there is.
+`ensure()` returns all of them ready for use.
 """
 
-from olrunbook.toolchain.chain import ensure, status
-from olrunbook.toolchain.model import Status, Toolchain, ToolFound
+from olrunbook.toolchain.chain import ensure
+from olrunbook.toolchain.model import Toolchain, ToolFound
 
-__all__ = ["Status", "ToolFound", "Toolchain", "ensure", "status"]
+__all__ = ["ToolFound", "Toolchain", "ensure"]

@@ -14,7 +14,7 @@ from typing import Any
 
 from olrunbook.errors import OlrunbookError
 from olrunbook.events import Event
-from olrunbook.toolchain import ToolFound, ensure
+from olrunbook.toolchain import ensure
 from olrunbook.toolchain.model import HOW
 
 
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
 def execute(name: str, rest: list[str]) -> int:
     """Become a tool; what it needs comes from the whole chain."""
     chain = ensure([name])
-    tool: ToolFound = chain[name]
+    tool = chain.tools[name]
     env = chain.environment()
     path = os.pathsep.join([env.pop("PATH"), os.environ.get("PATH", os.defpath)])
     os.execve(tool.path, [name, *rest], {**os.environ, **env, "PATH": path})

@@ -15,10 +15,11 @@ from typing import Any
 from olrunbook.errors import ToolError
 from olrunbook.events import Event
 from olrunbook.processes.tool import POLITE, Command, Ended, Tool
+from olrunbook.record.files import sha256_file
 from olrunbook.redact import Redactor, new_key
-from olrunbook.toolchain.cache import Cache, sha256
+from olrunbook.toolchain.cache import Cache
 from olrunbook.toolchain.find import PLUGIN_SOURCE
-from olrunbook.toolchain.golang import build_environment, find_go, modules
+from olrunbook.toolchain.golang import build_environment, find_go, go_version, modules
 from olrunbook.toolchain.model import ToolFound
 from olrunbook.toolchain.pins import Pin
 
@@ -106,8 +107,8 @@ def build(pin: Pin, cache: Cache, emit: Emit) -> ToolFound:
     made: dict[str, Any] = {
         "package": pin.package,
         "flags": list(pin.flags),
-        "go": go_version(go, cache, source),
-        "go_sum_sha256": sha256(source / "go.sum"),
+        "go": go_version(go),
+        "go_sum_sha256": sha256_file(source / "go.sum"),
         "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     plugin = pin.name == "packer-plugin-amazon"
@@ -130,7 +131,7 @@ def build(pin: Pin, cache: Cache, emit: Emit) -> ToolFound:
             raise ToolError(msg, hint, ended.code)
         if plugin:  # Packer takes a plugin only with its digest beside it
             beside = program.with_name(f"{program.name}_SHA256SUM")
-            beside.write_text(f"{sha256(program)}\n", encoding="utf-8")
+            beside.write_text(f"{sha256_file(program)}\n", encoding="utf-8")
         made["seconds"] = round(ended.seconds, 1)
         return program
 
@@ -165,21 +166,6 @@ def run(
             progress.line(line.text)
     assert tool.ended is not None
     return tool.ended
-
-
-def go_version(go: str, cache: Cache, source: Path) -> str:
-    """Return the compiler's version, for the manifest."""
-    said: list[str] = []
-    command = Command(
-        tool="go",
-        argv=[go, "env", "GOVERSION"],
-        cwd=source,
-        env=build_environment(cache.build),
-        log=cache.logs / "go-version.log",
-    )
-    with Tool(command, Redactor(new_key())) as tool:
-        said += [line.text for line in tool.lines()]
-    return "".join(said).strip()
 
 
 def room(cache: Cache, need: int = NEED_BYTES) -> None:

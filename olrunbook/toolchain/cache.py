@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -17,19 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from olrunbook.errors import OlrunbookError, ToolError
+from olrunbook.record.files import fsync_path, sha256_file
 from olrunbook.toolchain.model import ToolFound
 from olrunbook.toolchain.pins import Pin
 
-__all__ = ["Cache", "sha256"]
+__all__ = ["Cache"]
 
 MANIFEST = "manifest.json"
 SCHEMA = "olrunbook/tool/1"
-
-
-def sha256(path: Path) -> str:
-    """Return a file's digest."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 class Cache:
@@ -67,7 +61,7 @@ class Cache:
         except (ValueError, KeyError, TypeError) as error:
             msg = f"{folder / MANIFEST} cannot be used: {type(error).__name__}"
             raise ToolError(msg, self._anew(folder)) from None
-        found = sha256(program) if program.is_file() else "none: the file is gone"
+        found = sha256_file(program) if program.is_file() else "none: the file is gone"
         if found != wanted:
             msg = f"{program} is not what was built: sha256 {found}, built {wanted}"
             raise ToolError(msg, self._anew(folder))
@@ -112,14 +106,14 @@ class Cache:
                 "name": pin.name,
                 "version": pin.version,
                 "program": str(program.relative_to(fresh)),
-                "sha256": sha256(program),
+                "sha256": sha256_file(program),
                 "size": program.stat().st_size,
                 **made,
             }
             text = json.dumps(manifest, indent=1) + "\n"
             (fresh / MANIFEST).write_text(text, encoding="utf-8")
             for path in (program, fresh / MANIFEST, fresh):
-                flush(path)
+                fsync_path(path)
             shutil.rmtree(final, ignore_errors=True)  # it has no manifest: half removed
             fresh.rename(final)
         finally:
@@ -155,12 +149,3 @@ class Cache:
             for left in self.tools.glob(".new-*"):
                 shutil.rmtree(left, ignore_errors=True)
             yield
-
-
-def flush(path: Path) -> None:
-    """Write a file or folder to the disk before it is relied on."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,10 +11,10 @@ from olrunbook.project.where import cache_dir
 from olrunbook.toolchain.build import Emit, build, drop
 from olrunbook.toolchain.cache import Cache
 from olrunbook.toolchain.find import look
-from olrunbook.toolchain.model import Status, Toolchain, ToolFound
+from olrunbook.toolchain.model import Toolchain, ToolFound
 from olrunbook.toolchain.pins import PINS, Pin
 
-__all__ = ["ensure", "status"]
+__all__ = ["ensure"]
 
 
 def chosen(names: Iterable[str] | None) -> list[Pin]:
@@ -24,23 +24,6 @@ def chosen(names: Iterable[str] | None) -> list[Pin]:
         msg = f"no such tool: {', '.join(unknown)}; there is: {', '.join(PINS)}"
         raise UsageError(msg)
     return [pin for name, pin in PINS.items() if name in wanted]
-
-
-def status(
-    names: Iterable[str] | None = None, *, cache: Cache | None = None
-) -> list[Status]:
-    """Return what there is of each tool; nothing is built.
-
-    Args:
-        names: The tools; None: all.
-        cache: Where built tools are kept.
-
-    Raises:
-        ToolError: What was built is not what it was.
-
-    """
-    cache = cache or Cache(cache_dir())
-    return [look(pin, cache) for pin in chosen(names)]
 
 
 def ensure(
@@ -66,7 +49,7 @@ def ensure(
     """
     cache = cache or Cache(cache_dir())
     pins = chosen(names)
-    found = {pin.name: look(pin, cache).found for pin in pins}
+    found = {pin.name: look(pin, cache) for pin in pins}
     if missing := [pin for pin in pins if not found[pin.name]]:
         found |= build_missing(missing, cache, emit, keep_build=keep_build)
     elif not keep_build and cache.build.exists():

@@ -9,8 +9,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from olrunbook.toolchain.cache import Cache, sha256
-from olrunbook.toolchain.model import Status, ToolFound
+from olrunbook.record.files import sha256_file
+from olrunbook.toolchain.cache import Cache
+from olrunbook.toolchain.model import ToolFound
 from olrunbook.toolchain.pins import Pin, parse
 
 __all__ = ["dotted", "look", "plugin_folders"]
@@ -29,24 +30,19 @@ def dotted(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
 
 
-def look(pin: Pin, cache: Cache) -> Status:
-    """Return what there is of a tool; nothing is built.
+def look(pin: Pin, cache: Cache) -> ToolFound | None:
+    """Return a tool that is there and fits; nothing is built.
 
     Raises:
         ToolError: What was built is not what it was.
 
     """
-    wanted = f"{pin.name} >= {dotted(pin.minimum)}"
     candidates = plugins() if pin.name == "packer-plugin-amazon" else programs(pin)
-    passed_over = []
     for tool in candidates:
         version = parse(tool.version)
         if version and version >= pin.minimum and version[0] == pin.minimum[0]:
-            return Status(name=pin.name, wanted=wanted, found=tool)
-        passed_over.append(f"{tool.path} is {tool.version}")
-    return Status(
-        name=pin.name, wanted=wanted, found=cache.get(pin), passed_over=passed_over
-    )
+            return tool
+    return cache.get(pin)
 
 
 def programs(pin: Pin) -> Iterator[ToolFound]:
@@ -111,4 +107,4 @@ def digest_fits(path: Path) -> bool:
         wanted = path.with_name(f"{path.name}_SHA256SUM").read_text(encoding="utf-8")
     except OSError:
         return False
-    return wanted.split()[:1] == [sha256(path)]
+    return wanted.split()[:1] == [sha256_file(path)]

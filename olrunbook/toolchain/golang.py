@@ -14,7 +14,7 @@ from pathlib import Path
 from olrunbook.errors import ToolError
 from olrunbook.toolchain.pins import GO_MINIMUM, parse
 
-__all__ = ["build_environment", "find_go", "modules"]
+__all__ = ["build_environment", "find_go", "go_version", "modules"]
 
 USUAL = Path("/usr/local/go/bin/go")
 # Go's own settings for where modules come from and what they are checked by are the
@@ -66,8 +66,8 @@ def build_environment(scratch: Path) -> dict[str, str]:
     }
 
 
-def fits(go: str) -> bool:
-    """Whether a go program runs and is new enough."""
+def go_version(go: str) -> str:
+    """Return what a go program says of its version; empty where it does not run."""
     call = [go, "env", "GOVERSION"]
     env = {**os.environ, "GOTOOLCHAIN": "local"}
     try:
@@ -75,8 +75,13 @@ def fits(go: str) -> bool:
             call, check=True, capture_output=True, text=True, timeout=20, env=env
         )
     except (OSError, subprocess.SubprocessError):
-        return False
-    return (parse(said.stdout.removeprefix("go")) or ()) >= GO_MINIMUM
+        return ""
+    return said.stdout.strip()
+
+
+def fits(go: str) -> bool:
+    """Whether a go program runs and is new enough."""
+    return (parse(go_version(go).removeprefix("go")) or ()) >= GO_MINIMUM
 
 
 def find_go(scratch: Path, say: Callable[[str], None]) -> str:

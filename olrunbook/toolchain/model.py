@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["How", "Status", "ToolFound", "Toolchain"]
+__all__ = ["How", "ToolFound", "Toolchain"]
 
 How = Literal["path", "plugins", "built"]
 HOW = {
@@ -62,15 +62,6 @@ class Toolchain(BaseModel):
         """One line a tool."""
         return "\n".join(str(tool) for tool in self.tools.values())
 
-    def __getitem__(self, name: str) -> ToolFound:
-        """Return a tool by its name."""
-        return self.tools[name]
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """Name to version, for the record."""
-        return {name: tool.version for name, tool in self.tools.items()}
-
     def environment(self) -> dict[str, str]:
         """Return what the tools need: PATH (their folders only), PACKER_PLUGIN_PATH."""
         folders: list[str] = []
@@ -81,29 +72,3 @@ class Toolchain(BaseModel):
             elif str(tool.path.parent) not in folders:
                 folders.append(str(tool.path.parent))
         return {"PATH": os.pathsep.join(folders), **env}
-
-
-class Status(BaseModel):
-    """What is known of a tool without building anything.
-
-    Args:
-        name: The program.
-        wanted: What fits, in words.
-        found: The tool, when there is one.
-        passed_over: What was seen and does not fit, and why.
-
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    wanted: str
-    found: ToolFound | None = None
-    passed_over: list[str] = []
-
-    def __str__(self) -> str:
-        """One line for a person."""
-        if self.found:
-            return str(self.found)
-        seen = "; ".join(self.passed_over) or "none on this machine"
-        return f"{self.name:<22}{'missing':<10}wanted: {self.wanted} ({seen})"

@@ -1,6 +1,6 @@
 """Run one pyinfra deploy in a process of its own and say each event as a line of JSON.
 
-    python -m olrunbook.workers.pyinfra INVENTORY DEPLOY_FILE [KEY=VALUE …]
+    python -m olrunbook.workers.pyinfra INVENTORY DEPLOY_FILE
 
 pyinfra patches the standard library for gevent, which no Jupyter kernel survives, and
 its own command prints its results only at the end. So this program, started by the
@@ -119,20 +119,19 @@ def _state(meta: OperationMeta) -> str:
     return "changed" if meta.did_change() else "no change"
 
 
-def run(inventory_name: str, deploy: Path, data: dict[str, str], teller: Teller) -> int:
+def run(inventory_name: str, deploy: Path, teller: Teller) -> int:
     """Connect, prepare, run every operation, disconnect.
 
     Args:
         inventory_name: pyinfra's name of the host, such as `@docker/NAME`.
         deploy: The deploy file.
-        data: pyinfra data for the host.
         teller: Where events go.
 
     Returns:
         0 when every operation succeeded, else 1.
 
     """
-    inventory = Inventory(([(inventory_name, data)], {}))
+    inventory = Inventory(([inventory_name], {}))
     state, config = State(check_for_changes=False), Config()
     state.cwd = str(deploy.parent)
     state.print_output = state.print_input = False
@@ -183,7 +182,7 @@ def _echo(text: object = "", **_: object) -> None:
 
 def main(argv: list[str]) -> int:
     """Run what the command line names; tell whatever goes wrong."""
-    inventory, deploy, *pairs = argv
+    inventory, deploy = argv
     path = Path(deploy).absolute()
     # What a deploy file prints must not mix with our lines.
     teller = Teller(os.fdopen(os.dup(1), "w", encoding="utf-8"))
@@ -196,7 +195,7 @@ def main(argv: list[str]) -> int:
     sys.path.append(str(path.parent))
     sys.dont_write_bytecode = True  # the checkout is never written
     try:
-        return run(inventory, path, dict(pair.split("=", 1) for pair in pairs), teller)
+        return run(inventory, path, teller)
     except KeyboardInterrupt:
         teller.tell("error", text="interrupted")
         return 130

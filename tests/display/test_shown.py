@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olrunbook.display import Shown, shown, view_of
+from olrunbook.display import Shown, view_of
 from olrunbook.display.render import html, text
 from olrunbook.display.view import Cell, Note, Table, View, identifier, seconds, status
 from olrunbook.steps.results import Result
@@ -110,7 +110,7 @@ def test_each_kind_of_result_is_known(results: dict[str, Any]) -> None:
 
 def test_a_shown_result_is_the_result(rolled: RolloutResult) -> None:
     """Cells after it read its fields as if nothing were around it."""
-    view = shown(rolled)
+    view = Shown(rolled)
     assert view.outcome == "refreshed"
     assert view.result is rolled
     assert view.headline() == rolled.headline()

@@ -69,7 +69,8 @@ class Desk:
 
     def places(self, notebook: str, room: str | None = None) -> list[RunPlace]:
         """Return the runs of a notebook, newest first."""
-        return list(list_runs(self.archive, notebook=notebook, room=room))
+        places = list_runs(self.archive, room=room)
+        return [place for place in places if place.notebook == notebook]
 
     def record(self, notebook: str, room: str | None = None, at: int = 0) -> RunRecord:
         """Return the record of a run of a notebook, the newest by default."""

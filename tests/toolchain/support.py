@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from olrunbook.record.files import sha256_file
 from olrunbook.toolchain import find
-from olrunbook.toolchain.cache import Cache, sha256
+from olrunbook.toolchain.cache import Cache
 from olrunbook.toolchain.pins import PINS, Pin
 
 PACKER, PLUGIN, PULUMI = PINS.values()
@@ -35,5 +36,5 @@ def plugin(folder: Path, version: str, *, digest: str = "") -> Path:
     path = folder / find.PLUGIN_SOURCE / PLUGIN_NAME.format(version)
     program(path, "{}")
     beside = path.with_name(f"{path.name}_SHA256SUM")
-    beside.write_text(digest or f"{sha256(path)}\n")
+    beside.write_text(digest or f"{sha256_file(path)}\n")
     return path

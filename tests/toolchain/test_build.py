@@ -73,7 +73,7 @@ def test_whoever_waited_takes_what_the_other_built(
 
     monkeypatch.setattr(Cache, "locked", locked)
     found = chain.ensure(["packer"], cache=cache)
-    assert found["packer"].how == "built"
+    assert found.tools["packer"].how == "built"
 
 
 def test_a_build_that_fails_names_log_and_way_out(cache: Cache, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_build_keeps_the_program_and_how_it_was_made(
         found = chain.ensure(["packer-plugin-amazon"], events.append, cache=cache)
     finally:
         del os.environ["GOFLAGS"]
-    tool = found["packer-plugin-amazon"]
+    tool = found.tools["packer-plugin-amazon"]
     said = tool.path.read_text()
     assert "-trimpath -mod=readonly" in said
     assert "github.com/hashicorp/packer-plugin-amazon v1.8.2" in said

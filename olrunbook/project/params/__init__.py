@@ -17,7 +17,7 @@ from olrunbook.project.params.declaration import (
     injected,
     read_notebook,
 )
-from olrunbook.project.params.filing import NONE, Filed, filed
+from olrunbook.project.params.filing import NONE, filed
 from olrunbook.project.params.values import (
     PAPERMILLS_OWN,
     Parameter,
@@ -30,7 +30,6 @@ __all__ = [
     "NONE",
     "PAPERMILLS_OWN",
     "App",
-    "Filed",
     "ImageSet",
     "Parameter",
     "Stage",

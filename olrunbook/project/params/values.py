@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from olrunbook.errors import UsageError
+from olrunbook.project.catalog import unknown
 from olrunbook.project.imageset import parse_images
 
 __all__ = [
@@ -186,12 +187,7 @@ def typed(parameter: Parameter, value: Any, *, texts: bool = True) -> Any:
     # that is the default.
     same = [c for c in parameter.choices if type(c) is type(found) and c == found]
     if parameter.choices and not same and not found == "" == parameter.default:
-        shown = [str(choice) for choice in parameter.choices]
-        folded = {text.lower(): text for text in shown}
-        near = difflib.get_close_matches(str(found).lower(), folded, n=1, cutoff=0.5)
-        hint = f"Did you mean {folded[near[0]]}?" if near else ""
-        msg = f"{name} {found!r} is unknown; there is: {', '.join(shown)}"
-        raise UsageError(msg, hint)
+        raise unknown(name, found, [str(choice) for choice in parameter.choices])
     return found
 
 

@@ -177,17 +177,12 @@ def _starts_refresh(fact: Mapping[str, Any], change: ResourceChange) -> bool:
     refresh = fact.get("instanceRefresh")
     if not refresh:
         return False
-    triggers = {
-        "tags" if item == "tag" else _camel(item) for item in _triggers(refresh)
-    }
+    # Since version 5 of the provider `tags` is no trigger.
+    given = [str(item) for item in refresh.get("triggers") or [] if item != "tags"]
+    triggers = {"tags" if item == "tag" else _camel(item) for item in given}
     wanted = triggers.union(ALWAYS_REFRESH)
     changed = {re.split(r"[.\[]", item.path, maxsplit=1)[0] for item in change.changes}
     return bool(wanted & changed)
-
-
-def _triggers(refresh: Mapping[str, Any]) -> list[str]:
-    """Return the triggers the provider knows: since version 5 `tags` is none."""
-    return [str(item) for item in refresh.get("triggers") or [] if item != "tags"]
 
 
 def _camel(name: str) -> str:

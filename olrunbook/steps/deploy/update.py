@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import ClassVar
 
 from olrunbook.adapters.aws.reads import Account, images_exist, require_identity
@@ -26,9 +25,6 @@ from olrunbook.steps.results import DeployResult, GroupSeen, ResourceChange, Res
 from olrunbook.steps.step import Step
 
 __all__ = ["PREVIEW", "UP", "PreviewResult", "preview", "up"]
-
-WORDS = {"create": "create", "update": "update", "delete": "delete"}
-WORDS |= {"replace": "replace", "read": "read"}
 
 
 class PreviewResult(Result):
@@ -73,7 +69,7 @@ class PreviewResult(Result):
     def headline(self) -> str:
         """Return the counts: `3 to update, 14 same`."""
         parts = [
-            f"{number} to {WORDS.get(op, op)}"
+            f"{number} to {op}"
             for op, number in sorted(self.counts.items())
             if number and op != "same"
         ]
@@ -191,13 +187,10 @@ def up(ctx: Context, plan: PreviewResult) -> DeployResult:
         groups=groups,
         url=account.url(groups),
         started_at=started_at,
-        ended_at=_not_before(ctx.clock(), started_at),
+        # A clock that was set back makes no negative duration.
+        ended_at=max(ctx.clock(), started_at),
         by_hand=plan.by_hand,
     )
-
-
-def _not_before(end: datetime, start: datetime) -> datetime:
-    return max(end, start)  # a clock that was set back makes no negative duration
 
 
 def _whole_set(ctx: Context, images: Mapping[str, str]) -> None:

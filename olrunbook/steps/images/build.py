@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from olrunbook.adapters.packer import (
-    Packer,
-    build_arguments,
-)
+from olrunbook.adapters.packer import Packer, build_arguments
 from olrunbook.errors import InterruptedRunError, StepError, ToolError, UsageError
 from olrunbook.events import Event, handed
 from olrunbook.steps.context import Context
@@ -69,14 +66,10 @@ def validate(ctx: Context, node_type: str = "") -> ValidateResult:
     ]
     for node in nodes:
         variables = variables_of(ctx, place, node, {})
-        pairs = [
-            part
-            for key, value in variables.items()
-            for part in ("-var", f"{key}={value}")
-        ]
         name = f"validate {node}" if len(nodes) > 1 else "validate"
-        only = [f"-only={ctx.app.image.only}"] if ctx.app.image.only else []
-        calls.append((name, ["validate", *only, *pairs, template]))
+        only = ctx.app.image.only
+        arguments = build_arguments(template, only=only, variables=variables)
+        calls.append((name, ["validate", *arguments[1:]]))
     checks = []
     for name, arguments in calls:
         answer = packer.call(*arguments)

@@ -47,9 +47,7 @@ NOT_TESTED = (
 NO_SYSTEMD = "services: the base image has no systemd"
 
 
-def image_test(
-    ctx: Context, base: str = "", node_type: str = "", *, again: bool = True
-) -> ImageTestResult:
+def image_test(ctx: Context, base: str = "", node_type: str = "") -> ImageTestResult:
     """Provision a container with the app's deploy, twice, and ask its service.
 
     Args:
@@ -57,7 +55,6 @@ def image_test(
         base: Image to start from, one that is on this machine; empty: the catalog's,
             else the kit's own base image.
         node_type: Only this one; empty: all of the app's.
-        again: Run the deploy a second time.
 
     Returns:
         What was seen, also when an operation failed: `require` says whether it is good.
@@ -79,7 +76,7 @@ def image_test(
                 "docker", "warning", f"removed {name}, left by a test that was killed"
             )
         )
-    tests = [_test(ctx, place, image, node, label, again=again) for node in nodes]
+    tests = [_test(ctx, place, image, node, label) for node in nodes]
     without = [] if all(test.systemd for test in tests) else [NO_SYSTEMD]
     return ImageTestResult(
         tests=tests,
@@ -111,7 +108,7 @@ def require(result: ImageTestResult) -> None:
 
 
 def _test(
-    ctx: Context, place: Workspace, image: str, node: str, label: str, *, again: bool
+    ctx: Context, place: Workspace, image: str, node: str, label: str
 ) -> TestedImage:
     began = time.monotonic()
     name = f"olrunbook-test-{ctx.app_name}-{node}-{ctx.run_id[-12:]}"
@@ -121,7 +118,7 @@ def _test(
         good = not first.failed() and not first.code
         changed: list[str] = []
         second = Watch()
-        if good and again:
+        if good:
             second = _deploy(ctx, place, box, node, "second")
             changed = [op.name for op in second.operations() if op.state == "changed"]
         good = good and not second.failed() and not second.code
@@ -134,7 +131,7 @@ def _test(
         systemd=box.systemd,
         operations=first.operations(),
         again=changed,
-        repeated=good and again,
+        repeated=good,
         checks=checks,
         services=units,
         error=_error(first)
