@@ -106,7 +106,7 @@ def _step(step: StepRecord) -> tuple[str, ...]:
 def _result(record: RunRecord, *, going_on: bool) -> list[tuple[str, str]]:
     lines = []
     if record.cause and not going_on:
-        presumed = " (presumed: nobody saw its end)" if record.presumed else ""
+        presumed = " (presumed: its end was not seen)" if record.presumed else ""
         lines.append(("cause", record.cause + presumed))
     if record.headline:
         lines.append(("result", record.headline))
