@@ -131,7 +131,7 @@ def notebook_path(project: Project, name: str) -> Path:
         return project.path(f"notebooks/{name}.ipynb")
     except UsageError:
         have = ", ".join(notebook_names(project))
-        msg = f"there is no notebook {name!r}; choose from:  {have}"
+        msg = f"there is no notebook {name!r}; choose from: {have}"
         raise UsageError(msg) from None
 
 

@@ -47,7 +47,7 @@ def run_named(reference: str) -> RunPlace:
         raise UsageError(msg, "List them: olrunbook runs")
     msg = f"{len(fits)} runs match {reference!r}"
     some = "; ".join(f"{row.run_id} ({_about(row)})" for row in fits[:NAMED])
-    raise UsageError(msg, f"Give the id or the directory of one:  {some}")
+    raise UsageError(msg, f"Give the id or the directory of one: {some}")
 
 
 def _about(row: Row) -> str:

@@ -73,7 +73,7 @@ def resume(
 def _agreed(differs: list[str], *, anyway: bool, reason: str) -> list[str]:
     """Return what the record must say of what differs; refuse without --anyway."""
     if differs and not anyway:
-        msg = f"it cannot be resumed:  {'; '.join(differs)}"
+        msg = f"it cannot be resumed: {'; '.join(differs)}"
         hint = 'Run it again, or: olrunbook resume … --anyway --reason "why"'
         raise RefusedError(msg, hint)
     return [f"resumed anyway ({reason}) though {text}" for text in differs]

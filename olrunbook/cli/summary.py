@@ -165,8 +165,8 @@ def _outcome(record: RunRecord) -> list[tuple[str, str]]:
         by_hand = result.get("by_hand") or ""
         if isinstance(by_hand, list):
             by_hand = " && ".join(by_hand)
-        if by_hand and ("by hand", by_hand) not in lines:
-            lines.append(("by hand", by_hand))
+        if by_hand and ("command", by_hand) not in lines:
+            lines.append(("command", by_hand))
         changes = result.get("changes")
         if step.name == "up" and isinstance(changes, list) and changes:
             told = [_change(change) for change in changes[:MANY]]

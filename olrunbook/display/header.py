@@ -65,7 +65,7 @@ def header_view(
     """Return the head of a run; see `header`."""
     place, commit = context.place, context.commit
     rows = [
-        ("run", context.run_id + ("" if headless else ", by hand")),
+        ("run", context.run_id + ("" if headless else ", interactive")),
         ("who", _who(context)),
         ("where", _where(context)),
         ("identity", place.identity_arn if place else ""),

@@ -64,7 +64,7 @@ WORDS: dict[str, Tone] = {
     "rollbacksuccessful": "bad",
     "rollbackfailed": "bad",
 }
-LABELS = {"warn": "to know"}
+LABELS = {"warn": "warning"}
 MINUTE_S = 60.0
 LONG_WORD = 28
 
@@ -154,7 +154,7 @@ class View:
         banner: A line across the top, for a rehearsal.
         tables: Its tables.
         notes: Sentences below them.
-        by_hand: The command that does the same by hand.
+        by_hand: The command that does the same without olrunbook.
         png: A picture below the tables, in base64.
         alt: What the picture shows.
 

@@ -120,7 +120,7 @@ def check_identity(target: Target) -> None:
         found = target.client("sts").get_caller_identity()["Arn"]
     except (BotoCoreError, ClientError) as error:
         msg = f"{target.endpoint} does not answer as the rehearsal: {error}"
-        raise OlrunbookError(msg, "Start afresh: olrunbook rehearsal reset") from None
+        raise OlrunbookError(msg, "Reset it: olrunbook rehearsal reset") from None
     if found != target.identity_arn:
         msg = f"{target.endpoint} answers as {found}, not as {target.identity_arn}"
-        raise OlrunbookError(msg, "Start afresh: olrunbook rehearsal reset")
+        raise OlrunbookError(msg, "Reset it: olrunbook rehearsal reset")

@@ -1,4 +1,4 @@
-"""A run by hand, from `begin` to its seal: nobody outside of the kernel closes it."""
+"""An interactive run, from `begin` to its seal: only the kernel itself closes it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GOOD = ("done", "kept")
 
 
 class ByHand:
-    """Records the cells of a run by hand and seals it when it ends.
+    """Records the cells of an interactive run and seals it when it ends.
 
     In plain Python there are no cells; then `conclude` seals at once.
 
@@ -51,7 +51,7 @@ class ByHand:
 
     @classmethod
     def end_before(cls) -> Path | None:
-        """Close the run that went before in this kernel, if it is open.
+        """Close the run before this one in this kernel, if it is open.
 
         Returns:
             Its directory; None where there was none.
@@ -65,7 +65,7 @@ class ByHand:
         """Begin to record; the run's opening line is in the journal.
 
         Args:
-            before: Directory of the run that went before in this kernel.
+            before: Directory of the run before this one in this kernel.
 
         """
         self._heartbeat.start()
@@ -125,7 +125,7 @@ class ByHand:
         status, cause = _ending(entries, why, concluded=self._concluded)
         masked = self._redactor.masked
         os.environ.pop(VARIABLE, None)
-        goes_on = [f"started by a cell and still there: {c}" for c in left(self._place)]
+        goes_on = [f"left running by a cell: {c}" for c in left(self._place)]
         end = {"status": status, "cause": cause, "masked": masked}
         self._journal.add("end", **end, **({"left": goes_on} if goes_on else {}))
         if self._cells:
@@ -170,11 +170,11 @@ def _ending(
 
 
 def _refuse(journal: Journal, folder: Path) -> None:
-    """Let nothing be written to a closed run any more."""
+    """Refuse every line that is added to a closed run."""
 
     def add(kind: str, **data: Any) -> None:
         del data
         msg = f"this run is closed, no {kind} can be added: {folder.name}"
-        raise UsageError(msg, "Call olrunbook.begin again: it opens another run.")
+        raise UsageError(msg, "Call olrunbook.begin to open another run.")
 
     journal.add = add  # type: ignore[method-assign]

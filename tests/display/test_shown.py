@@ -206,7 +206,7 @@ def test_a_column_in_which_nothing_stands_is_left_out() -> None:
     ("word", "plain"),
     [
         ("ok", "✓ ok"),
-        ("warn", "▲ to know"),
+        ("warn", "▲ warning"),
         ("Cancelled", "✗ Cancelled"),
         ("no change", "· no change"),
         ("pending", "⋯ pending"),
