@@ -117,7 +117,7 @@ def test_parameters_come_as_declared_by_every_option(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["-p", "sha", "7e400"], ["arrived as float inf", "-r sha VALUE"]),
+        (["-p", "sha", "7e400"], ["converted to float inf", "-r sha VALUE"]),
         (["-p", "stgae", "CI"], ["no parameter 'stgae'"]),
         (["-r", "app", "tkia"], ["Did you mean tika?"]),
         (["-y", "count: [1, 2]"], ["not a list"]),

@@ -93,7 +93,7 @@ def _stand_ins(texts: Sequence[str]) -> str:
     """Return how many there are; the record's page lists them, once."""
     if not texts:
         return ""
-    return f"{len(texts)} things of this cloud are not the real ones: see the record"
+    return f"{len(texts)} in this cloud: see the record"
 
 
 def _who(context: Context) -> str:

@@ -247,7 +247,7 @@ def one_of(what: str, value: str, choices: list[str]) -> str:
     folded = {choice.lower(): choice for choice in choices}
     near = difflib.get_close_matches(value.lower(), folded, n=1, cutoff=0.5)
     hint = f"Did you mean {folded[near[0]]}?" if near else ""
-    msg = f"{what} {value!r} is unknown; there is: {', '.join(choices)}"
+    msg = f"{what} {value!r} is unknown; choose from: {', '.join(choices)}"
     raise UsageError(msg, hint)
 
 
