@@ -32,16 +32,16 @@ __all__ = [
 ]
 
 STAND_INS = (
-    "AWS API: moto on loopback, with instance refresh and repairs of its own",
+    "AWS API: moto on loopback, with its own instance refresh and repairs",
     "Vault API: a stand-in; a bound image is kept and shown, not enforced",
-    "Consul API: a stand-in that keeps what it is told",
+    "Consul API: a stand-in that stores keys and services",
     "Pulumi providers of aws, vault, consul: stand-ins; engine and SDKs are real",
 )
 WITH_CONTAINERS = (
     "EC2 instances: containers of this machine; AMIs: container images",
     "base AMIs (Debian, docker_baseline_ami): one image from the Debian mirror",
     "load balancers: haproxy in a container, on loopback addresses",
-    "times: AWS's own durations are shortened; grace periods are real",
+    "times: AWS's own durations are shortened; grace periods are not",
 )
 WITHOUT_CONTAINERS = (
     "EC2 instances, AMIs and load balancers: records only, nothing runs behind them",
