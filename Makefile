@@ -79,7 +79,7 @@ flaky:  ## the unit tests 20 times, shuffled, new examples, both Pythons as load
 	    echo "round $$round of 20"; \
 	    OLRUNBOOK_SHUFFLE=$$round OLRUNBOOK_HYPOTHESIS=fuzz $(MAKE) units || exit 1; done
 
-test-endings:  ## every way a run can end: signals, kills, full disks (takes root)
+test-endings:  ## every way a run can end: signals, kills, full disks (needs root)
 	@# 5: none was selected
 	$(BIN)/python -m pytest $(ENDINGS) $(PYTEST_ARGS) || [ $$? -eq 5 ]
 

@@ -44,8 +44,8 @@ def resume(
     """Resume RUN, or a whole release, that did not succeed, as a new run.
 
     Steps that only read run again. Steps that build or change something and were done
-    are kept, with their result. Notebook, parameters, image set and cloud must be the
-    same as then; else it says what differs, and refuses.
+    are kept, with their result. Notebook, parameters, image set and cloud must be
+    unchanged; else it is refused and says what differs.
     """
     if anyway and not reason.strip():
         msg = "--anyway needs --reason"
