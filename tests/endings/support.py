@@ -96,7 +96,7 @@ class Ended:
 
 def need_root(what: str) -> None:
     """Fail where the rights for a fault of the test's own are missing."""
-    assert os.geteuid() == 0, f"this test needs {what} of its own, which needs root"
+    assert os.geteuid() == 0, f"this test needs {what} of its own, which takes root"
 
 
 class Child:

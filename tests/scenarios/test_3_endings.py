@@ -201,7 +201,7 @@ def test_a_hostile_shell_changes_nothing(released: Desk) -> None:
 @pytest.fixture
 def fence() -> Iterator[Path]:
     """Return a cgroup whose processes are refused every packet that leaves loopback."""
-    assert os.geteuid() == 0, "this test fences its processes in, which needs root"
+    assert os.geteuid() == 0, "this test fences its processes in, which takes root"
     roots = (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
     (root,) = [r for r in roots if (r / "cgroup.procs").exists()][:1]
     name = f"olrunbook-fence-{os.getpid()}"

@@ -52,7 +52,7 @@ def groups_seen(ctx: Where) -> list[GroupSeen]:
 
 
 def require_identity(ctx: Where) -> str:
-    """Return our identity; refuse any but the target's own.
+    """Return who we are; refuse to go on as anybody but the target's own identity.
 
     Raises:
         RefusedError: GetCallerIdentity answers another ARN.
@@ -61,9 +61,9 @@ def require_identity(ctx: Where) -> str:
     """
     found, wanted = Account(ctx.target).identity(), ctx.target.identity_arn
     if found != wanted:
-        msg = f"the AWS identity is {found}, wanted {wanted}"
+        msg = f"the AWS identity is {found}, the target's is {wanted}"
         raise RefusedError(
-            msg, "Credentials of another account are in use; reset the rehearsal."
+            msg, "Credentials of another account are in use; start afresh."
         )
     return found
 
@@ -93,7 +93,7 @@ class Account:
 
     def identity(self) -> str:
         """Return the ARN that GetCallerIdentity answers."""
-        with asked("the identity"):
+        with asked("who we are"):
             return str(self._client("sts").get_caller_identity()["Arn"])
 
     def groups(self, app: App, stage: str) -> list[GroupSeen]:
@@ -139,7 +139,7 @@ class Account:
         if len(found) > 1:
             names = ", ".join(sorted(group["AutoScalingGroupName"] for group in found))
             msg = f"{len(found)} Auto Scaling groups are tagged Name={tag}: {names}"
-            raise ToolError(msg, "Delete the one of no stack, then try again.")
+            raise ToolError(msg, "Delete the one that no stack owns, then try again.")
         (group,) = found
         refreshes = self.refreshes(group["AutoScalingGroupName"])
         health = self._target_health(group.get("TargetGroupARNs", []))
