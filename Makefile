@@ -30,7 +30,7 @@ release:  ## rehearse a release of APP through CI, QA and Production (does all s
 	$(SETUP) release
 	@$(BIN)/olrunbook release $(APP) $(ARGS)
 
-setup:  ## the Python packages alone: read catalog and records (works anywhere)
+setup:  ## only the Python packages: read catalog and records (works anywhere)
 	$(SETUP) packages
 
 test:  ## every test: lint, unit, rehearsal, browser (does all set-up)
@@ -52,7 +52,7 @@ lint:  ## ruff, mypy, import-linter, packer fmt: changes nothing
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m olrunbook.toolchain exec packer fmt -check -diff -recursive images
 
-baseline:  ## after a look at each: what detect-secrets finds is no secret
+baseline:  ## accept what detect-secrets finds as no secret (look at each first)
 	$(BIN)/detect-secrets scan --baseline .secrets.baseline \
 	    --exclude-lines '^secretsprovider: ' \
 	    --exclude-files '(^|/)go\.sum$$' --exclude-files '^requirements/.*\.txt$$'
@@ -81,7 +81,7 @@ flaky:  ## the unit tests 20 times, shuffled, new examples, both Pythons as load
 	    echo "round $$round of 20"; \
 	    OLRUNBOOK_SHUFFLE=$$round OLRUNBOOK_HYPOTHESIS=fuzz $(MAKE) units || exit 1; done
 
-test-endings:  ## every way a run can end: signals, kills, full disks (takes root)
+test-endings:  ## every way a run can end: signals, kills, full disks (needs root)
 	@# 5: none was selected
 	$(BIN)/python -m pytest $(ENDINGS) $(PYTEST_ARGS) || [ $$? -eq 5 ]
 
@@ -111,7 +111,7 @@ down:  ## stop the rehearsal, and the docker engine if set-up started it
 lock:  ## renew requirements/*.txt from pyproject.toml (ARGS=--upgrade: newest)
 	$(SETUP) lock $(ARGS)
 
-clean:  ## remove .venv and what tools left in the tree (never outputs/ or the cache)
+clean:  ## remove .venv and the tools' leftovers in the tree (never outputs/ or the cache)
 	rm -rf .venv .venv-3.13 .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	rm -rf .hypothesis dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

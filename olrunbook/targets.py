@@ -226,4 +226,4 @@ def load_target(name: str, project_root: Path) -> Target:
         raise RefusedError(msg, "Start it: olrunbook rehearsal up") from None
     except (ValueError, ValidationError) as error:
         msg = f"{path} cannot be used: {type(error).__name__}"
-        raise RefusedError(msg, "Start afresh: olrunbook rehearsal reset") from None
+        raise RefusedError(msg, "Reset it: olrunbook rehearsal reset") from None

@@ -14,8 +14,8 @@ from setup.report import Report, SetupError, clock, open_log
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = {
     "packages": "the Python packages alone (anywhere)",
-    "release": "all that a rehearsed release needs (Linux on amd64)",
-    "test": "the same and all that the tests need",
+    "release": "what a rehearsed release needs (Linux on amd64)",
+    "test": "the same, and what the tests need",
     "other": "a second environment for the unit tests: other 3.13",
     "lock": "renew requirements/*.txt (--upgrade: newest versions)",
     "down": "stop the docker engine that set-up started",
@@ -34,10 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
             act(options, report)
         except SetupError as error:
             tell(f"\nSet-up stopped: {error}", error.hint)
-            print(f"  Its full output: {log.name}", file=sys.stderr)
+            print(f"  Full output: {log.name}", file=sys.stderr)
             return error.code
         except KeyboardInterrupt:
-            tell("\nSet-up was interrupted.", "The same command goes on where it was.")
+            tell("\nSet-up was interrupted.", "Run the same command to continue.")
             return 130
     if options.command in {"packages", "release", "test"}:
         report.say(f"  ready in {clock(time.monotonic() - began)}")

@@ -83,12 +83,12 @@ def ensure(report: Report, rights: Rights, cache: Path) -> None:
             step.found(version)
             return
         if "permission denied" in why.lower():
-            msg = "it runs, and you may not use it"
+            msg = "it runs, but you may not use it"
             hint = 'Run `sudo usermod -aG docker "$USER"`, log in again, try again.'
             raise SetupError(msg, hint)
         log = cache / "logs" / LOG
         if daemons():
-            step.doing("a daemon runs; waiting for its answer", ANSWER_S)
+            step.doing("a daemon is running; waiting for its answer", ANSWER_S)
         else:
             rights.need("To be started: a docker engine (dockerd).", "dockerd")
             step.doing("starting one: instances are containers", 3)
@@ -146,7 +146,7 @@ def wait(log: Path) -> str:
             said = log.read_text(errors="replace") if log.exists() else ""
             end = "\n      ".join(["", *said.splitlines()[-5:]])
             msg = f"{'dockerd ended' if gone else 'no answer'}: {why}{end}"
-            hint = f"Read {log}; start it yourself; `docker info` must answer."
+            hint = f"Read {log}, then start it yourself: `docker info` must answer."
             raise SetupError(msg, hint)
         time.sleep(0.2)
 
@@ -161,7 +161,7 @@ def stop_ours(report: Report, rights: Rights, cache: Path) -> None:
     with report.step("docker engine") as step:
         if not pid or started_at(pid) != memory["started_at"]:
             path.unlink()
-            step.skipped("the one that set-up started is gone already")
+            step.skipped("the one that set-up started has ended already")
             return
         call = ["docker", "ps", "--quiet"]
         said = subprocess.run(call, check=False, capture_output=True, text=True)

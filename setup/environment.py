@@ -75,8 +75,8 @@ def ensure(
     ours = venv / "bin" / "python"
     with report.step("python packages" if folder == VENV else folder) as step:
         if venv.exists() and not (venv / "pyvenv.cfg").exists():
-            msg = f"{venv} is there and is no virtual environment"
-            raise SetupError(msg, "Move it away.")
+            msg = f"{venv} exists and is not a virtual environment"
+            raise SetupError(msg, "Move it away or remove it.")
         marker = read_marker(venv)
         lock = choose_lock(root, lock, marker)
         want = wanted(root, lock)

@@ -115,10 +115,10 @@ class Rights:
 
         """
         if not self.agreed and self.ask:
-            self.agreed = self.ask(f"{what}\nMay it be done with sudo?")
+            self.agreed = self.ask(f"{what}\nUse sudo for it?")
         if not self.agreed:
             hint = f"Run `{by_hand}`, or set OLRUNBOOK_SETUP=yes (uses sudo)."
-            msg = "it needs root, and nobody has agreed to that"
+            msg = "it needs root, and sudo was not allowed"
             raise SetupError(msg, hint)
         if not self.root and not shutil.which("sudo"):
             msg = "it needs root, and there is no sudo"
@@ -131,7 +131,7 @@ class Rights:
         flags = ["-v"] if self.ask else ["-n", "-v"]
         if subprocess.run(["sudo", *flags], check=False).returncode:
             msg = "sudo refused"
-            raise SetupError(msg, f"Let somebody with the right run: {by_hand}")
+            raise SetupError(msg, f"Ask someone with root to run: {by_hand}")
 
 
 @contextmanager
@@ -142,7 +142,7 @@ def locked(folder: Path, report: Report) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             with report.step("another set-up") as step:
-                step.doing("is at work; waiting for its end", 60)
+                step.doing("is running; waiting for it to end", 60)
                 fcntl.flock(handle, fcntl.LOCK_EX)
                 step.done("has ended")
         yield

@@ -108,13 +108,13 @@ def install(report: Report, wanted: Sequence[Need], rights: Rights) -> None:
     by_hand = f"{'' if rights.root else 'sudo '}apt-get install {' '.join(names)}"
     with report.step("system packages") as step:
         if not shutil.which("apt-get"):
-            msg = f"not here: {told}"
-            hint = "Install the same with this system's package manager (no apt-get)."
+            msg = f"missing: {told}"
+            hint = "No apt-get here: use this system's package manager."
             raise SetupError(msg, hint)
         report.say(f"  {'':<22} {'missing':<8} {'':>6}  {told}")
         rights.need(f"To be installed: {told}.", by_hand)
         step.doing(f"installing {' '.join(names)}", 20 + 15 * len(names))
-        hint = f"Run `{by_hand}` and look at what it says."
+        hint = f"Run `{by_hand}` and read its output."
         apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]
         step.run(rights.argv(*apt, "update"), hint)
         if "docker.io" in names and known("docker-cli"):
@@ -122,7 +122,7 @@ def install(report: Report, wanted: Sequence[Need], rights: Rights) -> None:
         flags = ["-o", "DPkg::Lock::Timeout=300", "--yes", "--no-install-recommends"]
         step.run(rights.argv(*apt, "install", *flags, *names), hint)
         if left := [need.package for need in missing(absent)]:
-            msg = f"installed, and still not found: {', '.join(left)}"
+            msg = f"installed, but still not found: {', '.join(left)}"
             raise SetupError(msg, hint)
         step.done(" ".join(names))
 

@@ -184,6 +184,6 @@ def test_who_sends_the_cells_is_said_with_how_it_is_known(tmp_path: Path) -> Non
     named = judged([], {"JPY_SESSION_NAME": str(book)})
     assert (named.source, named.lacks) == (book, ())
     unknown = judged([(9, ["/usr/bin/code"], tmp_path)], {})
-    assert any("not known (code)" in text for text in unknown.lacks)
+    assert any("sent the cells (code)" in text for text in unknown.lacks)
     other = judged([(9, ["python", "-m", "nbconvert"], tmp_path)], {})
     assert other.lacks[0] == "executed by nbconvert, not by a person"

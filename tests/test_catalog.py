@@ -65,7 +65,7 @@ def test_an_app_may_have_stages_of_its_own(project, make_notebook) -> None:
         {"app": "other"},
         {"app": "other", "stage": "QA"},
     ):
-        with pytest.raises(UsageError, match="is none of"):
+        with pytest.raises(UsageError, match="is not in"):
             check(wrong, found, "nb")
 
 

@@ -248,11 +248,11 @@ def call(*words: str) -> tuple[int, str]:
 
 
 def test_the_command_says_so_in_words_and_by_its_code(archived) -> None:
-    """0 and `the same but for time`; 1 with names, values, and the source's lines."""
+    """0 and `the same except for times`; 1 with names, values and source lines."""
     one, two = archived(made(1)), archived(made(2))
     code, said = call("compare", one, two)
     assert code == 0
-    assert said.startswith("The same but for time.\n")
+    assert said.startswith("The same except for times.\n")
     changed = made(3)
     changed["parameters"]["sha"] = "fffffff"
     three = archived(changed, [*CELLS[:2], "run.conclude()"])

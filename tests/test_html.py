@@ -489,7 +489,7 @@ def test_open_shows_the_page_and_says_where_it_is(place, monkeypatch, capsys) ->
 
 def test_open_says_what_to_do_where_there_is_no_page(place) -> None:
     """A run that goes on has none; the hint names the command that tells more."""
-    with pytest.raises(UsageError, match="goes on, or was killed") as caught:
+    with pytest.raises(UsageError, match="still running, or killed") as caught:
         open_.main([place.run_id], standalone_mode=False)
     assert f"show {place.run_id}" in caught.value.hint
 

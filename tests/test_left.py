@@ -123,7 +123,7 @@ def test_by_hand_it_is_named_and_left_alone(project) -> None:
         desk.run("run.conclude()")
         (warning,) = record_of(only(desk)).warnings[-1:]
         assert "sleep 303" in warning
-        assert warning.startswith("started by a cell and still there: pid ")
+        assert warning.startswith("left running by a cell: pid ")
         assert desk.run("assert p.poll() is None; p.kill()") == "ok"
         assert desk.run(f"import os; assert {VARIABLE!r} not in os.environ") == "ok"
 

@@ -117,7 +117,7 @@ def test_parameters_come_as_declared_by_every_option(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["-p", "sha", "7e400"], ["arrived as float inf", "-r sha VALUE"]),
+        (["-p", "sha", "7e400"], ["converted to float inf", "-r sha VALUE"]),
         (["-p", "stgae", "CI"], ["no parameter 'stgae'"]),
         (["-r", "app", "tkia"], ["Did you mean tika?"]),
         (["-y", "count: [1, 2]"], ["not a list"]),
@@ -316,7 +316,7 @@ def test_notebooks_come_from_and_go_to_s3(
     record = read_record(came)
     assert record is not None
     assert (came.notebook, record.source_sha256) == ("in", "")
-    assert record.lacks == ["the hash of the source, which was no local file"]
+    assert record.lacks == ["the hash of the source: it was not a local file"]
     assert missing.returncode == 1
     assert "NoSuchBucket" in missing.stderr
     assert "Traceback" not in missing.stderr

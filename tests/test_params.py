@@ -302,7 +302,7 @@ def test_a_value_comes_in_its_declared_type(more, given, value) -> None:
     [
         ({"replicas": True}, "unknown"),  # equal to 1 and not the same
         ({"replicas": 1.0}, "unknown"),
-        ({"replicas": "3"}, "there is: 1, 2, -1"),
+        ({"replicas": "3"}, "choose from: 1, 2, -1"),
         ({"words": 1000}, "converted"),
         ({"words": False}, "converted"),
         ({"name": None}, "leave it out"),

@@ -157,7 +157,7 @@ def test_a_run_that_goes_on_is_running_and_a_dead_one_gets_its_record(
 
 
 def test_show_answers_on_one_screen(record) -> None:
-    """What, who, from what, result, steps, by hand, logs with sizes, and the chain."""
+    """What, who, from what, result, steps, command, logs with sizes, and the chain."""
     place = record(log="x" * 41_000)
     shown = call("show", place.run_id).stdout
     assert shown.startswith("deploy · tika · CI · succeeded   2")
@@ -167,7 +167,7 @@ def test_show_answers_on_one_screen(record) -> None:
         "ann@laptop",
         "a1b2c3d",
         "server=ami-0df7e95b351bd8408",
-        "by hand    pulumi up --yes",
+        "command    pulumi up --yes",
         "steps      ✓  up  done  9 s  17 created",
         "logs/up.log (41 kB)",
         "chain      ✓",

@@ -1,4 +1,4 @@
-"""Masking: what is known never shows, in whatever clothes it comes."""
+"""Masking: what is known never shows, in whatever encoding it comes."""
 
 from __future__ import annotations
 

@@ -277,7 +277,7 @@ def test_resume_refuses_what_differs_unless_a_reason_is_given(
     own.write_text(own.read_text() + "\n")
     with pytest.raises(RefusedError, match=r"image_test\.ipynb has changed"):
         call(old.run_id)
-    with pytest.raises(UsageError, match="needs a reason"):
+    with pytest.raises(UsageError, match="needs --reason"):
         call(old.run_id, "--anyway")
     assert len(list(list_runs(project.outputs))) == 1
     words = [old.run_id, "--anyway", "--reason", "a typo was mended"]

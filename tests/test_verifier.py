@@ -89,7 +89,9 @@ def test_an_untouched_archive_is_good(archive) -> None:
     report = verifier.verify(str(outputs))
     assert report["good"]
     assert (report["runs"], report["entries"], report["files"]) == (4, 7, 15)
-    assert [(n["run"], "goes on or was killed" in n["text"]) for n in report["notes"]]
+    assert [
+        (n["run"], "still running or was killed" in n["text"]) for n in report["notes"]
+    ]
     assert report["notes"][0]["run"] == killed.name[-36:]
 
 
@@ -131,7 +133,7 @@ def test_a_link_is_no_file(archive) -> None:
     outputs, (run, *_) = archive
     (run / "logs/up.log").rename(outputs / "elsewhere")
     (run / "logs/up.log").symlink_to(outputs / "elsewhere")
-    assert "logs/up.log: is no plain file" in problems(outputs)[0]
+    assert "logs/up.log: is not a plain file" in problems(outputs)[0]
 
 
 @pytest.mark.parametrize("which", [0, 1, 2, 3])
@@ -152,7 +154,7 @@ def test_an_inserted_run_is_found(archive, tmp_path) -> None:
     shutil.copytree(other, run.parent / other.name)
     found = problems(outputs)
     assert len(found) == 1
-    assert "is not in this room's chain" in found[0]
+    assert "is not in this folder's chain" in found[0]
     assert other.name[-36:] in found[0]
 
 
@@ -167,7 +169,7 @@ def test_a_copied_or_moved_run_is_found(archive, room, moved) -> None:
     (outputs / room).mkdir(parents=True, exist_ok=True)
     (shutil.move if moved else shutil.copytree)(run, outputs / room / name)
     found = problems(outputs)
-    assert f"{name} is not in this room's chain" in found[0] + found[-1]
+    assert f"{name} is not in this folder's chain" in found[0] + found[-1]
     said = f"its directory was moved to {room}/{name}"
     assert any(said in text for text in found) == moved
     assert len(found) == 1 + moved
@@ -177,7 +179,7 @@ def test_a_run_outside_of_the_rooms_is_found(archive) -> None:
     """A run beside the stages lies in no room."""
     outputs, (run, *_) = archive
     shutil.copytree(run, outputs / "rehearsal" / run.name)
-    assert "lies in no room" in problems(outputs)[0]
+    assert "is in no stage's folder" in problems(outputs)[0]
 
 
 def test_swapped_directories_are_found(archive) -> None:
@@ -212,7 +214,7 @@ def test_an_edited_status_is_found(archive) -> None:
         (lambda x: x[:-1], "its end was removed"),
         (lambda x: x[1:], "entries 1 to 1 were removed before line 1"),
         (lambda x: [], "the chain is gone"),
-        (lambda x: [*x[:3], "{}\n", *x[4:]], "line 4 was changed: it is no entry"),
+        (lambda x: [*x[:3], "{}\n", *x[4:]], "line 4 was changed: it is not an entry"),
         (lambda x: [*x, x[-1].replace('"n": 7', '"n": 8')], "line 7 was changed"),
     ],
     ids=[
@@ -266,7 +268,7 @@ def test_a_room_that_was_moved_is_found(archive) -> None:
     run.parent.rename(run.parent.with_name("Production"))
     found = problems(outputs)
     assert "4 of its runs were opened in rehearsal/tika/CI" in found[0]
-    assert sum("is of stage CI, and lies in Production" in text for text in found) == 3
+    assert sum("is of stage CI, but is in Production" in text for text in found) == 3
 
 
 def test_a_cut_end_with_a_head_that_fits_is_found_by_a_kept_head(archive) -> None:
@@ -278,7 +280,7 @@ def test_a_cut_end_with_a_head_that_fits_is_found_by_a_kept_head(archive) -> Non
     shutil.rmtree(killed)
     rewrite(run.parent, chain.entries(run.parent)[:-1])
     assert problems(outputs) == []
-    assert "entry 7 is not the one that was kept" in problems(outputs, kept=kept[0])[0]
+    assert "entry 7 is not the one kept" in problems(outputs, kept=kept[0])[0]
     for head in kept[1:]:
         assert (
             f"no chain has an entry with the sha256 {head}"
@@ -295,7 +297,9 @@ def test_a_kept_head_holds_while_the_archive_grows(archive) -> None:
     assert problems(outputs, kept=kept) == []
     shutil.rmtree(run.parent)
     assert problems(outputs) == []
-    assert "the room is gone: entry 7 of it was kept" in problems(outputs, kept=kept)[0]
+    assert (
+        "the folder is gone: entry 7 of it was kept" in problems(outputs, kept=kept)[0]
+    )
 
 
 def test_a_copied_record_in_a_forged_chain_is_found(archive) -> None:
@@ -311,7 +315,7 @@ def test_a_copied_record_in_a_forged_chain_is_found(archive) -> None:
     facts = {"target": "rehearsal", "app": "tika", "room": "QA"}
     chain.opened(qa.parent, end["run_id"], run.name, **facts)
     chain.closed(qa.parent, end["run_id"], end["record_sha256"], end["status"])
-    assert "is of stage CI, and lies in QA" in problems(outputs)[0]
+    assert "is of stage CI, but is in QA" in problems(outputs)[0]
 
 
 def test_tombstones_are_accepted_and_what_was_put_back_is_not(archive) -> None:
@@ -363,7 +367,7 @@ def test_what_a_crash_leaves_is_a_note(archive) -> None:
     report = verifier.verify(str(outputs))
     assert report["problems"] == []
     text = "\n".join(verifier.lines(report))
-    for words in ("lags one entry", "cut off while", "cut off in its first moment"):
+    for words in ("lags one entry", "cut off while", "killed at its start"):
         assert words in text
 
 
@@ -432,7 +436,7 @@ def test_an_entry_whose_kind_is_damaged_is_named(archive) -> None:
         lambda lines: [x.replace('"kind": "close"', '"pkind": "close"') for x in lines],
     )
     found = problems(outputs)
-    assert any("was changed: it is no entry" in text for text in found)
+    assert any("was changed: it is not an entry" in text for text in found)
     assert any("the end of the run is not in the chain" in text for text in found)
 
 

@@ -1,5 +1,5 @@
 # The default template: any app whose image is a Debian cloud image and a pyinfra deploy.
-# By hand, from the root of the project:
+# To build it yourself, from the root of the project:
 #   packer build -only amazon-ebs.third-party -var app_name=NAME images/default
 locals {
   timestamp = regex_replace(timestamp(), "[- TZ:]", "")

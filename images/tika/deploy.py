@@ -1,6 +1,6 @@
 """Provision the Tika image: HashiCorp products, a JRE, Tika's server, a TLS proxy.
 
-Run by pyinfra, by hand in this folder (`pyinfra -y @docker/NAME deploy.py`), by
+Run by pyinfra, from this folder (`pyinfra -y @docker/NAME deploy.py`), by
 olrunbook's image test, or by Packer over SSH. What can be set, all by environment:
 
 NODE_TYPE            node type of the image (server)

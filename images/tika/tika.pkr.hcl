@@ -1,4 +1,4 @@
-# The Tika image. By hand, from the root of the project:
+# The Tika image. To build it yourself, from the root of the project:
 #   packer build -only amazon-ebs.tika images/tika/tika.pkr.hcl
 packer {
   required_plugins {

@@ -45,7 +45,7 @@ def find_packer(env: Mapping[str, str]) -> str:
     found = shutil.which("packer", path=env.get("PATH"))
     if not found:
         msg = "packer is not on the PATH"
-        raise ToolError(msg, "olrunbook tools finds it, or builds it.")
+        raise ToolError(msg, "Find or build it: olrunbook tools")
     return found
 
 
@@ -69,7 +69,7 @@ def plugin_folder(
     binary = shutil.which(PLUGIN, path=env.get("PATH"))
     if not binary:
         msg = f"{PLUGIN} is not on the PATH"
-        raise ToolError(msg, "olrunbook tools finds it, or builds it.")
+        raise ToolError(msg, "Find or build it: olrunbook tools")
     place = folder / SOURCE
     newest = max(
         (path.stat().st_mtime for path in place.glob(f"{PLUGIN}_*")), default=0.0

@@ -219,7 +219,7 @@ def _disagreement(room: Path, number: int, last: bytes) -> dict[str, Any]:
             if json.loads(last).get("prev") == named[1]:
                 return {}
     if named is None and not (room / HEAD).exists():
-        text = f"the head was gone, the chain ended at entry {number}"
+        text = f"the head was missing, the chain ended at entry {number}"
     elif named is None:
         text = f"the head was damaged, the chain ended at entry {number}"
     else:

@@ -144,7 +144,7 @@ def _end(
     how = "was killed, or could not write any more"
     if presumed:
         process = opened.get("process") or {}
-        how = f"on {process.get('host', 'another host')} gave no sign of life any more"
+        how = f"on {process.get('host', 'another host')} gave no more sign of life"
     cause = f"{what} {how}: last sign {last:%Y-%m-%d %H:%M:%S} UTC{where}"
     return {
         "status": "interrupted" if by == "olrunbook" else "kernel-died",
@@ -157,7 +157,7 @@ def _end(
 
 
 def _left(place: RunPlace, entries: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """End what the cells left; by hand it is a person's, and only named."""
+    """End what the cells left; in an interactive run only name it."""
     ours = {"kind": "run", "executed_by": "olrunbook"}.items()
     if any(ours <= entry.items() for entry in entries):
         found = end_left(place)
@@ -181,7 +181,7 @@ def _repair_notebook(place: RunPlace, entries: list[dict[str, Any]]) -> None:
         ours = cell.setdefault("metadata", {}).setdefault("olrunbook", {})
         theirs = cell["metadata"].setdefault("papermill", {})
         if number < at and ours.get("status") in ("not-run", "running"):
-            lost = "it ended well, as the run went on; its outputs were not saved"
+            lost = "it ended well, for the run went on; its outputs were not saved"
             ours.update(status="done", cause=lost)
             theirs["status"] = "completed"
         elif ours.get("status") == "running" or (

@@ -116,7 +116,7 @@ def new_place(
             place.marker.unlink(missing_ok=True)
         msg = f"the archive cannot be written: {folder}: {error.strerror}"
         raise UsageError(
-            msg, "Set OLRUNBOOK_ARCHIVE to a folder you can write."
+            msg, "Set OLRUNBOOK_ARCHIVE to a folder you can write to."
         ) from None
     return place
 

@@ -76,7 +76,7 @@ def _sealed(place: RunPlace) -> RunRecord:
     """Return the record that is there; whoever wrote it may not have come further."""
     room, found = place.folder.parent, read_record(place)
     if found is None:
-        msg = f"{place.record} is there and cannot be read"
+        msg = f"{place.record} exists but cannot be read"
         raise OSError(msg)
     if place.marker.exists():
         closed = (e for e in chain.entries(room) if e["kind"] == "close")

@@ -100,7 +100,7 @@ def end_left(place: RunPlace) -> list[str]:
 def left(place: RunPlace) -> list[str]:
     """Return what the cells of a run started and left; nothing is done to it."""
     found = carriers(place.run_id, _staying(place))
-    return [f"started by a cell and still there: {carrier}" for carrier in found]
+    return [f"left running by a cell: {carrier}" for carrier in found]
 
 
 def _staying(place: RunPlace) -> list[tuple[int, str]]:

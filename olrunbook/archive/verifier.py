@@ -1,9 +1,9 @@
 """Check the records and chains of an olrunbook archive, with nothing but its files.
 
-A copy of this file lies in every archive; it needs Python, no package, no network.
+A copy of this file is in every archive; it needs Python, no package, no network.
 What is found and what cannot be found: docs/trust.md of olrunbook. In short: the chain
-shows every change, unless somebody wrote the chain anew from that place on; that only
-a head shows which was kept elsewhere (--print-head, --head).
+shows every change, unless somebody rewrote the chain from there on; only a head that
+was kept elsewhere shows that (--print-head, --head).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ EXAMPLES = """examples:
   python -I verify.py 0193…d02                  one run, and the chain it is in
   python -I verify.py --print-head > kept.txt   keep this elsewhere …
   python -I verify.py --head kept.txt           … what was kept is still there
-exit code: 0 all good, 1 something is wrong, 2 the call is wrong"""
+exit code: 0 all good, 1 something is wrong, 2 wrong usage"""
 SHORTEST = 3  # characters of an id that name a run
 POOL_FROM = 300  # runs; for fewer a second process costs more than it saves
 Finding = dict[str, str]
@@ -114,7 +114,7 @@ class _Run:
             if self.run["close"]:
                 self.say("run.json", "was removed: the chain has its end")
             else:
-                text = "goes on or was killed: any olrunbook command closes it"
+                text = "is still running or was killed: any olrunbook command closes it"
                 self.say("", f"has no record: it {text}", "note")
             return self.said, 0, 0
         raw = _read(f"{self.path}/run.json")
@@ -131,8 +131,8 @@ class _Run:
         """Return the record, after a look at whose it is."""
         run_id, close = self.run["id"], self.run["close"]
         if not close:
-            text = "the end of the run is not in the chain: it was cut off in that"
-            text += " moment (any olrunbook command closes it), or put there"
+            text = "the end of the run is not in the chain: it was killed just then"
+            text += " (any olrunbook command closes it), or the file was put there"
             self.say("run.json", text)
         elif hashlib.sha256(raw).hexdigest() != close[0]:
             text = "was changed: its sha256 is not the one in the chain"
@@ -147,7 +147,7 @@ class _Run:
         facts = zip(("target", "app", "stage"), self.room.split("/"), strict=True)
         for fact, here in facts:
             if record.get(fact, "") not in ("", here):
-                text = f"is of {fact} {record[fact]}, and lies in {here}"
+                text = f"is of {fact} {record[fact]}, but is in {here}"
                 self.say("run.json", text)
         return record
 
@@ -158,7 +158,7 @@ class _Run:
             late = name.endswith(".after.log") and name not in listed
             wanted = listed.get(name, {"sha256": after.get(name)} if late else None)
             if not plain:
-                self.say(name, "is no plain file: it was put there")
+                self.say(name, "is not a plain file: it was put there")
             elif not isinstance(wanted, dict):
                 self.say(name, "was added: the record does not list it")
             elif late and not wanted["sha256"]:
@@ -245,7 +245,7 @@ class Room:
             entry = _object(line) or {}
             n = entry.get("n")
             if not isinstance(n, int) or not isinstance(entry.get("kind"), str):
-                self.chain(f"line {at} was changed: it is no entry")
+                self.chain(f"line {at} was changed: it is not an entry")
                 n, entry = number, {}
             elif n > number:
                 self.chain(f"entries {number} to {n - 1} were removed before line {at}")
@@ -262,10 +262,10 @@ class Room:
                 if place != self.name:
                     elsewhere[place] = elsewhere.get(place, 0) + 1
         for place, count in elsewhere.items():
-            text = f"{count} of its runs were opened in {place}: chain or room were"
+            text = f"{count} of its runs were opened in {place}: chain or folder was"
             self.chain(f"{text} moved or copied here")
         if torn:
-            text = "its last line was cut off while it was written: it is no entry"
+            text = "its last line was cut off while written: it is not an entry"
             self.chain(text, "note")
         self._check_head(head, whole)
 
@@ -283,15 +283,15 @@ class Room:
             level = "note" if count == 1 else "problem"
             text = "is gone" if count > 1 else "is not there yet"
         elif not self.seen[0]:
-            level, text = "problem", f"names entry {named[0]}, and the chain is gone"
+            level, text = "problem", f"names entry {named[0]}, but the chain is gone"
         elif named == (count - 1, (["0" * 64, *self.hashes])[-2]):
             level, text = "note", "lags one entry behind: its writer was killed then"
         elif isinstance(named[0], int) and named[0] > count:
-            text = f"names entry {named[0]}, and the chain ends at entry {count}"
+            text = f"names entry {named[0]}, but the chain ends at entry {count}"
             level, text = "problem", f"{text}: its end was removed"
         else:
             text = f"names entry {named[0]} with another sha256 than entry {count}"
-            level, text = "problem", f"{text} has: last line or head were changed"
+            level, text = "problem", f"{text} has: last line or head was changed"
         self.say("", "chain.head", text, level)
 
     def _enter(self, entry: dict[str, Any], at: int) -> None:
@@ -331,7 +331,7 @@ class Room:
         by_folder = {run["folder"]: run for run in self.runs.values()}
         for folder, run in by_folder.items():
             if run["pruned"] and folder in names:
-                text = f"{folder} is there, and the chain says it was pruned: prune was"
+                text = f"{folder} exists, but the chain says it was pruned: prune was"
                 self.say(
                     run["id"], "", f"{text} cut off (repeat it), or it was put back"
                 )
@@ -345,17 +345,17 @@ class Room:
             fits = RUN.fullmatch(name)
             run_id = fits[1] if fits else ""
             if not is_dir:
-                self.say("", name, "is no part of the archive", "note")
+                self.say("", name, "is not part of the archive", "note")
             elif not files and fits:
-                text = f"{name} is empty: cut off in its first moment"
+                text = f"{name} is empty: the run was killed at its start"
                 self.say(run_id, "", text, "note")
             elif not fits and "run.json" not in files:
-                self.say("", name, "is no directory of a run", "note")
+                self.say("", name, "is not the directory of a run", "note")
             else:
                 record = _object(_read(f"{path}/run.json")) or {}
                 own = "/".join(str(record.get(k, "?")) for k in ("target", "app"))
                 text = (
-                    f"{name} is not in this room's chain: added, copied or moved here"
+                    f"{name} is not in this folder's chain: added, copied or moved here"
                 )
                 claim = f"{record.get('run_id')} of {own} {record.get('stage', '')}"
                 said = f"; its record is that of run {claim.strip()}" if record else ""
@@ -388,7 +388,7 @@ def rooms(outputs: str) -> tuple[list[str], list[Finding]]:
                 for entry in entries:
                     name = f"{above}/{entry.name}".lstrip("/")
                     if RUN.fullmatch(entry.name):
-                        text = "lies in no room: it was moved or copied there"
+                        text = "is in no stage's folder: it was moved or copied there"
                         said.append(_finding("problem", above, "", name, text))
                     elif entry.is_dir() and (depth or not entry.name.startswith(".")):
                         level.append(name)
@@ -461,7 +461,7 @@ def verify(outputs: str, reference: str = "", kept: str = "") -> dict[str, Any]:
     if reference:
         fits = resolve(outputs, reference)
         if len({run_id for _, run_id in fits}) != 1:
-            msg = f"{len(fits) or 'no'} run{'s' * (len(fits) != 1)} fit {reference!r}"
+            msg = f"{len(fits) or 'no'} run{'s' * (len(fits) != 1)} match {reference!r}"
             raise LookupError(msg)
         # A run that was copied is in two rooms; both are looked at.
         names, only, said = [room for room, _ in fits], fits[0][1], []
@@ -527,11 +527,11 @@ def _check_kept(found: list[Room], kept: str) -> list[Finding]:
         if len(words) == 3 and words[1].isdecimal():  # noqa: PLR2004
             name, n, sha = words[0], int(words[1]), words[2]
             room = by_name.get(name)
-            level, text = "note", f"the head that was kept is entry {n}"
+            level, text = "note", f"the kept head is entry {n}"
             if room is None:
-                level, text = "problem", f"the room is gone: entry {n} of it was kept"
+                level, text = "problem", f"the folder is gone: entry {n} of it was kept"
             elif room.hashes[n - 1 : n] != [sha]:
-                text = f"entry {n} is not the one that was kept: chain cut or rewritten"
+                text = f"entry {n} is not the one kept: the chain was cut or rewritten"
                 level = "problem"
             said.append(_finding(level, name, "", "chain.jsonl", text))
         elif len(words) == 1:
@@ -579,13 +579,13 @@ def read_kept(head: str) -> str:
         return head
     kept = Path(head).read_text(encoding="utf-8")
     if not re.search(r"\b[0-9a-f]{64}\b", kept):
-        msg = "no head is in it"
+        msg = "it holds no head"
         raise OSError(msg)
     return kept
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Check the archive this file lies in, say what was found, return the exit code."""
+    """Check the archive this file is in, say what was found, return the exit code."""
     parser = argparse.ArgumentParser(
         prog="verify.py",
         description=__doc__,
@@ -595,14 +595,14 @@ def main(argv: list[str] | None = None) -> int:
     here = str(Path(__file__).absolute().parent)
     parser.add_argument("run", nargs="?", default="", help="id, part of it, or folder")
     parser.add_argument("--all", action="store_true", help="everything (the default)")
-    parser.add_argument("--archive", default=here, help="default: where this file lies")
-    text = "a sha256, or a file that --print-head wrote: must be in the chains"
+    parser.add_argument("--archive", default=here, help="default: this folder")
+    text = "check that this sha256, or the file of --print-head, fits the chains"
     parser.add_argument("--head", default="", metavar="HASH|FILE", help=text)
     parser.add_argument("--print-head", action="store_true", help="what to keep")
-    parser.add_argument("--json", action="store_true", help="for a program")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args(argv)
     if given.run and given.all:
-        parser.error("a run, or --all")
+        parser.error("give a run or --all, not both")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without our marks

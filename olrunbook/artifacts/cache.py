@@ -169,8 +169,8 @@ def fetch(spec: ArtifactSpec, emit: Emit = lambda event: None) -> Artifact:
         path = Path(scratch) / spec.filled(spec.file)
         source = _get(spec, path, wanted, tried)
         if source is None:
-            msg = f"{spec.name} {spec.version} cannot be had: {'; '.join(tried)}"
-            hint = f"Put the file as {path.name} into {folder} with its source.json,"
+            msg = f"{spec.name} {spec.version} could not be fetched: {'; '.join(tried)}"
+            hint = f"Put {path.name} with its source.json into {folder},"
             hint += " or make one of its sources reachable."
             raise ToolError(msg, hint)
         found = _keep(spec, folder, path, source)
@@ -214,7 +214,7 @@ def _check(spec: ArtifactSpec, path: Path, wanted: str) -> None:
     if (found := sha256_file(path)) != wanted:
         msg = f"{spec.name} {spec.version} has sha256 {found}, wanted {wanted}"
         raise ToolError(
-            msg, "It was not used. Somebody changed it, or the pin is wrong."
+            msg, "It was not used: the file was changed, or the pin is wrong."
         )
 
 

@@ -16,19 +16,19 @@ __all__ = ["main"]
 
 # Name: (module, one line of help). The module has a click command of that name.
 COMMANDS = {
-    "release": ("release", "Take an app from its sources through the stages."),
+    "release": ("release", "Test, build and roll out an app, stage by stage."),
     "run": ("run", "Execute one notebook with typed parameters."),
-    "resume": ("resume", "Take up a run or a release again that did not succeed."),
+    "resume": ("resume", "Resume a run or a release that did not succeed."),
     "runs": ("runs", "List the runs in the archive."),
     "show": ("show", "Show one run on one screen."),
     "open": ("open", "Open a run's HTML record in the browser."),
     "compare": ("compare", "Show what differs between two runs."),
-    "verify": ("verify", "Check records and chain with nothing but the files."),
-    "prune": ("prune", "Remove old runs; the chain keeps that they were there."),
-    "rehearsal": ("rehearsal", "Start, look at and remove the cloud on loopback."),
+    "verify": ("verify", "Check that nothing in the archive was changed."),
+    "prune": ("prune", "Remove old runs; the chain still names them."),
+    "rehearsal": ("rehearsal", "Start, show and stop the cloud on this machine."),
     "tools": ("tools", "Find or build packer, pulumi and the amazon plugin."),
-    "catalog": ("catalog", "Show the apps, stages and targets there are."),
-    "lab": ("lab", "Open the notebooks in JupyterLab, on loopback."),
+    "catalog": ("catalog", "Show the apps, stages and targets."),
+    "lab": ("lab", "Open the notebooks in JupyterLab."),
     "completion": ("completion", "Print the shell code for tab completion."),
 }
 

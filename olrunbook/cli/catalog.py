@@ -8,9 +8,9 @@ from olrunbook.cli.common import project
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print it for a program.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def catalog(*, as_json: bool) -> None:
-    """Show the apps, stages and targets there are, and where that is written."""
+    """Show the apps, stages and targets, and the file that names them."""
     found = project()
     data = found.catalog
     if as_json:

@@ -96,7 +96,7 @@ def ensure_cloud(
     if containers is None and aws_order is None:  # whatever is up will do …
         settings = lifecycle.status(project.root).settings
         if settings and not settings.containers:  # … if it has machines
-            msg = "the rehearsal is up without containers: nothing can be baked in it"
+            msg = "the rehearsal is up without containers, so it cannot build an image"
             hint = "olrunbook rehearsal down, then olrunbook rehearsal up"
             raise RefusedError(msg, hint)
     found = lifecycle.up(
@@ -131,7 +131,7 @@ def notebook_path(project: Project, name: str) -> Path:
         return project.path(f"notebooks/{name}.ipynb")
     except UsageError:
         have = ", ".join(notebook_names(project))
-        msg = f"there is no notebook {name!r}; there is: {have}"
+        msg = f"there is no notebook {name!r}; choose from: {have}"
         raise UsageError(msg) from None
 
 

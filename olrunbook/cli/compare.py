@@ -27,18 +27,18 @@ LONG = 200
 Examples:
   olrunbook compare 0193…c41 0193…d02
   olrunbook compare 0193…c41 0193…d02 --json | jq .differences
-  olrunbook compare c41aaf d02c41 && echo "the same but for time"
+  olrunbook compare c41aaf d02c41 && echo "the same except for times"
 
 \b
-Exit codes: 0 the same but for time, 1 something differs, 2 a run cannot be read."""
+Exit codes: 0 the same except for times, 1 something differs, 2 a run cannot be read."""
 )
 @click.argument("first", metavar="A", shell_complete=complete_run)
 @click.argument("second", metavar="B", shell_complete=complete_run)
-@click.option("--json", "as_json", is_flag=True, help="Print it for a program.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def compare(first: str, second: str, *, as_json: bool) -> int:
     """Show what differs between two runs: source, parameters, results, step times.
 
-    Clocks, ids and the order of things that have none are no difference.
+    Times, ids and the order of unordered things do not count.
     """
     settle()
     one, two = _read(first), _read(second)
@@ -55,12 +55,12 @@ def _read(reference: str) -> tuple[RunPlace, RunRecord]:
     place = run_named(reference)
     if record := read_record(place):
         return place, record
-    msg = f"{short(place.run_id)} has no record: it goes on, or cannot be read"
+    msg = f"{short(place.run_id)} has no record: still running, or unreadable"
     raise UsageError(msg, f"Look at it: olrunbook show {place.run_id}")
 
 
 def _print(found: Comparison, one: RunRecord, two: RunRecord) -> None:
-    said = "The same but for time." if found.same else _counts(found)
+    said = "The same except for times." if found.same else _counts(found)
     click.secho(said, bold=True)
     for name, run in (("A", one), ("B", two)):
         what = " ".join(x for x in (run.notebook, run.app, run.stage) if x)

@@ -44,11 +44,11 @@ def run_named(reference: str) -> RunPlace:
     if len(fits) == 1 and (place := place_of(fits[0].folder)):
         return place
     if not fits:
-        msg = f"no run fits {reference!r}"
+        msg = f"no run matches {reference!r}"
         raise UsageError(msg, "List them: olrunbook runs")
-    msg = f"{len(fits)} runs fit {reference!r}"
+    msg = f"{len(fits)} runs match {reference!r}"
     some = "; ".join(f"{row.run_id} ({_about(row)})" for row in fits[:NAMED])
-    raise UsageError(msg, f"Name one by its id or its directory: {some}")
+    raise UsageError(msg, f"Give the id or the directory of one: {some}")
 
 
 def _about(row: Row) -> str:

@@ -18,14 +18,14 @@ from olrunbook.project.where import cache_dir
 @click.option("--port", default=8888, show_default=True, help="Port on 127.0.0.1.")
 @click.option("--no-browser", is_flag=True, help="Print the address only.")
 def lab(*, port: int, no_browser: bool) -> None:
-    """Open the notebooks in JupyterLab, on loopback, with the rehearsal up.
+    """Open the notebooks in JupyterLab on 127.0.0.1, with the rehearsal up.
 
-    What its server saves is masked, and its kernels keep no history of their input.
+    The notebooks it saves are masked, and its kernels keep no history of what you type.
     """
     found = project()
     folder = found.root / "notebooks"
     if not folder.is_dir():
-        msg = f"{found.root} has no notebooks folder to write in"
+        msg = f"{found.root} has no folder notebooks/"
         hint = f"Copy the shipped ones: cp -r {shipped() / 'notebooks'} {found.root}"
         raise UsageError(msg, hint)
     ensure_cloud(found, "rehearsal", EchoEvents())

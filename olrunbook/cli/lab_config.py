@@ -57,7 +57,7 @@ def masking_hook(redactor: Redactor) -> Callable[..., None]:
                 from tornado.web import HTTPError  # noqa: PLC0415  (the server's)
 
                 # Any other error would be logged, and the secret saved.
-                msg = f"not saved, for it could not be masked: {error}"
+                msg = f"not saved, because it could not be masked: {error}"
                 raise HTTPError(500, msg) from error
 
     return hook

@@ -19,10 +19,10 @@ __all__ = ["open"]
     epilog="""\b
 Examples:
   olrunbook open 0193…d02
-  olrunbook open 0193…d02 --print    only say where it lies""",
+  olrunbook open 0193…d02 --print    print the path only""",
 )
 @click.argument("run", shell_complete=complete_run)
-@click.option("--print", "only_print", is_flag=True, help="Print the path; open none.")
+@click.option("--print", "only_print", is_flag=True, help="Only print the path.")
 def open_(run: str, *, only_print: bool) -> None:
     """Open RUN's HTML record in the browser.
 
@@ -33,8 +33,8 @@ def open_(run: str, *, only_print: bool) -> None:
     page = place.folder / HTML
     if not page.is_file():
         if not place.record.exists():
-            msg = f"run {place.run_id} has no {HTML} yet: it goes on, or was killed"
-            hint = f"{command()} show {place.run_id} tells which, and what there is."
+            msg = f"run {place.run_id} has no {HTML} yet: still running, or killed"
+            hint = f"{command()} show {place.run_id} says which."
         else:
             msg = f"run {place.run_id} has no {HTML}"
             hint = f"Its notebook: {place.folder / NOTEBOOK}"
@@ -43,8 +43,8 @@ def open_(run: str, *, only_print: bool) -> None:
     if only_print:
         return
     if not webbrowser.open(page.as_uri()):
-        msg = "no browser could be started here"
-        raise OlrunbookError(msg, "Open the path above, or copy it: it is one file.")
+        msg = "no browser could be started on this machine"
+        raise OlrunbookError(msg, "Open the path above, or copy the file.")
 
 
 # The command line looks for a command under the name it is called by.

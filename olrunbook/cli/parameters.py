@@ -92,7 +92,7 @@ def options_of(parameters: dict[str, Parameter]) -> list[click.Parameter]:
             nargs=2,
             multiple=True,
             metavar="NAME VALUE",
-            help="A parameter as papermill takes it; a text stays the text typed.",
+            help="Set a parameter, as with papermill; text is kept as typed.",
             shell_complete=pairs,
         ),
         click.Option(["--json", "as_json"], is_flag=True, help="Print run.json."),

@@ -1,4 +1,4 @@
-"""`olrunbook prune`: old runs go, and the chain keeps that they were there."""
+"""`olrunbook prune`: old runs go, and the chain still names them."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ Examples:
 
 \b
 Exit codes: 0 removed (or nothing to remove), 1 not confirmed, 2 usage, 4 refused:
-a run that goes on or does not verify stays, and then nothing is removed."""
+one of the runs is still running or does not verify; then nothing is removed."""
 )
 @click.argument("references", metavar="[RUN]...", nargs=-1, shell_complete=complete_run)
-@click.option("--older-than", default="", metavar="AGE", help="As 12h, 90d, 8w, 1y.")
+@click.option("--older-than", default="", metavar="AGE", help="Like 12h, 90d, 1y.")
 @click.option(
     "--keep",
     type=click.IntRange(min=0),
     metavar="N",
-    help="The N newest of each notebook, app and stage stay.",
+    help="Keep the N newest runs of each notebook, app and stage.",
 )
-@click.option("--reason", default="", help="Why; it is kept in the chain.")
-@click.option("--dry-run", is_flag=True, help="Say what would go, remove nothing.")
+@click.option("--reason", default="", help="Why; the chain keeps it.")
+@click.option("--dry-run", is_flag=True, help="Only list what would be removed.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def prune(
     references: tuple[str, ...],
@@ -55,10 +55,10 @@ def prune(
 ) -> int:
     """Remove old runs; the chain keeps what each was, who removed it and why.
 
-    Runs that go on are never removed. `olrunbook verify` accepts the gaps.
+    A run that is still running is never removed. `olrunbook verify` accepts the gaps.
     """
     if bool(references) == bool(older_than or keep is not None):
-        msg = "name the runs, or say which by --older-than and --keep"
+        msg = "name the runs, or choose them with --older-than and --keep"
         raise UsageError(msg, "olrunbook prune --help")
     found = project()
     outputs = found.outputs
@@ -78,14 +78,14 @@ def prune(
         raise UsageError(msg)
     if not yes:
         if not (sys.stdin and sys.stdin.isatty()):
-            msg = f"nobody is there to ask whether {len(chosen)} runs are to be removed"
-            raise UsageError(msg, "--yes removes them, --dry-run only lists them.")
+            msg = f"no terminal to confirm the removal of {len(chosen)} runs"
+            raise UsageError(msg, "Add --yes to remove them, --dry-run to list them.")
         if not click.confirm(f"Remove these {len(chosen)} runs for good?"):
             click.echo("Nothing was removed.")
             return 1
     said = {"who": _who(found.root), "reason": _masked(reason)}
     _remove(chosen, **said)
-    click.echo(f"{len(chosen)} runs removed; the chain keeps that they were there.")
+    click.echo(f"{len(chosen)} runs removed; the chain still names them.")
     return 0
 
 
@@ -95,7 +95,7 @@ def _remove(places: list[RunPlace], **said: str) -> None:
             remove(place, **said)
         except OSError as error:
             msg = f"run {place.run_id} could not be removed: {error.strerror}"
-            raise OlrunbookError(msg, "Those before it are. Repeat it.") from None
+            raise OlrunbookError(msg, "Those before it were. Try again.") from None
 
 
 def _old(places: list[RunPlace], older_than: str, keep: int | None) -> list[RunPlace]:
@@ -116,8 +116,8 @@ def _age(text: str) -> timedelta:
     if not text:
         return timedelta(0)
     if not (fits := re.fullmatch(r"(\d{1,5})([hdwy])", text)):
-        msg = f"--older-than {text!r} is no age"
-        raise UsageError(msg, "A number and h, d, w or y: 90d.")
+        msg = f"--older-than {text!r} is not an age"
+        raise UsageError(msg, "Give a number and h, d, w or y: 90d.")
     return timedelta(days=int(fits[1]) * UNITS[fits[2]])
 
 
@@ -156,11 +156,11 @@ def _refuse(places: list[RunPlace]) -> None:
         if entered.get("pruned"):
             continue  # a prune that was cut off: it is repeated
         if entered and not place.record.exists():
-            msg = f"run {place.run_id} has no record: it goes on, or was killed"
-            raise RefusedError(msg, "Wait for its end; a dead run is closed first.")
+            msg = f"run {place.run_id} has no record: still running, or killed"
+            raise RefusedError(msg, "Wait until it ends, then try again.")
         if entered and _still_written(place):
             msg = f"a tool of run {place.run_id} is still finishing"
-            raise RefusedError(msg, "Wait for its end.")
+            raise RefusedError(msg, "Wait until it ends.")
         said = [f for f in room.said if f["run"] == place.run_id]
         said += room.check(place.run_id)
         wrong = [f for f in said if f["level"] == "problem"]

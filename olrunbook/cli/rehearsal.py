@@ -11,10 +11,10 @@ from olrunbook.cli.common import EchoEvents, command, duration, ensure_cloud, pr
 
 @click.group()
 def rehearsal() -> None:
-    """Start, look at and remove the cloud on loopback.
+    """Start, show and stop the cloud on this machine.
 
-    It is one background process that outlives this command; instances are containers,
-    AMIs are container images. Nothing of it listens on anything but loopback.
+    A background process that stays up after this command. Instances are containers,
+    AMIs are container images. It listens on loopback only.
     """
 
 
@@ -22,15 +22,15 @@ def rehearsal() -> None:
 @click.option(
     "--no-containers",
     is_flag=True,
-    help="Instances and images are records only: for trying calls, not for a release.",
+    help="Start no containers: enough to try API calls, not for a release.",
 )
 @click.option(
     "--aws-order",
     is_flag=True,
-    help="As on AWS an instance is InService before its health check counts.",
+    help="Make an instance InService before its health check counts, as AWS does.",
 )
 def up(*, no_containers: bool, aws_order: bool) -> None:
-    """Start it, or find the one that is up."""
+    """Start it, unless it is up."""
     began = time.monotonic()
     target = ensure_cloud(
         project(),
@@ -49,16 +49,16 @@ def up(*, no_containers: bool, aws_order: bool) -> None:
 @rehearsal.command()
 @click.option("--images", is_flag=True, help="Remove the AMIs of this checkout too.")
 def down(*, images: bool) -> None:
-    """Stop it and remove every process, container, address and file of it."""
+    """Stop it and remove its processes, containers, addresses and files."""
     from olrunbook.rehearsal import lifecycle  # noqa: PLC0415
 
     click.echo(lifecycle.down(project().root, images=images, emit=EchoEvents()))
 
 
 @rehearsal.command()
-@click.option("--json", "as_json", is_flag=True, help="Print it for a program.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(*, as_json: bool) -> int:
-    """Say whether it is up and what runs in it. Exit code 0 up, 1 down."""
+    """Show whether it is up and what runs in it. Exit code 0: up, 1: down."""
     from olrunbook.rehearsal import lifecycle  # noqa: PLC0415
 
     found = lifecycle.status(project().root)
@@ -68,7 +68,7 @@ def status(*, as_json: bool) -> int:
 
 @rehearsal.command()
 def reset() -> None:
-    """Remove it with its AMIs and start afresh."""
+    """Remove it with its AMIs and start it again."""
     from olrunbook.rehearsal import lifecycle  # noqa: PLC0415
 
     found = project()

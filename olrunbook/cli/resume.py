@@ -18,11 +18,11 @@ from olrunbook.steps.flow import RELEASE
 Examples:
   olrunbook resume 0193…c98                    a release, at its first step not done
   olrunbook resume 0193…d02                    a run: what was built or changed is kept
-  olrunbook resume 0193…d02 --anyway --reason "a typo in the text was mended\""""
+  olrunbook resume 0193…d02 --anyway --reason "fixed a typo in the text\""""
 )
 @click.argument("reference", metavar="RUN", shell_complete=complete_run)
-@click.option("--anyway", is_flag=True, help="Though something differs; recorded.")
-@click.option("--reason", default="", help="Why, for the record; goes with --anyway.")
+@click.option("--anyway", is_flag=True, help="Resume although something differs.")
+@click.option("--reason", default="", help="Why, for the record; needed with --anyway.")
 @click.option(
     "-p",
     "--parameter",
@@ -30,7 +30,7 @@ Examples:
     nargs=2,
     multiple=True,
     metavar="NAME VALUE",
-    help="A parameter that is masked in the record, once more.",
+    help="Give a parameter again that is masked in the record.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print run.json.")
 def resume(
@@ -41,17 +41,17 @@ def resume(
     given: tuple[tuple[str, str], ...],
     as_json: bool,
 ) -> int:
-    """Take up RUN, or a whole release, that did not succeed, as a new run.
+    """Resume RUN, or a whole release, that did not succeed, as a new run.
 
     Steps that only read run again. Steps that build or change something and were done
-    are kept, with their result. Notebook, parameters, image set and cloud must be the
-    same as then; else it says what differs, and refuses.
+    are kept, with their result. Notebook, parameters, image set and cloud must be
+    unchanged; else it is refused and says what differs.
     """
     if anyway and not reason.strip():
-        msg = "--anyway needs a reason"
-        raise UsageError(msg, '--reason "why this is all right"')
+        msg = "--anyway needs --reason"
+        raise UsageError(msg, 'Add --reason "why".')
     if reason and not anyway:
-        msg = "--reason goes with --anyway"
+        msg = "--reason is for --anyway only"
         raise UsageError(msg)
     from olrunbook.archive.place import read_record  # noqa: PLC0415
     from olrunbook.steps.resumption import Found, require_resumable  # noqa: PLC0415
@@ -60,8 +60,8 @@ def resume(
     place = run_named(reference)
     record = read_record(place)
     if record is None:
-        msg = f"{place.folder.name} has no record yet: it goes on, or finishes"
-        raise RefusedError(msg, "olrunbook runs shows when it has ended.")
+        msg = f"{place.folder.name} has no record yet: it is still running"
+        raise RefusedError(msg, "Wait until it ends: olrunbook runs")
     found = Found(place, record)
     require_resumable(found)
     if record.notebook == RELEASE:
@@ -73,8 +73,8 @@ def resume(
 def _agreed(differs: list[str], *, anyway: bool, reason: str) -> list[str]:
     """Return what the record must say of what differs; refuse without --anyway."""
     if differs and not anyway:
-        msg = f"it cannot be resumed as it was: {'; '.join(differs)}"
-        hint = 'Start anew, or: olrunbook resume … --anyway --reason "why"'
+        msg = f"it cannot be resumed: {'; '.join(differs)}"
+        hint = 'Run it again, or: olrunbook resume … --anyway --reason "why"'
         raise RefusedError(msg, hint)
     return [f"resumed anyway ({reason}) though {text}" for text in differs]
 

@@ -84,8 +84,10 @@ def _title(notebook: dict[str, Any]) -> str:
     """Return the first lines of a notebook's text: its title and what it does."""
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
-            text = "".join(cell["source"]).lstrip("# ").split("\n\n")
-            return "\n\n".join(part.replace("\n", " ") for part in text[:2])
+            text = "".join(cell["source"]).lstrip("# ").replace("**What.** ", "")
+            return "\n\n".join(
+                part.replace("\n", " ") for part in text.split("\n\n")[:2]
+            )
     return ""
 
 

@@ -65,7 +65,7 @@ Examples:
   olrunbook runs tika --json | jq '.[0].status'
 
 \b
-Times without a zone are on your clock. In a pipe each run is one line of tabs:
+Times without a zone are local. In a pipe each run is one tab-separated line:
 id, begin (UTC), app, stage, notebook, status, seconds, who, result."""
 )
 @click.argument("app", default="", shell_complete=complete_app)
@@ -83,11 +83,11 @@ id, begin (UTC), app, stage, notebook, status, seconds, who, result."""
     multiple=True,
     type=click.Choice([*ENDED, *OPEN]),
     metavar="STATUS",
-    help=f"Only runs that ended so; may be repeated. {', '.join([*ENDED, *OPEN])}.",
+    help=f"Only runs with this status; may be repeated. {', '.join([*ENDED, *OPEN])}.",
 )
-@click.option("--since", type=Moment(), help="Begun then or later: 2026-11-24, 3h, …")
-@click.option("--until", type=Moment(end=True), help="Begun before; a day is included.")
-@click.option("--operator", default="", help="A part of the name, host or identity.")
+@click.option("--since", type=Moment(), help="Begun at or after: 2026-11-24, 3h, …")
+@click.option("--until", type=Moment(end=True), help="Begun by this time or day.")
+@click.option("--operator", default="", help="Part of a name, host or identity.")
 @click.option("--image", default="", help="Only runs of this image (ami-…).")
 @click.option(
     "--release", default="", help="Only this release.", shell_complete=complete_run
@@ -98,9 +98,9 @@ id, begin (UTC), app, stage, notebook, status, seconds, who, result."""
     default=20,
     show_default=True,
     type=click.IntRange(min=1),
-    help="At most so many.",
+    help="List at most this many.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print them for a program.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def runs(
     *,
     app: str,

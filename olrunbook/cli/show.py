@@ -91,11 +91,11 @@ def _chain(place: RunPlace) -> str:
         return f"✗ cannot be checked: {error}"
     entries = f"{report['entries']} entries"
     if report["good"]:
-        return f"✓ this run's files and the chain ({entries}) are as written"
+        return f"✓ this run's files and the chain ({entries}) are unchanged"
     first, wrong = report["problems"][0], len(report["problems"])
     what = " ".join(filter(None, (first["file"], first["text"])))
     more = f", and {wrong - 1} more" if wrong > 1 else ""
-    return f"✗ WRONG: {what}{more}. All of it: olrunbook verify {place.run_id}"
+    return f"✗ WRONG: {what}{more}. Details: olrunbook verify {place.run_id}"
 
 
 def _print(told: Summary, when: str) -> None:

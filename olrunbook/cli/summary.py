@@ -105,7 +105,7 @@ def _step(step: StepRecord) -> tuple[str, ...]:
 def _result(record: RunRecord, *, going_on: bool) -> list[tuple[str, str]]:
     lines = []
     if record.cause and not going_on:
-        presumed = " (presumed: nobody saw its end)" if record.presumed else ""
+        presumed = " (presumed: its end was not seen)" if record.presumed else ""
         lines.append(("cause", record.cause + presumed))
     if record.headline:
         lines.append(("result", record.headline))
@@ -164,8 +164,8 @@ def _outcome(record: RunRecord) -> list[tuple[str, str]]:
         by_hand = result.get("by_hand") or ""
         if isinstance(by_hand, list):
             by_hand = " && ".join(by_hand)
-        if by_hand and ("by hand", by_hand) not in lines:
-            lines.append(("by hand", by_hand))
+        if by_hand and ("command", by_hand) not in lines:
+            lines.append(("command", by_hand))
         changes = result.get("changes")
         if step.name == "up" and isinstance(changes, list) and changes:
             told = [_change(change) for change in changes[:MANY]]

@@ -70,7 +70,7 @@ class Moment(click.ParamType[datetime]):
             return moment(value, datetime.now().astimezone(), end=self._end)
         except (ValueError, OverflowError):
             forms = "2026-11-24, 2026-11-24 15:00, today, yesterday, 3h, 2d ago"
-            self.fail(f"{value!r} is no time; what can be typed: {forms}", param, ctx)
+            self.fail(f"{value!r} is not a time; try {forms}", param, ctx)
 
 
 def utc(at: datetime) -> str:

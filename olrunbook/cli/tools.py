@@ -8,7 +8,7 @@ from olrunbook.cli.common import EchoEvents
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print it for a program.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def tools(*, as_json: bool) -> None:
     """Find packer, pulumi and the amazon plugin on PATH, or build pinned versions.
 

@@ -30,14 +30,14 @@ Exit codes: 0 all good, 1 something is wrong, 2 usage."""
     "--head",
     default="",
     metavar="HASH|FILE",
-    help="A sha256, or a file --print-head wrote: must be in the chains.",
+    help="Check that this sha256, or the file of --print-head, fits the chains.",
 )
-@click.option("--print-head", is_flag=True, help="Print what is to be kept elsewhere.")
-@click.option("--json", "as_json", is_flag=True, help="Print it for a program.")
+@click.option("--print-head", is_flag=True, help="Print what to keep elsewhere.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify(
     reference: str, *, everything: bool, head: str, print_head: bool, as_json: bool
 ) -> int:
-    """Check records and chain with nothing but the files.
+    """Check that nothing in the archive was changed: records, files and chain.
 
     Names every file and every run that was changed, removed, added, copied or moved.
     """

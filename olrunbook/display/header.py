@@ -41,7 +41,7 @@ def header_view(
     """
     place, commit = context.place, context.commit
     rows = [
-        ("run", context.run_id + ("" if headless else ", by hand")),
+        ("run", context.run_id + ("" if headless else ", interactive")),
         ("who", _who(context)),
         ("where", _where(context)),
         ("identity", place.identity_arn if place else ""),
@@ -69,7 +69,7 @@ def _stand_ins(texts: Sequence[str]) -> str:
     """Return how many there are; the record's page lists them, once."""
     if not texts:
         return ""
-    return f"{len(texts)} things of this cloud are not the real ones: see the record"
+    return f"{len(texts)} in this cloud: see the record"
 
 
 def _who(context: Context) -> str:

@@ -46,7 +46,7 @@ def text(view: View) -> str:
         for note in view.notes
     ]
     if view.by_hand:
-        parts.append("The same by hand:\n" + textwrap.indent(view.by_hand, "  "))
+        parts.append("Without olrunbook:\n" + textwrap.indent(view.by_hand, "  "))
     return "\n\n".join(parts)
 
 

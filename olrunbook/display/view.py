@@ -44,7 +44,7 @@ WORDS: dict[str, Tone] = {
     **dict.fromkeys(("failed", "refused", "timed-out", "kernel-died"), "bad"),
     **dict.fromkeys(("cancelled", "rollbacksuccessful", "rollbackfailed"), "bad"),
 }
-LABELS = {"warn": "to know"}
+LABELS = {"warn": "warning"}
 MINUTE_S = 60.0
 LONG_WORD = 28
 
@@ -134,7 +134,7 @@ class View:
         banner: A line across the top, for a rehearsal.
         tables: Its tables.
         notes: Sentences below them.
-        by_hand: The command that does the same by hand.
+        by_hand: The command that does the same without olrunbook.
         png: A picture below the tables, in base64.
         alt: What the picture shows.
 

@@ -34,7 +34,7 @@ def preview_view(result: PreviewResult) -> View:
     apart = len(result.apart)
     notes = plain(result.outlook)
     if apart:
-        text = f"No part of an image roll: {apart} of {len(result.changes)} changes."
+        text = f"Not part of an image roll: {apart} of {len(result.changes)} changes."
         notes.insert(0, Note(text, tone="warn"))
     return View(
         result.headline(),
@@ -55,7 +55,7 @@ def deploy_view(result: DeployResult) -> View:
     """Return the tables of an update."""
     took = (result.ended_at - result.started_at).total_seconds()
     rows = [(Cell(name), Cell(value)) for name, value in result.outputs.items()]
-    notes = [Note("Updated is not yet in service: the rollout shows that.")]
+    notes = [Note("Updated does not mean in service: run the rollout next.")]
     if result.url:
         notes.insert(0, Note(f"The stage answers at {result.url}"))
     caption = f"What changed in {result.stack}, state version {result.version}"

@@ -56,10 +56,10 @@ class Output:
             return
         if not local.parent.is_dir():
             msg = f"the output's folder {local.parent} does not exist"
-            raise UsageError(msg, "Make it first; nothing was run.")
+            raise UsageError(msg, "Create it first; nothing ran.")
         if not os.access(local if local.exists() else local.parent, os.W_OK):
             msg = f"the output {local} cannot be written"
-            raise UsageError(msg, "Choose another; nothing was run.")
+            raise UsageError(msg, "Choose another path; nothing ran.")
 
     def prepare(self, nb: Any, parameters: dict[str, Any]) -> Any:
         """Return the notebook as it runs: with parameters of their declared types."""

@@ -114,7 +114,7 @@ class Session:
             run_id=self.place.run_id,
             notebook=name,
             source_sha256="" if remote else sha256_file(path),
-            lacks=["the hash of the source, which was no local file"] if remote else [],
+            lacks=["the hash of the source: it was not a local file"] if remote else [],
             stage=where.stage,
             parameters=values,
             release=release,

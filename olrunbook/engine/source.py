@@ -35,4 +35,4 @@ def require_python(notebook: dict[str, Any], name: str) -> None:
     )
     if language.lower() not in ("python", "ipython", "python3"):
         msg = f"{name} is a notebook in {language}: olrunbook runs Python"
-        raise UsageError(msg, "Run it with papermill's own engine.")
+        raise UsageError(msg, "Run it with papermill, without --engine olrunbook.")

@@ -77,7 +77,7 @@ class Stopper:
         self.ending = self.ending or ending
         grace_s = self._grace_s if grace_s is None else grace_s
         self._give_up = min(self._give_up, clock + grace_s)
-        self._on_progress(f"{ending.cause}: stopping what runs")
+        self._on_progress(f"{ending.cause}: stopping")
         self._kernel.interrupt()
 
     def _signalled(self, where: str) -> Ending:

@@ -57,7 +57,7 @@ class Watch:
         if self._warned or not self.begun or not self._idle(clock, limits.idle_s):
             return ""
         self._warned = True
-        return f"{self._what()} has been silent for {limits.idle_s:g} s; it goes on"
+        return f"{self._what()} was silent for {limits.idle_s:g} s; it is not stopped"
 
     def _what(self) -> str:
         return f'step "{self.step}"' if self.step else "the cell"

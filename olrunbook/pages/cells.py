@@ -22,7 +22,7 @@ PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 SCRIPTS = ("application/javascript", "text/javascript")
 BANNER = "papermill-error-cell-tag"  # papermill's own news, which is not to be believed
 TAGS = {
-    "parameters": "parameters: what holds unless said otherwise",
+    "parameters": "parameters: defaults",
     "injected-parameters": "parameters of this run",
 }
 # Above this an output is shown as text: a page must open on any machine.
@@ -211,7 +211,7 @@ def _written(data: dict[str, Any], note: str) -> Output:
     other = next((mime for mime in data if mime not in silent), "")
     if other:
         return _as_plain(as_text(data[other]), other, note)
-    return Output("text", "", label=label, note=note or "Nothing a page can show.")
+    return Output("text", "", label=label, note=note or "This page cannot show it.")
 
 
 def _picture(text: str) -> str:

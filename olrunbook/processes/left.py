@@ -115,7 +115,7 @@ def end_carriers(
         if not left:
             break
     for (pid, began), (carrier, word) in told.items():
-        how = "and is still there" if since(pid) == began else "and ended"
+        how = "and is still running" if since(pid) == began else "and ended"
         note(f"a cell left a process behind: {carrier}; it was sent {word} {how}")
 
 

@@ -89,7 +89,7 @@ def wait_adopted(note: Callable[[str], None]) -> None:
         for pid, name in left:
             if pid not in told:
                 told.add(pid)
-                note(f"left behind by the tool: pid {pid} {name}; waiting for its end")
+                note(f"left behind by the tool: pid {pid} {name}; waiting for it")
         time.sleep(0.05)
 
 

@@ -250,7 +250,7 @@ def unknown(what: str, value: object, choices: list[str]) -> UsageError:
     folded = {choice.lower(): choice for choice in choices}
     near = difflib.get_close_matches(str(value).lower(), folded, n=1, cutoff=0.5)
     hint = f"Did you mean {folded[near[0]]}?" if near else ""
-    msg = f"{what} {value!r} is unknown; there is: {', '.join(choices)}"
+    msg = f"{what} {value!r} is unknown; choose from: {', '.join(choices)}"
     return UsageError(msg, hint)
 
 

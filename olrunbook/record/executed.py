@@ -1,4 +1,4 @@
-"""The notebook of a run by hand: what was executed in a kernel, in that order.
+"""The notebook of an interactive run: what was executed in a kernel, in that order.
 
 A pure function of the journal, so that the kernel and whoever finds it dead make the
 same notebook.

@@ -1,4 +1,4 @@
-"""The outputs of a cell, as the kernel publishes them: headless and by hand the same.
+"""The outputs of a cell, as the kernel publishes them, headless or interactive.
 
 Adjacent pieces of one stream are one output; any other output between them parts them,
 so that what was shown stays in its order. Long ones are cut; the whole goes to a log.

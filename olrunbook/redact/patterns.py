@@ -214,7 +214,7 @@ def _in_name(text: str, at: int) -> bool:
 
 
 def strong(value: str) -> bool:
-    """Tell whether a value is so particular that it is secret wherever it stands."""
+    """Tell whether a value is rare enough to be masked wherever it stands."""
     if len(value) < 8 or _SLUG.fullmatch(value):  # noqa: PLR2004
         return False
     kinds = (str.islower, str.isupper, str.isdigit, lambda c: not c.isalnum())

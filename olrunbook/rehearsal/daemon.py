@@ -160,7 +160,7 @@ def take_block(numbers: Iterable[int]) -> tuple[Block, socket.socket]:
             return block, listening
     ports = ", ".join(str(port) for port in sorted(taken))
     msg = f"port {ports} is taken on every loopback address the rehearsal may use"
-    hint = f"A program listens on all addresses: `ss -ltnp` names it (ports {ports})."
+    hint = "A program listens there on all addresses; `ss -ltnp` names it."
     raise OlrunbookError(msg, hint)
 
 

@@ -66,8 +66,8 @@ def launch(places: Places, order: Order, blocks: list[int]) -> DaemonRecord:
         raise OlrunbookError(msg, said["hint"])
     record = read_record(places.daemon_file)
     if record is None:
-        msg = "the rehearsal could not start: its process left no record"
-        raise OlrunbookError(msg, f"See {places.log_file}")
+        msg = "the rehearsal could not start: its process wrote no record"
+        raise OlrunbookError(msg, f"Read its log: {places.log_file}")
     return record
 
 
@@ -125,7 +125,7 @@ def _converse(process: subprocess.Popen[bytes], commission: bytes) -> dict[str, 
             if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
                 process.kill()
                 msg = f"the rehearsal was not ready within {READY_S:g} s"
-                raise OlrunbookError(msg, "The machine may be very busy; try again.")
+                raise OlrunbookError(msg, "The machine may be busy; try again.")
             got = os.read(process.stdout.fileno(), 1 << 16)
             if not got:
                 words = (

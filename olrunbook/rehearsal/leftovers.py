@@ -51,7 +51,7 @@ class Removed(BaseModel):
             parts.append(f"{len(self.images)} AMI images removed")
         if self.kept_images:
             parts.append(f"{len(self.kept_images)} AMI images kept for the next time")
-        return ", ".join(parts) or "there was nothing to take down"
+        return ", ".join(parts) or "nothing to take down"
 
 
 def containers(places: Places) -> list[str]:

@@ -74,7 +74,7 @@ def up(
     preflight.check_platform()
     places = Places.of(project_root)
     with hold(
-        places.lock_file, waiting=lambda: _say(emit, "another command starts it")
+        places.lock_file, waiting=lambda: _say(emit, "another command is starting it")
     ):
         if found := _running(places, wanted):
             return found
@@ -96,7 +96,7 @@ def down(
     if not places.root.exists() and not images and not places.root.parent.exists():
         return remove_all(places, images=False)  # by label, whatever the folder says
     with hold(
-        places.lock_file, waiting=lambda: _say(emit, "another command changes it")
+        places.lock_file, waiting=lambda: _say(emit, "another command is changing it")
     ):
         removed = _take_down(places, images=images, emit=emit)
     _drop_empty(places.root.parent)
@@ -110,7 +110,7 @@ def reset(
     aws_order: bool = False,
     emit: Emit = lambda event: None,
 ) -> Target:
-    """Take it down with its AMIs, and start afresh."""
+    """Take it down with its AMIs, and start it again."""
     down(project_root, images=True, emit=emit)
     return up(project_root, containers=containers, aws_order=aws_order, emit=emit)
 
@@ -127,8 +127,8 @@ def _running(places: Places, wanted: Settings) -> Target | None:
         return None
     if record.settings != wanted:
         has, wants = "; ".join(record.settings.describe()), "; ".join(wanted.describe())
-        msg = f"the rehearsal is up with other settings ({has}), wanted: {wants}"
-        raise UsageError(msg, "Take it down first: olrunbook rehearsal down")
+        msg = f"the rehearsal is up with other settings: {has}; wanted: {wants}"
+        raise UsageError(msg, "Stop it first: olrunbook rehearsal down")
     try:
         check_identity(target)
     except OlrunbookError:
@@ -144,7 +144,7 @@ def _start(places: Places, project_root: Path, wanted: Settings, emit: Emit) -> 
     preflight.check_disk(places.root)
     left = _take_down(places, images=False, emit=emit)
     if left.process or left.containers:
-        _say(emit, f"cleaned up after an earlier one: {left.headline()}")
+        _say(emit, f"cleaned up after an earlier rehearsal: {left.headline()}")
     base = balancer = base_created = ""
     if wanted.containers:
         project = _project(project_root)

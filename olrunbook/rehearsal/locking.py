@@ -48,7 +48,7 @@ def hold(
         if time.monotonic() > end:
             msg = f"another command has been changing the rehearsal for {limit_s:g} s"
             raise OlrunbookError(
-                msg, f"It holds {path}; see `olrunbook rehearsal status`."
+                msg, f"Wait for it, or look: olrunbook rehearsal status ({path})"
             )
         time.sleep(LOOK_S)
     try:

@@ -66,7 +66,7 @@ def check_docker() -> None:
     if elsewhere or info.get("OSType") != "linux":
         msg = f"this docker engine ({system}) does not share this machine's network"
         raise OlrunbookError(
-            msg, "Use docker.io's own engine: sudo apt-get install docker.io"
+            msg, "Use the engine of docker.io: sudo apt-get install docker.io"
         )
     root = Path(info.get("DockerRootDir") or "/var/lib/docker")
     _check_free(root, DOCKER_FREE, "images")
@@ -97,7 +97,7 @@ def check_ports(*, bridge: bool = False) -> None:
     if not held:
         return
     port = held[0]
-    msg = f"port {port} is taken on all addresses: {NEEDED[port]} cannot be published"
+    msg = f"port {port} is in use on all addresses, but is needed for {NEEDED[port]}"
     hint = (
         f"`ss -ltnp 'sport = :{port}'` names the program; let it listen on one address"
     )
@@ -106,7 +106,7 @@ def check_ports(*, bridge: bool = False) -> None:
             " (sshd: `ListenAddress` in /etc/ssh/sshd_config), or set "
             f"{BRIDGE_VARIABLE}=yes: instances are then reached on docker's bridge"
         )
-    raise OlrunbookError(msg, f"{hint}, or stop it for the rehearsal.")
+    raise OlrunbookError(msg, f"{hint}. Or stop it for the rehearsal.")
 
 
 def wildcard_ports() -> set[int]:
@@ -138,5 +138,5 @@ def _check_free(folder: Path, wanted: int, what: str) -> None:
     if free < wanted:
         have, need = f"{free >> 20} MiB", f"{wanted >> 20} MiB"
         msg = f"{have} are free under {folder}; {what} may need {need}"
-        hint = "Free some space: `docker system df` shows what docker holds."
+        hint = "Free some disk space: `docker system df` shows what docker holds."
         raise OlrunbookError(msg, hint)

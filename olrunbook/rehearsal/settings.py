@@ -53,7 +53,7 @@ class Settings(BaseModel):
         return [
             f"instances are {machines}",
             f"an instance is InService {order}",
-            f"AWS's durations run at {self.time_scale:g} of their length",
-            f"health checks come at {self.health_scale:g} of their interval",
-            "grace periods are real seconds",
+            f"AWS's durations are multiplied by {self.time_scale:g}",
+            f"health check intervals are multiplied by {self.health_scale:g}",
+            "grace periods are not shortened",
         ]

@@ -40,7 +40,7 @@ class Status(BaseModel):
         since: When it was started (UTC).
         settings: How it behaves.
         survey: What lives in it.
-        stand_ins: What is not the real thing.
+        stand_ins: What is not the real service.
         leftovers: What an earlier one left, by name; the next up or down removes it.
         kept_images: Images of AMIs that outlive it.
         notes: What a reader should know.
@@ -83,7 +83,7 @@ def status(project_root: Path) -> Status:
     survey = _survey(record, target)
     notes = [*record.settings.describe(), OUTLIVES]
     if survey is None:
-        notes.append("it does not answer; `olrunbook rehearsal reset` starts it afresh")
+        notes.append("it does not answer; reset it: olrunbook rehearsal reset")
     return Status(
         up=survey is not None,
         cloud_id=record.cloud_id,
@@ -134,7 +134,7 @@ def _down_lines(found: Status) -> Iterator[str]:
     else:
         yield "The rehearsal is not up."
     if found.leftovers:
-        yield f"  left by an earlier one: {', '.join(found.leftovers)}"
+        yield f"  left by an earlier rehearsal: {', '.join(found.leftovers)}"
         yield "  (the next `olrunbook rehearsal up` or `down` removes it)"
     if found.kept_images:
         yield f"  {len(found.kept_images)} AMI images are kept for the next time"

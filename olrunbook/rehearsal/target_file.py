@@ -32,16 +32,16 @@ __all__ = [
 ]
 
 STAND_INS = (
-    "AWS API: moto on loopback, with instance refresh and repairs of its own",
+    "AWS API: moto on loopback, with its own instance refresh and repairs",
     "Vault API: a stand-in; a bound image is kept and shown, not enforced",
-    "Consul API: a stand-in that keeps what it is told",
+    "Consul API: a stand-in that stores keys and services",
     "Pulumi providers of aws, vault, consul: stand-ins; engine and SDKs are real",
 )
 WITH_CONTAINERS = (
     "EC2 instances: containers of this machine; AMIs: container images",
     "base AMIs (Debian, docker_baseline_ami): one image from the Debian mirror",
     "load balancers: haproxy in a container, on loopback addresses",
-    "times: AWS's own durations are shortened; grace periods are real",
+    "times: AWS's own durations are shortened; grace periods are not",
 )
 WITHOUT_CONTAINERS = (
     "EC2 instances, AMIs and load balancers: records only, nothing runs behind them",
@@ -120,7 +120,7 @@ def check_identity(target: Target) -> None:
         found = target.client("sts").get_caller_identity()["Arn"]
     except (BotoCoreError, ClientError) as error:
         msg = f"{target.endpoint} does not answer as the rehearsal: {error}"
-        raise OlrunbookError(msg, "Start afresh: olrunbook rehearsal reset") from None
+        raise OlrunbookError(msg, "Reset it: olrunbook rehearsal reset") from None
     if found != target.identity_arn:
         msg = f"{target.endpoint} answers as {found}, not as {target.identity_arn}"
-        raise OlrunbookError(msg, "Start afresh: olrunbook rehearsal reset")
+        raise OlrunbookError(msg, "Reset it: olrunbook rehearsal reset")

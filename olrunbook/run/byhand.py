@@ -1,4 +1,4 @@
-"""A run by hand, from `begin` to its seal: nobody outside of the kernel closes it."""
+"""An interactive run, from `begin` to its seal: only the kernel itself closes it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GOOD = ("done", "kept")
 
 
 class ByHand:
-    """Records the cells of a run by hand and seals it when it ends.
+    """Records the cells of an interactive run and seals it when it ends.
 
     In plain Python there are no cells; then `conclude` seals at once.
 
@@ -50,7 +50,7 @@ class ByHand:
 
     @classmethod
     def end_before(cls) -> Path | None:
-        """Close the run that went before in this kernel, if it is open.
+        """Close the run before this one in this kernel, if it is open.
 
         Returns:
             Its directory; None where there was none.
@@ -64,7 +64,7 @@ class ByHand:
         """Begin to record; the run's opening line is in the journal.
 
         Args:
-            before: Directory of the run that went before in this kernel.
+            before: Directory of the run before this one in this kernel.
 
         """
         self._heartbeat.start()
@@ -168,11 +168,11 @@ def _ending(
 
 
 def _refuse(journal: Journal, folder: Path) -> None:
-    """Let nothing be written to a closed run any more."""
+    """Refuse every line that is added to a closed run."""
 
     def add(kind: str, **data: Any) -> None:
         del data
         msg = f"this run is closed, no {kind} can be added: {folder.name}"
-        raise UsageError(msg, "Call olrunbook.begin again: it opens another run.")
+        raise UsageError(msg, "Call olrunbook.begin to open another run.")
 
     journal.add = add  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""Cells run by hand, written to the journal as they are executed.
+"""Cells of an interactive run, written to the journal as they are executed.
 
 What is recorded is what the kernel publishes: the one place every output passes
 (streams, displays, results, errors, also of forked children) is its publishing thread.
@@ -23,7 +23,7 @@ __all__ = ["Cells", "kernel_shell"]
 
 EVERY_S = 1.0
 CAUSE_LENGTH = 500
-BEFORE = "outputs not recorded: executed before begin"
+BEFORE = "outputs not recorded: the cell ran before begin"
 BEGIN = "outputs before begin not recorded"
 
 
@@ -202,7 +202,7 @@ class Cells:
                     self.on_output()
                     self._news.set()
             except Exception as error:  # noqa: BLE001  (never between kernel and user)
-                self.fault = f"an output was not understood: {type(error).__name__}"
+                self.fault = f"an output could not be read: {type(error).__name__}"
         return self._publish(frames, *words, **named)
 
     def _flush_often(self) -> None:
@@ -224,7 +224,7 @@ class Cells:
         try:
             self._journal.add("cell", **data)
         except OSError as error:
-            self.fault = f"a cell could not be written down: {error.strerror}"
+            self.fault = f"a cell could not be recorded: {error.strerror}"
 
 
 def _first(before: Path | None) -> int:

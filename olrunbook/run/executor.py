@@ -15,8 +15,8 @@ __all__ = ["Executor", "executor", "judged"]
 ANCESTORS = 6
 PAPERMILL = (
     "executed by papermill's own engine: no limits on steps or silence",
-    "no heartbeat seen from outside the kernel",
-    "an interrupt does not reach the tools first",
+    "nothing outside the kernel watches it",
+    "an interrupt reaches the kernel before the tools",
     "cells after a failed one are not listed",
     "the notebook papermill itself writes is not masked",
 )
@@ -121,7 +121,7 @@ def judged(
             known = f"command line of process {pid}: {found[0]}"
             return Executor("kernel", known, lacks, source)
     parent = Path(chain[0][1][0]).name if chain and chain[0][1] else "gone"
-    unknown = f"whether a person or a program sent the cells is not known ({parent})"
+    unknown = f"unknown whether a person or a program sent the cells ({parent})"
     return Executor("kernel", "not known", (*lacks, unknown), source)
 
 

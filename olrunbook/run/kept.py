@@ -53,4 +53,4 @@ class KeptSteps:
             return step.result.model_validate(before.result)
         except ValueError as error:
             msg = f"the stored result of {step.name} cannot be read: {error}"
-            raise StepError(msg, "Run the notebook anew, without resume.") from None
+            raise StepError(msg, "Run the notebook again, without resume.") from None

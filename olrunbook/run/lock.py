@@ -1,4 +1,4 @@
-"""One change of an app at a time: two at once would mix."""
+"""One change of an app at a time."""
 
 from __future__ import annotations
 
@@ -41,10 +41,8 @@ def one_at_a_time(root: Path, app: str, what: str) -> Iterator[None]:
         except BlockingIOError:
             lock.seek(0)
             held = lock.read().strip() or "another process"
-            msg = f"{app} is being worked on: {held}"
-            raise RefusedError(
-                msg, "Wait for its end; two at once would mix."
-            ) from None
+            msg = f"{app} is being changed by another run: {held}"
+            raise RefusedError(msg, "Wait until it ends, then try again.") from None
         lock.truncate(0)
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
         lock.write(f"{what}, pid {os.getpid()}, since {since} UTC\n")

@@ -1,4 +1,4 @@
-"""The outputs of cells run by hand, and what of them is not yet written down."""
+"""The outputs of an interactive run's cells, and which are not yet written down."""
 
 from __future__ import annotations
 

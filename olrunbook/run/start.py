@@ -44,7 +44,7 @@ def begin(
     """Open a run and show who, where, what, which images, what serves now.
 
     Args:
-        notebook: Name of the notebook, for a run by hand; headless its file names it.
+        notebook: Name of the notebook, when interactive; headless its file names it.
         app: The app.
         stage: The stage; empty for image notebooks.
         images: The image set, `server=ami-…`; empty: the one built last for this app;
@@ -121,7 +121,7 @@ def _place(
         named = (target, app, room_of(place.notebook, stage))
         if named != (place.target, place.app, place.room):
             filed = "/".join(filter(None, (place.target, place.app, place.room)))
-            msg = f"this run is filed under {filed}, and begin names {'/'.join(named)}"
+            msg = f"this run is filed under {filed}, but begin names {'/'.join(named)}"
             hint = "Declare `app: App`, `stage: Stage`, `target: Target` as parameters."
             raise UsageError(msg, hint)
         return place, True

@@ -89,7 +89,7 @@ class Run:
         from olrunbook.steps.results import own  # noqa: PLC0415
 
         if not OWN_NAME.fullmatch(name):
-            msg = f"{name!r} cannot name a step"
+            msg = f"{name!r} cannot be the name of a step"
             raise UsageError(msg, "Use letters, digits, -, _ and spaces.")
         step = Step(name, changes=changes, locks=changes)
         return self._do(step, lambda: own(function()))
@@ -229,7 +229,7 @@ class Run:
 
         pid = getattr(process, "pid", process)
         if not isinstance(pid, int) or not (began := since(pid)):
-            msg = f"{process!r} is no process that runs"
+            msg = f"{process!r} is not a running process"
             raise UsageError(msg, "Give run.leave a Popen or a process id.")
         command = own_words(psutil.Process(pid).cmdline())
         journal = self._recorder.journal

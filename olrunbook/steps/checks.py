@@ -87,7 +87,7 @@ def run_checks(
     missing = {key for check in checks for key in check.secret_headers.values()}
     missing -= set(secrets)
     if missing:
-        msg = f"no value is known of {', '.join(sorted(missing))}"
+        msg = f"no value known for {', '.join(sorted(missing))}"
         raise UsageError(msg, "Is the stage deployed? Its stack holds the value.")
     if checks and not url:
         msg = f"{ctx.app_name} has no load balancer in {ctx.stage}"

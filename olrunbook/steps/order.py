@@ -72,8 +72,8 @@ def last_deploy(
     for found in _succeeded(outputs, target, app, stage, DeployResult.schema_name):
         if run_id in ("", found.record.run_id):
             return found
-    which = f"run {run_id} is no succeeded deploy" if run_id else "no succeeded deploy"
-    msg = f"{which} of {app} to {stage} in the archive"
+    which = f"run {run_id} is not a" if run_id else "no"
+    msg = f"{which} succeeded deploy of {app} to {stage} in the archive"
     hint = f"Deploy first: olrunbook run deploy -p app {app} -p stage {stage}"
     raise RefusedError(msg, hint)
 

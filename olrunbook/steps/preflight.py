@@ -41,7 +41,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
         "stack",
         "images",
         "stage order",
-        "no refresh at work",
+        "instance refresh",
         "checkout",
     ),
     "rollout": ("target", "group"),
@@ -68,7 +68,7 @@ class PreflightResult(Result):
             return f"{first.name}: {first.found}; wanted: {first.wanted}{more}"
         warned = [row.name for row in self.rows if row.status == "warn"]
         text = f"{len(self.rows)} checks passed"
-        return f"{text}; to know: {', '.join(warned)}" if warned else text
+        return f"{text}; warnings: {', '.join(warned)}" if warned else text
 
 
 def checks_for(name: str) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ def checks_for(name: str) -> tuple[str, ...]:
     """
     if name in NEEDS:
         return NEEDS[name]
-    msg = f"there are no checks for {name!r}; there are for: {', '.join(NEEDS)}"
+    msg = f"there are no checks for {name!r}; choose from: {', '.join(NEEDS)}"
     raise UsageError(msg)
 
 

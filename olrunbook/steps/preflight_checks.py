@@ -68,11 +68,11 @@ def check_row(
 
 def _target(asked: Asked) -> CheckRow:
     target = asked.ctx.target
-    wanted = "it answers, and we are its own identity"
+    wanted = "it answers, and as its own identity"
     try:
         require_identity(asked.ctx)
     except OlrunbookError as error:
-        hint = error.hint or "Start afresh: olrunbook rehearsal reset"
+        hint = error.hint or "Reset it: olrunbook rehearsal reset"
         return check_row("target", "failed", str(error), wanted, hint)
     found = f"{target.name}, cloud {target.cloud_id}, as {target.identity_arn}"
     return check_row("target", "ok", found, wanted)
@@ -88,7 +88,7 @@ def _tool(name: str) -> Callable[[Asked], CheckRow]:
         hint = "olrunbook tools shows where each tool comes from."
         if not found.path:
             return check_row(name, "failed", "not found", wanted, hint)
-        text = f"{found.version or 'no version'}, {found.path}"
+        text = f"{found.version or 'version unknown'}, {found.path}"
         if not found.at_least(lowest):
             return check_row(name, "failed", text, wanted, hint)
         return check_row(name, "ok", text, wanted)
@@ -99,9 +99,7 @@ def _tool(name: str) -> Callable[[Asked], CheckRow]:
 def _docker(asked: Asked) -> CheckRow:
     del asked
     version = docker("version", "--format", "{{.Server.Version}}", timeout_s=30)
-    return check_row(
-        "docker", "ok", f"engine {version} answers", "an engine that answers"
-    )
+    return check_row("docker", "ok", f"engine {version} answers", "an engine answers")
 
 
 def _disk(asked: Asked) -> CheckRow:
@@ -147,7 +145,7 @@ def _images(asked: Asked) -> CheckRow:
     for node, image in images_exist(asked.ctx, asked.images).items():
         pattern = spec.name.format(node_type=node)
         if not image.state:
-            wrong.append(f"{node}: there is no {image.id}")
+            wrong.append(f"{node}: {image.id} does not exist")
         elif image.state != "available":
             wrong.append(f"{node}: {image.id} is {image.state}")
         elif not fnmatch.fnmatchcase(image.name, pattern):
@@ -174,20 +172,22 @@ def _stage_order(asked: Asked) -> CheckRow:
     ctx = asked.ctx
     before = ctx.project.catalog.before(ctx.stage, ctx.app_name)
     found = (
-        f"{before} has these images by run {run}" if run else "this is the first stage"
+        f"{before} rolled out these images: run {run}"
+        if run
+        else "this is the first stage"
     )
     return check_row("stage order", "ok", found, wanted)
 
 
 def _no_refresh(asked: Asked) -> CheckRow:
-    name, wanted = "no refresh at work", "no instance refresh at work: it would end"
+    name, wanted = "instance refresh", "none in progress: an update cancels it"
     account = Account(asked.ctx.target)
     for group, refreshes in account.observe(asked.ctx.app, asked.ctx.stage):
         for refresh in refreshes:
             if refresh.active:
                 what = f"refresh {short(refresh.id)} of {group.name}"
                 found = f"{what} is {refresh.status}, {refresh.percent} %"
-                hint = "Wait for its end: olrunbook run rollout; an update cancels it."
+                hint = "Wait until it ends: olrunbook run rollout"
                 return check_row(name, "failed", found, wanted, hint)
     return check_row(name, "ok", "none", wanted)
 
@@ -233,7 +233,7 @@ CHECKS: dict[str, Callable[[Asked], CheckRow]] = {
     "stack": _stack,
     "images": _images,
     "stage order": _stage_order,
-    "no refresh at work": _no_refresh,
+    "instance refresh": _no_refresh,
     "group": _group,
     "checkout": _checkout,
 }

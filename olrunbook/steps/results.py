@@ -112,7 +112,7 @@ class DeployResult(Result):
         url: Where the load balancer answers.
         started_at: When the update began (UTC).
         ended_at: When it ended (UTC).
-        by_hand: The command that does the same by hand.
+        by_hand: The command that does the same without olrunbook.
 
     """
 

@@ -36,7 +36,7 @@ def require_resumable(found: Found) -> None:
         raise RefusedError(msg, f"Run it again: olrunbook run {record.notebook}")
     if record.executed_by != "olrunbook":
         msg = f"{name} ({short(record.run_id)}) was executed by {record.executed_by}"
-        raise RefusedError(msg, "Step on in that notebook, or run it headless.")
+        raise RefusedError(msg, "Continue in that notebook, or run it headless.")
 
 
 def masked_parameters(record: RunRecord) -> list[str]:

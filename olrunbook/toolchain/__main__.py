@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m olrunbook.toolchain")
     commands = parser.add_subparsers(dest="command", required=True)
     first = commands.add_parser("ensure", help="find or build tools")
-    first.add_argument("--events", action="store_true", help="tell it in JSON")
+    first.add_argument("--events", action="store_true", help="print JSON")
     first.add_argument("--keep-build", action="store_true", help="for the next call")
     first.add_argument("names", nargs="*")
     second = commands.add_parser("exec", help="run a tool")

@@ -77,7 +77,7 @@ class Cache:
 
     @staticmethod
     def _anew(folder: Path) -> str:
-        return f"Find out why; then remove {folder}: it is built anew."
+        return f"Find out why, then remove {folder}: it is built again."
 
     def put(
         self, pin: Pin, fill: Callable[[Path], Path], made: dict[str, Any]

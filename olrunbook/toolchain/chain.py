@@ -21,7 +21,7 @@ def chosen(names: Iterable[str] | None) -> list[Pin]:
     """Return the pins of these tools, all by default, in building order."""
     wanted = set(PINS if names is None else names)
     if unknown := sorted(wanted - set(PINS)):
-        msg = f"no such tool: {', '.join(unknown)}; there is: {', '.join(PINS)}"
+        msg = f"no such tool: {', '.join(unknown)}; choose from: {', '.join(PINS)}"
         raise UsageError(msg)
     return [pin for name, pin in PINS.items() if name in wanted]
 
@@ -73,7 +73,7 @@ def build_missing(
     """Build tools, one process at a time; another one may build them while we wait."""
 
     def waiting() -> None:
-        text = f"{pins[0].title}: another olrunbook is building; waiting for its end"
+        text = f"{pins[0].title}: another olrunbook is building it; waiting"
         emit(Event(pins[0].name, "phase", text, {"expected_s": pins[0].expected_s}))
 
     made: dict[str, ToolFound] = {}

@@ -65,7 +65,7 @@ def programs(pin: Pin) -> Iterator[ToolFound]:
     version = parse(said)
     yield ToolFound(
         name=pin.name,
-        version=dotted(version) if version else "of no known version",
+        version=dotted(version) if version else "version unknown",
         path=Path(path),
         how="path",
     )

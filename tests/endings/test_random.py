@@ -98,7 +98,7 @@ def test_what_a_cell_had_started_is_named(killed) -> None:
         warnings = "\n".join(run.ended.record.warnings)
         named = {pid for pid in run.children if f"pid {pid}, " in warnings}
         assert named | {run.victim} >= set(run.children), (run.what, warnings)
-        assert "is still there" not in warnings
+        assert "is still running" not in warnings
 
 
 def test_no_cell_is_falsely_called_done(killed) -> None:

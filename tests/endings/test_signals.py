@@ -208,7 +208,7 @@ def test_nothing_cuts_an_up(ended: Ended) -> None:
     assert ended.step("up") == "done"
     assert ended.record is not None
     (warning,) = ended.record.warnings
-    assert 'step "up" has been silent for 5 s; it goes on' in warning
+    assert 'step "up" was silent for 5 s; it is not stopped' in warning
 
 
 @ending("a `build` is silent for limits.idle_s", lambda: goes_on("build"))

@@ -126,7 +126,7 @@ def test_a_stand_in_takes_the_place_of_what_cannot_be_reached(cache) -> None:
 
 def test_who_names_a_checksum_gets_no_stand_in(cache) -> None:
     """A pinned version is wanted as it is, or not at all."""
-    with pytest.raises(ToolError, match="cannot be had"):
+    with pytest.raises(ToolError, match="could not be fetched"):
         fetch(product(sha256={"1.2.3": SHA}))
 
 

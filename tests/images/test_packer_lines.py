@@ -52,7 +52,7 @@ def test_a_provisioner_that_fails_has_the_last_word() -> None:
         for event in reader.read(Line("stdout", f"1,,{text}", START)):
             watch.see(event)
     first, *more = watch.cause().splitlines()
-    assert first.endswith("said last: ModuleNotFoundError: No module named 'bridge'")
+    assert first.endswith("last output: ModuleNotFoundError: No module named 'bridge'")
     assert any("Traceback" in row for row in more)
     assert more[-1].startswith("Script exited with non-zero exit status: 1")
 

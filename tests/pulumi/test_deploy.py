@@ -146,7 +146,7 @@ def test_drift_is_seen_shown_apart_and_repaired(deploys: Deploys) -> None:
     (change,) = plan.changes
     assert [(p.path, p.old, p.new) for p in change.changes] == [("maxSize", "7", "2")]
     assert plan.apart == [change]
-    assert "no part of an image roll" in plan.headline()
+    assert "not part of an image roll" in plan.headline()
     before = len(refreshes(deploys))
     deploy.up(run, plan)
     assert group_of(deploys)["MaxSize"] == 2
@@ -162,7 +162,7 @@ def test_what_somebody_else_changed_after_the_preview_refuses_the_update(
     theirs = deploy.preview(other, {"server": deploys.images[0]})
     deploy.up(other, theirs)
 
-    with pytest.raises(RefusedError, match="no longer the one that was previewed"):
+    with pytest.raises(RefusedError, match="has changed since the preview"):
         deploy.up(mine, plan)
 
 
@@ -172,7 +172,7 @@ def test_an_image_that_is_not_there_is_refused_before_pulumi_runs(
     """No event, no log: nothing was started."""
     run = deploys.run()
 
-    with pytest.raises(RefusedError, match="is not there, wanted available"):
+    with pytest.raises(RefusedError, match="is missing, wanted available"):
         deploy.preview(run, {"server": "ami-00000000000000000"})
 
     assert deploys.events == []

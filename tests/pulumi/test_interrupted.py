@@ -158,7 +158,7 @@ def test_a_second_update_meets_the_lock_and_is_refused(slow_deploys: Deploys) ->
     with running(slow_deploys, "Production") as child:
         child.until("previewed")
         child.until("running", GROUP)
-        with pytest.raises(RefusedError, match=r"another update has .*\(pid \d+\)"):
+        with pytest.raises(RefusedError, match=r"another update is .*\(pid \d+\)"):
             deploy.preview(run, images)
 
         child.cli().kill()

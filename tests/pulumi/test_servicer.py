@@ -95,7 +95,7 @@ def test_an_input_the_stand_in_cannot_do_is_refused(provider: Provider) -> None:
     (failure,) = check(provider, {"warmPool": {"size": 1}}).failures
 
     assert failure.property == "warmPool"
-    assert "does not do" in failure.reason
+    assert "stand-in lacks" in failure.reason
 
 
 def test_a_diff_names_paths_and_what_replaces(provider: Provider) -> None:

@@ -140,7 +140,7 @@ def test_a_preview_is_found_again_by_its_token(run: Context) -> None:
 
     again = settings.reopen(run, prepared.token)
     assert (again.folder, again.plan) == (prepared.folder, prepared.plan)
-    with pytest.raises(RefusedError, match="no longer there"):
+    with pytest.raises(RefusedError, match="files are gone"):
         settings.reopen(run, "gone")
 
 
@@ -159,7 +159,7 @@ def test_settings_that_are_no_mapping_are_an_error(tmp_path: Path) -> None:
     """With the file's name."""
     file = tmp_path / "Pulumi.x.yaml"
     file.write_text("- a\n")
-    with pytest.raises(UsageError, match=r"Pulumi\.x\.yaml holds no mapping"):
+    with pytest.raises(UsageError, match=r"Pulumi\.x\.yaml is not a mapping"):
         settings.read_yaml(file)
     file.write_text("a: [")
     with pytest.raises(UsageError, match="is not YAML"):

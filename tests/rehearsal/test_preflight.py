@@ -116,11 +116,11 @@ class TestPorts:
     def test_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The port, its use and what to do are named."""
         monkeypatch.setattr(preflight, "wildcard_ports", lambda: {22, 80})
-        with pytest.raises(OlrunbookError, match="port 22 is taken") as caught:
+        with pytest.raises(OlrunbookError, match="port 22 is in use") as caught:
             preflight.check_ports()
         assert "ListenAddress" in caught.value.hint
         assert preflight.BRIDGE_VARIABLE in caught.value.hint
         preflight.check_ports(bridge=True)
         monkeypatch.setattr(preflight, "wildcard_ports", lambda: {443})
-        with pytest.raises(OlrunbookError, match="port 443 is taken"):
+        with pytest.raises(OlrunbookError, match="port 443 is in use"):
             preflight.check_ports(bridge=True)

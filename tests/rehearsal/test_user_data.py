@@ -59,7 +59,7 @@ class TestUserData:
         assert wanted.scripts == [
             b"#!/bin/sh\nsh -c 'echo \"a b\"'\nsystemctl restart x\n"
         ]
-        assert wanted.notes == ["cloud-config key not done here: packages"]
+        assert wanted.notes == ["cloud-config key ignored: packages"]
 
     def test_script(self) -> None:
         """A script is a script, also compressed."""

@@ -16,7 +16,7 @@ from olrunbook.steps import preflight_checks
 from olrunbook.steps.context import Commit, Context
 from olrunbook.steps.preflight import NEEDS, preflight, require
 
-DEPLOY = ("target", "stack", "images", "stage order", "no refresh at work", "checkout")
+DEPLOY = ("target", "stack", "images", "stage order", "instance refresh", "checkout")
 
 
 def _row(ctx: Context, name: str, **given: Any) -> Any:
@@ -45,7 +45,9 @@ def test_a_failed_check_refuses_with_what_can_be_done(ctx: Context, kit: Any) ->
     """The first failed check is the message, its hint the hint."""
     images = {"server": "ami-00000000000000dad"}
     result = preflight(ctx, need=["target", "images"], images=images)
-    with pytest.raises(RefusedError, match="there is no ami-00000000000000dad") as bad:
+    with pytest.raises(
+        RefusedError, match="ami-00000000000000dad does not exist"
+    ) as bad:
         require(result)
     assert "olrunbook run image_build" in bad.value.hint
     assert bad.value.exit_code == 4
@@ -84,7 +86,7 @@ def test_the_stage_order_is_what_the_archive_says(ctx: Context) -> None:
     assert (row.status, row.hint) == ("failed", "olrunbook release tika --to CI")
     ctx = dataclasses.replace(ctx, stage="QA")
     assert (
-        "CI has these images by run 42"
+        "CI rolled out these images: run 42"
         in _row(ctx, "stage order", stage_before=lambda: "42").found
     )
     assert _row(ctx, "stage order").status == "warn"
@@ -98,7 +100,7 @@ def test_a_refresh_at_work_refuses_an_update(
     done = kit.Refresh("r2", "Successful", started_s=9)
     refreshes = (done, kit.Refresh("r1", status, 50))
     aws.script = [(0, kit.Picture(refreshes=refreshes))]
-    row = _row(ctx, "no refresh at work")
+    row = _row(ctx, "instance refresh")
     assert row.status == "failed"
     assert status in row.found
 
@@ -110,7 +112,7 @@ def test_a_dirty_checkout_is_said_and_no_reason_to_stop(ctx: Context) -> None:
     result = preflight(ctx, need=["checkout"])
     assert result.rows[0].status == "warn"
     assert "a.py, b.py, c.py and 2 more" in result.rows[0].found
-    assert result.headline() == "1 checks passed; to know: checkout"
+    assert result.headline() == "1 checks passed; warnings: checkout"
     require(result)
     none = dataclasses.replace(ctx, commit=Commit(""))
     assert _row(none, "checkout").found == "no git checkout"

@@ -306,7 +306,7 @@ def test_a_rollout_ends_as_its_name_says(play: Play, name: str) -> None:
         ("failed: only the template changed", "no instance refresh has begun"),
         ("failed: user data changed, same image, no refresh", "version 1 of 2"),
         ("failed: Successful with an unhealthy target", "in service, unhealthy"),
-        ("failed: Successful with one of two", "1 of 2 instances are there"),
+        ("failed: Successful with one of two", "1 of 2 instances are up"),
         ("failed: no group", "Name=tika-server-tika-ci"),
         ("failed: launches fail", "The image does not exist"),
         ("failed: new instances come and go", "ended before they served"),
@@ -369,7 +369,7 @@ def test_a_previous_image_that_is_gone_is_no_way_back(play: Play, aws: Any) -> N
     """The image set before is looked for before it is recommended."""
     del aws.images[OLD]
     result = play("failed: Failed")
-    assert "is not there" in result.consequences[-1]
+    assert "is gone" in result.consequences[-1]
     assert "olrunbook run deploy" not in result.consequences[-1]
 
 

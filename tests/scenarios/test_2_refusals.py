@@ -64,7 +64,7 @@ def test_a_second_change_at_the_same_time_is_refused(
         release = released.run("release", "tika")
         deploy = released.run("run", "deploy", "--stage", "CI")
     assert release.returncode == deploy.returncode == 4
-    said = "tika is being worked on: somebody's change, pid "
+    said = "tika is being changed by another run: somebody's change, pid "
     assert said in release.stderr
     assert said in deploy.stdout
     steps = {s.name: s.status for s in released.record("deploy", "CI").steps}

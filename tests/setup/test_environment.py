@@ -111,7 +111,7 @@ def test_a_folder_that_is_no_environment_is_not_removed(
     """Somebody's files in a folder of that name stay."""
     (checkout / ".venv").mkdir()
     (checkout / ".venv" / "letters").write_text("dear")
-    with pytest.raises(SetupError, match="is no virtual environment"):
+    with pytest.raises(SetupError, match="is not a virtual environment"):
         make(report, checkout, fakes)
     assert (checkout / ".venv" / "letters").read_text() == "dear"
 

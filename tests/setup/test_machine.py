@@ -81,7 +81,7 @@ def test_root_is_not_asked() -> None:
 
 def test_nobody_to_ask_is_an_error_that_names_the_command() -> None:
     """In CI without root nothing waits for an answer."""
-    with pytest.raises(SetupError, match="nobody has agreed") as caught:
+    with pytest.raises(SetupError, match="sudo was not allowed") as caught:
         nobody().need("something", "sudo apt-get install thing")
     assert "sudo apt-get install thing" in caught.value.hint
     assert "OLRUNBOOK_SETUP=yes" in caught.value.hint
@@ -102,7 +102,7 @@ def test_one_question_is_enough(fakes: Fakes) -> None:
 def test_no_is_no(fakes: Fakes) -> None:
     """Whoever says no gets the command to do it by hand."""
     fakes.add("sudo")
-    with pytest.raises(SetupError, match="nobody has agreed"):
+    with pytest.raises(SetupError, match="sudo was not allowed"):
         Rights(1000, lambda _: False).need("one", "by hand")
     assert fakes.calls == []
 

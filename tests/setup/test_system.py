@@ -59,7 +59,7 @@ def test_what_cannot_be_installed_is_named(fakes: Fakes, report: Report) -> None
 
 def test_without_apt_the_list_is_the_answer(fakes: Fakes, report: Report) -> None:
     """On another distribution the reader learns what to install and what for."""
-    with pytest.raises(SetupError, match=r"not here: thing \(for a test\)"):
+    with pytest.raises(SetupError, match=r"missing: thing \(for a test\)"):
         system.install(report, [need(fakes, "thing")], nobody(0))
 
 

@@ -133,7 +133,7 @@ def load_recipe(folder: Path) -> Recipe:
 def _make(
     name: str, tag: str, recipe: Recipe, cache: Path, emit: Callable[[Event], None]
 ) -> None:
-    emit(_progress(f"{tag} is not here yet: making it (about a minute, once)"))
+    emit(_progress(f"{tag} is missing: making it (about a minute, once)"))
     with tempfile.TemporaryDirectory(prefix="olrunbook-base-", dir=cache) as scratch:
         archive = Path(scratch) / "root.tar"
         _bootstrap(name, recipe, archive, cache, emit)
@@ -199,7 +199,7 @@ def _failure(name: str, last: list[str], log: Path, code: int | None) -> ToolErr
     # The cause of a failed command is the line before the error itself.
     errors = lines[max(at[0] - 1, 0) : at[0] + 1] if at else lines[-1:]
     errors = [line for line in errors if not line.startswith("I:")]
-    hint = f"Its whole output is in {log}."
+    hint = f"The whole output is in {log}."
     if "No space left on device" in said:
         hint = "Free some disk space (1 GB is needed while the image is made)."
     elif "newuidmap" in said or "unshare" in said:
@@ -207,9 +207,7 @@ def _failure(name: str, last: list[str], log: Path, code: int | None) -> ToolErr
     elif re.search(
         r"Could not (resolve|connect)|Temporary failure|Failed to fetch", said
     ):
-        hint = (
-            "The Debian mirror of this machine's apt must answer: sudo apt-get update"
-        )
+        hint = "This machine's Debian mirror must answer: try sudo apt-get update"
     elif "NO_PUBKEY" in said or "not signed" in said:
         hint = "Install Debian's keys: sudo apt-get install debian-archive-keyring"
     detail = "; ".join(errors) or "no output"
@@ -235,6 +233,6 @@ def _lock(path: Path, emit: Callable[[Event], None]) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            emit(_progress("another process makes this image; waiting for it"))
+            emit(_progress("another process is making this image; waiting for it"))
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -24,7 +24,7 @@ _KEEP = (
 _HINTS = (
     (
         "permission denied while trying to connect",
-        "Join the group that may: sudo usermod -aG docker $USER, then log in again.",
+        "Join the group docker: sudo usermod -aG docker $USER, then log in again.",
     ),
     (
         "cannot connect to the docker daemon",
@@ -34,7 +34,7 @@ _HINTS = (
         "no space left on device",
         (
             "Free some disk space: `docker system df` shows what docker holds, "
-            "`olrunbook rehearsal down` gives back what the rehearsal holds."
+            "`olrunbook rehearsal down` frees what the rehearsal holds."
         ),
     ),
     (
@@ -93,7 +93,7 @@ def docker(
         raise ToolError(msg, "Install it: sudo apt-get install docker.io") from None
     except subprocess.TimeoutExpired:
         msg = f"docker {args[0]} did not answer within {timeout_s:g} s"
-        raise ToolError(msg, "Is the daemon well? `docker info` must answer.") from None
+        raise ToolError(msg, "Check the daemon: `docker info` must answer.") from None
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()
         msg = f"docker {args[0]}: {_cause(said) or f'exit code {done.returncode}'}"

@@ -22,7 +22,7 @@ def cli(ctx: Surroundings) -> str:
     found = shutil.which("pulumi", path=path)
     if found is None:
         msg = "pulumi is not on PATH"
-        raise ToolError(msg, "Build or find the tools: olrunbook tools")
+        raise ToolError(msg, "Find or build it: olrunbook tools")
     return found
 
 

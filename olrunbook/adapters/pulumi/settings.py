@@ -169,8 +169,8 @@ def reopen(ctx: Surroundings, token: str) -> Prepared:
     path = Path(spec.path)
     folder = root / path.parent.name / path.name
     if not folder.is_dir():
-        msg = "what was previewed is no longer there"
-        raise RefusedError(msg, "Preview again, then apply that.")
+        msg = "the preview's files are gone"
+        raise RefusedError(msg, "Run the preview again, then apply that.")
     return _describe(ctx, root, folder)
 
 
@@ -193,8 +193,8 @@ def _check_project(folder: Path, spec: StackSpec) -> None:
     name = read_yaml(folder / "Pulumi.yaml").get("name")
     if name != spec.project:
         where = f"{spec.path}/Pulumi.yaml"
-        msg = f"{where} names project {name!r}, the catalog {spec.project!r}"
-        raise UsageError(msg, "Make them the same.")
+        msg = f"{where} names project {name!r}, but the catalog {spec.project!r}"
+        raise UsageError(msg, "Use the same name in both.")
 
 
 def _addresses(ctx: Surroundings) -> dict[str, str]:
@@ -252,7 +252,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         msg = f"{path.name} is not YAML: {error}"
         raise UsageError(msg) from None
     if not isinstance(data, dict):
-        msg = f"{path.name} holds no mapping"
+        msg = f"{path.name} is not a mapping"
         raise UsageError(msg)
     return data
 

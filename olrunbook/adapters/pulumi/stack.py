@@ -91,7 +91,7 @@ def look(ctx: Surroundings, prepared: Prepared) -> State | None:
 
 
 def by_hand(ctx: Surroundings, verb: str = "up --refresh --yes") -> str:
-    """Return the command that does the same by hand, from the project's folder."""
+    """Return the command that does the same, from the project's folder."""
     spec = stack_spec(ctx)
     return f"pulumi {verb} -s {spec.stack_name(ctx.stage)} -C {spec.path}"
 
@@ -163,7 +163,7 @@ def _run(
     if not last:
         code = ended.code if ended else None
         detail = ctx.redactor.text(" / ".join(stderr[-2:]))
-        msg = f"pulumi {operation}: its worker ended with code {code} and said nothing"
+        msg = f"pulumi {operation}: its worker ended with code {code} and no output"
         raise ToolError(f"{msg}: {detail}" if detail else msg, code=code)
     if not quiet:
         code = ended.code if ended else None
@@ -191,14 +191,14 @@ def _failure(prepared: Prepared, error: dict[str, Any]) -> ToolError:
     hints = {
         "locked": "Wait for the other update; if its process is gone: "
         f"pulumi cancel -s {prepared.stack}.",
-        "plan": "Something changed since the preview. Preview again.",
-        "stopped": "Start the step again: the next update does the rest.",
+        "plan": "Something changed since the preview. Run the preview again.",
+        "stopped": "Run the step again: the next update does the rest.",
         "program": "The stack's program failed; the log has its traceback.",
         "failed": "The log has the whole output; the next update does the rest.",
     }
     text = error["text"]
     if error["kind"] == "locked" and state and state.locks:
-        text = f"another update has the stack: {'; '.join(state.locks)}"
+        text = f"another update is working on the stack: {'; '.join(state.locks)}"
     left = (
         f"; not finished: {', '.join(error['unfinished'])}"
         if error["unfinished"]

@@ -124,7 +124,7 @@ def _check_for_app(values: dict[str, Any], parameters: dict[str, Parameter]) -> 
             parse_images(value, its)
         elif value not in its:
             msg = (
-                f"{parameter.name} {value!r} is none of {app}; it has: {', '.join(its)}"
+                f"{parameter.name} {value!r} is not in {app}; it has: {', '.join(its)}"
             )
             raise UsageError(msg, f"Give one: -p {parameter.name} {its[0]}")
 
@@ -170,11 +170,11 @@ def typed(parameter: Parameter, value: Any, *, texts: bool = True) -> Any:
         return None
     if wants_text and not isinstance(value, str):
         if value is None and parameter.optional and parameter.default is None:
-            msg = f"{name} arrived as None: leave it out for none"
+            msg = f"{name} is None: leave it out instead"
         else:
             msg = (
-                f"{name} is a text and arrived as {type(value).__name__} {value!r}: "
-                "it was converted on its way"
+                f"{name} must be text, but was converted to "
+                f"{type(value).__name__} {value!r}"
             )
         hint = f"Give it raw: papermill … -r {name} VALUE (in YAML: in quotes)"
         raise UsageError(msg, hint)

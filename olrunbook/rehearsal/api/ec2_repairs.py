@@ -58,5 +58,5 @@ def _refuse(action: str) -> None:
     @override(EC2Response, method)
     def refused(original: Any, response: EC2Response) -> Any:  # noqa: ARG001
         words = f"{action} is refused by the rehearsal cloud"
-        msg = f"{words}: its address would not be loopback."
+        msg = f"{words}: its address would not be on loopback."
         raise fault(msg, "UnsupportedOperation")

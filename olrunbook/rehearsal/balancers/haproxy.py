@@ -105,7 +105,7 @@ class Haproxy:
         """Note that its container ended by itself: it is started again."""
         if container_runs(self.container):
             return  # the news is old: it has been started again
-        log(self.balancer.name, "its haproxy ended by itself")
+        log(self.balancer.name, "its haproxy ended unexpectedly")
         self._running, self._routes = False, None
 
     def end(self) -> None:

@@ -111,7 +111,7 @@ class Fleet:
             return
         # The news may be old: it may have been restarted since.
         if machine.instance.state == "running" and not self.hardware.runs(machine):
-            log(instance_id, "its machine ended by itself")
+            log(instance_id, "its machine ended unexpectedly")
             machine.set_state("stopped")
             self._signals.changed()
 

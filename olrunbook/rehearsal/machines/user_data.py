@@ -93,7 +93,7 @@ def _read_config(config: dict[str, Any], wanted: Instructions) -> None:
             for command in commands
         ]
         wanted.scripts.append("\n".join(["#!/bin/sh", *lines, ""]).encode())
-    wanted.notes += [f"cloud-config key not done here: {key}" for key in config]
+    wanted.notes += [f"cloud-config key ignored: {key}" for key in config]
 
 
 def _file(entry: dict[str, Any]) -> WrittenFile:

@@ -81,7 +81,7 @@ class Handler(ABC):
     def check(self, wanted: Props) -> list[tuple[str, str]]:
         """Return (property, reason) for each input that cannot be done here."""
         return [
-            (name, f"the rehearsal's stand-in does not do `{name}`")
+            (name, f"the rehearsal's stand-in lacks `{name}`")
             for name in wanted
             if name not in self.inputs and not name.startswith("__")
         ]

@@ -98,13 +98,13 @@ def consequences(
     for group, template in templates.items():
         image = short(template.image) or "an unknown image"
         lines.append(
-            f"Every instance that {group} launches from now on gets {image}, also one "
-            "that replaces an old one that was lost."
+            f"Every instance that {group} launches from now on gets {image}, "
+            "also one that replaces an instance that is lost."
         )
     if any(template.version.startswith("$") for template in templates.values()):
         lines.append(
-            "AWS's own rollback is not available: the group launches from a template "
-            "version that moves ($Latest)."
+            "AWS's own rollback is not available: the group launches from the "
+            "template version $Latest."
         )
     lines.append(_way_back(app, stage, previous))
     return lines
@@ -113,15 +113,15 @@ def consequences(
 def _way_back(app: str, stage: str, previous: Mapping[str, ImageSeen]) -> str:
     if not previous:
         return (
-            "There is no single image set that ran before: deploy another image set, "
+            "There is no previous image set to go back to: deploy another one, "
             "or build one."
         )
     images = format_images({node: image.id for node, image in previous.items()})
     missing = [image.id for image in previous.values() if image.state != "available"]
     if missing:
         gone = ", ".join(missing)
-        return f"The image set before, {images}, cannot be used: {gone} is not there."
+        return f"The previous image set, {images}, cannot be used: {gone} is gone."
     return (
-        f"Back to the image set before, which still exists: olrunbook run deploy "
+        f"To go back to the previous image set: olrunbook run deploy "
         f"-p app {app} -p stage {stage} -p images {images}"
     )

@@ -31,8 +31,8 @@ GUARDED = re.compile(
 )
 GOES = {"replace", "delete", "create-replacement", "delete-replaced"}
 LEFT_ALONE = (
-    "the launch template changes but nothing that starts a refresh does. Instances "
-    "that run stay as they are; new ones get the new template."
+    "the launch template changes, but nothing that starts a refresh. Running "
+    "instances stay as they are; new ones get the new template."
 )
 ALWAYS_REFRESH = ("launchTemplate", "mixedInstancesPolicy", "launchConfiguration")
 
@@ -163,7 +163,7 @@ def _group_outlook(
     if str(fact.get("version") or "").startswith("$"):
         lines.append(
             f"{name}: AWS's own rollback is not available, because the group launches "
-            f"from {fact['version']}. The way back is a deploy of the image set before."
+            f"from {fact['version']}. To go back, deploy the previous image set."
         )
     return lines
 

@@ -41,7 +41,7 @@ class PreviewResult(Result):
         images: The image set that is pinned.
         groups: The Auto Scaling groups as they are now.
         outlook: What the update means for what serves, a sentence each.
-        by_hand: The command that does the same by hand.
+        by_hand: The command that does the same without olrunbook.
         digest: Over everything that an approval of this preview approves.
 
     """
@@ -63,7 +63,7 @@ class PreviewResult(Result):
 
     @property
     def apart(self) -> list[ResourceChange]:
-        """The changes that are no part of an image roll."""
+        """The changes that are not part of an image roll."""
         return apart(self.changes)
 
     def headline(self) -> str:
@@ -77,7 +77,7 @@ class PreviewResult(Result):
             parts.append(f"{same} same")
         text = ", ".join(parts) or "nothing to do"
         if others := len(self.apart):
-            text += f"; {others} of them no part of an image roll"
+            text += f"; {others} of them not part of an image roll"
         return text
 
 
@@ -110,7 +110,7 @@ def preview(
     if not allow_replace and (lost := guarded(changes)):
         msg = f"this would {'; '.join(f'{c.op} {c.type} {c.name}' for c in lost)}"
         raise RefusedError(
-            msg, "What serves now would go. Look at what changed and why."
+            msg, "This would take down what serves now. Find out what changed."
         )
     if wrong := wrong_images(stack_spec(ctx), ctx.stage, images, found):
         msg = f"the preview does not use the image set: {'; '.join(wrong)}"
@@ -170,8 +170,8 @@ def up(ctx: Context, plan: PreviewResult) -> DeployResult:
     started_at = ctx.clock()
     found = pulumi.up(ctx, prepared, plan.state, f"olrunbook run {ctx.run_id}")
     if found.changed:
-        msg = f"the state of {plan.stack} is no longer the one that was previewed"
-        raise RefusedError(msg, "Somebody else updated it. Preview again.")
+        msg = f"the state of {plan.stack} has changed since the preview"
+        raise RefusedError(msg, "Somebody else updated it. Run the preview again.")
     _free(prepared.stack, found)
     groups = account.groups(ctx.app, ctx.stage)
     _on_images(ctx, account, groups, plan.images)
@@ -204,7 +204,7 @@ def _whole_set(ctx: Context, images: Mapping[str, str]) -> None:
 def _available(ctx: Context, images: Mapping[str, str]) -> None:
     for node, image in images_exist(ctx, images).items():
         if image.state != "available":
-            state = image.state or "not there"
+            state = image.state or "missing"
             msg = f"image {image.id} of {node} is {state}, wanted available"
             raise RefusedError(msg, "Build one: olrunbook run image_build")
 
@@ -215,12 +215,12 @@ def _free(stack: str, found: pulumi.Found) -> None:
         return
     state = found.state
     if state.locks:
-        msg = f"another update has {stack}: {'; '.join(state.locks)}"
+        msg = f"another update is working on {stack}: {'; '.join(state.locks)}"
         hint = f"Wait for it; if that process is gone: pulumi cancel -s {stack}"
         raise RefusedError(msg, hint)
-    msg = f"{stack} has operations that were never finished: {'; '.join(state.pending)}"
+    msg = f"{stack} has unfinished operations: {'; '.join(state.pending)}"
     hint = (
-        "Look in AWS whether they were made, then: "
+        "Check in AWS whether they were made, then: "
         f"pulumi refresh --clear-pending-creates -s {stack}"
     )
     raise RefusedError(msg, hint)
@@ -249,11 +249,11 @@ def _on_images(
         msg = (
             f"after the update {'; '.join(wrong)}; wanted {format_images(dict(images))}"
         )
-        raise StepError(msg, "The stack did not take the image it was given.")
+        raise StepError(msg, "The stack did not use the image it was given.")
 
 
 def _by_hand(ctx: Context, images: Mapping[str, str]) -> str:
-    """Return the command that does the same by hand, from the project's folder."""
+    """Return the command that does the same, from the project's folder."""
     keys = stack_spec(ctx).image_config
     pins = " ".join(f"-c {keys[node]}={image}" for node, image in images.items())
     return pulumi.by_hand(ctx, f"up --refresh --yes {pins}")

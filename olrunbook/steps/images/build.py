@@ -230,7 +230,7 @@ def _one_image(ec2: Any, watch: Watch, app: str) -> dict[str, Any]:
         msg = (
             f"packer ended with code 0 but named {len(found)} images of {app}: {names}"
         )
-        hint = "Exactly one is wanted: does `only` in the catalog name one source?"
+        hint = "It must be one: does `only` in the catalog name a single source?"
         raise StepError(msg, hint)
     answer = ec2.describe_images(Filters=[{"Name": "image-id", "Values": found}])
     images: list[dict[str, Any]] = answer["Images"]
@@ -267,10 +267,8 @@ def _name_of(ec2: Any, image: str) -> str:
 
 def _validate_hint(name: str, ctx: Context) -> str:
     if name == "fmt":
-        return (
-            f"Let packer write it as it likes it: packer fmt {ctx.app.image.template}"
-        )
-    return "Mend the template; nothing was started."
+        return f"Format it: packer fmt {ctx.app.image.template}"
+    return "Fix the template; nothing was started."
 
 
 def _check_on_error(on_error: str) -> None:
@@ -278,9 +276,7 @@ def _check_on_error(on_error: str) -> None:
         return
     if on_error == "ask":
         msg = "on_error=ask cannot be used: Packer would wait for a key on a terminal"
-        raise UsageError(
-            msg, "Take abort: it leaves the builder running, and names it."
-        )
+        raise UsageError(msg, "Use abort: it leaves the builder running, and names it.")
     msg = f"on_error is {on_error!r}, wanted cleanup or abort"
     raise UsageError(msg)
 

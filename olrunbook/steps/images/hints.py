@@ -11,7 +11,7 @@ _KNOWN = (
     (
         r"\b(curl|wget|unzip|gpg|sudo): (?:command )?not found",
         (
-            "The base image lacks {0}, which a cloud image has: take the kit's base "
+            "The base image lacks {0}, which a cloud image has: use the default base "
             "image (leave `base` empty), or name one that has it."
         ),
     ),
@@ -19,34 +19,34 @@ _KNOWN = (
         r"No space left on device",
         (
             "Free some disk space: `docker system df` shows what docker holds, "
-            "`olrunbook rehearsal down` gives back what the rehearsal holds."
+            "`olrunbook rehearsal down` frees what the rehearsal holds."
         ),
     ),
     (
         r"No AMI was found matching filters",
         (
-            "The template's source_ami_filter finds nothing in this account: compare "
-            "its name and owner with what is there."
+            "The template's source_ami_filter finds nothing in this account: check "
+            "its name and owner."
         ),
     ),
     (
         r"[Nn]o [Ss]ubnets? (?:was |were )?found",
         (
-            "The template's subnet_filter finds nothing: it wants a subnet tagged "
+            "The template's subnet_filter finds nothing: it needs a subnet tagged "
             "Environment=<build_environment>."
         ),
     ),
     (
         r"[Tt]imeout waiting for SSH",
-        "The builder never answered on port 22: does its subnet give public addresses?",
+        "The builder did not answer on port 22: does its subnet give public addresses?",
     ),
     (
         r"pyinfra: (?:command )?not found",
-        "pyinfra must be on the PATH of Packer: it lives beside this Python.",
+        "pyinfra must be on the PATH of Packer: it is installed beside this Python.",
     ),
     (
         r"sha256sum: WARNING|computed checksum did NOT match",
-        "An artifact is not the one its checksum names; it was not installed.",
+        "An artifact does not match its checksum; it was not installed.",
     ),
     (
         (
@@ -61,7 +61,7 @@ _KNOWN = (
     ),
     (
         r"Job for \S+ failed|control process exited|does not answer at",
-        "The service does not start; its own words are in the output above.",
+        "The service does not start; the output above has its messages.",
     ),
     (
         r"Cannot connect to the Docker daemon",

@@ -1,4 +1,4 @@
-"""How Packer is called for an app: its environment, variables, and the same by hand."""
+"""How Packer is called for an app: its environment, variables, and the same command."""
 
 from __future__ import annotations
 

@@ -39,10 +39,10 @@ from olrunbook.targets import state_dir
 __all__ = ["STEP", "image_test", "require"]
 
 NOT_TESTED = (
-    "the boot: a container has this machine's kernel, and no disks of its own",
-    "systemd's walls around a service: a container has no right to build them",
-    "the way in: pyinfra comes as root by docker, Packer as admin by SSH and sudo",
-    "what an instance learns in its account: user data, role, Vault, Consul, DNS",
+    "booting: a container uses this machine's kernel and has no disks of its own",
+    "systemd's sandboxing of services: a container may not set it up",
+    "access: pyinfra runs as root through docker, Packer as admin over SSH and sudo",
+    "what an instance gets from its account: user data, role, Vault, Consul, DNS",
 )
 NO_SYSTEMD = "services: the base image has no systemd"
 
@@ -71,11 +71,7 @@ def image_test(ctx: Context, base: str = "", node_type: str = "") -> ImageTestRe
     image = image or base_image.ensure("base", project=ctx.project, emit=ctx.emit)
     label = f"{LABEL}={state_dir(ctx.project.root).name}"
     for name in sweep(label):
-        ctx.emit(
-            Event(
-                "docker", "warning", f"removed {name}, left by a test that was killed"
-            )
-        )
+        ctx.emit(Event("docker", "warning", f"removed {name}, left by a killed test"))
     tests = [_test(ctx, place, image, node, label) for node in nodes]
     without = [] if all(test.systemd for test in tests) else [NO_SYSTEMD]
     return ImageTestResult(
@@ -104,7 +100,7 @@ def require(result: ImageTestResult) -> None:
             raise StepError(result.headline(), test.hint)
     changed = ", ".join(name for test in result.tests for name in test.again)
     msg = f"a second run changed {changed}, but the catalog calls the deploy idempotent"
-    raise StepError(msg, "Mend the deploy, or set `idempotent = false` in the catalog.")
+    raise StepError(msg, "Fix the deploy, or set `idempotent = false` in the catalog.")
 
 
 def _test(
@@ -184,7 +180,7 @@ def _error(watch: Watch) -> str:
 
 def _services(ctx: Context, box: Box) -> tuple[list[CheckSeen], list[str]]:
     """Boot the container again, so that enabled services start, and ask them."""
-    ctx.emit(Event("docker", "phase", "booting again: what is enabled must start"))
+    ctx.emit(Event("docker", "phase", "booting again: enabled units must start"))
     box.restart(ctx.sleep)
     checks = service_checks(ctx, box)
     units = box.failed_units()
@@ -202,7 +198,7 @@ def _why(box: Box, unit: str) -> str:
 
 def _stand_ins(artifacts: list[ArtifactUsed]) -> list[str]:
     return [
-        f"{one.name} {one.version}: a stand-in takes its place, it could not be had"
+        f"{one.name} {one.version}: a stand-in, because it could not be fetched"
         for one in artifacts
         if one.source == "stand-in"
     ]

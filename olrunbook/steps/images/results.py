@@ -102,7 +102,7 @@ class BuiltImage(Value):
         packages: Number of Debian packages in it; 0 where the template does not tell.
         packages_file: Their list, beside the logs; empty where there is none.
         seconds: The whole build.
-        by_hand: The command that does the same by hand.
+        by_hand: The command that does the same without olrunbook.
 
     """
 
@@ -166,7 +166,7 @@ class TestedImage(Value):
         error: What went wrong outside of an operation; empty: nothing.
         hint: What the reader can do about a failure; empty where nothing is known.
         seconds: The whole test.
-        by_hand: The commands that do the same by hand.
+        by_hand: The commands that do the same without olrunbook.
 
     """
 

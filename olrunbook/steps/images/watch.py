@@ -102,11 +102,11 @@ class Watch:
             output = "\n".join(f"  {row}" for row in failed.output[-TAIL:])
             return f"operation {failed.name!r} failed\n{output}"
         said = [row for row in self.errors if row] or self.lines[-TAIL:]
-        first = said[0] if said else "it said nothing"
+        first = said[0] if said else "no output"
         if self.said:
             rows = "\n".join(f"  {row}" for row in self.said)
             last = self.said[-1].strip()
-            return f"the provisioner said last: {last}\n{rows}\n{first}"
+            return f"the provisioner's last output: {last}\n{rows}\n{first}"
         return first
 
 

@@ -82,9 +82,7 @@ def workspace(ctx: Context) -> Workspace:
     )
     if image.default_template and found.deploy.parent.name != ctx.app_name:
         msg = f"{image.deploy} is not {ctx.app_name}/{found.deploy.name}"
-        hint = (
-            "The default template looks for the app's deploy in a folder of its name."
-        )
+        hint = "The default template needs the deploy in a folder named like the app."
         raise UsageError(msg, hint)
     for path in (found.template, found.deploy):
         if not path.exists():

@@ -132,7 +132,7 @@ class RolloutResult(Result):
         consequences: What a failed rollout leaves behind, and the way back.
         started_at: When the watching began (UTC).
         ended_at: When it ended.
-        by_hand: The command that does the same by hand.
+        by_hand: The command that does the same without olrunbook.
 
     """
 

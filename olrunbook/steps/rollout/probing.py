@@ -76,8 +76,8 @@ def probe_notes(
     if own:
         late = (began - deploy.started_at).total_seconds()
         notes.append(
-            f"The probe began {late:.0f} s after the update did and says nothing of "
-            "the time before. A release probes from before the update."
+            f"The probe began {late:.0f} s after the update and saw nothing before "
+            "that. In a release the probe starts before the update."
         )
     if deploy.url.startswith("https:"):
         notes.append("The probe does not verify the certificate.")

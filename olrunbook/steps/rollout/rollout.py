@@ -262,7 +262,7 @@ def _aftermath(
 
 
 def _by_hand(groups: list[str]) -> str:
-    """Return the command that shows the same by hand."""
+    """Return the command that shows the same."""
     names = [name for name in groups if name]
     call = "aws autoscaling describe-instance-refreshes --auto-scaling-group-name"
     return "\n".join(f"{call} {name}" for name in names)

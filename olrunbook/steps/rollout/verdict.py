@@ -126,7 +126,7 @@ def shortcomings(
                 f"{name} keeps launch template version {made_from} of {newest}"
             )
     if len(staying) < group.desired:
-        wrong.append(f"{len(staying)} of {group.desired} instances are there")
+        wrong.append(f"{len(staying)} of {group.desired} instances are up")
     return wrong
 
 
@@ -150,7 +150,7 @@ def judge(seen: Evidence, patience: Patience) -> Verdict:
         text = f"refresh {short(what.id)} {what.status} {what.percent} %"
         return Verdict(None, text, decided)
     if seen.now.desired == 0:
-        text = "its desired capacity is 0: nothing can be shown to serve"
+        text = "its desired capacity is 0: nothing serves"
         return Verdict("failed", text, decided)
     wrong = shortcomings(seen.image, seen.now, seen.template)
     if decided:

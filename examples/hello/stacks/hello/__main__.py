@@ -2,7 +2,7 @@
 
 Made from `stacks/tika` by copying the folder and leaving out what a page does not need.
 `components` is the one shipped with olrunbook, which lays it beside this folder; to run
-`pulumi up` here by hand, copy `stacks/components` beside it first.
+`pulumi up` here yourself, copy `stacks/components` beside it first.
 
 Config: `hello:auto_scale`, `hello:business_unit`, `hello:target_vpc`,
 `hello:web_host_domain`, and `hello:image_id`, which pins the image.
