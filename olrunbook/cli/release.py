@@ -128,7 +128,7 @@ Examples:
     "variables",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A Packer variable for the build; may be given several times.",
+    help="A Packer variable for the build; may be repeated.",
 )
 @click.option(
     "--target", default="rehearsal", show_default=True, help="Where to release."
@@ -143,7 +143,7 @@ def release(
     target: str,
     as_json: bool,
 ) -> int:
-    """Take APP from its sources through the stages: test, bake, deploy, roll out.
+    """Release APP: test and bake its image, deploy and roll it out in each stage.
 
     Stops at the first step that did not succeed. Every step is an executed notebook in
     the archive, and the release has a record of its own.
@@ -156,7 +156,7 @@ def release(
     if images:
         parse_images(images, spec.node_types)
         if variables:
-            msg = "--variable is for a build, and --images names one that was built"
+            msg = "--variable needs a build; --images names a set that is built already"
             raise UsageError(msg)
     for text in variables:
         if "=" not in text:

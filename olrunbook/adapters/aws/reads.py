@@ -69,9 +69,9 @@ def require_identity(ctx: Where) -> str:
     """
     found, wanted = Account(ctx.target).identity(), ctx.target.identity_arn
     if found != wanted:
-        msg = f"the AWS identity is {found}, the target's is {wanted}"
+        msg = f"the AWS identity is {found}, wanted {wanted}"
         raise RefusedError(
-            msg, "Credentials of another account are in use; start afresh."
+            msg, "Credentials of another account are in use. Reset the rehearsal."
         )
     return found
 

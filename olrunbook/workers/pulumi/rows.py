@@ -50,7 +50,7 @@ class Rows:
         try:
             self._take(event)
         except Exception as error:  # noqa: BLE001  (the SDK would swallow it silently)
-            self._tell("warning", f"an engine event was not understood: {error!r}")
+            self._tell("warning", f"an engine event could not be read: {error!r}")
 
     def changed(self) -> list[dict[str, Any]]:
         """Return the rows of the resources that are not left as they are."""
