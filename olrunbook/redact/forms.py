@@ -7,13 +7,13 @@ import json
 import re
 from urllib.parse import quote, quote_plus
 
-__all__ = ["ENCODED", "GATES", "MIN_LENGTH", "forms_of"]
+__all__ = ["ENCODED", "MIN_LENGTH", "SIGNS", "forms_of"]
 
 MIN_LENGTH = 6  # shorter values would mask ordinary words
 LINE_LENGTH = 12  # of a line of a longer value that is a secret of its own
 
 # A form with one of these signs need not be looked for in a text without it.
-GATES = "%\\&"
+SIGNS = "%\\&"
 ENCODED = "base64"  # forms that only stand inside a run of such letters
 
 _ENCODED = re.compile(r"[A-Za-z0-9+/=_-]+")
@@ -27,7 +27,7 @@ def forms_of(value: str) -> dict[str, set[str]]:
         value: The secret value.
 
     Returns:
-        Forms by gate: "" (look always), one of `GATES`, or `ENCODED`.
+        Forms by sign: "" (look always), one of `SIGNS`, or `ENCODED`.
 
     """
     raw = value.encode(errors="surrogatepass")
@@ -39,14 +39,14 @@ def forms_of(value: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for form in forms:
         if len(form) >= MIN_LENGTH:
-            found.setdefault(_gate(form, value), set()).add(form)
+            found.setdefault(_sign(form, value), set()).add(form)
     encoded = _base64(raw) | {raw.hex(), raw.hex().upper()}
     found[ENCODED] = {form for form in encoded if len(form) >= MIN_LENGTH}
     return found
 
 
-def _gate(form: str, value: str) -> str:
-    return next((sign for sign in GATES if sign in form and sign not in value), "")
+def _sign(form: str, value: str) -> str:
+    return next((sign for sign in SIGNS if sign in form and sign not in value), "")
 
 
 def _escaped(value: str) -> set[str]:

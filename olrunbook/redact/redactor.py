@@ -72,7 +72,7 @@ class Redactor:
         self._key = bytes.fromhex(key)
         self.on_learn = on_learn
         self._values: dict[str, str] = {}
-        self._forms: dict[str, dict[str, str]] = {}  # by gate: form, mask
+        self._forms: dict[str, dict[str, str]] = {}  # by sign: form, mask
         self._found = 0
         self.masked = 0
         for value in secrets:
@@ -99,8 +99,8 @@ class Redactor:
         if len(value) < MIN_LENGTH or value in self._values or _MASK.fullmatch(value):
             return False
         mask = self._values[value] = self.mask(value)
-        for gate, forms in forms_of(value).items():
-            known = self._forms.setdefault(gate, {})
+        for sign, forms in forms_of(value).items():
+            known = self._forms.setdefault(sign, {})
             for form in forms:
                 known.setdefault(form, mask)
         self._forms.setdefault("", {})[value] = mask
@@ -192,11 +192,11 @@ class Redactor:
 
     def _known(self, text: str, mapped: bytes) -> Iterator[Span]:
         """Yield the places of known values in any of their forms."""
-        for gate, forms in self._forms.items():
-            if gate == ENCODED:
+        for sign, forms in self._forms.items():
+            if sign == ENCODED:
                 if b"x" * MIN_LENGTH not in mapped:
                     continue
-            elif gate not in text:
+            elif sign not in text:
                 continue
             for form, mask in forms.items():
                 if form in text:

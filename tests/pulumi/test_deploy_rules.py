@@ -164,7 +164,7 @@ def lines(preview: Found, desired: int = 1, *refreshes: RefreshSeen) -> list[str
 
 
 def test_desired_one_is_an_outage() -> None:
-    """Said from the real preferences, before the gate."""
+    """Said from the real preferences, before the update."""
     assert "An outage: the only instance goes" in lines(found(*ROLL))[0]
 
 

@@ -1,1 +1,1 @@
-"""The AWS API: moto behind a gate, with what it lacks for a release put right."""
+"""The AWS API: moto behind a filter, with what it lacks for a release put right."""

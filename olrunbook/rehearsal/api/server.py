@@ -1,4 +1,4 @@
-"""The HTTP server of the AWS API: moto's applications behind the gate, on loopback."""
+"""The HTTP server of the AWS API: moto's applications behind a filter, on loopback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from olrunbook.rehearsal.api.gate import Gate
+from olrunbook.rehearsal.api.request_filter import RequestFilter
 
 __all__ = ["Server"]
 
@@ -45,11 +45,11 @@ class Server:
         self._listening = listening
         host, port = listening.getsockname()[:2]
         moto = DomainDispatcherApplication(create_backend_app)
-        gate = Gate(moto, f"{host}:{port}", access_key, status)
+        admitted = RequestFilter(moto, f"{host}:{port}", access_key, status)
         self._server: BaseWSGIServer = make_server(
             host,
             port,
-            gate,
+            admitted,
             threaded=True,
             request_handler=_QuietHandler,
             fd=listening.fileno(),

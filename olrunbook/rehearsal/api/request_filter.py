@@ -14,7 +14,7 @@ from olrunbook.rehearsal.api.faults import Fault, fault_of, respond
 from olrunbook.rehearsal.api.headers import KEY_HEADER, OWN_PREFIX, PACE_PREFIX
 from olrunbook.rehearsal.signals import log
 
-__all__ = ["SERVICES", "Gate"]
+__all__ = ["SERVICES", "RequestFilter"]
 
 # What a release meets, by signing name. Not here: whatever could reach out of loopback
 # (SNS and EventBridge deliver to URLs, Lambda and Batch start containers of their own).
@@ -53,7 +53,7 @@ StartResponse = Callable[..., Any]
 App = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
-class Gate:
+class RequestFilter:
     """A WSGI application around moto's.
 
     Args:
