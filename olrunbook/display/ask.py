@@ -19,9 +19,7 @@ __all__ = ["Answer", "Question", "ask"]
 
 TURN_S = 0.1
 OPEN = View("no answer was recorded", tone="warn", word="not decided")
-STOPPED = View(
-    "the kernel was interrupted before an answer", tone="warn", word="not decided"
-)
+STOPPED = View("interrupted before an answer", tone="warn", word="not decided")
 HINT = View("", notes=[Note("▲ Nothing is decided yet: give a reason.", tone="warn")])
 
 
@@ -65,10 +63,9 @@ async def ask(question: Question) -> Answer:
     atexit.register(form.close)  # a restarted kernel leaves no form in its record
     end = STOPPED
     try:
-        while form.answer is None:  # noqa: ASYNC110  (an interrupt wakes no event)
-            await asyncio.sleep(TURN_S)
-        end = _answered(form.answer)
-        return form.answer
+        answer = await form.answer()
+        end = _answered(answer)
+        return answer
     finally:
         output.put(bundle(end))
         form.close()
@@ -95,7 +92,7 @@ class _Form:
         import ipywidgets as w  # noqa: PLC0415  (heavy)
         from IPython import get_ipython  # noqa: PLC0415  (heavy)
 
-        self.answer: Answer | None = None
+        self._approved: bool | None = None  # by the first click
         self._kernel: Any = get_ipython().kernel
         self._cell = self._kernel.get_parent("shell")
         # The whole text comes when the field is left: before the click, never after it.
@@ -114,8 +111,8 @@ class _Form:
         self._no = w.Button(
             description="Reject", tooltip=f"Reject: {title}", icon="times"
         )
-        self._yes.on_click(lambda _: self._decide(approved=True))
-        self._no.on_click(lambda _: self._decide(approved=False))
+        self._yes.on_click(lambda _: self._clicked(approved=True))
+        self._no.on_click(lambda _: self._clicked(approved=False))
         buttons = w.HBox([self._yes, self._no])
         # Below the buttons, so that none moves under the hand that clicks.
         self._form = w.VBox([self._reason, buttons, self._hint])
@@ -126,6 +123,21 @@ class _Form:
         """The form as Jupyter wants it."""
         return dict(self._form._repr_mimebundle_())
 
+    async def answer(self) -> Answer:
+        """Wait for a click when a reason stands in the field."""
+        while True:
+            while self._approved is None:  # noqa: ASYNC110  (an interrupt wakes no event)
+                await asyncio.sleep(TURN_S)
+            self._yes.disabled = self._no.disabled = True
+            # JupyterLab may hand the text to another thread than the click.
+            await asyncio.sleep(TURN_S)
+            if reason := self._reason.value.strip():
+                return Answer(self._approved, reason)
+            self._hint.value = f'<div role="alert">{html(HINT)}</div>'
+            self._approved = None
+            self._yes.disabled = self._no.disabled = False
+            self._reason.focus()
+
     def close(self) -> None:
         """Take the form, its layouts and styles out of front end and record."""
         for widget in self._all:
@@ -133,18 +145,9 @@ class _Form:
                 if part is not None:
                     part.close()
 
-    def _decide(self, *, approved: bool) -> None:
-        """Take the first click that has a reason."""
-        reason = self._reason.value.strip()
-        if self.answer is not None:
-            return
-        if not reason:
-            self._hint.value = f'<div role="alert">{html(HINT)}</div>'
-            self._reason.focus()
-            return
-        for widget in (self._reason, self._yes, self._no):
-            widget.disabled = True
-        self.answer = Answer(approved, reason)
+    def _clicked(self, *, approved: bool) -> None:
+        if self._approved is None:
+            self._approved = approved
 
     def _heard(self, change: Any) -> None:
         """Tell the front end that its text has arrived.

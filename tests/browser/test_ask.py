@@ -104,7 +104,7 @@ def test_run_all_stops_and_goes_on_after_the_click(lab) -> None:
     assert prompts(page) == ["[1]:", "[*]:", "[*]:"]
     approve.click()
     page.page.get_by_role("alert").get_by_text("give a reason").wait_for()
-    assert page.page.evaluate(IN_FORM)
+    page.page.wait_for_function(IN_FORM)
     assert prompts(page) == ["[1]:", "[*]:", "[*]:"]
     reason = page.page.get_by_label("Reason")
     for text in ("typed first", "typed next", "smoke test in QA fine"):
