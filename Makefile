@@ -14,6 +14,9 @@ SLOW := rehearsal or browser
 ONCE := $(addprefix --ignore=tests/,test_tree.py test_layers.py test_papermills.py \
     toolchain setup)
 ENDINGS := tests/endings
+# Two workers a Python: unit tests wait for kernels and processes half of their time.
+WORKERS ?= 2
+SPREAD := -n $(WORKERS) --dist loadfile
 # Two targets at the same time; what the second one says comes last.
 together = @other=$$(mktemp); $(MAKE) $(2) >"$$other" 2>&1 & pid=$$!; \
     $(MAKE) $(1); mine=$$?; wait $$pid; theirs=$$?; \
@@ -62,12 +65,13 @@ units:  ## the unit tests on both Pythons, at the same time
 	$(call together,unit,unit-313)
 
 unit:  ## the unit tests: no network, no docker
-	$(BIN)/python -m pytest -q -m "not ($(SLOW))" --ignore=$(ENDINGS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -m "not ($(SLOW))" $(SPREAD) --ignore=$(ENDINGS) \
+	    $(PYTEST_ARGS)
 
 unit-313:  ## the unit tests on Python 3.13, where there is one
 	$(SETUP) other 3.13
 	@if [ -x .venv-3.13/bin/python ]; then \
-	    .venv-3.13/bin/python -m pytest -q -m "not ($(SLOW))" $(ONCE) \
+	    .venv-3.13/bin/python -m pytest -q -m "not ($(SLOW))" $(SPREAD) $(ONCE) \
 	        --ignore=$(ENDINGS) $(PYTEST_ARGS); \
 	fi
 

@@ -130,9 +130,10 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     _SECONDS[report.nodeid] = _SECONDS.get(report.nodeid, 0) + report.duration
 
 
-def pytest_sessionfinish() -> None:
-    """Leave the times where `make test` asks for them."""
-    if path := os.environ.get("OLRUNBOOK_DURATIONS"):
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Leave the times where `make test` asks for them; a worker's are counted once."""
+    path = os.environ.get("OLRUNBOOK_DURATIONS")
+    if path and not hasattr(session.config, "workerinput"):
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
         with Path(path).open("a") as out:
             out.writelines(
