@@ -10,9 +10,10 @@ PYTEST_ARGS ?=
 SETUP := @sh setup/run.sh
 BIN := .venv/bin
 SLOW := rehearsal or browser
-# What looks at files and other programs, whichever Python looks: once is enough.
+# What looks at files, other programs and the rehearsal's rules: one Python is enough.
 ONCE := $(addprefix --ignore=tests/,test_tree.py test_layers.py test_papermills.py \
-    toolchain setup)
+    toolchain setup rehearsal/test_refresh_endings.py rehearsal/test_refresh_progress.py \
+    rehearsal/test_groups.py pulumi/test_aws_groups.py pulumi/test_aws_handlers.py)
 ENDINGS := tests/endings
 # Two workers a Python: unit tests wait for kernels and processes half of their time.
 WORKERS ?= 2

@@ -56,7 +56,7 @@ def redactor() -> Redactor:
 def eventually() -> Callable[..., Any]:
     """Return a function that waits until a condition is true or a deadline is over."""
 
-    def wait(condition: Callable[[], Any], timeout_s: float = 20.0) -> Any:
+    def wait(condition: Callable[[], Any], timeout_s: float = 90.0) -> Any:
         end = time.monotonic() + timeout_s
         while not (got := condition()):
             assert time.monotonic() < end, f"not true within {timeout_s} s"
