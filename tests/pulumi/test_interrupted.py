@@ -176,5 +176,5 @@ def test_a_second_update_meets_the_lock_and_is_refused(slow_deploys: Deploys) ->
         check=True,
         capture_output=True,
     )
-    with pytest.raises(RefusedError, match="never finished: creating aws:auto"):
+    with pytest.raises(RefusedError, match="unfinished operations: creating aws:auto"):
         deploy.preview(run, images)
