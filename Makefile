@@ -10,10 +10,14 @@ PYTEST_ARGS ?=
 SETUP := @sh setup/run.sh
 BIN := .venv/bin
 SLOW := rehearsal or browser
-# What looks at files and other programs, whichever Python looks: once is enough.
+# What looks at files, other programs and the rehearsal's rules: one Python is enough.
 ONCE := $(addprefix --ignore=tests/,test_tree.py test_layers.py test_papermills.py \
-    toolchain setup)
+    toolchain setup rehearsal/test_refresh_endings.py rehearsal/test_refresh_progress.py \
+    rehearsal/test_groups.py pulumi/test_aws_groups.py pulumi/test_aws_handlers.py)
 ENDINGS := tests/endings
+# Two workers a Python: unit tests wait for kernels and processes half of their time.
+WORKERS ?= 2
+SPREAD := -n $(WORKERS) --dist loadfile
 # Two targets at the same time; what the second one says comes last.
 together = @other=$$(mktemp); $(MAKE) $(2) >"$$other" 2>&1 & pid=$$!; \
     $(MAKE) $(1); mine=$$?; wait $$pid; theirs=$$?; \
@@ -62,12 +66,13 @@ units:  ## the unit tests on both Pythons, at the same time
 	$(call together,unit,unit-313)
 
 unit:  ## the unit tests: no network, no docker
-	$(BIN)/python -m pytest -q -m "not ($(SLOW))" --ignore=$(ENDINGS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -m "not ($(SLOW))" $(SPREAD) --ignore=$(ENDINGS) \
+	    $(PYTEST_ARGS)
 
 unit-313:  ## the unit tests on Python 3.13, where there is one
 	$(SETUP) other 3.13
 	@if [ -x .venv-3.13/bin/python ]; then \
-	    .venv-3.13/bin/python -m pytest -q -m "not ($(SLOW))" $(ONCE) \
+	    .venv-3.13/bin/python -m pytest -q -m "not ($(SLOW))" $(SPREAD) $(ONCE) \
 	        --ignore=$(ENDINGS) $(PYTEST_ARGS); \
 	fi
 

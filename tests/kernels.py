@@ -23,8 +23,8 @@ __all__ = ["BEGIN", "Desk", "cells_of", "journal_text", "only", "ours", "record_
 
 BEGIN = 'import olrunbook\nrun = olrunbook.begin("image_test", app="tika")'
 
-READY_S = 60
-CELL_S = 60
+READY_S = 120
+CELL_S = 120
 
 
 class Desk:

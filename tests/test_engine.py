@@ -209,7 +209,7 @@ def test_the_heartbeat_of_a_silent_cell_is_on_the_disk(
         return False
 
     eventually(beat)
-    assert child.wait(30) == 0
+    assert child.wait(90) == 0
     place = next(list_runs(project.outputs))
     assert '"silent_s"' not in (place.folder / "notebook.ipynb").read_text()
 
@@ -242,7 +242,7 @@ def test_a_signal_ends_the_run_with_its_record(
     child = _start(project, make_notebook(CELL, JOURNAL, source, DONE))
     eventually(flag.exists)
     os.kill(child.pid, number)
-    assert child.wait(40) == code  # the cell would have slept longer
+    assert child.wait(90) == code  # the cell would have slept longer
     place = next(list_runs(project.outputs))
     record = read_record(place)
     assert record is not None
@@ -295,7 +295,7 @@ def test_a_run_in_the_background_of_a_script_can_be_interrupted(
         signal.signal(signal.SIGINT, before)
     eventually(flag.exists)
     os.kill(child.pid, signal.SIGTERM)
-    assert child.wait(30) == 143
+    assert child.wait(90) == 143
     # The cell itself was interrupted: its kernel had not to be killed.
     place = next(list_runs(project.outputs))
     assert "KeyboardInterrupt" in (place.folder / "notebook.ipynb").read_text()

@@ -70,7 +70,7 @@ def test_it_is_told_then_made_to_end(started, command, word) -> None:
     run, said = new_run_id(), []
     process = started(command, run)
     end_carriers(run, said.append)
-    assert process.wait(5)
+    assert process.wait(60)
     mine = [text for text in said if f"pid {process.pid}, " in text]
     assert len(mine) == 1
     assert f"it was sent {word} and ended" in mine[0]

@@ -203,7 +203,7 @@ def test_a_signal_to_papermill_leaves_a_true_output(
     eventually(flag.exists)
     assert set(statuses(json.loads(out.read_text()))) == {("pending", "not-run")}
     child.send_signal(number)
-    _, said = child.communicate(timeout=30)
+    _, said = child.communicate(timeout=90)
     assert child.returncode == code, said
     assert f"interrupted: {signal.Signals(number).name}" in said
     assert "Traceback" not in said

@@ -144,7 +144,7 @@ def read_only_while_running() -> Ended:
 
 def _without_record(child: Child) -> Ended:
     """Wait for the end of a run whose record cannot be written."""
-    said, _ = child.process.communicate(timeout=60)
+    said, _ = child.process.communicate(timeout=90)
     return Ended(child.process.returncode, said)
 
 

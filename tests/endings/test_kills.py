@@ -27,7 +27,7 @@ def killed(source: str, who: Callable[[Child, int], None]) -> Ended:
         kernel = child.in_cell("cell 3, step" if "step(" in source else "cell 3")
         (place,) = list_runs(desk.archive)
         who(child, kernel)
-        said, _ = child.process.communicate(timeout=60)
+        said, _ = child.process.communicate(timeout=90)
         whole = {
             "heartbeat": read_heartbeat(place.folder),
             "cells": len(json.loads((place.folder / "notebook.ipynb").read_bytes())),

@@ -79,7 +79,7 @@ def test_tika_serves_its_version_and_marker_to_anybody(tika, eventually) -> None
         text, status = curl(tika, "/version")
         return status == 200 and "Apache Tika" in text
 
-    eventually(up, 90)
+    eventually(up)
     assert curl(tika, "/image") == ("one\n", 200)
     assert json.loads(tika.run("cat", "/etc/ami_tags.json")) == {"app": "tika"}
     assert tika.failed_units() == []
@@ -106,7 +106,7 @@ def test_the_token_user_data_writes_opens_the_door(tika, eventually) -> None:
         except ToolError:
             return False  # it restarts
 
-    eventually(open_, 30)
+    eventually(open_)
     body = ("--request", "PUT", "--data-binary", "<p>A runbook that was never run.</p>")
     kind = ("--header", "Content-Type: text/html", "--header", "Accept: text/plain")
     text, status = curl(tika, "/tika", *given, *body, *kind)
@@ -239,7 +239,7 @@ def test_an_interrupted_test_removes_its_container(sleeping) -> None:
     child = sleeping()
     assert containers(LABEL)
     child.send_signal(signal.SIGINT)
-    assert child.wait(40) != 0
+    assert child.wait(90) != 0
     assert not [name for name in containers(LABEL) if "small" in name]
 
 
@@ -252,6 +252,6 @@ def test_a_killed_test_is_swept_by_the_next(sleeping) -> None:
     )
     assert sweep(f"{LABEL}={label}") == []  # its process lives
     child.kill()
-    child.wait(10)
+    child.wait(90)
     assert sweep(f"{LABEL}={label}") == names
     assert not [name for name in containers(LABEL) if "small" in name]

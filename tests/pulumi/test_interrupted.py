@@ -114,7 +114,7 @@ def test_an_interrupted_update_leaves_a_clean_state_and_the_next_one_goes_on(
         child.process.send_signal(signal.SIGINT)
         said = child.until("InterruptedRunError")
         seconds = time.monotonic() - began
-        assert child.process.wait(30) == 130
+        assert child.process.wait(90) == 130
 
     assert seconds < 20
     assert "no lock, nothing pending" in said
@@ -146,7 +146,7 @@ def test_a_killed_kernel_leaves_an_update_that_stops_by_its_policy(
         state = pulumi.look(run, prepared)
         return state if state and state.version and not state.locks else None
 
-    state = eventually(ended, 60)
+    state = eventually(ended)
     assert state.pending == []
     assert state.result == "failed"
     assert "aws:autoscaling/group:Group" in state.types
@@ -176,5 +176,5 @@ def test_a_second_update_meets_the_lock_and_is_refused(slow_deploys: Deploys) ->
         check=True,
         capture_output=True,
     )
-    with pytest.raises(RefusedError, match="never finished: creating aws:auto"):
+    with pytest.raises(RefusedError, match="unfinished operations: creating aws:auto"):
         deploy.preview(run, images)

@@ -133,7 +133,7 @@ class Account:
         self,
         name: str,
         until: Callable[[dict[str, Any]], bool] | None = None,
-        timeout_s: float = 60,
+        timeout_s: float = 120,
     ) -> tuple[list[Seen], dict[str, Any]]:
         """Follow a refresh to its end (or `until`); return what was seen, and the last.
 

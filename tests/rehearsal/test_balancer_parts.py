@@ -211,7 +211,7 @@ def test_nobody_waits_for_draining_at_the_end() -> None:
     waiting.start()
     assert draining.is_draining(ARN, "i-1")
     signals.ending.set()
-    waiting.join(5)
+    waiting.join(60)
     assert not waiting.is_alive()
     draining.settle(lambda *_: True)
     assert not draining.is_draining(ARN, "i-1")

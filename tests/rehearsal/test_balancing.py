@@ -75,14 +75,14 @@ def test_targets_may_speak_https(
         Port=80,
         DefaultActions=[{"Type": "forward", "TargetGroupArn": targets}],
     )
-    eventually(lambda: account.instance(instance)["State"]["Name"] == "running", 60)
+    eventually(lambda: account.instance(instance)["State"]["Name"] == "running")
     account.elb.register_targets(TargetGroupArn=targets, Targets=[{"Id": instance}])
 
     def health() -> str:
         found = account.elb.describe_target_health(TargetGroupArn=targets)
         return str(found["TargetHealthDescriptions"][0]["TargetHealth"]["State"])
 
-    eventually(lambda: health() == "healthy", 30)
+    eventually(lambda: health() == "healthy")
     address = balancer["LoadBalancers"][0]["DNSName"]
 
     def status() -> int:
@@ -90,7 +90,7 @@ def test_targets_may_speak_https(
         connection.request("GET", "/")
         return connection.getresponse().status
 
-    eventually(lambda: status() == 200, 10)
+    eventually(lambda: status() == 200)
     account.elb.delete_load_balancer(LoadBalancerArn=arn)
     account.ec2.terminate_instances(InstanceIds=[instance])
 
@@ -134,16 +134,16 @@ def test_uploads_finish_when_their_instance_goes(
     assert [answer[:2] for answer in answers] == [(200, "8000")] * 4
     assert victim in {answer[2] for answer in answers}
     assert "draining" in states
-    eventually(lambda: web.states() == ["InService"] * 2, 60)
-    eventually(lambda: victim not in docker("ps", "-a", "--format", "{{.Names}}"), 20)
+    eventually(lambda: web.states() == ["InService"] * 2)
+    eventually(lambda: victim not in docker("ps", "-a", "--format", "{{.Names}}"))
 
 
 def test_poweroff_is_replaced(web: Web, eventually: Callable[..., Any]) -> None:
     """An instance that ends by itself is replaced by its group."""
     victim = web.account.members(web.name)[0]
     docker("exec", victim, "systemctl", "poweroff")
-    eventually(lambda: victim not in web.account.members(web.name), 30)
-    eventually(lambda: web.states() == ["InService"] * 2, 60)
+    eventually(lambda: victim not in web.account.members(web.name))
+    eventually(lambda: web.states() == ["InService"] * 2)
     found = web.account.asg.describe_scaling_activities(AutoScalingGroupName=web.name)
     assert any(victim in one["Description"] for one in found["Activities"])
 
@@ -157,11 +157,11 @@ def test_unhealthy_is_replaced_after_its_grace(
     )
     victim = web.account.members(web.name)[0]
     docker("exec", victim, "systemctl", "stop", "web")
-    eventually(lambda: victim not in web.account.members(web.name), 30)
+    eventually(lambda: victim not in web.account.members(web.name))
     web.account.asg.update_auto_scaling_group(
         AutoScalingGroupName=web.name, HealthCheckGracePeriod=30
     )
-    eventually(lambda: web.states() == ["InService"] * 2, 60)
+    eventually(lambda: web.states() == ["InService"] * 2)
 
 
 def test_balancer_comes_back(web: Web, eventually: Callable[..., Any]) -> None:
@@ -176,7 +176,7 @@ def test_balancer_comes_back(web: Web, eventually: Callable[..., Any]) -> None:
         except OSError:
             return False
 
-    eventually(answers, 20)
+    eventually(answers)
 
 
 def test_everything_goes_with_the_group(
@@ -188,5 +188,5 @@ def test_everything_goes_with_the_group(
         AutoScalingGroupName=web.name, ForceDelete=True
     )
     web.account.elb.delete_load_balancer(LoadBalancerArn=web.balancer)
-    eventually(lambda: not set(members) & set(names()), 30)
+    eventually(lambda: not set(members) & set(names()))
     eventually(lambda: not [name for name in names() if serves(name, web.address)])

@@ -55,7 +55,7 @@ def busy(account: Account, eventually: Callable[..., Any]) -> str:
         SecurityGroupIds=[account.security_group(22)],
         SubnetId=account.subnets()[0],
     )
-    eventually(lambda: account.instance(instance)["State"]["Name"] == "running", 60)
+    eventually(lambda: account.instance(instance)["State"]["Name"] == "running")
     balancer = account.elb.create_load_balancer(
         Name=account.name("lb"), Subnets=account.subnets()
     )["LoadBalancers"][0]
@@ -71,7 +71,7 @@ def busy(account: Account, eventually: Callable[..., Any]) -> str:
         DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": fixed}],
     )
     block = int(balancer["DNSName"].split(".")[1])
-    eventually(lambda: f"{balancer['DNSName']}:80" in listeners(block), 30)
+    eventually(lambda: f"{balancer['DNSName']}:80" in listeners(block))
     return instance
 
 
@@ -204,7 +204,7 @@ def test_aws_order(tmp_path: Path, eventually: Callable[..., Any]) -> None:
         health = account.elb.describe_target_health(TargetGroupArn=targets)
         found = health["TargetHealthDescriptions"][0]["TargetHealth"]["State"]
         assert found in ("initial", "unhealthy")
-        eventually(lambda: first not in account.members(name), 30)
+        eventually(lambda: first not in account.members(name))
 
 
 def test_bridge(tmp_path: Path, eventually: Callable[..., Any]) -> None:
@@ -217,7 +217,7 @@ def test_bridge(tmp_path: Path, eventually: Callable[..., Any]) -> None:
             SecurityGroupIds=[account.security_group(22)],
             SubnetId=account.subnets()[0],
         )
-        eventually(lambda: account.instance(instance)["State"]["Code"] == 16, 60)
+        eventually(lambda: account.instance(instance)["State"]["Code"] == 16)
         address = account.instance(instance)["PublicIpAddress"]
         assert not address.startswith("127.")
         with socket.create_connection((address, 22), 5) as connection:

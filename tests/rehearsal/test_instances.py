@@ -33,18 +33,18 @@ def test_instance_is_reachable_and_seeded(
     )["Instances"][0]
     assert instance["State"]["Name"] == "pending"
     name = instance["InstanceId"]
-    eventually(lambda: containers.instance(name)["State"]["Name"] == "running", 60)
+    eventually(lambda: containers.instance(name)["State"]["Name"] == "running")
     address = containers.instance(name)["PublicIpAddress"]
     assert address.startswith("127.")
     with socket.create_connection((address, 22), 5) as connection:
         assert connection.recv(4) == b"SSH-"
-    eventually(lambda: inside(name, "cat /etc/x; ls /ran || true") == "hi/ran", 20)
+    eventually(lambda: inside(name, "cat /etc/x; ls /ran || true") == "hi/ran")
     key = inside(name, "cat /home/admin/.ssh/authorized_keys")
     assert key.startswith("ssh-ed25519 ")
     # Nothing of the engine is to be seen in there.
     assert inside(name, "ls /var/run/docker.sock 2>/dev/null || echo none") == "none"
     containers.ec2.terminate_instances(InstanceIds=[name])
-    eventually(lambda: containers.instance(name)["State"]["Name"] == "terminated", 30)
+    eventually(lambda: containers.instance(name)["State"]["Name"] == "terminated")
     assert name not in docker("ps", "--all", "--format", "{{.Names}}").split()
 
 
@@ -54,10 +54,10 @@ def test_image_has_what_was_written(
     """An instance of an AMI made from another has that one's files."""
     account = containers
     first = launch(account, account.base_image())
-    eventually(lambda: account.instance(first)["State"]["Name"] == "running", 60)
+    eventually(lambda: account.instance(first)["State"]["Name"] == "running")
     inside(first, "echo v1 >/etc/marker")
     account.ec2.stop_instances(InstanceIds=[first])
-    eventually(lambda: account.instance(first)["State"]["Name"] == "stopped", 60)
+    eventually(lambda: account.instance(first)["State"]["Name"] == "stopped")
     ami = account.ec2.create_image(
         InstanceId=first,
         Name=account.name("ami"),
@@ -77,12 +77,12 @@ def test_image_has_what_was_written(
         ImageIds=[ami], WaiterConfig={"Delay": 1}
     )
     second = launch(account, ami)
-    eventually(lambda: account.instance(second)["State"]["Name"] == "running", 60)
+    eventually(lambda: account.instance(second)["State"]["Name"] == "running")
     assert inside(second, "cat /etc/marker") == "v1"
     host_key = "cat /etc/ssh/ssh_host_ed25519_key.pub 2>/dev/null || true"
     fresh = eventually(lambda: inside(second, host_key))
     account.ec2.start_instances(InstanceIds=[first])
-    eventually(lambda: account.instance(first)["State"]["Name"] == "running", 60)
+    eventually(lambda: account.instance(first)["State"]["Name"] == "running")
     assert inside(first, host_key) != fresh
     account.ec2.terminate_instances(InstanceIds=[first, second])
     account.ec2.deregister_image(ImageId=ami)

@@ -168,7 +168,7 @@ class TestDown:
         lifecycle.up(root, settings=FAST)
         record = record_of(root)
         shutil.rmtree(Places.of(root).root)
-        eventually(lambda: record.process() is None, 30)
+        eventually(lambda: record.process() is None)
 
     def test_spares_a_stranger(self, root: Path) -> None:
         """A record whose process id belongs to another process by now harms nobody."""

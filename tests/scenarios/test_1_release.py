@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 
+import psutil
 import pytest
 
+from olrunbook.adapters.docker.command import docker
+from olrunbook.rehearsal.places import BLOCK_LABEL, LABEL
 from tests.scenarios.support import ROOT, Desk, ask
 
 pytestmark = pytest.mark.rehearsal
@@ -175,18 +178,23 @@ def test_the_archive_answers_the_usual_questions(second: Desk) -> None:
 
 
 def test_only_loopback_is_listened_on(second: Desk) -> None:
-    """Every socket the rehearsal's processes listen on lies in 127.0.0.0/8."""
-    lines = subprocess.run(
-        ["ss", "-Hltnp"], capture_output=True, text=True, check=True
-    ).stdout
-    ours = [
-        x
-        for x in lines.splitlines()
-        if any(w in x for w in ("docker-proxy", "haproxy", "python"))
+    """Every socket that the rehearsal's processes listen on lies in 127.0.0.0/8."""
+    status = json.loads(second.run("rehearsal", "status", "--json").stdout)
+    block = second.target()["endpoint"].split("//127.")[1].split(".")[0]
+    named = ["--format", f'{{{{.Label "{LABEL}"}}}}']
+    instances = docker("ps", "--filter", f"label={BLOCK_LABEL}={block}", *named)
+    cloud = f"label={LABEL}={instances.split()[0]}"
+    containers = docker("ps", "--quiet", "--filter", cloud).split()
+    daemon = psutil.Process(status["pid"])
+    ours = {daemon.pid, *(child.pid for child in daemon.children(recursive=True))}
+    for one in containers:
+        ours |= {int(pid) for pid in docker("top", one, "-eo", "pid").split()[1:]}
+    ports = "{{range .NetworkSettings.Ports}}{{range .}}{{.HostIp}} {{end}}{{end}}"
+    found = docker("inspect", "--format", ports, *containers).split()
+    found += [
+        one.laddr.ip
+        for one in psutil.net_connections(kind="tcp")
+        if one.status == psutil.CONN_LISTEN and one.pid in ours
     ]
-    assert ours
-    for line in ours:
-        address = line.split()[3]
-        assert address.startswith(("127.", "[::1]")), line
-    block = second.target()["endpoint"].split("//")[1].split(".0.1:")[0]
-    assert any(block in line for line in ours)
+    assert f"127.{block}" in {address.rpartition(".0.")[0] for address in found}
+    assert not [x for x in found if not x.startswith(("127.", "::1", "::ffff:127."))]

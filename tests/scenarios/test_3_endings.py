@@ -168,7 +168,7 @@ def test_sigterm_in_an_update_stops_pulumi_once_and_the_next_one_works(
     record = released.record("deploy", "CI")
     assert record.status == "interrupted"
     assert "SIGTERM" in record.cause
-    eventually(lambda: not tools_of(released), timeout_s=60)
+    eventually(lambda: not tools_of(released))
     again = released.run(*words)
     assert again.returncode == 0, again.stdout + again.stderr
     cloud = "those of the stack, all in its state: the next deploy went through"

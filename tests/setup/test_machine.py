@@ -125,6 +125,6 @@ def test_a_second_setup_waits(
         thread.start()
         eventually(thread.is_alive)
         assert not inside.wait(0.2)
-    thread.join(10)
+    thread.join(60)
     assert inside.is_set()
     assert "another set-up" in out.getvalue()

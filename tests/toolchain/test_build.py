@@ -57,7 +57,7 @@ def test_only_one_builds_at_a_time(
         thread.start()
         eventually(waiting.is_set)
         assert not inside.is_set()
-    thread.join(10)
+    thread.join(60)
     assert inside.is_set()
 
 
