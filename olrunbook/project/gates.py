@@ -6,12 +6,21 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 
 __all__ = ["GateSpec", "duration", "lasting"]
 
-UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
-LASTING = re.compile(r"(\d{1,5}) ?(m|min|minutes?|h|hours?|d|days?|w|weeks?)")
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+LASTING = re.compile(
+    r"(\d{1,8}) ?(s|seconds?|m|min|minutes?|h|hours?|d|days?|w|weeks?)"
+)
 LONGEST = timedelta(days=365)
 
 
@@ -63,7 +72,9 @@ class GateSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     people: int = Field(1, ge=1, le=9)
-    lasts: Annotated[timedelta, BeforeValidator(lasting)] = timedelta(days=7)
+    lasts: Annotated[timedelta, BeforeValidator(lasting), PlainSerializer(duration)] = (
+        timedelta(days=7)
+    )
     signature: bool = False
 
     def __str__(self) -> str:
