@@ -200,12 +200,9 @@ def remove(place: RunPlace, *, who: str, reason: str) -> dict[str, Any]:
 
 
 def _who(root: Path) -> str:
-    from olrunbook.record.provenance import operator  # noqa: PLC0415
+    from olrunbook.record.provenance import operator, person  # noqa: PLC0415
 
-    facts = {name: known.value for name, known in operator(root).items()}
-    who = f"{facts['user']}@{facts['host']}"
-    more = [f"{n} {facts[n]}" for n in ("sudo_user", "git", "ci_build") if n in facts]
-    return _masked(f"{who} ({', '.join(more)})" if more else who)
+    return _masked(person(operator(root)))
 
 
 def _masked(text: str) -> str:

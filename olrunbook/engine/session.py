@@ -45,6 +45,7 @@ from olrunbook.redact import (
     new_key,
     secrets_of_environment,
 )
+from olrunbook.run.gate import APPROVE_ALL_VARIABLE, GATES_VARIABLE
 
 __all__ = ["RunEndedError", "Session", "run_notebook"]
 
@@ -143,6 +144,8 @@ class Session:
                 "MPLBACKEND": "module://matplotlib_inline.backend_inline",
                 KEY_VARIABLE: key,
                 VARIABLE: self.place.run_id,
+                GATES_VARIABLE: "",  # a shell says nothing about gates
+                APPROVE_ALL_VARIABLE: "",
                 **({RESUMES_VARIABLE: str(resumes.folder)} if resumes else {}),
                 **(env or {}),
             },
