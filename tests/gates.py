@@ -59,7 +59,8 @@ update.preview, update.up = preview, up
 """
 BEGIN = """
 import olrunbook
-run = olrunbook.begin("deploy", app=app, stage=stage, images=images, target=target)
+where = dict(app=app, stage=stage, target=target)
+run = olrunbook.begin("deploy", images=images or None, **where)
 """
 CELLS = (
     "plan = run.preview()\nplan",

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from olrunbook.archive.place import list_runs
+from olrunbook.archive.place import (
+    APPROVE_ALL_VARIABLE,
+    GATES_VARIABLE,
+    list_runs,
+)
 from olrunbook.project.catalog import Project
-from olrunbook.run.gate import APPROVE_ALL_VARIABLE, GATES_VARIABLE
 from tests.gates import CELLS, IMAGES, Stand, write_notebook
 from tests.kernels import Desk
 

@@ -107,7 +107,7 @@ def _old(places: list[RunPlace], older_than: str, keep: int | None) -> list[RunP
         kind = (place.target, place.app, place.room, place.notebook)
         seen[kind] = seen.get(kind, 0) + 1
         old = place.at < before and seen[kind] > (keep or 0)
-        if old and place.record.exists() and not _still_written(place):
+        if old and place.record.exists() and not _needed(place):
             chosen.append(place)
     return chosen
 
@@ -138,6 +138,26 @@ def _still_written(place: RunPlace) -> bool:
     return not known.issuperset(young)
 
 
+def _needed(place: RunPlace) -> bool:
+    """Whether a log is still written there, or an approval of it may still be used."""
+    return _still_written(place) or bool(_approved(place))
+
+
+def _approved(place: RunPlace) -> str:
+    """Return the run whose approval may still be used: it, or a part; else nothing."""
+    from olrunbook.archive.place import place_of, read_record  # noqa: PLC0415
+    from olrunbook.steps.approval.decisions import may_be_used  # noqa: PLC0415
+
+    record = read_record(place)
+    if record is None or record.status != "waiting":
+        return ""
+    parts = [place_of(place.outputs / part.record) for part in record.parts]
+    for run in (place, *filter(None, parts)):
+        if may_be_used(chain.entries(run.folder.parent), run.run_id):
+            return run.run_id
+    return ""
+
+
 def _refuse(places: list[RunPlace]) -> None:
     """Refuse to remove what goes on, and what would be evidence of a change.
 
@@ -161,6 +181,9 @@ def _refuse(places: list[RunPlace]) -> None:
         if entered and _still_written(place):
             msg = f"a tool of run {place.run_id} is still finishing"
             raise RefusedError(msg, "Wait until it ends.")
+        if run_id := _approved(place):
+            msg = f"an approval of run {run_id} is not used yet, and has not expired"
+            raise RefusedError(msg, "Resume the run, reject it, or wait.")
         said = [f for f in room.said if f["run"] == place.run_id]
         said += room.check(place.run_id)
         wrong = [f for f in said if f["level"] == "problem"]

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from olrunbook.archive.place import (
+    APPROVE_ALL_VARIABLE,
+    GATES_VARIABLE,
     NOTEBOOK,
     RESUMES_VARIABLE,
     RunPlace,
@@ -45,7 +47,6 @@ from olrunbook.redact import (
     new_key,
     secrets_of_environment,
 )
-from olrunbook.run.gate import APPROVE_ALL_VARIABLE, GATES_VARIABLE
 
 __all__ = ["RunEndedError", "Session", "run_notebook"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from olrunbook.archive.place import RunPlace
+from olrunbook.archive.place import APPROVE_ALL_VARIABLE, GATES_VARIABLE, RunPlace
 from olrunbook.errors import RefusedError, WaitingError
 from olrunbook.project.gates import GateSpec, duration
 from olrunbook.project.imageset import format_images
@@ -24,10 +24,8 @@ from olrunbook.steps.context import Context
 if TYPE_CHECKING:
     from olrunbook.steps.deploy.update import PreviewResult
 
-__all__ = ["APPROVE_ALL_VARIABLE", "GATES_VARIABLE", "Gate"]
+__all__ = ["Gate"]
 
-GATES_VARIABLE = "OLRUNBOOK_GATES"  # stages that get a gate for this run
-APPROVE_ALL_VARIABLE = "OLRUNBOOK_APPROVE_ALL"  # the reason, where all is approved
 CLAIMED = "claimed: operating system, git"
 
 

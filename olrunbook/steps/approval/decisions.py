@@ -20,6 +20,7 @@ __all__ = [
     "By",
     "Standing",
     "decide",
+    "may_be_used",
     "message",
     "require_not_rejected",
     "standing",
@@ -201,6 +202,23 @@ def standing(
         else:
             found.approvals.append(entry)
     return found
+
+
+def may_be_used(
+    entries: Sequence[dict[str, Any]], run_id: str, now: datetime | None = None
+) -> bool:
+    """Whether a run has an approval that is neither used, expired nor taken back."""
+    now = now or datetime.now(UTC)
+    used = {n for e in _of(entries, "used") for n in _list(e.get("approvals"))}
+    if any(entry.get("run_id") == run_id for entry in _of(entries, "rejected")):
+        return False
+    return any(
+        entry.get("run_id") == run_id
+        and entry.get("n") not in used
+        and (end := _moment(entry.get("until"))) is not None
+        and now < end
+        for entry in _of(entries, "approved")
+    )
 
 
 def require_not_rejected(
