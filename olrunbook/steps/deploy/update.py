@@ -123,6 +123,8 @@ def preview(
         raise RefusedError(msg, hint)
     seen = Account(ctx.target).observe(ctx.app, ctx.stage)
     outlooks = outlook(found, changes, seen)
+    # Pulumi works at several resources at once, in an order of its own.
+    ordered = sorted(found.changes, key=lambda change: change.urn)
     parts = part_digests(
         {
             "target": [ctx.target.name, ctx.target.cloud_id, ctx.target.account],
@@ -130,10 +132,10 @@ def preview(
             "images": dict(images),
             "commit": [ctx.commit.sha, *ctx.commit.dirty],
             "state": [found.state.version, found.state.digest],
-            "changes": [found.counts, [c.model_dump() for c in found.changes]],
+            "changes": [found.counts, [c.model_dump() for c in ordered]],
             "groups": canonical_groups([group for group, _ in seen]),
-            "outlook": outlooks,
-            "findings": [change.urn for change in apart(changes)],
+            "outlook": sorted(outlooks),
+            "findings": sorted(change.urn for change in apart(changes)),
         },
         found.made_up,
     )
