@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,12 +11,13 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from olrunbook.archive.place import list_runs
 from olrunbook.cli import cli, main
-from olrunbook.project.catalog import Project
+from olrunbook.project.catalog import Project, find_project
 from olrunbook.targets import Target
 from tests.gates import IMAGES, Stand, write_notebook
 
@@ -143,6 +146,38 @@ def test_a_rejected_run_is_not_resumed(stand: Stand, call: Call) -> None:
         assert '"not on a Friday"' in said
     assert "rejected by " in call("show", run)[1]
     assert stand.changed == []
+
+
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "approvals.md"
+
+
+def test_the_document_shows_commands_that_are_there() -> None:
+    """Each line of docs/approvals.md that is typed is understood as it stands."""
+    found = re.findall(
+        r"(?m)^    (?:\$ )?olrunbook (.+?)(?: {4}.*)?$", DOCUMENT.read_text()
+    )
+    assert len(found) > 5
+    for line in found:
+        name, *words = shlex.split(line.replace("~/.ssh/id_ed25519", str(DOCUMENT)))
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None, line
+        command.make_context(name, words)  # raises what a person would be told
+
+
+def test_the_document_shows_a_catalog_that_is_one(project: Project) -> None:
+    """The gates of docs/approvals.md are read as they stand."""
+    text = re.search(r"(?ms)^    (\[targets.*?12h.)$", DOCUMENT.read_text())
+    assert text is not None
+    (project.root / "allowed_signers").touch()
+    catalog = project.catalog_file
+    before, rest = catalog.read_text().split("[targets.rehearsal]\n")
+    tail = rest.partition("\n")[2]
+    gates = "\n".join(line.strip() for line in text[1].splitlines())
+    catalog.write_text(f"{before}{gates}\n{tail}")
+    found = find_project(project.root).catalog
+    assert str(found.gate("rehearsal", "QA")) == "1 person, an approval lasts 7 days"
+    production = "2 people, signed, an approval lasts 12 hours"
+    assert str(found.gate("rehearsal", "Production")) == production
 
 
 def test_what_cannot_be_approved(stand: Stand, call: Call) -> None:

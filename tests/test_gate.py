@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from click.testing import CliRunner
 
 from olrunbook.archive.place import (
     APPROVE_ALL_VARIABLE,
     GATES_VARIABLE,
     list_runs,
 )
+from olrunbook.cli import cli
 from olrunbook.project.catalog import Project
-from tests.gates import CELLS, IMAGES, Stand, write_notebook
+from olrunbook.record.journal import read_journal
+from tests.gates import (
+    BEGIN,
+    CELLS,
+    FAKE,
+    IMAGES,
+    PARAMETERS,
+    Stand,
+    write_notebook,
+)
 from tests.kernels import Desk
 
 
@@ -121,21 +130,19 @@ run._gate.form = True
 """
 
 
-def interactive(stand: Stand, *cells: str) -> tuple[str, Path]:
-    """Run cells as a person would; return the last one's status and the record."""
-    from tests.gates import BEGIN, FAKE, PARAMETERS  # noqa: PLC0415
-
+def interactive(stand: Stand, *cells: str) -> str:
+    """Run cells as a person would; return the last one's status."""
     with Desk(stand.root) as desk:
         assert desk.run(PARAMETERS + f"stage, images = 'CI', {IMAGES!r}") == "ok"
         assert desk.run(FAKE) == "ok"
         assert desk.run(BEGIN) == "ok"
-        return [desk.run(cell) for cell in cells][-1], stand.root
+        return [desk.run(cell) for cell in cells][-1]
 
 
 @pytest.mark.parametrize("approved", [True, False])
 def test_a_person_at_the_screen_is_asked(stand: Stand, approved: bool) -> None:  # noqa: FBT001
     """The answer is a decision in the chain; a rejection changes nothing."""
-    end, _ = interactive(stand, FORM.format(approved=approved), *CELLS)
+    end = interactive(stand, FORM.format(approved=approved), *CELLS)
     record = stand.last()
     (gate,) = record.gates
     status = "approved" if approved else "rejected"
@@ -148,11 +155,23 @@ def test_a_person_at_the_screen_is_asked(stand: Stand, approved: bool) -> None: 
     stand.verify()
 
 
-def test_without_a_form_a_person_is_told_what_to_type(stand: Stand) -> None:
-    """Then the cell can be run again: the run is still open."""
-    end, _ = interactive(stand, *CELLS[:2])
-    assert end == "error"
+def test_without_a_form_a_person_types_it_and_runs_the_cell_again(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run stays open: approved on the command line, its gate lets it through."""
+    monkeypatch.chdir(stand.root)
+    with Desk(stand.root) as desk:
+        for cell in (PARAMETERS + f"stage, images = 'CI', {IMAGES!r}", FAKE, BEGIN):
+            assert desk.run(cell) == "ok"
+        assert [desk.run(cell) for cell in CELLS[:3]] == ["ok", "error", "error"]
+        (place,) = list_runs(stand.project.outputs)
+        words = ["approve", place.run_id, "--reason", "fine"]
+        done = CliRunner().invoke(cli, words, standalone_mode=False)
+        assert done.return_value == 0, done.output
+        assert [desk.run(cell) for cell in CELLS[1:]] == ["ok"] * 3
     record = stand.last()
-    assert record.status in ("waiting", "kernel-died")
-    hint = {step.name: step.hint for step in record.steps}["gate"]
-    assert "then run this cell again." in hint
+    assert (record.status, stand.changed) == ("succeeded", [record.run_id])
+    entries = read_journal(place.folder)
+    hints = [entry.get("hint", "") for entry in entries if entry["kind"] == "step"]
+    assert any("then run this cell again." in hint for hint in hints)
+    stand.verify()
