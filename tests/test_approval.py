@@ -16,7 +16,13 @@ from olrunbook.archive import chain, verifier
 from olrunbook.archive.place import RunPlace, new_place
 from olrunbook.errors import RefusedError, ToolError
 from olrunbook.project.gates import GateSpec
-from olrunbook.steps.approval.decisions import By, decide, message, use
+from olrunbook.steps.approval.decisions import (
+    By,
+    decide,
+    may_be_used,
+    message,
+    use,
+)
 from olrunbook.steps.approval.digest import differences, digest, part_digests
 from olrunbook.steps.approval.model import Asked
 from olrunbook.steps.results import PropertyChange, ResourceChange
@@ -156,6 +162,32 @@ def test_of_two_processes_at_the_same_moment_one_gets_it(
     assert said == ["0", "1"]
     assert kinds(room).count("used") == 1
     assert faults(room) == []
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {},
+        {"n": [1]},
+        {"n": None, "until": 7},
+        {"until": {}, "signature": ["x"]},
+        {"until": "soon", "digest": ["d1"], "n": True},
+    ],
+)
+def test_a_line_that_is_no_approval_counts_for_nobody(
+    place: RunPlace, room: Path, odd: dict[str, Any]
+) -> None:
+    """Whoever wrote it: nothing crashes, and a good approval still counts."""
+    facts = {"run_id": place.run_id, "gate": "Production", "digest": "d1"}
+    chain.append(room, "approved", **{**facts, **odd})
+    chain.append(room, "used", **{**facts, "approvals": [{}, None, 99], **odd})
+    assert use(room, ask(place))[0] == []
+    assert not may_be_used(chain.entries(room), place.run_id)
+    assert faults(room)
+    other = again(place)
+    decide(room, ask(other), ANN, "fine", approved=True)
+    assert may_be_used(chain.entries(room), other.run_id)
+    assert use(room, ask(other))[0]
 
 
 class Keys:

@@ -162,9 +162,11 @@ def _what_goes_on(place: RunPlace) -> RunPlace:
     from olrunbook.steps.flow import RELEASE  # noqa: PLC0415
 
     record = read_record(place)
+    if record is None or not record.release:
+        return place
     where = {"target": place.target, "app": place.app, "room": RELEASE}
     for release in list_runs(place.outputs, **where):
         its = read_record(release)
-        if its and record and its.run_id == record.release and its.status == "waiting":
+        if its and its.run_id == record.release and its.status == "waiting":
             return release
     return place

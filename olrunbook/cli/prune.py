@@ -16,6 +16,7 @@ from olrunbook.archive import chain, verifier
 from olrunbook.archive.place import RunPlace, list_runs
 from olrunbook.cli.common import project
 from olrunbook.cli.complete import complete_run, run_named
+from olrunbook.cli.gates import masked
 from olrunbook.errors import OlrunbookError, RefusedError, UsageError
 
 UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
@@ -83,7 +84,7 @@ def prune(
         if not click.confirm(f"Remove these {len(chosen)} runs for good?"):
             click.echo("Nothing was removed.")
             return 1
-    said = {"who": _who(found.root), "reason": _masked(reason)}
+    said = {"who": _who(found.root), "reason": masked(reason)}
     _remove(chosen, **said)
     click.echo(f"{len(chosen)} runs removed; the chain still names them.")
     return 0
@@ -225,11 +226,4 @@ def remove(place: RunPlace, *, who: str, reason: str) -> dict[str, Any]:
 def _who(root: Path) -> str:
     from olrunbook.record.provenance import operator, person  # noqa: PLC0415
 
-    return _masked(person(operator(root)))
-
-
-def _masked(text: str) -> str:
-    """Return a text without secrets: it stays for good."""
-    from olrunbook.redact import Redactor, new_key  # noqa: PLC0415
-
-    return Redactor(new_key()).text(text)
+    return masked(person(operator(root)))

@@ -96,7 +96,7 @@ def _decisions(place: RunPlace) -> list[tuple[str, str]]:
             text = f"{kind} by {entry.get('person')} ({entry.get('known')}) "
             text += f'{entry.get("at")}, "{entry.get("reason")}", '
             lines.append(("gate", f"{text}shown {str(entry.get('digest'))[:4]}…{ends}"))
-        elif kind == "used" and place.run_id in (entry.get("runs") or []):
+        elif kind == "used" and place.run_id in str(entry.get("runs")):
             text = f"run {short(str(entry.get('run_id')))} went on with it"
             lines.append(("gate", f"{text} {entry.get('at')}"))
     return lines

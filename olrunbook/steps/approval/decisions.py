@@ -16,7 +16,6 @@ from olrunbook.record.files import short
 from olrunbook.steps.approval.model import Approval, Asked
 
 __all__ = [
-    "DECISIONS",
     "By",
     "Standing",
     "decide",
@@ -27,7 +26,6 @@ __all__ = [
     "use",
 ]
 
-DECISIONS = ("approved", "rejected", "used")
 SIGNED = ("kind", "run_id", "gate", "digest", "signed_at", "until", "reason")
 
 
@@ -164,7 +162,7 @@ def use(
         chain.append(room, "used", held=True, **data)
     names = ("person", "known", "reason", "at", "until")
     return [
-        Approval(entry=entry["n"], **{name: str(entry[name]) for name in names})
+        Approval(entry=entry["n"], **{name: str(entry.get(name)) for name in names})
         for entry in taken
     ], []
 
@@ -269,7 +267,9 @@ def _of(
     entries: Sequence[dict[str, Any]], kind: str, gate: str = ""
 ) -> list[dict[str, Any]]:
     mine = (entry for entry in entries if entry["kind"] == kind)
-    return [entry for entry in mine if gate in ("", entry.get("gate"))]
+    # A line may have been written by anybody: without a number it is no decision.
+    numbered = (entry for entry in mine if isinstance(entry.get("n"), int))
+    return [entry for entry in numbered if gate in ("", entry.get("gate"))]
 
 
 def _list(value: Any) -> list[Any]:
