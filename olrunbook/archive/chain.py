@@ -110,7 +110,8 @@ def append(
 
     Args:
         room: The folder of the room.
-        kind: What happened: `open`, `close`, `after`, `pruned`.
+        kind: What happened: `open`, `close`, `after`, `pruned`; what a person said at a
+            gate: `approved`, `rejected`, `used`.
         held: The caller holds the lock.
         data: What it says beside `n`, `prev`, `at` and `kind`.
 

@@ -18,6 +18,8 @@ __all__ = ["main"]
 COMMANDS = {
     "release": ("release", "Test, build and roll out an app, stage by stage."),
     "run": ("run", "Execute one notebook with typed parameters."),
+    "approve": ("approve", "Approve what a run that waits at a gate has shown."),
+    "reject": ("approve", "Reject what a run that waits at a gate has shown."),
     "resume": ("resume", "Resume a run or a release that did not succeed."),
     "runs": ("runs", "List the runs in the archive."),
     "show": ("show", "Show one run on one screen."),

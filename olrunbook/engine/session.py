@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from olrunbook.archive.place import (
+    APPROVE_ALL_VARIABLE,
+    GATES_VARIABLE,
     NOTEBOOK,
     RESUMES_VARIABLE,
     RunPlace,
@@ -143,6 +145,8 @@ class Session:
                 "MPLBACKEND": "module://matplotlib_inline.backend_inline",
                 KEY_VARIABLE: key,
                 VARIABLE: self.place.run_id,
+                GATES_VARIABLE: "",  # a shell says nothing about gates
+                APPROVE_ALL_VARIABLE: "",
                 **({RESUMES_VARIABLE: str(resumes.folder)} if resumes else {}),
                 **(env or {}),
             },
