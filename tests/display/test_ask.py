@@ -13,7 +13,7 @@ from olrunbook.archive.place import RunPlace
 from olrunbook.project.catalog import Project
 from tests.kernels import BEGIN, Desk, cells_of, journal_text, only, ours
 
-WAIT_S = 30
+WAIT_S = 90
 WIDGET = "application/vnd.jupyter.widget-view+json"
 ASK = """
 from olrunbook.display.ask import Question, ask
