@@ -197,6 +197,25 @@ def test_what_cannot_be_approved(stand: Stand, call: Call) -> None:
     assert (code, "does not verify" in said) == (4, True)
 
 
+SECRET = "zq7KplainPassphrase4711"
+
+
+def test_a_reason_is_kept_as_it_may_be(
+    stand: Stand, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the shell's secrets, on one line of a terminal, and it says something."""
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", SECRET)
+    run = waits(stand, call)
+    for nothing in ("\u200b", "\xad ", "x" * 1001):
+        assert call("approve", run, "--reason", nothing)[0] == 2
+    words = ("--reason", f"a\nb\x1b[31m\x07\udcff {SECRET}")
+    assert call("reject", run, *words)[0] == 0
+    code, said = call("resume", run)
+    assert (code, "\x1b" in said, "\x07" in said) == (4, False, False)
+    for path in stand.project.outputs.rglob("*"):
+        assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
+
+
 def test_gates_on_the_command_line(stand: Stand, call: Call, project: Project) -> None:
     """A gate is rehearsed, and stays one when resumed; wrong use is told before all."""
     assert call(*RUN, "QA", "--gate", "QA")[0] == 3
@@ -204,6 +223,8 @@ def test_gates_on_the_command_line(stand: Stand, call: Call, project: Project) -
     assert call(*RUN, "QA", "--gate", "all")[0] == 3
     before = len(list(list_runs(project.outputs)))
     assert call(*RUN, "QA", "--gate", "Prod")[0] == 2
+    code, said = call(*RUN, "QA", "--gate", "Production")
+    assert (code, "this changes QA only" in said) == (2, True)
     assert call(*RUN, "QA", "--approve-all")[0] == 2
     assert call(*RUN, "QA", "--reason", "x")[0] == 2
     assert len(list(list_runs(project.outputs))) == before
@@ -247,11 +268,12 @@ def test_a_person_at_the_terminal_is_asked(
     def at_terminal(text: str) -> Any:
         return CliRunner().invoke(cli, [*RUN, "CI"], input=text, standalone_mode=False)
 
+    assert at_terminal("").return_value == 3  # Ctrl-D: it waits, as its record says
     later = at_terminal("later\n")
     assert later.return_value == 3
     assert "update Group g maxSize 1 → 2" in later.output
     assert "All instances are replaced." in later.output
-    rejected = at_terminal("reject\n\nnot today\n")
+    rejected = at_terminal("reject\nnot today\n")
     assert getattr(rejected.exception, "exit_code", 0) == 4
     assert stand.changed == []
     approved = at_terminal("approve\nlooked at it\n")

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from olrunbook.archive.place import (
     APPROVE_ALL_VARIABLE,
     GATES_VARIABLE,
+    RESUMES_VARIABLE,
     list_runs,
 )
 from olrunbook.cli import cli
@@ -59,6 +60,34 @@ def test_a_shell_opens_no_gate(stand: Stand, monkeypatch: pytest.MonkeyPatch) ->
     """What a forgotten variable of the caller says about gates is not heard."""
     monkeypatch.setenv(APPROVE_ALL_VARIABLE, "forgotten")
     assert stand.run().status == "waiting"
+
+
+def test_a_notebook_opens_no_gate(stand: Stand) -> None:
+    """What a cell puts into its environment is nobody's word."""
+    name = repr(APPROVE_ALL_VARIABLE)
+    write_notebook(stand.path, f"import os; os.environ[{name}] = 'self'", *CELLS)
+    assert stand.run("CI").status == "waiting"
+    assert stand.changed == []
+
+
+def test_a_rehearsed_gate_stays_when_the_run_failed_before_it(stand: Stand) -> None:
+    """A preview that failed once does not lose the gate: the run that resumes asks."""
+    (stand.root / "size").unlink()
+    assert stand.run("QA", env={GATES_VARIABLE: "QA"}).status == "failed"
+    stand.size("2")
+    again = stand.run("QA", resumes=next(list_runs(stand.project.outputs, room="QA")))
+    assert (again.status, stand.changed) == ("waiting", [])
+
+
+def test_a_shell_does_not_say_what_is_kept(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forgotten OLRUNBOOK_RESUMES brings no result of another run past the gate."""
+    assert stand.run(env={APPROVE_ALL_VARIABLE: "a rehearsal"}).status == "succeeded"
+    (place,) = list_runs(stand.project.outputs, room="CI")
+    monkeypatch.setenv(RESUMES_VARIABLE, str(place.folder))
+    assert stand.run().status == "waiting"
+    assert len(stand.changed) == 1
 
 
 def test_all_is_approved_where_that_is_asked_and_nothing_is_protected(

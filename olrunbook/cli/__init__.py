@@ -111,6 +111,8 @@ def main(args: list[str] | None = None) -> None:
 
 
 def _complain(text: str, hint: str) -> None:
-    click.secho(text, fg="red", err=True)
+    from olrunbook.cli.common import plain  # noqa: PLC0415  (heavy)
+
+    click.secho("\n".join(map(plain, text.splitlines())), fg="red", err=True)
     if hint:
-        click.echo(f"  What you can do: {hint}", err=True)
+        click.echo(f"  What you can do: {plain(hint)}", err=True)

@@ -11,7 +11,7 @@ import click
 from olrunbook.archive import chain, verifier
 from olrunbook.cli.common import command, plain, project
 from olrunbook.cli.complete import complete_run, run_named
-from olrunbook.cli.gates import asked_of, decider, masked, waiting_run
+from olrunbook.cli.gates import asked_of, decider, masked, waiting_run, worded
 from olrunbook.cli.state import settle
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.record.files import short
@@ -98,9 +98,7 @@ def _decide(
     """Enter a decision into the chain and say what was decided."""
     from olrunbook.steps.approval.decisions import decide  # noqa: PLC0415
 
-    if not reason.strip():
-        msg = "--reason is missing: the chain keeps why"
-        raise UsageError(msg, 'Add --reason "why".')
+    reason = worded(reason)
     settle()
     here = project()
     named = run_named(reference)
@@ -127,7 +125,7 @@ def _decide(
         place.folder.parent,
         asked,
         by,
-        masked(reason),
+        masked(here, reason, place.target),
         approved=approved,
         signers=signers,
     )

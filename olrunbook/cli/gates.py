@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,9 +34,11 @@ __all__ = [
     "refuse_protected",
     "waiting_lines",
     "waiting_run",
+    "worded",
 ]
 
 EVERY = "all"
+LONGEST = 1_000  # characters of a reason
 
 
 def gate_options() -> list[click.Option]:
@@ -61,6 +65,7 @@ def chosen(
     app: str,
     gates: Sequence[str],
     *,
+    stages: Sequence[str],
     approve_all: bool,
     reason: str,
 ) -> tuple[str, str]:
@@ -70,6 +75,7 @@ def chosen(
         project: The project in use.
         app: The app.
         gates: Stages as they were typed.
+        stages: The stages that will be changed.
         approve_all: Every gate is to be approved.
         reason: Why.
 
@@ -77,16 +83,20 @@ def chosen(
         UsageError: There is no such stage, or a reason is missing or too much.
 
     """
-    if approve_all and not reason.strip():
-        msg = "--approve-all needs --reason"
-        raise UsageError(msg, 'Add --reason "why".')
-    if reason and not approve_all:
+    if approve_all:
+        reason = worded(reason)
+    elif reason:
         msg = "--reason is for --approve-all only"
         raise UsageError(msg)
     catalog, found = project.catalog, dict.fromkeys(gates)
     if EVERY in found:
-        found = dict.fromkeys(catalog.stages_of(app))
-    return ",".join(catalog.stage(stage, app) for stage in found), reason
+        found = dict.fromkeys(stages)
+    named = [catalog.stage(stage, app) for stage in found]
+    for stage in named:
+        if stage not in stages:
+            msg = f"--gate {stage}: this changes {', '.join(stages)} only"
+            raise UsageError(msg)
+    return ",".join(named), reason
 
 
 def refuse_protected(
@@ -171,14 +181,40 @@ def decider(project: Project, target: str, how: str, sign: Path | None = None) -
     except RefusedError:  # it is not up here
         identity = ""
     known = f"{how}; claimed: operating system, git"
-    return By(masked(person(operator(project.root))), known, identity, sign)
+    who = masked(project, person(operator(project.root)), target)
+    return By(who, known, identity, sign)
 
 
-def masked(text: str) -> str:
-    """Return a text without secrets: it stays for good."""
-    from olrunbook.redact import Redactor, new_key  # noqa: PLC0415
+def masked(project: Project, text: str, target: str = "") -> str:
+    """Return a text without secrets of shell and target: it stays for good."""
+    from olrunbook.redact import (  # noqa: PLC0415
+        Redactor,
+        new_key,
+        secrets_of_environment,
+    )
+    from olrunbook.targets import load_target  # noqa: PLC0415
 
-    return Redactor(new_key()).text(text)
+    secrets = secrets_of_environment(os.environ, project.catalog.secrets)
+    with suppress(RefusedError):  # it is not up here
+        secrets += load_target(target, project.root).secret_values() if target else []
+    return Redactor(new_key(), secrets).text(text)
+
+
+def worded(reason: str) -> str:
+    """Return a reason as it may be kept.
+
+    Raises:
+        UsageError: It says nothing, or too much.
+
+    """
+    reason = reason.encode(errors="replace").decode()
+    if not any(c.isprintable() and not c.isspace() for c in reason):
+        msg = "--reason is missing: the record keeps why"
+        raise UsageError(msg, 'Add --reason "why".')
+    if len(reason) > LONGEST:
+        msg = f"--reason has {len(reason)} characters; {LONGEST} at most"
+        raise UsageError(msg)
+    return reason
 
 
 def waiting_lines(record: RunRecord, release: str = "") -> list[str]:
@@ -230,14 +266,16 @@ def answered(project: Project, place: RunPlace, record: RunRecord) -> bool:
     for text in _told(record):
         click.echo(f"  {plain(text)}")
     choices = click.Choice(["approve", "reject", "later"])
-    said = click.prompt(record.gates[-1].question, type=choices, default="later")
+    try:
+        said = click.prompt(record.gates[-1].question, type=choices, default="later")
+    except click.Abort:  # Ctrl-D, Ctrl-C: it waits, as its record says
+        click.echo()
+        said = "later"
     if said == "later":
         return False
-    reason = ""
-    while not reason.strip():
-        reason = click.prompt("Reason")
+    reason = worded(click.prompt("Reason"))
     by = decider(project, place.target, "at the terminal")
-    told, approved = masked(reason), said == "approve"
+    told, approved = masked(project, reason, place.target), said == "approve"
     decide(place.folder.parent, asked, by, told, approved=approved)
     if not approved:
         msg = f'rejected by {by.person}: "{told}"'

@@ -18,6 +18,7 @@ from olrunbook.cli.common import project
 from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.cli.gates import masked
 from olrunbook.errors import OlrunbookError, RefusedError, UsageError
+from olrunbook.project.catalog import Project
 
 UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
 LATE = timedelta(days=7)  # after that nobody writes a late log any more
@@ -84,7 +85,7 @@ def prune(
         if not click.confirm(f"Remove these {len(chosen)} runs for good?"):
             click.echo("Nothing was removed.")
             return 1
-    said = {"who": _who(found.root), "reason": masked(reason)}
+    said = {"who": _who(found), "reason": masked(found, reason)}
     _remove(chosen, **said)
     click.echo(f"{len(chosen)} runs removed; the chain still names them.")
     return 0
@@ -223,7 +224,7 @@ def remove(place: RunPlace, *, who: str, reason: str) -> dict[str, Any]:
     return stone
 
 
-def _who(root: Path) -> str:
+def _who(found: Project) -> str:
     from olrunbook.record.provenance import operator, person  # noqa: PLC0415
 
-    return masked(person(operator(root)))
+    return masked(found, person(operator(found.root)))

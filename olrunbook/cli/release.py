@@ -182,9 +182,9 @@ def release(
         if "=" not in text:
             msg = f"--variable {text!r} is not of the form NAME=VALUE"
             raise UsageError(msg)
-    gates, approve_all = chosen(found, app, **asked)
     order = found.catalog.stages_of(app)
     stages = order[: order.index(to) + 1] if to else order
+    gates, approve_all = chosen(found, app, stages=stages, **asked)
     refuse_protected(found, target, stages, approve_all)
     return run_release(
         found,

@@ -167,7 +167,7 @@ def _gates(
     kinds = {p.kind.replace("Name", ""): values[p.name] for p in parameters.values()}
     if "Stage" not in kinds or "App" not in kinds:
         return {}
-    gates, reason = chosen(found, kinds["App"], **given)
+    gates, reason = chosen(found, kinds["App"], stages=[kinds["Stage"]], **given)
     target = kinds.get("Target", "rehearsal")
     refuse_protected(found, target, [kinds["Stage"]], reason)
     return {GATES_VARIABLE: gates, APPROVE_ALL_VARIABLE: reason}

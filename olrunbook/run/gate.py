@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from olrunbook.archive.place import APPROVE_ALL_VARIABLE, GATES_VARIABLE, RunPlace
+from olrunbook.archive.place import RunPlace
 from olrunbook.errors import RefusedError, WaitingError
 from olrunbook.project.gates import GateSpec, duration
 from olrunbook.project.imageset import format_images
 from olrunbook.record.files import short
+from olrunbook.record.journal import gates_asked
 from olrunbook.record.model import GateRecord
 from olrunbook.record.provenance import operator, person
 from olrunbook.steps.approval.decisions import By, decide, use
@@ -54,7 +54,7 @@ class Gate:
     passed: PreviewResult | None = field(default=None, init=False)
 
     @classmethod
-    def of_environment(
+    def of_run(
         cls,
         context: Context,
         place: RunPlace,
@@ -63,9 +63,8 @@ class Gate:
         headless: bool,
         form: bool,
     ) -> Gate:
-        """Return a run's gate, with what its engine was told; a shell tells nothing."""
-        stages = os.environ.pop(GATES_VARIABLE, "") if headless else ""
-        reason = os.environ.pop(APPROVE_ALL_VARIABLE, "") if headless else ""
+        """Return a run's gate, with what its engine was told: before any cell ran."""
+        stages, reason = gates_asked(place.folder) if headless else ("", "")
         return cls(
             context,
             place,

@@ -63,7 +63,7 @@ class Recorder:
         self.journal = journal
         self.finishing: list[str] = []
         self._outcomes: dict[str, str] = {}
-        self._kept = KeptSteps.of_environment()
+        self._kept = KeptSteps.of_environment() if headless else KeptSteps("")
         self._live: Live | None = None
         self._told = 0.0
         descriptor = os.environ.get("OLRUNBOOK_TELL_FD", "")

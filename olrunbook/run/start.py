@@ -108,9 +108,7 @@ def begin(
         redactor=redactor,
         emit=recorder.emit,
     )
-    gate = Gate.of_environment(
-        context, place, journal.add, headless=headless, form=form
-    )
+    gate = Gate.of_run(context, place, journal.add, headless=headless, form=form)
     run = Run(context, place, recorder, gate=gate, by_hand=by_hand, node_type=node_type)
     _open(run, context, place, recorder, images, headless=headless, warning=warning)
     return run
