@@ -130,6 +130,48 @@ def test_a_rejection_stands(place: RunPlace, room: Path) -> None:
     assert faults(room) == []
 
 
+def test_a_question_is_answered_once(place: RunPlace, room: Path) -> None:
+    """Who approves twice makes one update; the verifier finds the second use."""
+    for _ in range(2):
+        decide(room, ask(place), ANN, "fine", approved=True)
+    assert len(use(room, ask(again(place), place))[0]) == 1
+    second = again(place)
+    taken, notes = use(room, ask(second, place))
+    assert taken == []
+    assert all("was used by run" in note for note in notes)
+    assert not may_be_used(chain.entries(room), place.run_id)
+    facts = {"run_id": second.run_id, "gate": "Production", "digest": "d1"}
+    runs = [second.run_id, place.run_id]
+    n = next(e["n"] for e in reversed(chain.entries(room)) if e["kind"] == "approved")
+    chain.append(room, "used", **facts, runs=runs, approvals=[n])
+    assert any("were used before" in text for text in faults(room))
+
+
+def test_a_rejection_is_of_the_runs_before_too(place: RunPlace, room: Path) -> None:
+    """What the run that was taken up again has approved does not count any more."""
+    n = decide(room, ask(place), ANN, "fine", approved=True)["n"]
+    decide(room, ask(again(place), place), BOB, "no", approved=False)
+    assert not may_be_used(chain.entries(room), place.run_id)
+    other = again(place)
+    with pytest.raises(RefusedError, match="rejected by bob"):
+        use(room, ask(other, place))
+    facts = {"run_id": other.run_id, "gate": "Production", "digest": "d1"}
+    chain.append(
+        room, "used", **facts, runs=[other.run_id, place.run_id], approvals=[n]
+    )
+    assert any("that was rejected" in text for text in faults(room))
+
+
+def test_a_chain_that_was_cut_is_not_used(place: RunPlace, room: Path) -> None:
+    """Without its last line, or with one that nobody has written, it is refused."""
+    decide(room, ask(place), ANN, "fine", approved=True)
+    whole = (room / "chain.jsonl").read_bytes()
+    decide(room, ask(place), BOB, "no", approved=False)
+    (room / "chain.jsonl").write_bytes(whole)
+    with pytest.raises(RefusedError, match="the head named entry 3"):
+        use(room, ask(place))
+
+
 TAKER = """
 import sys
 from pathlib import Path
@@ -240,6 +282,18 @@ def test_who_started_the_run_is_none_of_the_two(
         decide(room, asked, by, "fine", approved=True, signers=keys.signers)
     taken, (note,) = use(room, asked, keys.signers)
     assert (taken, "started the run" in note) == ([], True)
+
+
+def test_a_pattern_names_no_person(place: RunPlace, room: Path, keys: Keys) -> None:
+    """Nor is who started the run, by the name before the @, one of two."""
+    ann, bob = keys.make("ann", "ann@example.org"), keys.make("bob", "*@example.org")
+    asked = ask(place, spec=TWO).model_copy(update={"runners": ["ann"]})
+    for by in (ann, bob):
+        decide(room, asked, by, "fine", approved=True, signers=keys.signers)
+    taken, (first, second) = use(room, asked, keys.signers)
+    assert taken == []
+    assert first.endswith("ann@example.org started the run")
+    assert "names no person" in second
 
 
 def test_a_signature_that_is_none_does_not_count(

@@ -148,6 +148,34 @@ def test_a_rejected_run_is_not_resumed(stand: Stand, call: Call) -> None:
     assert stand.changed == []
 
 
+def test_what_does_not_verify_is_not_resumed(stand: Stand, call: Call) -> None:
+    """A rejection that was cut off, an approval that was made up: exit 4."""
+    run = waits(stand, call)
+    room = next(list_runs(stand.project.outputs, room="CI")).folder.parent
+    whole = (room / "chain.jsonl").read_bytes()
+    call("reject", run, "--reason", "no")
+    (room / "chain.jsonl").write_bytes(whole)
+    code, said = call("resume", run)
+    assert (code, "does not verify" in said) == (4, True)
+    assert stand.changed == []
+
+
+def test_a_gate_that_was_taken_out_still_asks(project: Project, call: Call) -> None:
+    """What the run that waits was asked for holds, whatever the catalog says now."""
+    (project.root / "signers").touch()
+    gate = "gates.CI = { people = 2, signature = true }"
+    stand = Stand(project, f'signers = "signers"\n{gate}')
+    run = waits(stand, call)
+    file = project.catalog_file
+    file.write_text(file.read_text().replace(gate, "gates.CI = {}"))
+    code, said = call("approve", run, "--reason", "fine")
+    assert (code, "wants a signature" in said) == (4, True)
+    file.write_text(file.read_text().replace("gates.CI = {}", ""))
+    assert call("resume", run)[0] == 3
+    assert stand.last().gates[-1].people == 2
+    assert stand.changed == []
+
+
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "approvals.md"
 
 

@@ -231,6 +231,7 @@ class Room:
         self.approved: dict[int, dict[str, Any]] = {}  # by number of the entry
         self.spent: set[int] = set()
         self.rejected: set[tuple[str, str]] = set()  # run and gate
+        self.answered: set[tuple[str, str]] = set()  # likewise: approvals were used
         self.seen = self._look()
         self._read_chain(*self.seen[:2])
         self._compare(self.seen[2])
@@ -371,7 +372,9 @@ class Room:
                 self.chain(text, run=run["id"])
             self.approved[int(entry["n"])] = entry
         elif entry["kind"] == "rejected":
-            self.rejected.add((run["id"], gate))
+            runs = entry.get("runs")
+            runs = list(map(str, runs)) if isinstance(runs, list) else []
+            self.rejected |= {(one, gate) for one in [run["id"], *runs]}
         else:
             runs, numbers = entry.get("runs"), entry.get("approvals")
             runs = list(map(str, runs)) if isinstance(runs, list) else []
@@ -382,6 +385,7 @@ class Room:
             for text in filter(None, wrong):
                 self.chain(f"line {at} {text}", run=run["id"])
             run["used"].append((gate, digest, runs))
+            self.answered |= {(one, gate) for one in runs}
 
     def _use(self, number: int, entry: dict[str, Any], runs: list[str]) -> str:
         """Return what is wrong with the use of an approval; empty: nothing."""
@@ -394,6 +398,9 @@ class Room:
         here = [(run, str(found.get("gate"))) for run in runs]
         faults = {
             "a second time": again,
+            "of a run whose approvals were used before": (
+                (str(found.get("run_id")), str(found.get("gate"))) in self.answered
+            ),
             "that is for another run": str(found.get("run_id")) not in runs,
             "that is of another preview": any(
                 found.get(name) != entry.get(name) for name in ("gate", "digest")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from olrunbook.archive import chain, verifier
+from olrunbook.archive import chain
 from olrunbook.cli.common import command, plain, project
 from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.cli.gates import asked_of, decider, masked, waiting_run, worded
@@ -97,6 +97,7 @@ def _decide(
 ) -> tuple[RunPlace, Asked]:
     """Enter a decision into the chain and say what was decided."""
     from olrunbook.steps.approval.decisions import decide  # noqa: PLC0415
+    from olrunbook.steps.approval.lineage import require_verified  # noqa: PLC0415
 
     reason = worded(reason)
     settle()
@@ -112,11 +113,7 @@ def _decide(
     if sign and signers is None:
         msg = f"--sign: the target {place.target} names no `signers` in the catalog"
         raise UsageError(msg, "docs/approvals.md shows such a file.")
-    report = verifier.verify(str(place.outputs), str(place.folder))
-    if not report["good"]:
-        text = report["problems"][0]["text"]
-        msg = f"run {short(place.run_id)} does not verify: {text}"
-        raise RefusedError(msg, f"Look at it: {command()} verify {place.run_id}")
+    require_verified(place)
     asked = asked_of(here, place, record)
     by = decider(
         here, place.target, f"olrunbook {'approve' if approved else 'reject'}", sign

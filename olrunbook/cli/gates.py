@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,15 +143,13 @@ def waiting_run(
 
 def asked_of(project: Project, place: RunPlace, record: RunRecord) -> Asked:
     """Return what the gate of a run that waits asks."""
-    from olrunbook.project.gates import GateSpec, lasting  # noqa: PLC0415
+    from olrunbook.project.gates import GateSpec  # noqa: PLC0415
     from olrunbook.steps.approval.lineage import Lineage  # noqa: PLC0415
     from olrunbook.steps.approval.model import Asked  # noqa: PLC0415
 
     gate, line = record.gates[-1], Lineage.of(place)
-    spec = project.catalog.gate(place.target, gate.gate)
-    if spec is None:
-        lasts: timedelta = lasting(gate.lasts)
-        spec = GateSpec(people=gate.people, signature=gate.signature, lasts=lasts)
+    now = project.catalog.gate(place.target, gate.gate)
+    spec = line.strictest(gate.gate, now) or GateSpec()
     return Asked(
         gate=gate.gate,
         digest=gate.digest,

@@ -145,7 +145,10 @@ def _run(
 
 def _release(found: Any, *, anyway: bool, reason: str, as_json: bool) -> int:
     from olrunbook.cli.release import run_release  # noqa: PLC0415
-    from olrunbook.steps.approval.lineage import refuse_rejected  # noqa: PLC0415
+    from olrunbook.steps.approval.lineage import (  # noqa: PLC0415
+        refuse_rejected,
+        require_verified,
+    )
     from olrunbook.steps.resumption import differences, parts_of  # noqa: PLC0415
 
     here, record = project(), found.record
@@ -153,6 +156,7 @@ def _release(found: Any, *, anyway: bool, reason: str, as_json: bool) -> int:
     cloud_id = _cloud_id(here, record.target)
     differs: dict[str, None] = {}
     for part in parts.cut.values():
+        require_verified(part.place)
         refuse_rejected(part.place)
     for part in [*parts.done.values(), *parts.cut.values()]:
         path = notebook_path(here, part.record.notebook)

@@ -137,11 +137,11 @@ class Gate:
         return project.root / spec.signers if spec and spec.signers else None
 
     def _spec(self, line: Lineage) -> GateSpec | None:
-        """Return the stage's gate: by the catalog, the call, or the run before."""
+        """Return the stage's gate, as strict as the catalog or a run before has it."""
         stage = self.context.stage
         spec = self.context.project.catalog.gate(self.place.target, stage)
-        rehearsed = stage in self.stages or stage in line.gates
-        return spec or (GateSpec() if rehearsed else None)
+        spec = spec or (GateSpec() if stage in self.stages else None)
+        return line.strictest(stage, spec)
 
     def _past(
         self,

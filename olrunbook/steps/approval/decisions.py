@@ -107,7 +107,8 @@ def decide(
     data |= {"digest": asked.digest, "person": by.person, "known": by.known}
     data |= {"identity": by.identity} if by.identity else {}
     data["reason"] = reason
-    data |= {"until": _text(now + asked.spec.lasts)} if approved else {}
+    until = {"until": _text(now + asked.spec.lasts)}
+    data |= until if approved else {"runs": asked.runs}
     if by.sign:
         data["signed_at"] = _text(now)
         raw = message({"kind": kind, **data})
@@ -122,11 +123,10 @@ def decide(
         if any(e.get("signature") == data.get("signature", "") for e in entries):
             msg = "this decision is in the chain already"
             raise RefusedError(msg, "There is nothing more to do.")
-        for entry in _of(entries, "used", asked.gate):
-            if asked.runs[0] in _list(entry.get("runs")):
-                msg = f"what was approved for run {short(asked.runs[0])} was used by "
-                msg += f"run {short(str(entry.get('run_id')))}"
-                raise RefusedError(msg, "Each run asks for an approval of its own.")
+        if user := _user(entries, asked.gate, asked.runs[0]):
+            msg = f"what was approved for run {short(asked.runs[0])} was used by "
+            msg += f"run {short(user)}"
+            raise RefusedError(msg, "Each run asks for an approval of its own.")
         return chain.append(room, kind, held=True, **data)
 
 
@@ -145,11 +145,14 @@ def use(
         The approvals that were used, and why others do not count; none: not enough.
 
     Raises:
-        RefusedError: It was rejected.
+        RefusedError: It was rejected, or head and chain disagree.
         OSError: The chain cannot be written.
 
     """
     with chain.locked(room):  # two that resume at once: the second sees the first
+        if found_wrong := chain.disagreement(room):
+            msg = f"the chain of {room.name} was changed: {found_wrong}"
+            raise RefusedError(msg, "Look at it: olrunbook verify")
         entries = chain.entries(room)
         found = standing(entries, asked, signers, now)
         require_not_rejected(entries, asked.runs, asked.gate)
@@ -177,7 +180,7 @@ def standing(
     now = now or datetime.now(UTC)
     found = Standing()
     used = {n: e for e in _of(entries, "used") for n in _list(e.get("approvals"))}
-    names: set[str] = {name.lower() for name in asked.runners}
+    names: set[str] = set()
     keys: set[str] = set()
     copies: set[str] = set()
     for entry in _of(entries, "approved", asked.gate):
@@ -189,6 +192,9 @@ def standing(
         if entry.get("n") in used:
             by = short(str(used[entry["n"]].get("run_id")))
             found.notes.append(f"{who} was used by run {by}")
+        elif user := _user(entries, asked.gate, str(entry.get("run_id"))):
+            text = f"{who} is of a question whose approval was used by run"
+            found.notes.append(f"{text} {short(user)}")
         elif copied:
             found.notes.append(f"{who} is a copy")
         elif entry.get("digest") != asked.digest:
@@ -208,11 +214,12 @@ def may_be_used(
     """Whether a run has an approval that is neither used, expired nor taken back."""
     now = now or datetime.now(UTC)
     used = {n for e in _of(entries, "used") for n in _list(e.get("approvals"))}
-    if any(entry.get("run_id") == run_id for entry in _of(entries, "rejected")):
+    if any(run_id in _rejected(entry) for entry in _of(entries, "rejected")):
         return False
     return any(
         entry.get("run_id") == run_id
         and entry.get("n") not in used
+        and not _user(entries, str(entry.get("gate")), run_id)
         and (end := _moment(entry.get("until"))) is not None
         and now < end
         for entry in _of(entries, "approved")
@@ -224,8 +231,8 @@ def require_not_rejected(
 ) -> None:
     """Raise RefusedError where one of these runs was rejected."""
     for entry in _of(entries, "rejected", gate):
-        if entry.get("run_id") in runs:
-            msg = f"run {short(str(entry['run_id']))} was rejected by "
+        if not _rejected(entry).isdisjoint(runs):
+            msg = f"run {short(str(entry.get('run_id')))} was rejected by "
             msg += f'{entry.get("person")}: "{entry.get("reason")}"'
             raise RefusedError(msg, "Change what was rejected and run it anew.")
 
@@ -245,12 +252,18 @@ def _does_not_count(
         return signer
     if asked.spec.people == 1:
         return ""
-    mine = {name.lower() for name in signer.names}
+    mine = {name.lower() for name in signer.names if not set(name) & set("*?!")}
+    if not mine:
+        return f"{signer.names[0]} is a pattern: it names no person"
+    runners = {name.lower() for name in asked.runners}
+    if (mine | {name.partition("@")[0] for name in mine}) & runners:
+        return f"{signer.names[0]} started the run"
+    why = ""
     if mine & names or signer.key in keys:
-        return f"{signer.names[0]} started the run, or has approved it already"
+        why = f"{signer.names[0]} has approved it already"
     names |= mine
     keys.add(signer.key)
-    return ""
+    return why
 
 
 def _signer(entry: dict[str, Any], signers: Path | None) -> ssh.Signer | str:
@@ -261,6 +274,19 @@ def _signer(entry: dict[str, Any], signers: Path | None) -> ssh.Signer | str:
         return ssh.verify(signers, message(entry), str(entry.get("signature")))
     except ToolError as error:
         return str(error)
+
+
+def _user(entries: Sequence[dict[str, Any]], gate: str, run_id: str) -> str:
+    """Return the run that used what was approved for a run; empty: none did."""
+    for entry in _of(entries, "used", gate):
+        if run_id in _list(entry.get("runs")):
+            return str(entry.get("run_id"))
+    return ""
+
+
+def _rejected(entry: dict[str, Any]) -> set[Any]:
+    """Return the runs that a rejection is of: the run, and those it took up again."""
+    return {str(entry.get("run_id")), *_list(entry.get("runs"))}
 
 
 def _of(
