@@ -225,23 +225,23 @@ def test_what_cannot_be_approved(stand: Stand, call: Call) -> None:
     assert (code, "does not verify" in said) == (4, True)
 
 
-SECRET = "zq7KplainPassphrase4711"
+NOWHERE = "zq7KplainPassphrase4711"
 
 
 def test_a_reason_is_kept_as_it_may_be(
     stand: Stand, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the shell's secrets, on one line of a terminal, and it says something."""
-    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", SECRET)
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", NOWHERE)
     run = waits(stand, call)
     for nothing in ("\u200b", "\xad ", "x" * 1001):
         assert call("approve", run, "--reason", nothing)[0] == 2
-    words = ("--reason", f"a\nb\x1b[31m\x07\udcff {SECRET}")
+    words = ("--reason", f"a\nb\x1b[31m\x07\udcff {NOWHERE}")
     assert call("reject", run, *words)[0] == 0
     code, said = call("resume", run)
     assert (code, "\x1b" in said, "\x07" in said) == (4, False, False)
     for path in stand.project.outputs.rglob("*"):
-        assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
+        assert not path.is_file() or NOWHERE.encode() not in path.read_bytes(), path
 
 
 def test_gates_on_the_command_line(stand: Stand, call: Call, project: Project) -> None:
