@@ -10,8 +10,10 @@ import random
 import signal
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 
+import psutil
 import pytest
 
 from olrunbook.archive.dead import close_dead
@@ -53,8 +55,10 @@ def kill(number: int) -> Killed:
     time.sleep(chance.random())
     there = sorted(desk.processes(), key=lambda process: process.create_time())
     victim, name = chance.choice(there), chance.choice(SIGNALS)
-    what = f"run {number}: {name} to {' '.join(victim.cmdline()[:4])}"
-    child.send(signal.Signals[name], victim.pid)
+    what = f"run {number}: {name} to pid {victim.pid}"
+    with suppress(psutil.NoSuchProcess, ProcessLookupError):  # it may just have ended
+        what += f", {' '.join(victim.cmdline()[:4])}"
+        child.send(signal.Signals[name], victim.pid)
     said, _ = child.process.communicate(timeout=90)
     ended = Ended(child.process.returncode, said)
 

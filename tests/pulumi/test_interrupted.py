@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,9 +60,10 @@ class Child:
     def cli(self) -> psutil.Process:
         """Return the Pulumi CLI that makes the update."""
         for process in psutil.Process(self.process.pid).children(recursive=True):
-            words = process.cmdline()
-            if words[:1] and words[0].endswith("/pulumi") and "up" in words:
-                return process
+            with suppress(psutil.NoSuchProcess):  # one that has just ended
+                words = process.cmdline()
+                if words[:1] and words[0].endswith("/pulumi") and "up" in words:
+                    return process
         msg = "no pulumi up"
         raise AssertionError(msg)
 
