@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 import stat
 import textwrap
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,7 @@ def context(
             app_name=app,
             app=found.catalog.app(app),
             stage="",
-            run_id="01a20bc0-d974-73c1-bbbc-2d808f29bd76",
+            run_id=str(uuid.uuid4()),  # in names of containers: nobody else has it
             commit=Commit("c0ffee"),
             logs=tmp_path / "logs",
             work=work,

@@ -127,7 +127,7 @@ SLEEPER = """
     server.shell(name="Sleep", commands=["sleep 120"])
 """
 RUN = """
-    import os, sys
+    import os, sys, uuid
     from pathlib import Path
     from olrunbook.project.catalog import Project
     from olrunbook.errors import InterruptedRunError
@@ -141,7 +141,7 @@ RUN = """
     try:
         build(Context(
             project=project, place=target, app_name="small",
-            app=project.catalog.app("small"), stage="", run_id="r" * 12,
+            app=project.catalog.app("small"), stage="", run_id=str(uuid.uuid4()),
             commit=Commit("c"), logs=work, work=work, redactor=Redactor(new_key()),
             emit=lambda event: print(event.text, flush=True),
         ))

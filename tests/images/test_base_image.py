@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from olrunbook.adapters.docker.base_image import (
 from olrunbook.adapters.docker.command import docker, exists
 from olrunbook.errors import ToolError, UsageError
 
-RECIPE = 'suite = "bookworm"\npackages = []\ncommand = ["/bin/sh"]\n'
+# An image of the test's own: another test run may use the same docker.
+RECIPE = f'# {uuid.uuid4()}\nsuite = "bookworm"\npackages = []\ncommand = ["/bin/sh"]\n'
 
 
 @pytest.fixture

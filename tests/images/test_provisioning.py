@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import textwrap
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def tika(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     folder = tmp_path_factory.mktemp("tika")
     tag = base_image.ensure("base", project=find_project(ROOT))
     env = {**environment(), "MARKER": "one", "AMI_TAGS": json.dumps({"app": "tika"})}
-    with container(f"{folder.name}-{os.getpid()}", tag, {LABEL: "tests"}) as box:
+    with container(f"olrunbook-tests-{uuid.uuid4()}", tag, {LABEL: "tests"}) as box:
         last = None
         for event in deploy(
             f"@docker/{box.name}",
@@ -165,7 +165,8 @@ def test_a_base_without_curl_is_named(context, tmp_path, cache) -> None:
     recipe = project.root / "images" / "naked"
     recipe.mkdir()
     (recipe / "recipe.toml").write_text(
-        'suite = "bookworm"\npackages = []\ncommand = ["/bin/sh"]\n'
+        f'# {uuid.uuid4()}: this test\'s own, it is removed\nsuite = "bookworm"\n'
+        'packages = []\ncommand = ["/bin/sh"]\n'
     )
     tag = base_image.ensure("naked", project=project)
     try:
@@ -204,54 +205,60 @@ RUN = """
     project = Project(root, root / "catalog.toml")
     image_test(Context(
         project=project, place=None, app_name="small", app=project.catalog.app("small"),
-        stage="", run_id="r" * 12, commit=Commit("c"), logs=work, work=work,
+        stage="", run_id={run_id!r}, commit=Commit("c"), logs=work, work=work,
         redactor=Redactor(new_key()), emit=lambda event: print(event.text, flush=True),
     ))
 """
 
 
 @pytest.fixture
-def sleeping(tmp_path: Path, monkeypatch) -> Callable[[], subprocess.Popen[str]]:
-    """Return a function that starts an image test that is in the midst of things."""
+def sleeping(
+    tmp_path: Path, monkeypatch
+) -> Callable[[], tuple[subprocess.Popen[str], str]]:
+    """Return a function that starts an image test that is in the midst of things.
+
+    It returns the process and the name of its container.
+    """
     monkeypatch.setenv("OLRUNBOOK_STATE", str(tmp_path / "state"))
     project = small_project(tmp_path / "sleeper", SLEEPER)
     (tmp_path / "w").mkdir()
+    run_id = str(uuid.uuid4())
     names = {
         "root": str(ROOT),
         "project": str(project.root),
         "work": str(tmp_path / "w"),
+        "run_id": run_id,
     }
     script = textwrap.dedent(RUN).format(**names)
 
-    def start() -> subprocess.Popen[str]:
+    def start() -> tuple[subprocess.Popen[str], str]:
         child = subprocess.Popen(
             [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
         )
         assert child.stdout is not None
         assert any(line.strip() == "Sleep" for line in child.stdout)
-        return child
+        (name,) = [name for name in containers(LABEL) if run_id[-12:] in name]
+        return child, name
 
     return start
 
 
 def test_an_interrupted_test_removes_its_container(sleeping) -> None:
     """Ctrl-C in the midst of an operation: pyinfra is stopped, nothing is left."""
-    child = sleeping()
-    assert containers(LABEL)
+    child, name = sleeping()
     child.send_signal(signal.SIGINT)
     assert child.wait(90) != 0
-    assert not [name for name in containers(LABEL) if "small" in name]
+    assert name not in containers(LABEL)
 
 
 def test_a_killed_test_is_swept_by_the_next(sleeping) -> None:
     """After a kill -9 the next test removes the container whose process is gone."""
-    child = sleeping()
-    names = [name for name in containers(LABEL) if "small" in name]
+    child, name = sleeping()
     label = docker(
-        "inspect", "--format", f'{{{{index .Config.Labels "{LABEL}"}}}}', *names
+        "inspect", "--format", f'{{{{index .Config.Labels "{LABEL}"}}}}', name
     )
     assert sweep(f"{LABEL}={label}") == []  # its process lives
     child.kill()
     child.wait(90)
-    assert sweep(f"{LABEL}={label}") == names
-    assert not [name for name in containers(LABEL) if "small" in name]
+    assert sweep(f"{LABEL}={label}") == [name]
+    assert name not in containers(LABEL)
