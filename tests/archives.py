@@ -11,6 +11,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from olrunbook.archive.place import new_place
+from olrunbook.archive.seal import seal
+from olrunbook.project.catalog import Project
+from olrunbook.record.journal import Journal
+from olrunbook.redact import Redactor
+from olrunbook.steps.resumption import Found
+
 VALUES = (None, True, -1, 10**30, 1.5, "", "x", "\\ud800", [], [1], {}, {"n": 1})
 
 
@@ -27,6 +34,38 @@ def damaged(value, draw):
         return {**value, key: damaged(value[key], draw)}
     nested = draw(st.booleans())
     return [value] if nested else draw(st.sampled_from(VALUES))
+
+
+def sealed_run(
+    project: Project, redactor: Redactor, notebook: str, stage: str = "", **given: Any
+) -> Found:
+    """Put a run into the project's archive that ended and is sealed.
+
+    Args:
+        project: Whose archive.
+        redactor: The secrets.
+        notebook: Its notebook's name.
+        stage: Its stage.
+        given: `steps` (each a dict), `end`, `begin`, `parts`; the rest is the run's.
+
+    """
+    steps, end = given.pop("steps", []), given.pop("end", {"status": "succeeded"})
+    begin, parts = given.pop("begin", {}), given.pop("parts", [])
+    place = new_place(
+        project.outputs, target="rehearsal", app="tika", notebook=notebook, stage=stage
+    )
+    journal = Journal(place.folder, redactor)
+    journal.add("run", stage=stage, **given)
+    journal.add("begin", **begin)
+    for step in steps:
+        journal.add("step", event="started", name=step["name"])
+        journal.add("step", event="ended", **step)
+    for part in parts:
+        journal.add("part", **part)
+    if end["status"] == "succeeded":
+        journal.add("conclude", headline="fine")
+    journal.add("end", **end)
+    return Found(place, seal(place))
 
 
 class Small:

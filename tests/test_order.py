@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from olrunbook.archive.place import new_place
-from olrunbook.archive.seal import seal
 from olrunbook.errors import RefusedError
-from olrunbook.record.journal import Journal
 from olrunbook.steps import order
 from olrunbook.steps.images.results import ImageBuildResult
 from olrunbook.steps.results import DeployResult
 from olrunbook.steps.rollout.model import RolloutResult
+from tests.archives import sealed_run
 
 # What answers is the result, not the notebook's name.
 SCHEMAS = {
@@ -27,24 +25,17 @@ def add(project, redactor):
     """Return a function that puts a finished run into the archive."""
 
     def make(notebook, stage, images, status="succeeded", cloud="c1"):
-        place = new_place(
-            project.outputs,
-            target="rehearsal",
-            app="tika",
-            notebook=notebook,
-            stage=stage,
-        )
-        journal = Journal(place.folder, redactor)
-        journal.add("run", stage=stage)
-        journal.add("begin", images=images, cloud_id=cloud)
         step = {"name": notebook, "result": {"ok": True}, "status": "done"}
-        journal.add("step", event="started", name=notebook)
-        journal.add("step", event="ended", **step, result_schema=SCHEMAS[notebook])
-        if status == "succeeded":
-            journal.add("conclude", headline="")
-        journal.add("end", status=status, cause="", masked=0)
-        seal(place)
-        return place.run_id
+        found = sealed_run(
+            project,
+            redactor,
+            notebook,
+            stage,
+            begin={"images": images, "cloud_id": cloud},
+            steps=[{**step, "result_schema": SCHEMAS[notebook]}],
+            end={"status": status, "cause": "", "masked": 0},
+        )
+        return found.place.run_id
 
     return make
 

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from olrunbook.archive.place import list_runs, new_place, read_record
-from olrunbook.archive.seal import seal
+from olrunbook.archive.place import list_runs, read_record
 from olrunbook.cli.resume import resume
 from olrunbook.errors import RefusedError, StepError, UsageError
 from olrunbook.project.catalog import Project
@@ -24,6 +23,7 @@ from olrunbook.run.recorder import Recorder
 from olrunbook.steps.images.build import BUILD, VALIDATE
 from olrunbook.steps.images.results import BuiltImage, ImageBuildResult, Phase
 from olrunbook.steps.resumption import Found, differences, parts_of, require_resumable
+from tests.archives import sealed_run
 
 # A cell that writes what the kernel's recorder would: one step after the other.
 STEPS = """
@@ -73,27 +73,8 @@ def archive(project: Project, redactor: Redactor) -> Callable[..., Found]:
     """Return a function that puts a sealed run into the archive."""
 
     def make(notebook: str, stage: str = "", **given: Any) -> Found:
-        steps, end = given.pop("steps", []), given.pop("end", {"status": "succeeded"})
-        images, parts = given.pop("images", {}), given.pop("parts", [])
-        place = new_place(
-            project.outputs,
-            target="rehearsal",
-            app="tika",
-            notebook=notebook,
-            stage=stage,
-        )
-        journal = Journal(place.folder, redactor)
-        journal.add("run", stage=stage, **given)
-        journal.add("begin", images=images)
-        for step in steps:
-            journal.add("step", event="started", name=step["name"])
-            journal.add("step", event="ended", **step)
-        for part in parts:
-            journal.add("part", **part)
-        if end["status"] == "succeeded":
-            journal.add("conclude", headline="fine")
-        journal.add("end", **end)
-        return Found(place, seal(place))
+        begin = {"images": given.pop("images", {})}
+        return sealed_run(project, redactor, notebook, stage, begin=begin, **given)
 
     return make
 

@@ -91,10 +91,11 @@ def build_arguments(
     only: str,
     variables: Mapping[str, str],
     on_error: str = "cleanup",
+    verb: str = "build",
 ) -> list[str]:
     """Return the arguments of `packer build`, as they are also shown for a person."""
     return [
-        "build",
+        verb,
         *([f"-on-error={on_error}"] if on_error != "cleanup" else []),
         *([f"-only={only}"] if only else []),
         *(

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import textwrap
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from olrunbook.display.view import Table, View
 from olrunbook.pages.text import templates
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    pass
 
 __all__ = ["bundle", "html", "text"]
 
 TEMPLATE = "view.html.j2"
 WIDTH = 110
 NARROWEST = 12
-
-
-@cache
-def _environment() -> Environment:
-    return templates("olrunbook.display")
 
 
 def html(view: View, *, folded: bool = False) -> str:
@@ -32,7 +26,8 @@ def html(view: View, *, folded: bool = False) -> str:
         folded: Only its title is open; the rest opens on a click, without a script.
 
     """
-    return _environment().get_template(TEMPLATE).render(view=view, folded=folded)
+    page = templates("olrunbook.display").get_template(TEMPLATE)
+    return page.render(view=view, folded=folded)
 
 
 def text(view: View) -> str:

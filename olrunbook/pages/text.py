@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ _ORDERS = re.compile(
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
+@cache
 def templates(package: str) -> Environment:
     """Return the templates of a package: escaped, and strict about what is missing."""
     from jinja2 import (  # noqa: PLC0415  (heavy)

@@ -148,10 +148,11 @@ def _parameter(
     made = Parameter(
         name, kind, default, choices, text, optional, value is None, computed, by_app
     )
-    if computed and kind not in ("", "str", "int", "float", "bool"):
+    plain = kind in ("str", "int", "float", "bool")
+    if computed and kind and not plain:
         msg = f"{where}: its default must be written out: a {kind} is checked first"
         raise UsageError(msg)
-    if kind in ("str", "int", "float", "bool") and value is not None and not computed:
+    if plain and value is not None and not computed:
         try:
             typed(made, default, texts=False)
         except UsageError:

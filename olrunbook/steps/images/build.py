@@ -68,8 +68,10 @@ def validate(ctx: Context, node_type: str = "") -> ValidateResult:
         variables = variables_of(ctx, place, node, {})
         name = f"validate {node}" if len(nodes) > 1 else "validate"
         only = ctx.app.image.only
-        arguments = build_arguments(template, only=only, variables=variables)
-        calls.append((name, ["validate", *arguments[1:]]))
+        arguments = build_arguments(
+            template, only=only, variables=variables, verb="validate"
+        )
+        calls.append((name, arguments))
     checks = []
     for name, arguments in calls:
         answer = packer.call(*arguments)
