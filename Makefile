@@ -6,6 +6,7 @@ SHELL := /bin/sh
 
 APP ?= tika
 ARGS ?=
+GATES ?=
 PYTEST_ARGS ?=
 SETUP := @sh setup/run.sh
 BIN := .venv/bin
@@ -27,12 +28,13 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo "  APP=tika          the app to release        ARGS='--to QA'  more for the release"
+	@echo "  GATES=1           ask at every stage: the release waits there for approval"
 	@echo "  PYTEST_ARGS='-k packer'  more for pytest    PYTHON=python3.12  the Python to use"
 	@echo "  OLRUNBOOK_SETUP=yes  install system packages with sudo without asking"
 
 release:  ## rehearse a release of APP through CI, QA and Production (does all set-up)
 	$(SETUP) release
-	@$(BIN)/olrunbook release $(APP) $(ARGS)
+	@$(BIN)/olrunbook release $(APP) $(if $(filter-out 0,$(GATES)),--gate all) $(ARGS)
 
 setup:  ## only the Python packages: read catalog and records (works anywhere)
 	$(SETUP) packages

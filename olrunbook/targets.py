@@ -8,6 +8,7 @@ the cloud on loopback is made.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import os
 import sys
@@ -121,6 +122,14 @@ class Target(BaseModel):
             self.secret_key.get_secret_value(),
             *(self.env[name] for name in self.secrets if name in self.env),
         ]
+
+    def digest_key(self) -> str:
+        """Return the key under which what is secret goes into a preview's digest.
+
+        It is the same for every run on the target, and on no disk beside its secrets.
+        """
+        secret = self.secret_key.get_secret_value().encode()
+        return hmac.new(secret, b"olrunbook preview", hashlib.sha256).hexdigest()
 
     @overload
     def client(self, service: Literal["autoscaling"]) -> AutoScalingClient: ...

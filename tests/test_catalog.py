@@ -6,6 +6,7 @@ import pytest
 
 from olrunbook.errors import UsageError
 from olrunbook.project.catalog import find_project, load_catalog
+from olrunbook.project.gates import duration, lasting
 from olrunbook.project.params import check, declared, read_notebook
 
 
@@ -109,3 +110,58 @@ def test_a_named_folder_without_catalog_is_an_error(tmp_path) -> None:
     """--project with a wrong folder is told, not guessed."""
     with pytest.raises(UsageError, match=r"catalog\.toml"):
         find_project(tmp_path)
+
+
+def with_target(project, text: str):
+    """Return the project with these lines below `[targets.rehearsal]`."""
+    path = project.catalog_file
+    head = "[targets.rehearsal]\n"
+    path.write_text(path.read_text().replace(head, head + text))
+    return find_project(project.root)
+
+
+def test_a_gate_has_one_person_and_seven_days_unless_it_says_more(project) -> None:
+    """A stage has a gate where the catalog names it; the shipped one names none."""
+    assert project.catalog.gate("rehearsal", "Production") is None
+    (project.root / "signers").write_text("")
+    text = 'signers = "signers"\ngates.QA = {}\n'
+    text += 'gates.Production = { people = 2, signature = true, lasts = "12h" }\n'
+    catalog = with_target(project, text).catalog
+    gate, other = (catalog.gate("rehearsal", stage) for stage in ("QA", "Production"))
+    assert (gate.people, gate.lasts.days, gate.protected) == (1, 7, False)
+    assert str(other) == "2 people, signed, an approval lasts 12 hours"
+    assert catalog.gate("rehearsal", "CI") is catalog.gate("aws", "QA") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("gates.Prod = {}", "there are the stages CI, QA, Production"),
+        ("gates.QA = { people = 0 }", "greater than or equal to 1"),
+        ("gates.QA = { people = 2 }", "people = 2 needs signature = true"),
+        ("gates.QA = { signature = true }", "name the file of `signers`"),
+        ('gates.QA = { lasts = "soon" }', "is no duration"),
+        ("gates.QA = { lasts = 0 }", "is not above 0"),
+        ("gates.QA = { reason = 1 }", "Extra inputs"),
+        ('signers = "../them"', "must be a path inside the project"),
+        ('signers = "nobody"', "no file nobody"),
+    ],
+)
+def test_a_gate_that_protects_nothing_is_an_error(project, text, says) -> None:
+    """Unknown stages, nobody who may sign, odd durations: said on load, exit 2."""
+    with pytest.raises(UsageError, match=says):
+        with_target(project, text + "\n")
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (1, "1 day"),
+        (0.5, "12 hours"),
+        ("2 weeks", "14 days"),
+        ("90 minutes", "90 minutes"),
+    ],
+)
+def test_a_duration_is_read_and_said(value, says) -> None:
+    """Days as a number, anything as a text; it is said in the largest whole unit."""
+    assert duration(lasting(value)) == says

@@ -182,6 +182,19 @@ def test_last_words_without_an_end_of_line_are_recorded(desk: Desk) -> None:
     assert out["text"] == "a"
 
 
+def test_a_widget_that_a_later_cell_closes_is_not_kept(desk: Desk) -> None:
+    """As in JupyterLab: the record has the state of those that are still there."""
+    desk.run(BEGIN)
+    desk.run("import ipywidgets as w\ngone, kept = w.Text('gone'), w.Text('kept')")
+    desk.run("display(gone, kept)")
+    desk.run("gone.close()")
+    desk.run("run.conclude()")
+    notebook = json.loads((only(desk).folder / "notebook.ipynb").read_text())
+    (widgets,) = notebook["metadata"]["widgets"].values()
+    texts = [m["state"] for m in widgets["state"].values() if "value" in m["state"]]
+    assert [state["value"] for state in texts] == ["kept"]
+
+
 @pytest.mark.parametrize(
     ("source", "code"),
     [

@@ -20,9 +20,11 @@ from olrunbook.cli import cli
 from olrunbook.cli.complete import complete_run
 from olrunbook.cli.summary import summary
 from olrunbook.cli.times import both, local, moment
+from olrunbook.pages.run import render
 from olrunbook.record.files import short
 from olrunbook.record.heartbeat import process_facts
 from olrunbook.record.journal import Journal
+from olrunbook.record.model import GateRecord
 
 STEP = {"name": "up", "kind": "step"}
 
@@ -202,16 +204,26 @@ def test_what_a_terminal_would_obey_is_not_printed(record) -> None:
     assert "\x1b" not in shown
 
 
-def test_gates_are_shown_once_records_have_them(record) -> None:
-    """A gate's question, who approved it, when and why."""
+def test_gates_are_shown(record) -> None:
+    """A gate's question, who approved it, how that is known, when, why, and of what."""
     found = read_record(record())
-    gate = {"text": "Apply?", "status": "approved", "by": "bob", "reason": "fine"}
-    with_gates = SimpleNamespace(
-        **{n: getattr(found, n) for n in type(found).model_fields}
+    gate = GateRecord(
+        gate="CI",
+        question="Apply?",
+        status="approved",
+        digest="9f2c4444",
+        by="bob",
+        known="claimed",
+        reason="fine",
+        decided_at="15:09",
     )
-    with_gates.gates = [gate]
-    told = summary(with_gates, SimpleNamespace(folder=Path("/nowhere")))
-    assert ("gate", '"Apply?" approved by bob, "fine"') in told.lines
+    with_gate = found.model_copy(update={"gates": [gate]})
+    told = summary(with_gate, SimpleNamespace(folder=Path("/nowhere")))
+    text = '"Apply?" approved by bob (claimed) 15:09, "fine", shown 9f2c…'
+    assert ("gate", text) in told.lines
+    page = render(with_gate, {})
+    for word in ("<caption>Gates</caption>", "Apply?", "bob", "claimed", "9f2c4444"):
+        assert word in page
 
 
 def test_markdown_keeps_its_table_and_folds_the_logs(record) -> None:

@@ -99,7 +99,7 @@ def test_what_was_built_is_kept_and_what_only_reads_runs_again(
     monkeypatch.setenv("OLRUNBOOK_RESUMES", str(old.place.folder))
     new = archive("image_build", end=CUT)
     journal = Journal(new.place.folder, redactor)
-    recorder = Recorder(journal, headless=False)
+    recorder = Recorder(journal, headless=True)
     shown = recorder.step(BUILD, lambda: pytest.fail("it was built once more"))
     assert shown.images == ImageBuildResult.model_validate(built()).images
     with pytest.raises(ZeroDivisionError):

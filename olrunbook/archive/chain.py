@@ -24,6 +24,7 @@ from olrunbook.record.files import fsync_path
 __all__ = [
     "append",
     "closed",
+    "disagreement",
     "entries",
     "head",
     "locked",
@@ -110,7 +111,8 @@ def append(
 
     Args:
         room: The folder of the room.
-        kind: What happened: `open`, `close`, `after`, `pruned`.
+        kind: What happened: `open`, `close`, `after`, `pruned`; what a person said at a
+            gate: `approved`, `rejected`, `used`.
         held: The caller holds the lock.
         data: What it says beside `n`, `prev`, `at` and `kind`.
 
@@ -161,6 +163,26 @@ def head(room: Path) -> tuple[int, str] | None:
         return None
 
 
+def disagreement(room: Path) -> str:
+    """Return how head and chain differ; empty: the head names the last entry.
+
+    The caller holds the lock. A head that lags one entry behind differs too: nobody
+    can tell a writer that was killed from a line that somebody made up.
+    """
+    handle = os.open(room / CHAIN, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        last = _last_line(handle)
+        number = _number(last, handle)
+    finally:
+        os.close(handle)
+    named = head(room)
+    if named == (number, _sha256(last)) or (named is None and number <= 1):
+        return ""
+    found = _disagreement(room, number, last)
+    text = f"the head lags one entry behind entry {number}"
+    return str(found.get("text", text))
+
+
 def renew_verifier(outputs: Path) -> None:
     """Put the verifier into an archive, where there is none or another one.
 
@@ -203,9 +225,13 @@ def _number(last: bytes, handle: int) -> int:
     if not last:
         return 0
     try:
-        return int(json.loads(last)["n"])
-    except (ValueError, TypeError, KeyError):  # spoilt: its place is its number
-        return os.pread(handle, os.fstat(handle).st_size, 0).count(b"\n")
+        number = json.loads(last)["n"]
+    except (ValueError, TypeError, KeyError):
+        number = None
+    if type(number) is int:  # True is none
+        return number
+    # Spoilt: its place is its number.
+    return os.pread(handle, os.fstat(handle).st_size, 0).count(b"\n")
 
 
 def _disagreement(room: Path, number: int, last: bytes) -> dict[str, Any]:

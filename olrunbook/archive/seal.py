@@ -28,6 +28,7 @@ from olrunbook.record.journal import Journal, read_journal
 from olrunbook.record.model import (
     EXIT_CODES,
     FileEntry,
+    GateRecord,
     PartRecord,
     RunRecord,
 )
@@ -152,6 +153,16 @@ def _latest(entries: list[dict[str, Any]], kind: str) -> dict[str, Any]:
     return next((entry for entry in reversed(entries) if entry["kind"] == kind), {})
 
 
+def _gates(entries: list[dict[str, Any]]) -> dict[str, GateRecord]:
+    """Return the gates of a run by name, each as it was left."""
+    fields = GateRecord.model_fields
+    found = (e for e in entries if e["kind"] == "gate")
+    return {
+        entry["gate"]: GateRecord(**{k: v for k, v in entry.items() if k in fields})
+        for entry in found
+    }
+
+
 def build_record(place: RunPlace, notebook: dict[str, Any] | None = None) -> RunRecord:
     """Return a run's record, its files not listed yet: a function of what is given.
 
@@ -220,6 +231,7 @@ def _record(
             for e in entries
             if e["kind"] == "part"
         ],
+        gates=list(_gates(entries).values()),
         finishing=[*end.get("finishing", [])]
         or [name for step in steps for name in step.finishing],
         masked=end.get("masked", 0),

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ EXAMPLES = """examples:
 exit code: 0 all good, 1 something is wrong, 2 wrong usage"""
 SHORTEST = 3  # characters of an id that name a run
 POOL_FROM = 300  # runs; for fewer a second process costs more than it saves
+DECISIONS = ("approved", "rejected", "used")  # what people said at a gate
 Finding = dict[str, str]
 
 
@@ -62,6 +64,15 @@ def _object(raw: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _moment(text: Any) -> datetime | None:
+    """Return a time with its zone; None where the text is none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return found if found.tzinfo else None
 
 
 def _digest(path: str) -> tuple[str, int]:
@@ -94,7 +105,8 @@ class _Run:
         path: Its directory.
         room: Its room.
         run: What the chain says: `id`, `close` (sha256 and status, or None), `after`
-            (sha256 of each log that was written after the end).
+            (sha256 of each log that was written after the end), `used` (gate, digest
+            and runs of each use of approvals).
 
     """
 
@@ -144,12 +156,28 @@ class _Run:
         elif record and close and record.get("status") != close[1]:
             text = f"says {record.get('status')}, the chain says {close[1]}"
             self.say("run.json", text)
+        self._gates(record)
         facts = zip(("target", "app", "stage"), self.room.split("/"), strict=True)
         for fact, here in facts:
             if record.get(fact, "") not in ("", here):
                 text = f"is of {fact} {record[fact]}, but is in {here}"
                 self.say("run.json", text)
         return record
+
+    def _gates(self, record: dict[str, Any]) -> None:
+        """Hold what a record says of its gates against the approvals in the chain."""
+        used = {use[:2]: use[2] for use in self.run["used"]}
+        for runs in used.values():
+            if record and runs[1:2] not in ([], [record.get("resumes")]):
+                text = f"does not take up run {runs[1]}, whose approval it used"
+                self.say("run.json", text)
+        gates = record.get("gates")
+        for gate in gates if isinstance(gates, list) else []:
+            if not isinstance(gate, dict) or gate.get("status") != "approved":
+                continue
+            if (str(gate.get("gate")), str(gate.get("digest"))) not in used:
+                text = f"says that gate {gate.get('gate')} was approved; in the chain"
+                self.say("run.json", f"{text} no approval was used for that")
 
     def _listed(self, found: dict[str, bool], listed: dict[str, Any]) -> None:
         """Hold the files that are there against those that were listed."""
@@ -200,6 +228,10 @@ class Room:
         self.runs: dict[str, dict[str, Any]] = {}
         self.missing: list[str] = []  # runs whose directory is gone
         self.strays: dict[str, str] = {}  # where runs lie that are not in the chain
+        self.approved: dict[int, dict[str, Any]] = {}  # by number of the entry
+        self.spent: set[int] = set()
+        self.rejected: set[tuple[str, str]] = set()  # run and gate
+        self.answered: set[tuple[str, str]] = set()  # likewise: approvals were used
         self.seen = self._look()
         self._read_chain(*self.seen[:2])
         self._compare(self.seen[2])
@@ -307,9 +339,11 @@ class Room:
             elif not folder.endswith(run_id):
                 self.chain(f"line {at} opens the run in {folder}", run=run_id)
             new = {"id": run_id, "folder": folder, "close": None, "pruned": False}
-            self.runs.setdefault(run_id, {**new, "after": {}})
-        elif kind in ("close", "after", "pruned") and run is None:
+            self.runs.setdefault(run_id, {**new, "after": {}, "used": []})
+        elif kind in ("close", "after", "pruned", *DECISIONS) and run is None:
             self.chain(f"line {at} is of a run that was never opened", run=run_id)
+        elif run and kind in DECISIONS:
+            self._decision(run, entry, at)
         elif run:
             self._go_on(run, entry, at)
 
@@ -325,6 +359,57 @@ class Room:
             run["pruned"] = True
             if run["close"] and close[0] != run["close"][0]:
                 self.chain(f"line {at} prunes another record", run=run["id"])
+
+    def _decision(self, run: dict[str, Any], entry: dict[str, Any], at: int) -> None:
+        """Take note of a decision; an approval is used once, by the run it is for."""
+        gate, digest = str(entry.get("gate")), str(entry.get("digest"))
+        if entry["kind"] == "approved":
+            signature = str(entry.get("signature") or "")
+            copies = [n for n, e in self.approved.items() if e.get("signature")]
+            copies = [n for n in copies if self.approved[n]["signature"] == signature]
+            if copies:
+                text = f"line {at} is a copy of the approval of entry {copies[0]}"
+                self.chain(text, run=run["id"])
+            self.approved[int(entry["n"])] = entry
+        elif entry["kind"] == "rejected":
+            runs = entry.get("runs")
+            runs = list(map(str, runs)) if isinstance(runs, list) else []
+            self.rejected |= {(one, gate) for one in [run["id"], *runs]}
+        else:
+            runs, numbers = entry.get("runs"), entry.get("approvals")
+            runs = list(map(str, runs)) if isinstance(runs, list) else []
+            numbers = numbers if isinstance(numbers, list) else []
+            wrong = [self._use(n, entry, runs) for n in numbers if isinstance(n, int)]
+            if runs[:1] != [run["id"]] or not wrong or len(wrong) < len(numbers):
+                wrong.append("names no approval")
+            for text in filter(None, wrong):
+                self.chain(f"line {at} {text}", run=run["id"])
+            run["used"].append((gate, digest, runs))
+            self.answered |= {(one, gate) for one in runs}
+
+    def _use(self, number: int, entry: dict[str, Any], runs: list[str]) -> str:
+        """Return what is wrong with the use of an approval; empty: nothing."""
+        found = self.approved.get(number)
+        if found is None:
+            return f"uses entry {number}, which is no approval"
+        again = number in self.spent
+        self.spent.add(number)
+        used, end = _moment(entry.get("at")), _moment(found.get("until"))
+        here = [(run, str(found.get("gate"))) for run in runs]
+        faults = {
+            "a second time": again,
+            "of a run whose approvals were used before": (
+                (str(found.get("run_id")), str(found.get("gate"))) in self.answered
+            ),
+            "that is for another run": str(found.get("run_id")) not in runs,
+            "that is of another preview": any(
+                found.get(name) != entry.get(name) for name in ("gate", "digest")
+            ),
+            "that was rejected": not self.rejected.isdisjoint(here),
+            "after it had expired": used is None or end is None or used >= end,
+        }
+        text = next((text for text, wrong in faults.items() if wrong), "")
+        return text and f"uses the approval of entry {number} {text}"
 
     def _compare(self, names: dict[str, bool]) -> None:
         """Hold the room's directories against its chain."""

@@ -18,6 +18,8 @@ __all__ = ["main"]
 COMMANDS = {
     "release": ("release", "Test, build and roll out an app, stage by stage."),
     "run": ("run", "Execute one notebook with typed parameters."),
+    "approve": ("approve", "Approve what a run that waits at a gate has shown."),
+    "reject": ("approve", "Reject what a run that waits at a gate has shown."),
     "resume": ("resume", "Resume a run or a release that did not succeed."),
     "runs": ("runs", "List the runs in the archive."),
     "show": ("show", "Show one run on one screen."),
@@ -109,6 +111,8 @@ def main(args: list[str] | None = None) -> None:
 
 
 def _complain(text: str, hint: str) -> None:
-    click.secho(text, fg="red", err=True)
+    from olrunbook.cli.common import plain  # noqa: PLC0415  (heavy)
+
+    click.secho("\n".join(map(plain, text.splitlines())), fg="red", err=True)
     if hint:
-        click.echo(f"  What you can do: {hint}", err=True)
+        click.echo(f"  What you can do: {plain(hint)}", err=True)

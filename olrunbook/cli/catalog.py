@@ -20,6 +20,8 @@ def catalog(*, as_json: bool) -> None:
     click.echo(f"stages    {' → '.join(data.stages.order)}")
     for name, target in data.targets.items():
         click.echo(f"target    {name}: {target.title}")
+        for stage, gate in target.gates.items():
+            click.echo(f"            gate {stage}: {gate}")
     for name, app in data.apps.items():
         click.echo(f"app       {name}: {app.title} ({', '.join(app.node_types)})")
         if app.stages:

@@ -25,7 +25,8 @@ def markdown(told: Summary, when: str, folder: Path) -> str:
         folder: The run's directory; the ends of its logs are read from it.
 
     """
-    mark = "✅" if told.title.endswith("succeeded") else "❌"
+    marks = {"succeeded": "✅", "waiting": "⏳"}
+    mark = marks.get(told.title.rpartition(" · ")[2], "❌")
     parts = [f"### {mark} {_cell(told.title)}", "", _cell(when), ""]
     parts += ["| | |", "|---|---|"]
     parts += [f"| {name} | {_cell(text)} |" for name, text in told.lines]

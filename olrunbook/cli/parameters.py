@@ -7,6 +7,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from olrunbook.cli.gates import gate_options
 from olrunbook.project.params import Parameter
 
 __all__ = ["VALUE", "NotebookCommand", "options_of"]
@@ -15,6 +16,7 @@ __all__ = ["VALUE", "NotebookCommand", "options_of"]
 VALUE = "value_"
 
 _TAKEN = {"help", "json", "parameter"}  # options of every notebook; -p reaches these
+_OF_GATES = {"gate", "approve_all", "reason"}  # options of those with a stage
 _ARGS = "olrunbook.args"
 
 
@@ -62,6 +64,8 @@ def words_of(parameter: Parameter) -> list[str]:
 
 def options_of(parameters: dict[str, Parameter]) -> list[click.Parameter]:
     """Return the options of a notebook's command, in the order of its declarations."""
+    staged = any(p.kind == "Stage" for p in parameters.values())
+    taken = _TAKEN | (_OF_GATES if staged else set())
     options: list[click.Parameter] = [
         click.Option(
             [f"--{p.name.replace('_', '-')}", VALUE + p.name],
@@ -70,7 +74,7 @@ def options_of(parameters: dict[str, Parameter]) -> list[click.Parameter]:
             help=_help(p),
         )
         for p in parameters.values()
-        if p.name not in _TAKEN
+        if p.name not in taken
     ]
 
     def pairs(
@@ -95,6 +99,7 @@ def options_of(parameters: dict[str, Parameter]) -> list[click.Parameter]:
             help="Set a parameter, as with papermill; text is kept as typed.",
             shell_complete=pairs,
         ),
+        *(gate_options() if staged else []),
         click.Option(["--json", "as_json"], is_flag=True, help="Print run.json."),
     ]
 

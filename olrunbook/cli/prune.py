@@ -16,7 +16,9 @@ from olrunbook.archive import chain, verifier
 from olrunbook.archive.place import RunPlace, list_runs
 from olrunbook.cli.common import project
 from olrunbook.cli.complete import complete_run, run_named
+from olrunbook.cli.gates import masked
 from olrunbook.errors import OlrunbookError, RefusedError, UsageError
+from olrunbook.project.catalog import Project
 
 UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
 LATE = timedelta(days=7)  # after that nobody writes a late log any more
@@ -83,7 +85,7 @@ def prune(
         if not click.confirm(f"Remove these {len(chosen)} runs for good?"):
             click.echo("Nothing was removed.")
             return 1
-    said = {"who": _who(found.root), "reason": _masked(reason)}
+    said = {"who": _who(found), "reason": masked(found, reason)}
     _remove(chosen, **said)
     click.echo(f"{len(chosen)} runs removed; the chain still names them.")
     return 0
@@ -107,7 +109,7 @@ def _old(places: list[RunPlace], older_than: str, keep: int | None) -> list[RunP
         kind = (place.target, place.app, place.room, place.notebook)
         seen[kind] = seen.get(kind, 0) + 1
         old = place.at < before and seen[kind] > (keep or 0)
-        if old and place.record.exists() and not _still_written(place):
+        if old and place.record.exists() and not _needed(place):
             chosen.append(place)
     return chosen
 
@@ -138,6 +140,26 @@ def _still_written(place: RunPlace) -> bool:
     return not known.issuperset(young)
 
 
+def _needed(place: RunPlace) -> bool:
+    """Whether a log is still written there, or an approval of it may still be used."""
+    return _still_written(place) or bool(_approved(place))
+
+
+def _approved(place: RunPlace) -> str:
+    """Return the run whose approval may still be used: it, or a part; else nothing."""
+    from olrunbook.archive.place import place_of, read_record  # noqa: PLC0415
+    from olrunbook.steps.approval.decisions import may_be_used  # noqa: PLC0415
+
+    record = read_record(place)
+    if record is None or record.status != "waiting":
+        return ""
+    parts = [place_of(place.outputs / part.record) for part in record.parts]
+    for run in (place, *filter(None, parts)):
+        if may_be_used(chain.entries(run.folder.parent), run.run_id):
+            return run.run_id
+    return ""
+
+
 def _refuse(places: list[RunPlace]) -> None:
     """Refuse to remove what goes on, and what would be evidence of a change.
 
@@ -161,6 +183,9 @@ def _refuse(places: list[RunPlace]) -> None:
         if entered and _still_written(place):
             msg = f"a tool of run {place.run_id} is still finishing"
             raise RefusedError(msg, "Wait until it ends.")
+        if run_id := _approved(place):
+            msg = f"an approval of run {run_id} is not used yet, and has not expired"
+            raise RefusedError(msg, "Resume the run, reject it, or wait.")
         said = [f for f in room.said if f["run"] == place.run_id]
         said += room.check(place.run_id)
         wrong = [f for f in said if f["level"] == "problem"]
@@ -199,17 +224,7 @@ def remove(place: RunPlace, *, who: str, reason: str) -> dict[str, Any]:
     return stone
 
 
-def _who(root: Path) -> str:
-    from olrunbook.record.provenance import operator  # noqa: PLC0415
+def _who(found: Project) -> str:
+    from olrunbook.record.provenance import operator, person  # noqa: PLC0415
 
-    facts = {name: known.value for name, known in operator(root).items()}
-    who = f"{facts['user']}@{facts['host']}"
-    more = [f"{n} {facts[n]}" for n in ("sudo_user", "git", "ci_build") if n in facts]
-    return _masked(f"{who} ({', '.join(more)})" if more else who)
-
-
-def _masked(text: str) -> str:
-    """Return a text without secrets: it stays for good."""
-    from olrunbook.redact import Redactor, new_key  # noqa: PLC0415
-
-    return Redactor(new_key()).text(text)
+    return masked(found, person(operator(found.root)))

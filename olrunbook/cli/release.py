@@ -18,6 +18,14 @@ from olrunbook.cli.common import (
     notebook_path,
     project,
 )
+from olrunbook.cli.gates import (
+    answered,
+    chosen,
+    gate_options,
+    refuse_protected,
+    waiting_lines,
+    waiting_run,
+)
 from olrunbook.cli.state import settle
 from olrunbook.errors import UsageError
 from olrunbook.project.imageset import parse_images
@@ -92,15 +100,24 @@ class Rows:
             self.live.stop()
             self.live = None
         good = record.status == "succeeded"
+        colours = {"succeeded": "green", "waiting": "yellow"}
         doubled = record.cause.startswith(record.status)
         bad = record.cause if doubled else f"{record.status}: {record.cause}"
         text = record.headline if good else bad
         mark = MARKS.get(record.status, "✗")
-        self._print(self._row(text, mark, seconds, "green" if good else "bold red"))
+        self._print(
+            self._row(text, mark, seconds, colours.get(record.status, "bold red"))
+        )
 
     def _print(self, row: Text) -> None:
         # A log has no width: a row stays one line.
         self.console.print(row, soft_wrap=not self.console.is_terminal)
+
+
+def _gated(function: Any) -> Any:
+    """Add the options about gates."""
+    function.__click_params__ = gate_options()[::-1]  # click's own order
+    return function
 
 
 def _complete_app(ctx: Any, param: Any, incomplete: str) -> list[str]:
@@ -113,7 +130,8 @@ def _complete_app(ctx: Any, param: Any, incomplete: str) -> list[str]:
 Examples:
   olrunbook release tika                                   all stages, a new image
   olrunbook release tika --to QA
-  olrunbook release tika --images server=ami-0df7e95b351bd8408"""
+  olrunbook release tika --images server=ami-0df7e95b351bd8408
+  olrunbook release tika --gate Production                 waits there for approval"""
 )
 @click.argument("app", shell_complete=_complete_app)
 @click.option("--to", default="", metavar="STAGE", help="The last stage; default: all.")
@@ -134,6 +152,7 @@ Examples:
     "--target", default="rehearsal", show_default=True, help="Where to release."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the release's run.json.")
+@_gated
 def release(
     app: str,
     *,
@@ -142,6 +161,7 @@ def release(
     variables: tuple[str, ...],
     target: str,
     as_json: bool,
+    **asked: Any,
 ) -> int:
     """Release APP: test and bake its image, deploy and roll it out in each stage.
 
@@ -162,6 +182,10 @@ def release(
         if "=" not in text:
             msg = f"--variable {text!r} is not of the form NAME=VALUE"
             raise UsageError(msg)
+    order = found.catalog.stages_of(app)
+    stages = order[: order.index(to) + 1] if to else order
+    gates, approve_all = chosen(found, app, stages=stages, **asked)
+    refuse_protected(found, target, stages, approve_all)
     return run_release(
         found,
         app,
@@ -170,6 +194,8 @@ def release(
         images=images,
         variables=";".join(variables),
         as_json=as_json,
+        gates=gates,
+        approve_all=approve_all,
     )
 
 
@@ -194,17 +220,44 @@ def run_release(
         images: The image set; empty: build one.
         variables: Packer variables for the build, `k=v;…`.
         as_json: Print its record for a program.
-        resumed: What a `Release` takes of the one that it takes up again.
+        resumed: What else a `Release` takes: gates, and of the one that it takes up.
 
     """
     console = Console(stderr=as_json, highlight=False)
-    spec = found.catalog.app(app)
+    resumed["variables"] = variables
     stages = found.catalog.stages_of(app)
     through = ", ".join(stages[: stages.index(to) + 1] if to else stages)
     console.print(f"olrunbook · {target} of {app} through {through}")
     settle()
+    while True:
+        made, record = _release(
+            found, app, target, console, to=to, images=images, **resumed
+        )
+        if as_json:
+            click.echo(record.model_dump_json(by_alias=True, indent=1))
+            return record.exit_code
+        _summary(console, made, record)
+        waits = waiting_run(made.place, record)
+        if waits is None or not answered(found, *waits):
+            return record.exit_code
+        from olrunbook.steps.resumption import Found, parts_of  # noqa: PLC0415
+
+        parts = parts_of(found.outputs, Found(made.place, record))
+        images = "" if parts.images else images
+        resumed |= {"resumes": record.run_id, "parts": parts, "warnings": []}
+
+
+def _release(
+    found: Any,
+    app: str,
+    target: str,
+    console: Console,
+    **asked: Any,
+) -> tuple[Any, RunRecord]:
+    """Make a release and run it to its end, or until it waits."""
     from olrunbook.run.lock import one_at_a_time  # noqa: PLC0415
 
+    spec = found.catalog.app(app)
     with one_at_a_time(found.root, app, "olrunbook release"):
         place, _ = ensure_cloud(found, target, EchoEvents())
         # Heavy imports while a person already reads the first line.
@@ -216,20 +269,12 @@ def run_release(
             found,
             app,
             place,
-            to=to,
-            images=images,
-            variables=variables,
             notebook=lambda name: notebook_path(found, name),
             report=Rows(app, console),
             find_url=lambda stage: account.url(account.groups(spec, stage)),
-            **resumed,
+            **asked,
         )
-        record = made.run()
-    if as_json:
-        click.echo(record.model_dump_json(by_alias=True, indent=1))
-    else:
-        _summary(console, made, record)
-    return record.exit_code
+        return made, made.run()
 
 
 def _summary(console: Console, made: Any, record: RunRecord) -> None:
@@ -239,6 +284,9 @@ def _summary(console: Console, made: Any, record: RunRecord) -> None:
         line = record.headline or "released"
         note = f"({made.target.name}; Vault and Consul are stand-ins)"
         console.print(f"{line[0].upper()}{line[1:]}.   {note}", style="bold")
+    elif record.status == "waiting" and (waits := waiting_run(made.place, record)):
+        for text in waiting_lines(waits[1], record.run_id):
+            console.print(text, soft_wrap=True, markup=False)
     else:
         console.print(f"{record.status.capitalize()}: {record.cause}", style="bold red")
         for left in record.finishing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.cli.state import settle
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.steps.flow import RELEASE
+
+if TYPE_CHECKING:
+    from olrunbook.archive.place import RunPlace
 
 
 @click.command(
@@ -45,7 +48,8 @@ def resume(
 
     Steps that only read run again. Steps that build or change something and were done
     are kept, with their result. Notebook, parameters, image set and cloud must be
-    unchanged; else it is refused and says what differs.
+    unchanged; else it is refused and says what differs. A run that waits for approval
+    previews again, and goes on if that is what was approved; a rejected one cannot.
     """
     if anyway and not reason.strip():
         msg = "--anyway needs --reason"
@@ -53,11 +57,40 @@ def resume(
     if reason and not anyway:
         msg = "--reason is for --anyway only"
         raise UsageError(msg)
+    settle()
+    return take_up(
+        run_named(reference),
+        dict(given),
+        anyway=anyway,
+        reason=reason,
+        as_json=as_json,
+    )
+
+
+def take_up(
+    place: RunPlace,
+    given: dict[str, str] | None = None,
+    *,
+    anyway: bool = False,
+    reason: str = "",
+    as_json: bool = False,
+) -> int:
+    """Resume a run or a release and return its exit code.
+
+    Args:
+        place: The run.
+        given: Parameters that are masked in its record, given again.
+        anyway: Resume although something differs.
+        reason: Why.
+        as_json: Print run.json.
+
+    Raises:
+        RefusedError: It cannot be resumed.
+
+    """
     from olrunbook.archive.place import read_record  # noqa: PLC0415
     from olrunbook.steps.resumption import Found, require_resumable  # noqa: PLC0415
 
-    settle()
-    place = run_named(reference)
     record = read_record(place)
     if record is None:
         msg = f"{place.folder.name} has no record yet: it is still running"
@@ -66,8 +99,7 @@ def resume(
     require_resumable(found)
     if record.notebook == RELEASE:
         return _release(found, anyway=anyway, reason=reason, as_json=as_json)
-    values = dict(given)
-    return _run(found, values, anyway=anyway, reason=reason, as_json=as_json)
+    return _run(found, given or {}, anyway=anyway, reason=reason, as_json=as_json)
 
 
 def _agreed(differs: list[str], *, anyway: bool, reason: str) -> list[str]:
@@ -113,12 +145,19 @@ def _run(
 
 def _release(found: Any, *, anyway: bool, reason: str, as_json: bool) -> int:
     from olrunbook.cli.release import run_release  # noqa: PLC0415
+    from olrunbook.steps.approval.lineage import (  # noqa: PLC0415
+        refuse_rejected,
+        require_verified,
+    )
     from olrunbook.steps.resumption import differences, parts_of  # noqa: PLC0415
 
     here, record = project(), found.record
     parts = parts_of(here.outputs, found)
     cloud_id = _cloud_id(here, record.target)
     differs: dict[str, None] = {}
+    for part in parts.cut.values():
+        require_verified(part.place)
+        refuse_rejected(part.place)
     for part in [*parts.done.values(), *parts.cut.values()]:
         path = notebook_path(here, part.record.notebook)
         kept = part.record.status == "succeeded"
@@ -135,6 +174,7 @@ def _release(found: Any, *, anyway: bool, reason: str, as_json: bool) -> int:
         to=asked.get("to", ""),
         images="" if parts.images else asked.get("images", ""),
         variables=asked.get("variables", ""),
+        gates=asked.get("gates", ""),
         as_json=as_json,
         resumes=record.run_id,
         parts=parts,

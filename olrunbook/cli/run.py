@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from olrunbook.archive.place import APPROVE_ALL_VARIABLE, GATES_VARIABLE
 from olrunbook.cli.common import (
     EchoEvents,
     duration,
@@ -18,9 +19,16 @@ from olrunbook.cli.common import (
     notebook_path,
     project,
 )
+from olrunbook.cli.gates import (
+    answered,
+    chosen,
+    refuse_protected,
+    waiting_lines,
+    waiting_run,
+)
 from olrunbook.cli.parameters import VALUE, NotebookCommand, options_of
 from olrunbook.cli.state import settle
-from olrunbook.errors import UsageError
+from olrunbook.errors import RefusedError, UsageError
 from olrunbook.project.catalog import Project
 from olrunbook.project.params import (
     NONE,
@@ -32,6 +40,10 @@ from olrunbook.project.params import (
     read_notebook,
 )
 from olrunbook.targets import require_built
+
+if TYPE_CHECKING:
+    from olrunbook.archive.place import RunPlace
+    from olrunbook.record.model import RunRecord
 
 
 class Notebooks(click.Group):
@@ -111,7 +123,13 @@ def command_of(
     """
 
     def call(
-        given: tuple[tuple[str, str], ...], *, as_json: bool, **named: str | None
+        given: tuple[tuple[str, str], ...],
+        *,
+        as_json: bool,
+        gates: tuple[str, ...] = (),
+        approve_all: bool = False,
+        reason: str = "",
+        **named: str | None,
     ) -> int:
         values: dict[str, Any] = {
             key.removeprefix(VALUE): v for key, v in named.items() if v is not None
@@ -125,9 +143,10 @@ def command_of(
         for key, value in values.items():
             if key not in parameters or not parameters[key].kind:
                 values[key] = from_text(value)
-        return execute(
-            path, check(values, parameters, path.stem), parameters, as_json=as_json
-        )
+        checked = check(values, parameters, path.stem)
+        how = {"gates": gates, "approve_all": approve_all, "reason": reason}
+        env = _gates(defaults(parameters) | checked, parameters, **how)
+        return execute(path, checked, parameters, as_json=as_json, env=env)
 
     return NotebookCommand(
         path.stem,
@@ -138,6 +157,20 @@ def command_of(
         help=text,
         short_help=text.split("\n", maxsplit=1)[0],
     )
+
+
+def _gates(
+    values: dict[str, Any], parameters: dict[str, Parameter], **given: Any
+) -> dict[str, str]:
+    """Return what a run is told of gates, after a look at what was typed."""
+    found = project()
+    kinds = {p.kind.replace("Name", ""): values[p.name] for p in parameters.values()}
+    if "Stage" not in kinds or "App" not in kinds:
+        return {}
+    gates, reason = chosen(found, kinds["App"], stages=[kinds["Stage"]], **given)
+    target = kinds.get("Target", "rehearsal")
+    refuse_protected(found, target, [kinds["Stage"]], reason)
+    return {GATES_VARIABLE: gates, APPROVE_ALL_VARIABLE: reason}
 
 
 def execute(
@@ -180,6 +213,7 @@ def _run(
     found: Any, path: Any, values: dict[str, Any], *, as_json: bool, **resumed: Any
 ) -> int:
     from olrunbook.engine.session import Session, run_notebook  # noqa: PLC0415
+    from olrunbook.steps.resumption import differences  # noqa: PLC0415
 
     last = [""]
 
@@ -188,23 +222,39 @@ def _run(
             last[0] = text
             click.echo(f"  {text}", err=True)
 
-    session = Session(found, path, values, on_progress=progress, **resumed)
-    record = run_notebook(session)
+    while True:
+        session = Session(found, path, values, on_progress=progress, **resumed)
+        record = run_notebook(session)
+        _print(record, session.place, as_json=as_json)
+        waits = None if as_json else waiting_run(session.place, record)
+        if waits is None or not answered(found, *waits):
+            return record.exit_code
+        if changed := differences(found, record, path):
+            msg = f"it cannot go on: {'; '.join(changed)}"
+            raise RefusedError(msg, "Run it again.")
+        resumed["resumes"] = session.place
+
+
+def _print(record: RunRecord, place: RunPlace, *, as_json: bool) -> None:
+    """Print how a run ended, or its record."""
     seconds = (record.ended_at - record.started_at).total_seconds()
     if as_json:
         click.echo(record.model_dump_json(by_alias=True, indent=1))
     else:
         names = [record.notebook, record.app, record.stage]
         line = " ".join(name for name in names if name not in ("", NONE))
-        mark = "✓" if record.status == "succeeded" else "✗"
+        mark = {"succeeded": "✓", "waiting": "⋯"}.get(record.status, "✗")
         news = record.headline if record.status == "succeeded" else record.cause
+        news = "" if record.status == "waiting" else news
         took = f"{record.status} after {duration(seconds)}"
         click.echo(f"{mark} {line} {took}{f': {news}' if news else ''}")
-        for step in record.steps:
-            if step.hint:
-                click.echo(f"  What you can do: {step.hint}")
-        click.echo(f"  record {session.place.folder}")
+        if waiting_run(place, record):
+            click.echo("\n".join(waiting_lines(record)))
+        else:
+            for step in record.steps:
+                if step.hint:
+                    click.echo(f"  What you can do: {step.hint}")
+        click.echo(f"  record {place.folder}")
         for left in record.finishing:
             click.echo(f"  still finishing: {left}", err=True)
     sys.stdout.flush()
-    return record.exit_code

@@ -9,7 +9,7 @@ import textwrap
 
 import click
 
-from olrunbook.archive import verifier
+from olrunbook.archive import chain, verifier
 from olrunbook.archive.place import RunPlace, read_record
 from olrunbook.archive.seal import build_record
 from olrunbook.cli.common import duration, plain
@@ -19,6 +19,7 @@ from olrunbook.cli.runs import COLOURS
 from olrunbook.cli.state import UNREADABLE, settle, state_of
 from olrunbook.cli.summary import Summary, summary
 from olrunbook.cli.times import both
+from olrunbook.record.files import short
 from olrunbook.record.heartbeat import read_heartbeat
 from olrunbook.record.model import RunRecord
 
@@ -69,6 +70,8 @@ def _told(place: RunPlace, record: RunRecord | None) -> tuple[Summary, str]:
     if record:
         took = duration((record.ended_at - record.started_at).total_seconds())
         told = summary(record, place)
+        if record.status == "waiting":
+            told.lines.extend(_decisions(place))
         told.lines.append(("chain", _chain(place)))
         return told, f"{both(record.started_at)}, {took}"
     state = state_of(place.folder)
@@ -81,6 +84,22 @@ def _told(place: RunPlace, record: RunRecord | None) -> tuple[Summary, str]:
         text += f"its begin; silent for {duration(sign.get('silent_s', 0))}"
         told.lines.insert(0, ("last sign", text))
     return told, both(place.at)
+
+
+def _decisions(place: RunPlace) -> list[tuple[str, str]]:
+    """Return what people have said since a run waits, from the chain."""
+    lines = []
+    for entry in chain.entries(place.folder.parent):
+        kind, mine = entry["kind"], entry.get("run_id") == place.run_id
+        if kind in ("approved", "rejected") and mine:
+            ends = f", until {entry.get('until')}" if kind == "approved" else ""
+            text = f"{kind} by {entry.get('person')} ({entry.get('known')}) "
+            text += f'{entry.get("at")}, "{entry.get("reason")}", '
+            lines.append(("gate", f"{text}shown {str(entry.get('digest'))[:4]}…{ends}"))
+        elif kind == "used" and place.run_id in str(entry.get("runs")):
+            text = f"run {short(str(entry.get('run_id')))} went on with it"
+            lines.append(("gate", f"{text} {entry.get('at')}"))
+    return lines
 
 
 def _chain(place: RunPlace) -> str:

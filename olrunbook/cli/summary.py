@@ -144,16 +144,14 @@ def _origin(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def _gates(record: RunRecord) -> list[tuple[str, str]]:
-    """Return the approvals; a record from before there were gates has none."""
+    """Return how the run left each gate: who, when, why, how that is known, digest."""
     lines = []
-    for gate in getattr(record, "gates", []):
-        facts = gate if isinstance(gate, dict) else gate.model_dump(mode="json")
-        asked = facts.get("text") or facts.get("question") or facts.get("name") or ""
-        by, at = facts.get("by") or "", facts.get("at") or ""
-        state = facts.get("status") or facts.get("decision") or ""
-        reason = f', "{facts["reason"]}"' if facts.get("reason") else ""
-        words = [f'"{asked}"' if asked else "", state, f"by {by}" if by else "", at]
-        lines.append(("gate", " ".join(word for word in words if word) + reason))
+    for gate in record.gates:
+        words = [f'"{gate.question}"', gate.status, f"by {gate.by}" if gate.by else ""]
+        words += [f"({gate.known})" if gate.known else "", gate.decided_at]
+        reason = f', "{gate.reason}"' if gate.reason else ""
+        shown = f", shown {gate.digest[:4]}…" if gate.digest else ""
+        lines.append(("gate", " ".join(filter(None, words)) + reason + shown))
     return lines
 
 

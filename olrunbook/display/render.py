@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 from olrunbook.display.view import Table, View
@@ -16,6 +17,7 @@ __all__ = ["bundle", "html", "text"]
 TEMPLATE = "view.html.j2"
 WIDTH = 110
 NARROWEST = 12
+LINES = ("br", "caption", "div", "li", "p", "pre", "tr")
 
 
 def html(view: View, *, folded: bool = False) -> str:
@@ -35,6 +37,7 @@ def text(view: View) -> str:
     parts = [view.banner] if view.banner else []
     word = view.cell.plain.strip()
     parts.append(f"{word}  {view.heading}" if word else view.heading)
+    parts += [words] if (words := _words(view.html)) else []
     parts += [_table(table.narrow) for table in view.tables if table.rows]
     parts += [
         textwrap.indent(note.text, "  ") if note.code else _wrapped(note.text)
@@ -48,6 +51,34 @@ def text(view: View) -> str:
 def bundle(view: View, *, folded: bool = False) -> dict[str, Any]:
     """Return a view as Jupyter wants it, with the text for those who see no HTML."""
     return {"text/html": html(view, folded=folded), "text/plain": text(view)}
+
+
+class _Words(HTMLParser):
+    """The words of HTML: a line for each row and paragraph."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.text = ""
+        self.feed(source)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        """Part words as they are parted to the eye."""
+        del attrs
+        if tag in LINES:
+            self.text += "\n"
+        elif tag in ("td", "th"):
+            self.text += "  "
+
+    def handle_data(self, data: str) -> None:
+        """Take words."""
+        self.text += data if data.strip() else ""
+
+
+def _words(source: str) -> str:
+    """Return HTML as lines of text."""
+    lines = (line.strip() for line in _Words(source).text.splitlines())
+    return "\n".join(line for line in lines if line)
 
 
 def _wrapped(line: str) -> str:

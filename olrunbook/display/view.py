@@ -134,6 +134,7 @@ class View:
         banner: A line across the top, for a rehearsal.
         tables: Its tables.
         notes: Sentences below them.
+        html: HTML above the tables, escaped already.
         by_hand: The command that does the same without olrunbook.
         png: A picture below the tables, in base64.
         alt: What the picture shows.
@@ -146,6 +147,7 @@ class View:
     banner: str = ""
     tables: Sequence[Table] = ()
     notes: Sequence[Note] = ()
+    html: str = ""
     by_hand: str = ""
     png: str = ""
     alt: str = ""

@@ -16,13 +16,14 @@ from olrunbook.display.view import (
     seconds,
     status,
 )
+from olrunbook.steps.approval.model import GateResult
 from olrunbook.steps.release import ReleaseResult
 from olrunbook.steps.results import DeployResult, GroupSeen, ResourceChange
 
 if TYPE_CHECKING:
     from olrunbook.steps.deploy.update import PreviewResult
 
-__all__ = ["deploy_view", "preview_view", "release_view"]
+__all__ = ["deploy_view", "gate_view", "preview_view", "release_view"]
 
 SIGNS = {"create": "+", "update": "~", "delete": "-", "replace": "±"}
 KEPT_LINES = 12  # of a value that changes; the rest is in the record
@@ -47,6 +48,24 @@ def preview_view(result: PreviewResult) -> View:
         ],
         notes=notes,
         by_hand=result.by_hand,
+    )
+
+
+@shows(GateResult.schema_name)
+def gate_view(result: GateResult) -> View:
+    """Return the table of the approvals that were used."""
+    rows = [
+        (Cell(a.person), Cell(a.known), Cell(a.at), Cell(a.reason), Cell(a.until))
+        for a in result.approvals
+    ]
+    columns = ("who", "how known", "when", "reason", "until")
+    shown = f"Approved was what was shown, sha256 {result.digest}."
+    return View(
+        result.headline(),
+        tone="ok" if rows else "muted",
+        word=result.status,
+        tables=[Table(f"{result.question} Approvals", columns, rows)],
+        notes=plain([shown if rows else ""]),
     )
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from olrunbook.archive.place import (
+    APPROVE_ALL_VARIABLE,
+    GATES_VARIABLE,
     NOTEBOOK,
     RESUMES_VARIABLE,
     RunPlace,
@@ -36,7 +38,7 @@ from olrunbook.project.params import (
 )
 from olrunbook.record.files import sha256_file
 from olrunbook.record.heartbeat import Heartbeat
-from olrunbook.record.journal import Journal
+from olrunbook.record.journal import Journal, gates_asked
 from olrunbook.record.model import RunRecord
 from olrunbook.record.provenance import opening
 from olrunbook.redact import (
@@ -109,8 +111,14 @@ class Session:
         secrets = secrets_of_environment(os.environ, project.catalog.secrets)
         self.redactor = Redactor(key, secrets)
         self.journal = Journal(self.place.folder, self.redactor)
+        told = dict(env or {})
+        gates = told.pop(GATES_VARIABLE, "")
+        if resumes and not gates:  # a gate that was asked for stays one
+            gates = gates_asked(resumes.folder)[0]
         self.journal.add(
             "run",
+            gates_asked=gates,
+            approve_all=told.pop(APPROVE_ALL_VARIABLE, ""),
             run_id=self.place.run_id,
             notebook=name,
             source_sha256="" if remote else sha256_file(path),
@@ -143,8 +151,9 @@ class Session:
                 "MPLBACKEND": "module://matplotlib_inline.backend_inline",
                 KEY_VARIABLE: key,
                 VARIABLE: self.place.run_id,
-                **({RESUMES_VARIABLE: str(resumes.folder)} if resumes else {}),
-                **(env or {}),
+                # A shell does not say what is kept.
+                RESUMES_VARIABLE: str(resumes.folder) if resumes else "",
+                **told,
             },
         )
         self.journal.add("kernel", **self.kernel.facts())

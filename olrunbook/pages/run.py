@@ -12,7 +12,13 @@ from urllib.parse import quote
 
 from olrunbook.pages.cells import cells_of, tone
 from olrunbook.pages.text import as_text, templates
-from olrunbook.record.model import Known, PartRecord, RunRecord, StepRecord
+from olrunbook.record.model import (
+    GateRecord,
+    Known,
+    PartRecord,
+    RunRecord,
+    StepRecord,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -99,7 +105,7 @@ def render(record: RunRecord, notebook: dict[str, Any]) -> str:
         hints=list(dict.fromkeys(s.hint for s in record.steps if s.hint)),
         steps=[_step(step) for step in record.steps],
         parts=[_part(part) for part in record.parts],
-        gates=_gates(getattr(record, "gates", None)),
+        gates=_gates(record.gates),
         printed_id=record.run_id if _ID.fullmatch(record.run_id) else "",
     )  # fmt: skip
     return _BROKEN.sub("�", page)
@@ -221,20 +227,14 @@ def _part(part: PartRecord) -> dict[str, Any]:
     return {"part": part, "mark": _mark(part.status), "run": run}
 
 
-def _gates(gates: Any) -> tuple[list[str], list[list[str]]]:
+def _gates(gates: Sequence[GateRecord]) -> tuple[list[str], list[list[str]]]:
     """Return the gates as a table: its columns, and a row a gate."""
-    found: list[dict[str, Any]] = []
-    for gate in gates if isinstance(gates, list | tuple) else []:
-        dump = getattr(gate, "model_dump", None)
-        plain = dump(mode="json") if dump else gate
-        found.append(plain if isinstance(plain, dict) else {"gate": plain})
-    columns = [
-        name
-        for name in dict.fromkeys(name for gate in found for name in gate)
-        if any(gate.get(name) not in (None, "", [], {}) for gate in found)
-    ]
+    names = ["question", "status", "shown", "by", "known", "reason", "decided_at"]
+    names.append("until")
+    columns = [*(name.replace("_", " ") for name in names), "sha256"]
     rows = [
-        ["" if gate.get(c) is None else as_text(gate[c]) for c in columns]
-        for gate in found
+        [*(str(getattr(gate, name)) for name in names), gate.digest[:8]]
+        for gate in gates
     ]
-    return [name.replace("_", " ") for name in columns], rows
+    used = [at for at in range(len(columns)) if any(row[at] for row in rows)]
+    return [columns[at] for at in used], [[row[at] for at in used] for row in rows]

@@ -14,7 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from olrunbook.archive.place import RunPlace, new_place
+from olrunbook.archive.place import (
+    APPROVE_ALL_VARIABLE,
+    GATES_VARIABLE,
+    RunPlace,
+    new_place,
+)
 from olrunbook.archive.seal import seal
 from olrunbook.engine.session import Session, run_notebook
 from olrunbook.errors import UsageError
@@ -45,6 +50,8 @@ class Release:
         to: The last stage; empty: all.
         images: The image set; empty: it is tested and built first.
         variables: Packer variables for the build, `k=v;…`.
+        gates: Stages that get a gate for this release, `A,B`.
+        approve_all: Why every gate is approved at once; empty: none is.
         notebook: Returns the path of a notebook.
         report: Whoever shows it.
         find_url: Returns where a stage's load balancer answers; empty: nowhere yet.
@@ -66,6 +73,8 @@ class Release:
     notebook: Callable[[str], Path]
     report: Reporter
     find_url: Callable[[str], str]
+    gates: str = ""
+    approve_all: str = ""
     resumes: str = ""
     parts: Parts = field(default_factory=Parts)
     warnings: list[str] = field(default_factory=list)
@@ -108,12 +117,14 @@ class Release:
             Its record; its `parts` name the runs.
 
         """
+        told = {"gates": self.gates, "approve_all": self.approve_all}
+        told = {name: value for name, value in told.items() if value}
         self.journal.add(
             "release",
             run_id=self.place.run_id,
             stages=self.stages,
             images=self.given,
-            parameters={"app": self.app, "to": self.stages[-1], **self.handed},
+            parameters={"app": self.app, "to": self.stages[-1], **self.handed, **told},
             account=self.target.account,
             cloud_id=self.target.cloud_id,
             identity=self.target.identity_arn,
@@ -202,7 +213,12 @@ class Release:
             values,
             release=self.place.run_id,
             resumes=cut.place if cut else None,
-            env={**env, HELD_VARIABLE: self.app},
+            env={
+                **env,
+                HELD_VARIABLE: self.app,
+                GATES_VARIABLE: self.gates,
+                APPROVE_ALL_VARIABLE: self.approve_all,
+            },
             on_progress=self.report.progress,
         )
         record = run_notebook(session)

@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from olrunbook.errors import UsageError
+from olrunbook.project.gates import GateSpec
 from olrunbook.project.limits import Limits
 from olrunbook.project.where import CATALOG, archive_of, find_root, shipped
 
@@ -49,11 +50,27 @@ class TargetSpec(Strict):
     Args:
         title: What it is, for people.
         kind: `rehearsal`, the cloud on loopback, or `aws`, which is not built yet.
+        gates: Stage to the gate that an update of it must pass; none: nobody is asked.
+        signers: File of the people whose signatures count, from the project's folder
+            (OpenSSH's allowed_signers).
 
     """
 
     title: str
     kind: Literal["rehearsal", "aws"] = "rehearsal"
+    gates: dict[Name, GateSpec] = {}
+    signers: str = ""
+
+    @model_validator(mode="after")
+    def _signers_are_known(self) -> Self:
+        signed = [stage for stage, gate in self.gates.items() if gate.signature]
+        if signed and not self.signers:
+            msg = f"gates.{signed[0]} needs signatures: name the file of `signers`"
+            raise ValueError(msg)
+        if Path(self.signers).is_absolute() or ".." in Path(self.signers).parts:
+            msg = f"signers {self.signers!r} must be a path inside the project"
+            raise ValueError(msg)
+        return self
 
 
 class StagesSpec(Strict):
@@ -208,6 +225,21 @@ class Catalog(Strict):
     limits: Limits = Limits()
     secrets: list[str] = []
 
+    @model_validator(mode="after")
+    def _gates_are_of_stages(self) -> Self:
+        for name, target in self.targets.items():
+            for stage in target.gates:
+                if stage not in self.all_stages:
+                    have = ", ".join(self.all_stages)
+                    msg = f"targets.{name}.gates.{stage}: there are the stages {have}"
+                    raise ValueError(msg)
+        return self
+
+    def gate(self, target: str, stage: str) -> GateSpec | None:
+        """Return the gate of a stage; None: nobody is asked."""
+        spec = self.targets.get(target)
+        return spec.gates.get(stage) if spec else None
+
     def app(self, name: str) -> App:
         """Return an app; a UsageError suggests names where there is none."""
         return self.apps[one_of("app", name, list(self.apps))]
@@ -293,6 +325,13 @@ class Project:
             if stage in taken:  # their runs would be filed together
                 msg = f"{catalog_file}: a stage cannot be called {stage}"
                 raise UsageError(msg, "Runs of a notebook are filed under that name.")
+        for name, target in self.catalog.targets.items():
+            if target.signers and not (root / target.signers).is_file():
+                msg = (
+                    f"{catalog_file}: targets.{name}.signers: no file {target.signers}"
+                )
+                hint = "It lists who may sign; docs/approvals.md shows one."
+                raise UsageError(msg, hint)
 
     def notebooks(self) -> list[Path]:
         """Return the notebooks of the project, and those that were shipped."""

@@ -46,6 +46,7 @@ def notebook_of(entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
             ours = cells[number]["metadata"]["olrunbook"]
             ours.pop("cause", None)
             ours.update({key: entry[key] for key in ENDED if entry.get(key)})
+    widgets = {name: state for name, state in widgets.items() if state}
     shown = {WIDGETS: {"state": widgets, **VERSION}}
     introduction = {
         "cell_type": "markdown",

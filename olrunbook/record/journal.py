@@ -15,7 +15,7 @@ from typing import Any
 from olrunbook.record.shapes import entry_fits
 from olrunbook.redact import Redactor
 
-__all__ = ["FILE", "Journal", "read_journal"]
+__all__ = ["FILE", "Journal", "gates_asked", "read_journal"]
 
 FILE = "journal.jsonl"
 
@@ -79,3 +79,14 @@ def read_journal(folder: Path) -> list[dict[str, Any]]:
             entry = {"kind": "unreadable", "text": line.decode(errors="replace")}
         entries.append(entry)
     return entries
+
+
+def gates_asked(folder: Path) -> tuple[str, str]:
+    """Return what was typed about the gates of a run: stages, and why all is approved.
+
+    It stands in the line that the engine wrote before any cell ran.
+    """
+    for entry in read_journal(folder):
+        if entry["kind"] == "run":
+            return str(entry.get("gates_asked", "")), str(entry.get("approve_all", ""))
+    return "", ""

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 __all__ = [
     "EXIT_CODES",
     "FileEntry",
+    "GateRecord",
     "Known",
     "PartRecord",
     "RunRecord",
@@ -97,6 +98,41 @@ class StepRecord(Strict):
     finishing: list[str] = []
 
 
+class GateRecord(Strict):
+    """A gate that the run came to.
+
+    Args:
+        gate: The gate: its stage.
+        question: What was asked.
+        status: `no gate`, `not asked`, `waiting`, `approved`, `rejected`.
+        shown: What was asked about, in one line.
+        digest: Of everything that was shown.
+        people: How many people must approve.
+        signature: Only signed approvals count.
+        lasts: How long an approval holds, in words.
+        by: Who decided.
+        known: How that is known.
+        reason: Why.
+        decided_at: When (UTC); of several people, the last.
+        until: When the approval ends (UTC).
+
+    """
+
+    gate: str
+    question: str
+    status: str
+    shown: str = ""
+    digest: str = ""
+    people: int = 1
+    signature: bool = False
+    lasts: str = ""
+    by: str = ""
+    known: str = ""
+    reason: str = ""
+    decided_at: str = ""
+    until: str = ""
+
+
 class PartRecord(Strict):
     """One run that belongs to a release."""
 
@@ -118,6 +154,7 @@ class RunRecord(Strict):
     Args:
         tools: Name to version and origin of each tool that was there for the run.
         known: How facts of this record are known, by the name of their field.
+        gates: The gates it came to, each as it was left.
         release: Id of the release this run belongs to.
         resumes: Id of the run that this one takes up again.
         executed_by: What ran the cells: `olrunbook` (the engine), `kernel` (a person,
@@ -158,6 +195,7 @@ class RunRecord(Strict):
     steps: list[StepRecord] = []
     cells_not_run: int = 0
     parts: list[PartRecord] = []
+    gates: list[GateRecord] = []
     release: str = ""
     resumes: str = ""
     executed_by: str = "olrunbook"

@@ -121,6 +121,12 @@ class Outputs(NotebookClient):
         )
         return None
 
+    def handle_comm_msg(self, outs: Any, msg: Any, cell_index: int) -> None:
+        """Follow a widget; one that is closed is shown nowhere any more."""
+        super().handle_comm_msg(outs, msg, cell_index)
+        if msg["msg_type"] == "comm_close":
+            self.widget_state.pop(msg["content"]["comm_id"], None)
+
     def clear_output(self, outs: Any, msg: Any, cell_index: int) -> None:
         """Clear a cell's outputs, now or before its next one."""
         hooks = self.output_hook_stack[msg["parent_header"].get("msg_id")]

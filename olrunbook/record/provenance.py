@@ -7,6 +7,7 @@ import os
 import platform
 import socket
 import subprocess
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ KNOWN = {
     "started_at": "the clock of the machine that ran it",
 }
 
-__all__ = ["git_state", "opening", "operator", "versions"]
+__all__ = ["git_state", "opening", "operator", "person", "versions"]
 
 # Variable that carries the build's address or number, by CI system.
 CI_VARIABLES = (
@@ -104,6 +105,15 @@ def operator(folder: Path) -> dict[str, Known]:
             facts["ci_build"] = Known(value=value, source=f"environment {name}")
             break
     return facts
+
+
+def person(facts: Mapping[str, Known]) -> str:
+    """Return who runs this in one line, from what `operator` found."""
+    known = {name: fact.value for name, fact in facts.items()}
+    names = [name for name in ("sudo_user", "git", "ci_build") if name in known]
+    more = ", ".join(f"{name} {known[name]}" for name in names)
+    who = f"{known['user']}@{known['host']}"
+    return f"{who} ({more})" if more else who
 
 
 def versions() -> dict[str, str]:

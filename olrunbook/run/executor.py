@@ -41,6 +41,7 @@ class Executor:
         known: How that is known.
         lacks: What such a record cannot say, in sentences.
         source: The notebook's file, where it can be known.
+        person: A person sends them, and can be asked.
 
     """
 
@@ -48,6 +49,7 @@ class Executor:
     known: str
     lacks: tuple[str, ...]
     source: Path | None = None
+    person: bool = False
 
     def facts(self, root: Path) -> dict[str, Any]:
         """Return what goes into the opening line of the journal.
@@ -115,11 +117,11 @@ def judged(
     lacks: tuple[str, ...] = () if source else (TEXT,)
     if session:
         known = "environment JPY_SESSION_NAME (a Jupyter server)"
-        return Executor("kernel", known, lacks, source)
+        return Executor("kernel", known, lacks, source, person=True)
     for pid, words, _ in chain:
         if found := [name for name in SERVERS if any(name in w for w in words[:3])]:
             known = f"command line of process {pid}: {found[0]}"
-            return Executor("kernel", known, lacks, source)
+            return Executor("kernel", known, lacks, source, person=True)
     parent = Path(chain[0][1][0]).name if chain and chain[0][1] else "gone"
     unknown = f"unknown whether a person or a program sent the cells ({parent})"
     return Executor("kernel", "not known", (*lacks, unknown), source)

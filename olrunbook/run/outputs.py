@@ -130,12 +130,15 @@ class Shown:
         return found
 
     def _new_states(self) -> dict[str, Any]:
-        """Return the state of each widget in which something changed."""
+        """Return the state of each widget that changed; `{}`: it was closed."""
+        metadata = self._outputs.nb.metadata
+        metadata.pop("widgets", None)
         self._outputs.set_widgets_metadata()
-        shown = self._outputs.nb.metadata.get("widgets", {}).get(WIDGETS, {})
+        shown = metadata.get("widgets", {}).get(WIDGETS, {})
         now = {name: _copy(at) for name, at in shown.get("state", {}).items()}
         new = {name: at for name, at in now.items() if self._states.get(name) != at}
-        self._states.update(new)
+        new.update({name: {} for name in self._states.keys() - now.keys()})
+        self._states = now
         return new
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -35,6 +36,7 @@ STATUS: tuple[tuple[type[BaseException], str], ...] = (
     (WaitingError, "waiting"),
     (InterruptedRunError, "interrupted"),
     (KeyboardInterrupt, "interrupted"),
+    (asyncio.CancelledError, "interrupted"),
 )
 NEWS = ("progress", "phase", "operation", "resource", "artifact")
 CAUSE_LENGTH = 500
@@ -61,7 +63,7 @@ class Recorder:
         self.journal = journal
         self.finishing: list[str] = []
         self._outcomes: dict[str, str] = {}
-        self._kept = KeptSteps.of_environment()
+        self._kept = KeptSteps.of_environment() if headless else KeptSteps("")
         self._live: Live | None = None
         self._told = 0.0
         descriptor = os.environ.get("OLRUNBOOK_TELL_FD", "")
@@ -85,7 +87,7 @@ class Recorder:
             OlrunbookError: Whatever the step raised; it is in the journal.
 
         """
-        from olrunbook.display import Shown, note, show  # noqa: PLC0415
+        from olrunbook.display import note, show  # noqa: PLC0415
 
         name = step.name
         self.tell(progress=name)
@@ -93,11 +95,7 @@ class Recorder:
         with recorded as outcome, self._watched(name):
             kept = self._kept.result(step)
             result = work() if kept is None else kept
-            view = Shown(result)
-            outcome["headline"] = result.headline()
-            outcome["result"] = result.model_dump(mode="json")
-            outcome["result_schema"] = result.schema_name
-            self.headline = outcome["headline"]
+            view = self._shown(result, outcome)
             if kept is not None:
                 outcome["status"] = "kept"
                 outcome["cause"] = f"done in run {self._kept.run_id}, not run again"
@@ -110,6 +108,34 @@ class Recorder:
                     show(view)  # the table is the explanation
                     raise
         return view
+
+    async def ask(self, step: Step, work: Callable[[], Awaitable[Result]]) -> Shown:
+        """Run a step that waits for a person; nothing else in the kernel is held up.
+
+        Args:
+            step: The step; it is never kept.
+            work: Asks.
+
+        Raises:
+            OlrunbookError: Whatever the step raised; it is in the journal.
+
+        """
+        self.tell(progress=step.name)
+        with self._recorded(step.name) as outcome:
+            return self._shown(await work(), outcome)
+
+    def keeps(self, step: Step) -> bool:
+        """Whether a step was done in the run that this one takes up."""
+        return self._kept.result(step) is not None
+
+    def _shown(self, result: Result, outcome: dict[str, Any]) -> Shown:
+        """Note a step's result; return it so that it shows itself."""
+        from olrunbook.display import Shown  # noqa: PLC0415
+
+        outcome["headline"] = self.headline = result.headline()
+        outcome["result"] = result.model_dump(mode="json")
+        outcome["result_schema"] = result.schema_name
+        return Shown(result)
 
     def require_done(self) -> None:
         """Raise StepError where a step's last try did not end well."""

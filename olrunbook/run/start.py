@@ -22,6 +22,7 @@ from olrunbook.redact import (
 from olrunbook.run.byhand import ByHand
 from olrunbook.run.cells import kernel_shell
 from olrunbook.run.executor import Executor, executor
+from olrunbook.run.gate import Gate
 from olrunbook.run.recorder import Recorder
 from olrunbook.run.shell_lines import fail_with_shell_lines
 from olrunbook.run.steps import Run
@@ -79,11 +80,11 @@ def begin(
         fail_with_shell_lines(shell)
     facts = opening(project.root)
     by_hand: ByHand | None = None
-    warning = ""
+    warning, form = "", False
     if not headless:
         given = {"app": app, "stage": stage, "images": images or "", "target": target}
         who = executor(cells=kernel_shell() is not None)
-        warning = _unmasked(who)
+        warning, form = _unmasked(who), who.person
         journal.add(
             "run",
             run_id=place.run_id,
@@ -107,7 +108,8 @@ def begin(
         redactor=redactor,
         emit=recorder.emit,
     )
-    run = Run(context, place, recorder, by_hand=by_hand, node_type=node_type)
+    gate = Gate.of_run(context, place, journal.add, headless=headless, form=form)
+    run = Run(context, place, recorder, gate=gate, by_hand=by_hand, node_type=node_type)
     _open(run, context, place, recorder, images, headless=headless, warning=warning)
     return run
 

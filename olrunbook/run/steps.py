@@ -21,6 +21,7 @@ from olrunbook.steps.step import Step
 if TYPE_CHECKING:
     from olrunbook.display import Shown
     from olrunbook.run.byhand import ByHand
+    from olrunbook.run.gate import Gate
     from olrunbook.run.recorder import Recorder
     from olrunbook.steps.context import Context
     from olrunbook.steps.deploy.update import PreviewResult
@@ -39,6 +40,7 @@ class Run:
         context: What the steps get.
         place: Its directory.
         recorder: Writes down and shows what the steps do.
+        gate: Stands between a preview and its update.
         by_hand: Records and seals it where no engine does; None: one does.
         node_type: Only this node type (image notebooks).
 
@@ -50,12 +52,13 @@ class Run:
         place: RunPlace,
         recorder: Recorder,
         *,
+        gate: Gate,
         by_hand: ByHand | None,
         node_type: str,
     ) -> None:
         self.images: dict[str, str] = {}
         self._context, self._place, self._recorder = context, place, recorder
-        self._by_hand, self._node_type = by_hand, node_type
+        self._gate, self._by_hand, self._node_type = gate, by_hand, node_type
 
     def __repr__(self) -> str:
         """Return who we are in one line."""
@@ -175,12 +178,45 @@ class Run:
             update.PREVIEW, lambda: update.preview(self._context, self.images)
         )
 
+    async def gate(self, plan: Shown | PreviewResult) -> Shown:
+        """Go on where the stage has no gate, or people have approved the preview.
+
+        Args:
+            plan: What `preview` returned.
+
+        Raises:
+            WaitingError: Nobody has approved it yet; it says what to type.
+            RefusedError: It was rejected; nothing was changed.
+
+        """
+        from olrunbook.steps.approval.model import STEP  # noqa: PLC0415
+        from olrunbook.steps.deploy.update import UP  # noqa: PLC0415
+
+        preview = cast("PreviewResult", getattr(plan, "result", plan))
+        kept = self._recorder.keeps(UP)
+        return await self._recorder.ask(
+            STEP, lambda: self._gate.ask(preview, kept=kept)
+        )
+
     def up(self, plan: Shown | PreviewResult) -> Shown:
-        """Apply exactly what the preview showed."""
+        """Apply exactly what the preview showed, once it is past the gate.
+
+        Args:
+            plan: What `preview` returned.
+
+        Raises:
+            RefusedError: The stage has a gate, and this preview did not pass it.
+
+        """
         from olrunbook.steps.deploy import update  # noqa: PLC0415
 
         preview = cast("PreviewResult", getattr(plan, "result", plan))
-        return self._do(update.UP, lambda: update.up(self._context, preview))
+
+        def work() -> Result:
+            self._gate.require(preview)
+            return update.up(self._context, preview)
+
+        return self._do(update.UP, work)
 
     def rollout(self, deploy_run: str = "") -> Shown:
         """Wait until the deploy is in service on every instance, or has failed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from olrunbook.errors import RefusedError, StepError
+from olrunbook.errors import OlrunbookError, RefusedError, StepError, WaitingError
 from olrunbook.steps.flow import FLOW
 from olrunbook.steps.results import Result, Value
 from olrunbook.steps.step import Step
@@ -110,7 +110,11 @@ def require(result: ReleaseResult) -> None:
             where = f" {row.stage}" if row.stage else ""
             said = row.headline.removeprefix(f"{row.outcome}: ")
             msg = f"{row.step}{where} {row.outcome}: {said}"
-            raise RefusedError(msg) if row.outcome == "refused" else StepError(msg)
+            kinds: dict[str, type[OlrunbookError]] = {
+                "refused": RefusedError,
+                "waiting": WaitingError,
+            }
+            raise kinds.get(row.outcome, StepError)(msg)
     missing = [stage for stage in result.wanted if stage not in result.stages]
     if missing:
         msg = f"the release did not reach {', '.join(missing)}"

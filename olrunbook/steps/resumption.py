@@ -12,6 +12,7 @@ from olrunbook.project.catalog import Project
 from olrunbook.project.imageset import format_images
 from olrunbook.record.files import sha256_file, short
 from olrunbook.record.model import RunRecord
+from olrunbook.steps.approval.lineage import refuse_rejected, require_verified
 from olrunbook.steps.flow import RELEASE
 from olrunbook.steps.order import Found, images_for
 
@@ -37,6 +38,8 @@ def require_resumable(found: Found) -> None:
     if record.executed_by != "olrunbook":
         msg = f"{name} ({short(record.run_id)}) was executed by {record.executed_by}"
         raise RefusedError(msg, "Continue in that notebook, or run it headless.")
+    require_verified(found.place)
+    refuse_rejected(found.place)
 
 
 def masked_parameters(record: RunRecord) -> list[str]:

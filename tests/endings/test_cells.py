@@ -58,6 +58,22 @@ def test_an_expected_error_goes_on(ended: Ended) -> None:
     assert ended.cells == ["done", "done", "done"]
 
 
+WAITS = """
+from olrunbook.errors import WaitingError
+sign()
+with recorder._recorded("gate"):
+    raise WaitingError('"Apply these changes to CI?" 1 to update', "approve it")
+"""
+
+
+@ending("a stage's gate waits for approval", lambda: ends(WAITS, NEVER, CONCLUDE))
+def test_a_run_that_waits_is_not_failed(ended: Ended) -> None:
+    """Exit code 3; the gate waits, and what follows it did not run."""
+    assert ended.how == ("waiting", 3)
+    assert ended.step("gate") == "waiting"
+    assert ended.cells == ["waiting", "not-run", "not-run"]
+
+
 @ending("a module is missing", lambda: ends("sign(); import no_such_module", CONCLUDE))
 def test_a_missing_module_is_named(ended: Ended) -> None:
     """The module is named in the cause."""

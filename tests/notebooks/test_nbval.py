@@ -72,7 +72,12 @@ def test_deploy_passes_cell_by_cell_and_is_recorded(desk: Desk) -> None:
     record = read_record(place)
     assert record is not None
     assert record.status == "succeeded"
-    assert [step.name for step in record.steps] == ["preflight", "preview", "up"]
+    assert [step.name for step in record.steps] == [
+        "preflight",
+        "preview",
+        "gate",
+        "up",
+    ]
     assert record.images == {"server": desk.image}
 
 

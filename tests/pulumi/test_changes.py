@@ -121,6 +121,43 @@ def test_a_fingerprint_leaves_out_what_nobody_wrote() -> None:
     assert fingerprint(one) != fingerprint({**one, "sub": {"a": 2}})
 
 
+def sealed(rows: Rows, key: str = "aa", given: str = "word") -> dict[str, str]:
+    """Return the fingerprints under a key, by resource type."""
+    rows.seal_inputs(key, {(TEMPLATE, "thing", "userdata"): given})
+    return {row["type"]: row["inputs"] for row in rows.changed()}
+
+
+def preview(rows: Rows, name: str, *, size: int = 1) -> None:
+    """Give a preview that makes a template, and a group that names it."""
+    made = {"name": name, "userData": SECRET, "__defaults": ["name"]}
+    for kind, new in ((TEMPLATE, made), (GROUP, {"template": name, "size": size})):
+        step = metadata("create", kind, new=new)
+        take(rows, {"resourcePreEvent": {"metadata": step}})
+
+
+def test_a_fingerprint_of_a_preview_is_the_same_in_the_next_run() -> None:
+    """Names that are made up do not count, where they are used neither."""
+    one, two, other = (Rows(lambda *_, **__: None) for _ in range(3))
+    preview(one, "thing-0a1b2c3")
+    preview(two, "thing-3c2b1a0")
+    preview(other, "thing-3c2b1a0", size=2)
+    assert one.made_up() == {"thing-0a1b2c3": URN.format(TEMPLATE)}
+    assert sealed(one) == sealed(two)
+    assert sealed(one)[GROUP] != sealed(other)[GROUP]
+
+
+def test_a_fingerprint_of_a_preview_is_over_secrets_under_a_key(rows: Rows) -> None:
+    """Another secret is another fingerprint; without the key none can be tried."""
+    preview(rows, "thing-0a1b2c3")
+    first = sealed(rows)
+    assert first == sealed(rows)
+    assert first[TEMPLATE] != sealed(rows, given="other")[TEMPLATE]
+    assert first[TEMPLATE] != sealed(rows, key="bb")[TEMPLATE]
+    hidden = {"a": {SIGNATURE: "1b47", "ciphertext": "x"}}
+    again = {"a": {SIGNATURE: "1b47", "ciphertext": "y"}}
+    assert fingerprint(hidden) == fingerprint(again)
+
+
 def test_what_a_step_must_know_of_a_group() -> None:
     """Sizes, preferences, tags by key, and the template's version."""
     found = facts(

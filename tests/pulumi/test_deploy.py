@@ -49,6 +49,18 @@ def state_objects(deploys: Deploys) -> str:
     return "\n".join(body["Body"].read().decode() for body in bodies)
 
 
+def test_two_runs_that_preview_the_same_have_the_same_digest(deploys: Deploys) -> None:
+    """Also of a stack that is not there yet, though Pulumi makes up other names."""
+    images = {"server": deploys.images[0]}
+    one, two = (deploy.preview(deploys.run(), images) for _ in range(2))
+    assert one.counts == {"create": 17}
+    assert one.parts == two.parts
+    assert one.digest == two.digest
+    other = deploy.preview(deploys.run(), {"server": deploys.images[1]})
+    names = {n for n in one.parts if one.parts[n] != other.parts[n]}
+    assert names == {"images", "changes"}
+
+
 def test_the_first_deploy_creates_seventeen_resources_and_its_preview_none(
     deploys: Deploys,
 ) -> None:
@@ -103,9 +115,11 @@ def test_an_image_roll_changes_template_tag_and_bound_image_and_nothing_else(
     run = deploys.run()
     old, new = deploys.images
 
+    first = deploy.preview(deploys.run(), {"server": new})
     plan = deploy.preview(run, {"server": new})
     done = deploy.up(run, plan)
 
+    assert first.digest == plan.digest
     assert plan.counts == done.counts == {"update": 3, "same": 14}
     for found in (plan.changes, done.changes):
         assert {c.type: [p.path for p in c.changes] for c in found} == ROLL
@@ -235,8 +249,8 @@ def test_secrets_are_nowhere_in_clear(
 
 def test_a_changed_secret_is_a_change_of_its_mask(deploys: Deploys) -> None:
     """Another token changes the template's user data, and is never in clear."""
-    run = deploys.run()
-    prepared = pulumi.prepare(run, {"server": deploys.images[0]})
+    run, images = deploys.run(), {"server": deploys.images[0]}
+    prepared = pulumi.prepare(run, images)
     settings, stack = prepared.settings, ["--stack", prepared.stack]
     subprocess.run(
         ["pulumi", "config", "set", "--secret", "tika:access_token", *stack],
@@ -257,6 +271,9 @@ def test_a_changed_secret_is_a_change_of_its_mask(deploys: Deploys) -> None:
     assert path["old"].startswith("[masked:")
     assert path["new"].startswith("[masked:")
     assert path["old"] != path["new"]
+    again = pulumi.preview(other := deploys.run(), pulumi.prepare(other, images))
+    assert again.changes[0].inputs == change.inputs
+    assert again.changes[0].changes != found.changes[0].changes  # masks of a run
     assert "another-token" not in json.dumps([e.data for e in deploys.events])
 
 

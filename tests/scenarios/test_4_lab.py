@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.lab import CHROMIUM, Page, chromium, server
-from tests.scenarios.support import Desk
+from tests.lab import CHROMIUM, Page, chromium, server
+from tests.scenarios.support import OLRUNBOOK, Desk
 
 pytestmark = [pytest.mark.rehearsal]
 
@@ -30,7 +30,8 @@ def test_a_rollout_runs_cell_by_cell_in_jupyterlab(
 
     before = len(released.places("rollout", "CI"))
     folder = tmp_path_factory.mktemp("lab")
-    with server(released, folder) as (base, token), sync_playwright() as play:
+    start = server([OLRUNBOOK, "lab"], released.root, released.env, folder)
+    with start as (base, token), sync_playwright() as play:
         browser = play.chromium.launch(
             executable_path=chromium(), headless=True, args=CHROMIUM
         )

@@ -21,7 +21,8 @@ class Change(_Value):
         type: Pulumi type token.
         name: Logical name.
         urn: Its URN.
-        inputs: Fingerprint of the inputs it gets.
+        inputs: Fingerprint of the inputs it gets; of a preview under the target's key,
+            and over secret values too.
         changes: What changes in it: path, kind, old, new.
 
     """
@@ -79,6 +80,7 @@ class Found(_Value):
         changes: The resources that are not left as they are.
         facts: URN to what a step must know of launch templates and groups.
         outputs: Stack outputs; secret ones are `[secret]`.
+        made_up: Names that Pulumi makes up anew in each preview, to the URN of theirs.
         refused: Nothing was run: the state has locks or pending operations.
         changed: Nothing was run: the state is not the one that was previewed.
 
@@ -89,5 +91,6 @@ class Found(_Value):
     changes: list[Change] = []
     facts: dict[str, dict[str, Any]] = {}
     outputs: dict[str, str] = {}
+    made_up: dict[str, str] = {}
     refused: bool = False
     changed: bool = False

@@ -56,7 +56,8 @@ def preview(ctx: Surroundings, prepared: Prepared) -> Found:
         InterruptedRunError: The run was interrupted.
 
     """
-    return _found(ctx, prepared, "preview", plan=str(prepared.plan))
+    key = ctx.target.digest_key()
+    return _found(ctx, prepared, "preview", plan=str(prepared.plan), digest_key=key)
 
 
 def up(ctx: Surroundings, prepared: Prepared, state: str, message: str = "") -> Found:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
+
+from pydantic import Field
 
 from olrunbook.adapters.aws.reads import Account, images_exist, require_identity
 from olrunbook.adapters.aws.tags import group_tags
@@ -13,6 +13,7 @@ from olrunbook.adapters.pulumi import stack as pulumi
 from olrunbook.adapters.pulumi.settings import stack_spec
 from olrunbook.errors import RefusedError, StepError, UsageError
 from olrunbook.project.imageset import format_images
+from olrunbook.steps.approval.digest import canonical_groups, digest, part_digests
 from olrunbook.steps.context import Context
 from olrunbook.steps.deploy.rules import (
     apart,
@@ -43,6 +44,7 @@ class PreviewResult(Result):
         outlook: What the update means for what serves, a sentence each.
         by_hand: The command that does the same without olrunbook.
         digest: Over everything that an approval of this preview approves.
+        parts: The digest of each part of it, by name: they say what differs.
 
     """
 
@@ -60,6 +62,7 @@ class PreviewResult(Result):
     outlook: list[str]
     by_hand: str
     digest: str
+    parts: dict[str, str] = Field(default_factory=dict)
 
     @property
     def apart(self) -> list[ResourceChange]:
@@ -119,18 +122,23 @@ def preview(
         )
         raise RefusedError(msg, hint)
     seen = Account(ctx.target).observe(ctx.app, ctx.stage)
-    canonical = {
-        "target": ctx.target.name,
-        "cloud": ctx.target.cloud_id,
-        "account": ctx.target.account,
-        "app": ctx.app_name,
-        "stage": ctx.stage,
-        "images": dict(images),
-        "commit": [ctx.commit.sha, *ctx.commit.dirty],
-        "state": found.state.digest,
-        "changes": [change.model_dump() for change in found.changes],
-    }
-    text = json.dumps(canonical, sort_keys=True)
+    outlooks = outlook(found, changes, seen)
+    # Pulumi works at several resources at once, in an order of its own.
+    ordered = sorted(found.changes, key=lambda change: change.urn)
+    parts = part_digests(
+        {
+            "target": [ctx.target.name, ctx.target.cloud_id, ctx.target.account],
+            "stage": [ctx.app_name, ctx.stage],
+            "images": dict(images),
+            "commit": [ctx.commit.sha, *ctx.commit.dirty],
+            "state": [found.state.version, found.state.digest],
+            "changes": [found.counts, [c.model_dump() for c in ordered]],
+            "groups": canonical_groups([group for group, _ in seen]),
+            "outlook": sorted(outlooks),
+            "findings": sorted(change.urn for change in apart(changes)),
+        },
+        found.made_up,
+    )
     return PreviewResult(
         project=prepared.project,
         stack=prepared.stack,
@@ -141,9 +149,10 @@ def preview(
         changes=changes,
         images=dict(images),
         groups=[group for group, _ in seen],
-        outlook=outlook(found, changes, seen),
+        outlook=outlooks,
         by_hand=_by_hand(ctx, images),
-        digest=hashlib.sha256(text.encode()).hexdigest(),
+        digest=digest(parts),
+        parts=parts,
     )
 
 

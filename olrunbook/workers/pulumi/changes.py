@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import re
 from collections.abc import Mapping
@@ -14,8 +15,10 @@ __all__ = [
     "fingerprint",
     "is_hidden",
     "is_secret",
+    "made_up",
     "property_changes",
     "resource_name",
+    "sealed_fingerprint",
     "shown",
     "value_at",
 ]
@@ -24,6 +27,7 @@ SECRET = "[secret]"  # noqa: S105  (how the engine prints one)
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 WHOLE_MASKED = {"userdata", "userdatabase64"}  # often a secret nobody marked as one
 LONGEST = 400
+MADE_UP = re.compile(r".-[0-9a-f]{7}$")
 DEFAULTS = "__defaults"  # the providers' mark for inputs nobody wrote
 _STEP = re.compile(r"""\[(?:"((?:[^"\\]|\\.)*)"|(\d+))\]|\.?([^.\[\]"]+)""")
 
@@ -95,7 +99,38 @@ def fingerprint(inputs: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def sealed_fingerprint(
+    key: str,
+    inputs: Mapping[str, Any],
+    secrets: Mapping[str, str],
+    made: Mapping[str, str],
+) -> str:
+    """Return a digest of a resource's inputs, its secret ones too, under a key.
+
+    Args:
+        key: The key (hex).
+        inputs: The inputs.
+        secrets: Property (no case) to its value in clear, of texts the engine hides.
+        made: Made up names, and what stands for them.
+
+    """
+    hidden = {k: secrets.get(k.lower(), "") for k, v in inputs.items() if is_secret(v)}
+    text = json.dumps([_written(inputs), hidden], sort_keys=True, ensure_ascii=False)
+    for name, urn in made.items():
+        text = text.replace(name, urn)
+    raw = text.encode(errors="surrogatepass")
+    return hmac.new(bytes.fromhex(key), raw, hashlib.sha256).hexdigest()
+
+
+def made_up(inputs: Mapping[str, Any]) -> list[str]:
+    """Return the names among a resource's inputs that Pulumi made up."""
+    values = (inputs.get(name) for name in inputs.get(DEFAULTS) or [])
+    return [v for v in values if isinstance(v, str) and MADE_UP.search(v)]
+
+
 def _written(value: Any) -> Any:
+    if is_secret(value):
+        return SECRET  # its cipher text is another one each time
     if isinstance(value, Mapping):
         left_out = {DEFAULTS, *(value.get(DEFAULTS) or [])}
         return {k: _written(v) for k, v in value.items() if k not in left_out}

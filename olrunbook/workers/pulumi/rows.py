@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from olrunbook.workers.pulumi import changes
@@ -39,6 +39,7 @@ class Rows:
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
         self._started: dict[str, float] = {}
+        self._inputs: dict[str, dict[str, Any]] = {}  # never told
         self.rows: dict[str, dict[str, Any]] = {}
         self.facts: dict[str, dict[str, Any]] = {}
         self.counts: dict[str, int] = {}
@@ -60,6 +61,28 @@ class Rows:
             for row in self.rows.values()
             if row["op"] != "same"
         ]
+
+    def made_up(self) -> dict[str, str]:
+        """Return the names that are others in each preview, to the URN of theirs."""
+        inputs = self._inputs.items()
+        return {name: urn for urn, given in inputs for name in changes.made_up(given)}
+
+    def seal_inputs(
+        self, key: str, captured: Mapping[tuple[str, str, str], str]
+    ) -> None:
+        """Make each fingerprint one over secret values too, under a key.
+
+        Args:
+            key: The key (hex).
+            captured: Resource type, name and property to a value in clear.
+
+        """
+        made = self.made_up()
+        for urn, row in self.rows.items():
+            mine = (row["type"], row["name"])
+            secrets = {k[2]: v for k, v in captured.items() if k[:2] == mine}
+            inputs = self._inputs[urn]
+            row["inputs"] = changes.sealed_fingerprint(key, inputs, secrets, made)
 
     def unfinished(self) -> list[str]:
         """Return what was begun and has not been seen to end."""
@@ -103,7 +126,8 @@ class Rows:
         if row is None or row["op"] != op:
             self._started[urn] = time.monotonic()
             row = self.rows[urn] = {"urn": urn, "op": op, "type": kind, "name": name}
-            row["inputs"] = changes.fingerprint(new.get("inputs") or {})
+            self._inputs[urn] = new.get("inputs") or {}
+            row["inputs"] = changes.fingerprint(self._inputs[urn])
         if not row.get("changes"):
             row["changes"] = [] if op == "same" else changes.property_changes(plain)
             for change in row["changes"]:

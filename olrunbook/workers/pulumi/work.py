@@ -105,7 +105,9 @@ class Work:
         if plan:
             Path(plan).chmod(0o600)
         self._hand_on_secrets()
-        return {"state": state, **self._found()}
+        if key := self.request.get("digest_key"):
+            self.rows.seal_inputs(key, self.captured)
+        return {"state": state, "made_up": self.rows.made_up(), **self._found()}
 
     def up(self) -> dict[str, Any]:
         """Apply what was previewed, if the state is still the one that was seen."""

@@ -9,12 +9,10 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-from tests.scenarios.support import OLRUNBOOK, Desk
 
 READY_S = 90
 OVERRIDES = {
@@ -32,8 +30,18 @@ CHROMIUM = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 
 
 @contextmanager
-def server(desk: Desk, folder: Path) -> Iterator[tuple[str, str]]:
-    """Start `olrunbook lab` with settings of its own; yield its address and token."""
+def server(
+    command: Sequence[str], root: Path, env: Mapping[str, str], folder: Path
+) -> Iterator[tuple[str, str]]:
+    """Start JupyterLab with settings of its own; yield its address and token.
+
+    Args:
+        command: What starts it; port and `--no-browser` are added.
+        root: Where it is started.
+        env: Its environment.
+        folder: An empty folder for its settings and its log.
+
+    """
     settings = folder / "labconfig"
     settings.mkdir(parents=True)
     (settings / "default_setting_overrides.json").write_text(json.dumps(OVERRIDES))
@@ -43,8 +51,8 @@ def server(desk: Desk, folder: Path) -> Iterator[tuple[str, str]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     token = secrets.token_hex(16)
-    env = {
-        **desk.env,
+    own = {
+        **env,
         "JUPYTER_TOKEN": token,
         "JUPYTER_CONFIG_DIR": str(folder),
         "JUPYTERLAB_SETTINGS_DIR": str(folder / "user"),
@@ -55,9 +63,9 @@ def server(desk: Desk, folder: Path) -> Iterator[tuple[str, str]]:
     }
     log = (folder / "server.log").open("w")
     process = subprocess.Popen(
-        [OLRUNBOOK, "lab", "--no-browser", "--port", str(port)],
-        cwd=desk.root,
-        env=env,
+        [*command, "--no-browser", f"--port={port}"],
+        cwd=root,
+        env=own,
         stdout=log,
         stderr=log,
         stdin=subprocess.DEVNULL,

@@ -1,0 +1,91 @@
+"""OpenSSH signatures: `ssh-keygen -Y sign` and `-Y verify`, in a namespace of ours."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from olrunbook.errors import ToolError
+
+__all__ = ["NAMESPACE", "Signer", "sign", "verify"]
+
+NAMESPACE = "olrunbook"
+LIMIT_S = 120  # a key may ask for its passphrase, or to be touched
+KEY = re.compile(r"\bSHA256:[\w+/=]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Who signed.
+
+    Args:
+        names: The principals that the file of allowed signers has for the key.
+        key: The key's fingerprint, `SHA256:…`.
+
+    """
+
+    names: tuple[str, ...]
+    key: str
+
+
+def sign(key: Path, message: bytes) -> str:
+    """Return a signature; a passphrase is asked for at the terminal.
+
+    Args:
+        key: The private key, or the public one of a key that an agent holds.
+        message: What is signed.
+
+    Raises:
+        ToolError: ssh-keygen could not sign.
+
+    """
+    return _call(["sign", "-f", str(key), "-n", NAMESPACE], message)
+
+
+def verify(signers: Path, message: bytes, signature: str) -> Signer:
+    """Return who signed a message.
+
+    Args:
+        signers: The file of allowed signers.
+        message: What was signed.
+        signature: From `sign`.
+
+    Raises:
+        ToolError: The signature is none of an allowed signer over this message.
+
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".sig") as file:
+        file.write(signature)
+        file.flush()
+        common = ["-f", str(signers), "-s", file.name]
+        names = tuple(_call(["find-principals", *common], b"").splitlines())
+        if not names:
+            msg = "the signature is of no allowed signer"
+            raise ToolError(msg)
+        which = ["verify", *common, "-I", names[0], "-n", NAMESPACE]
+        said = _call(which, message)
+    found = KEY.search(said)
+    return Signer(names, found[0] if found else "")
+
+
+def _call(words: list[str], given: bytes) -> str:
+    try:
+        done = subprocess.run(
+            ["ssh-keygen", "-Y", *words],
+            input=given,
+            capture_output=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        msg = f"ssh-keygen could not be run: {error}"
+        raise ToolError(msg, "Install OpenSSH 8.2 or newer.") from None
+    if done.returncode:
+        said = (done.stderr or done.stdout).decode(errors="replace").strip()
+        line = said.splitlines()[-1] if said else f"exit code {done.returncode}"
+        msg = f"ssh-keygen -Y {words[0]}: {line}"
+        raise ToolError(msg, code=done.returncode)
+    return done.stdout.decode(errors="replace")

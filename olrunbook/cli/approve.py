@@ -1,0 +1,167 @@
+"""`olrunbook approve RUN` and `olrunbook reject RUN`: what people say at a gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from olrunbook.archive import chain
+from olrunbook.cli.common import command, plain, project
+from olrunbook.cli.complete import complete_run, run_named
+from olrunbook.cli.gates import asked_of, decider, masked, waiting_run, worded
+from olrunbook.cli.state import settle
+from olrunbook.errors import RefusedError, UsageError
+from olrunbook.record.files import short
+
+if TYPE_CHECKING:
+    from olrunbook.archive.place import RunPlace
+    from olrunbook.steps.approval.model import Asked
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def _arguments(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what both commands take."""
+    decorators: list[Decorator] = [
+        click.argument("reference", metavar="RUN", shell_complete=complete_run),
+        click.option("--reason", default="", help="Why; the chain keeps it."),
+        click.option(
+            "--sign",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            metavar="KEYFILE",
+            help="Sign it with this SSH key (ssh-keygen -Y sign).",
+        ),
+    ]
+    for decorator in reversed(decorators):
+        function = decorator(function)
+    return function
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  olrunbook approve 0193…d07 --reason "smoke test in QA is fine"
+  olrunbook approve 0193…d07 --reason "ticket 7" --sign ~/.ssh/id_ed25519
+  olrunbook approve 0193…d07 --reason "ticket 7" --resume
+
+\b
+Exit codes: 0 approved (with --resume: that of the run that goes on), 2 usage,
+3 with --resume: more people must approve, 4 refused."""
+)
+@_arguments
+@click.option("--resume", "go_on", is_flag=True, help="Then resume the run.")
+def approve(reference: str, *, reason: str, sign: Path | None, go_on: bool) -> int:
+    """Approve what RUN, which waits at a gate, has shown.
+
+    RUN is a run or a release that waits. The approval holds for it and exactly what it
+    has shown, once: resumed, it previews again, and waits anew where that differs.
+    """
+    place, asked = _decide(reference, reason, sign, approved=True)
+    have = _count(place, asked)
+    again = _what_goes_on(place)
+    if have < asked.spec.people:
+        click.echo(f"{have} of {asked.spec.people} people have approved it.")
+        return 3 if go_on else 0
+    if not go_on:
+        click.echo(f"Go on: {command()} resume {short(again.run_id)}")
+        return 0
+    from olrunbook.cli.resume import take_up  # noqa: PLC0415  (heavy)
+
+    return take_up(again)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  olrunbook reject 0193…d07 --reason "not on a Friday"
+
+\b
+Exit codes: 0 rejected, 2 usage, 4 refused."""
+)
+@_arguments
+def reject(reference: str, *, reason: str, sign: Path | None) -> int:
+    """Reject what RUN, which waits at a gate, has shown; it cannot be resumed then.
+
+    RUN is a run or a release that waits.
+    """
+    _decide(reference, reason, sign, approved=False)
+    click.echo("It cannot be resumed; nothing was changed.")
+    return 0
+
+
+def _decide(
+    reference: str, reason: str, sign: Path | None, *, approved: bool
+) -> tuple[RunPlace, Asked]:
+    """Enter a decision into the chain and say what was decided."""
+    from olrunbook.steps.approval.decisions import decide  # noqa: PLC0415
+    from olrunbook.steps.approval.lineage import require_verified  # noqa: PLC0415
+
+    reason = worded(reason)
+    settle()
+    here = project()
+    named = run_named(reference)
+    if (waits := waiting_run(named)) is None:
+        msg = (
+            f"run {short(named.run_id)} ({named.notebook} {named.app}) waits at no gate"
+        )
+        raise RefusedError(msg, f"Those that do: {command()} runs --status waiting")
+    place, record = waits
+    signers = _signers(here, place.target)
+    if sign and signers is None:
+        msg = f"--sign: the target {place.target} names no `signers` in the catalog"
+        raise UsageError(msg, "docs/approvals.md shows such a file.")
+    require_verified(place)
+    asked = asked_of(here, place, record)
+    by = decider(
+        here, place.target, f"olrunbook {'approve' if approved else 'reject'}", sign
+    )
+    entry = decide(
+        place.folder.parent,
+        asked,
+        by,
+        masked(here, reason, place.target),
+        approved=approved,
+        signers=signers,
+    )
+    gate = record.gates[-1]
+    word = "Approved" if approved else "Rejected"
+    click.echo(plain(f'{word}: "{gate.question}" {gate.shown}'))
+    until = f", until {entry['until']}" if approved else ""
+    click.echo(plain(f"  by {by.person} ({entry['known']})"))
+    click.echo(f"  run {short(place.run_id)}, sha256 {asked.digest[:4]}…{until}")
+    return place, asked
+
+
+def _signers(here: Any, target: str) -> Path | None:
+    spec = here.catalog.targets.get(target)
+    return here.root / spec.signers if spec and spec.signers else None
+
+
+def _count(place: RunPlace, asked: Asked) -> int:
+    """Return how many people have approved, as far as their approvals count."""
+    from olrunbook.steps.approval.decisions import standing  # noqa: PLC0415
+
+    signers = _signers(project(), place.target)
+    found = standing(chain.entries(place.folder.parent), asked, signers)
+    for note in found.notes:
+        click.echo(f"  {plain(note)}")
+    return len(found.approvals)
+
+
+def _what_goes_on(place: RunPlace) -> RunPlace:
+    """Return what is to be resumed: the run, or the release that waits for it."""
+    from olrunbook.archive.place import list_runs, read_record  # noqa: PLC0415
+    from olrunbook.steps.flow import RELEASE  # noqa: PLC0415
+
+    record = read_record(place)
+    if record is None or not record.release:
+        return place
+    where = {"target": place.target, "app": place.app, "room": RELEASE}
+    for release in list_runs(place.outputs, **where):
+        its = read_record(release)
+        if its and its.run_id == record.release and its.status == "waiting":
+            return release
+    return place

@@ -1,0 +1,291 @@
+"""What commands share about gates: options, what is waited for, the question."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from olrunbook.cli.common import command, plain
+from olrunbook.errors import RefusedError, UsageError
+from olrunbook.record.files import short
+from olrunbook.steps.flow import RELEASE
+
+if TYPE_CHECKING:
+    from olrunbook.archive.place import RunPlace
+    from olrunbook.project.catalog import Project
+    from olrunbook.record.model import RunRecord
+    from olrunbook.steps.approval.decisions import By
+    from olrunbook.steps.approval.model import Asked
+
+__all__ = [
+    "answered",
+    "asked_of",
+    "chosen",
+    "decider",
+    "gate_options",
+    "masked",
+    "refuse_protected",
+    "waiting_lines",
+    "waiting_run",
+    "worded",
+]
+
+EVERY = "all"
+LONGEST = 1_000  # characters of a reason
+
+
+def gate_options() -> list[click.Option]:
+    """Return the options of a command that may come to gates."""
+    return [
+        click.Option(
+            ["--gate", "gates"],
+            multiple=True,
+            metavar="STAGE",
+            help="Rehearse a gate at this stage (or `all`); may be repeated.",
+        ),
+        click.Option(
+            ["--approve-all"],
+            is_flag=True,
+            help="Approve every gate at once; needs --reason, and opens no gate that "
+            "wants a signature.",
+        ),
+        click.Option(["--reason"], default="", help="Why, for --approve-all."),
+    ]
+
+
+def chosen(
+    project: Project,
+    app: str,
+    gates: Sequence[str],
+    *,
+    stages: Sequence[str],
+    approve_all: bool,
+    reason: str,
+) -> tuple[str, str]:
+    """Return the rehearsed gates and the reason to approve all, after a look at them.
+
+    Args:
+        project: The project in use.
+        app: The app.
+        gates: Stages as they were typed.
+        stages: The stages that will be changed.
+        approve_all: Every gate is to be approved.
+        reason: Why.
+
+    Raises:
+        UsageError: There is no such stage, or a reason is missing or too much.
+
+    """
+    if approve_all:
+        reason = worded(reason)
+    elif reason:
+        msg = "--reason is for --approve-all only"
+        raise UsageError(msg)
+    catalog, found = project.catalog, dict.fromkeys(gates)
+    if EVERY in found:
+        found = dict.fromkeys(stages)
+    named = [catalog.stage(stage, app) for stage in found]
+    for stage in named:
+        if stage not in stages:
+            msg = f"--gate {stage}: this changes {', '.join(stages)} only"
+            raise UsageError(msg)
+    return ",".join(named), reason
+
+
+def refuse_protected(
+    project: Project, target: str, stages: Sequence[str], approve_all: str
+) -> None:
+    """Raise RefusedError where all is to be approved, and a gate wants more than that.
+
+    Args:
+        project: The project in use.
+        target: The target.
+        stages: The stages that will be changed.
+        approve_all: The reason; empty: nothing is approved.
+
+    """
+    for stage in stages if approve_all else ():
+        spec = project.catalog.gate(target, stage)
+        if spec and spec.protected:
+            msg = f"--approve-all opens no gate like that of {stage}: {spec}"
+            hint = "Leave --approve-all out; the run waits there until it is approved."
+            raise RefusedError(msg, hint)
+
+
+def waiting_run(
+    place: RunPlace, record: RunRecord | None = None
+) -> tuple[RunPlace, RunRecord] | None:
+    """Return the run that waits at a gate: the one given, or its part; None: none.
+
+    Args:
+        place: The run, or a release.
+        record: Its record; None: it is read, or made of what is there of a run that
+            goes on.
+
+    """
+    from olrunbook.archive.place import place_of, read_record  # noqa: PLC0415
+    from olrunbook.archive.seal import build_record  # noqa: PLC0415
+
+    record = record or read_record(place) or build_record(place, {})
+    if record.notebook == RELEASE:
+        parts = [part for part in record.parts if part.status == "waiting"]
+        found = place_of(place.outputs / parts[-1].record) if parts else None
+        return waiting_run(found) if found and found.folder != place.folder else None
+    waits = record.gates and record.gates[-1].status == "waiting"
+    return (place, record) if waits else None
+
+
+def asked_of(project: Project, place: RunPlace, record: RunRecord) -> Asked:
+    """Return what the gate of a run that waits asks."""
+    from olrunbook.project.gates import GateSpec  # noqa: PLC0415
+    from olrunbook.steps.approval.lineage import Lineage  # noqa: PLC0415
+    from olrunbook.steps.approval.model import Asked  # noqa: PLC0415
+
+    gate, line = record.gates[-1], Lineage.of(place)
+    now = project.catalog.gate(place.target, gate.gate)
+    spec = line.strictest(gate.gate, now) or GateSpec()
+    return Asked(
+        gate=gate.gate,
+        digest=gate.digest,
+        spec=spec,
+        runs=line.ids,
+        runners=line.runners,
+    )
+
+
+def decider(project: Project, target: str, how: str, sign: Path | None = None) -> By:
+    """Return the person at this command line.
+
+    Args:
+        project: The project in use.
+        target: The target; its identity is noted where it is up.
+        how: By which way, for the record.
+        sign: The key that signs.
+
+    """
+    from olrunbook.record.provenance import operator, person  # noqa: PLC0415
+    from olrunbook.steps.approval.decisions import By  # noqa: PLC0415
+    from olrunbook.targets import load_target  # noqa: PLC0415
+
+    try:
+        identity = load_target(target, project.root).identity_arn
+    except RefusedError:  # it is not up here
+        identity = ""
+    known = f"{how}; claimed: operating system, git"
+    who = masked(project, person(operator(project.root)), target)
+    return By(who, known, identity, sign)
+
+
+def masked(project: Project, text: str, target: str = "") -> str:
+    """Return a text without secrets of shell and target: it stays for good."""
+    from olrunbook.redact import (  # noqa: PLC0415
+        Redactor,
+        new_key,
+        secrets_of_environment,
+    )
+    from olrunbook.targets import load_target  # noqa: PLC0415
+
+    secrets = secrets_of_environment(os.environ, project.catalog.secrets)
+    with suppress(RefusedError):  # it is not up here
+        secrets += load_target(target, project.root).secret_values() if target else []
+    return Redactor(new_key(), secrets).text(text)
+
+
+def worded(reason: str) -> str:
+    """Return a reason as it may be kept.
+
+    Raises:
+        UsageError: It says nothing, or too much.
+
+    """
+    reason = reason.encode(errors="replace").decode()
+    if not any(c.isprintable() and not c.isspace() for c in reason):
+        msg = "--reason is missing: the record keeps why"
+        raise UsageError(msg, 'Add --reason "why".')
+    if len(reason) > LONGEST:
+        msg = f"--reason has {len(reason)} characters; {LONGEST} at most"
+        raise UsageError(msg)
+    return reason
+
+
+def waiting_lines(record: RunRecord, release: str = "") -> list[str]:
+    """Return what a person must know and type where a run waits.
+
+    Args:
+        record: The run that waits.
+        release: The release it belongs to, where that waits too.
+
+    """
+    gate, name = record.gates[-1], command()
+    again = short(release or record.run_id)
+    sign = " --sign KEYFILE" if gate.signature else ""
+    who = f", by {gate.people} people" if gate.people > 1 else ""
+    approve = f'{name} approve {short(record.run_id)} --reason "…"{sign}'
+    exactly = f"this run and exactly this preview (sha256 {gate.digest[:4]}…)"
+    return [
+        f"Waiting for approval: {plain(record.cause)}",
+        f"  {approve}      then     {name} resume {again}",
+        f"  The approval holds for {exactly}, once, for {gate.lasts}{who}.",
+    ]
+
+
+def _terminal() -> bool:
+    return all(stream and stream.isatty() for stream in (sys.stdin, sys.stdout))
+
+
+def answered(project: Project, place: RunPlace, record: RunRecord) -> bool:
+    """Ask the person at the terminal whether a run that waits may go on.
+
+    Args:
+        project: The project in use.
+        place: The run that waits.
+        record: Its record.
+
+    Returns:
+        Whether it was approved; False also where nobody is there to ask, or nobody
+        may decide alone.
+
+    Raises:
+        RefusedError: It was rejected.
+
+    """
+    from olrunbook.steps.approval.decisions import decide  # noqa: PLC0415
+
+    asked = asked_of(project, place, record)
+    if not _terminal() or asked.spec.protected:
+        return False
+    for text in _told(record):
+        click.echo(f"  {plain(text)}")
+    choices = click.Choice(["approve", "reject", "later"])
+    try:
+        said = click.prompt(record.gates[-1].question, type=choices, default="later")
+    except click.Abort:  # Ctrl-D, Ctrl-C: it waits, as its record says
+        click.echo()
+        said = "later"
+    if said == "later":
+        return False
+    reason = worded(click.prompt("Reason"))
+    by = decider(project, place.target, "at the terminal")
+    told, approved = masked(project, reason, place.target), said == "approve"
+    decide(place.folder.parent, asked, by, told, approved=approved)
+    if not approved:
+        msg = f'rejected by {by.person}: "{told}"'
+        raise RefusedError(msg, "Nothing was changed.")
+    return True
+
+
+def _told(record: RunRecord) -> list[str]:
+    """Return what a run would change, a line a change, and what that means."""
+    result: dict[str, Any] = record.result("olrunbook/preview/1") or {}
+    lines = []
+    for change in result.get("changes", []):
+        values = [f"{p['path']} {p['old']} → {p['new']}" for p in change["changes"]]
+        kind = change["type"].rpartition(":")[2]
+        lines.append(f"{change['op']} {kind} {change['name']} {', '.join(values)}")
+    return [*lines, *result.get("outlook", [])]

@@ -1,0 +1,248 @@
+"""The gate of a run: between what was previewed and what is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from olrunbook.archive.place import RunPlace
+from olrunbook.errors import RefusedError, WaitingError
+from olrunbook.project.gates import GateSpec, duration
+from olrunbook.project.imageset import format_images
+from olrunbook.record.files import short
+from olrunbook.record.journal import gates_asked
+from olrunbook.record.model import GateRecord
+from olrunbook.record.provenance import operator, person
+from olrunbook.steps.approval.decisions import By, decide, use
+from olrunbook.steps.approval.digest import differences
+from olrunbook.steps.approval.lineage import Lineage
+from olrunbook.steps.approval.model import Approval, Asked, GateResult, question_of
+from olrunbook.steps.context import Context
+
+if TYPE_CHECKING:
+    from olrunbook.steps.deploy.update import PreviewResult
+
+__all__ = ["Gate"]
+
+CLAIMED = "claimed: operating system, git"
+
+
+@dataclass(slots=True)
+class Gate:
+    """The gate of one run.
+
+    Args:
+        context: The run.
+        place: Its directory.
+        note: Writes a line `gate` to its journal.
+        headless: An engine runs the cells.
+        form: A person is at the screen, and can be asked in the notebook.
+        stages: Stages that have a gate for this run, whatever the catalog says.
+        approve_all: Why every gate is approved at once; empty: none is.
+
+    """
+
+    context: Context
+    place: RunPlace
+    note: Callable[..., None]
+    headless: bool = True
+    form: bool = False
+    stages: frozenset[str] = frozenset()
+    approve_all: str = ""
+    passed: PreviewResult | None = field(default=None, init=False)
+
+    @classmethod
+    def of_run(
+        cls,
+        context: Context,
+        place: RunPlace,
+        note: Callable[..., None],
+        *,
+        headless: bool,
+        form: bool,
+    ) -> Gate:
+        """Return a run's gate, with what its engine was told: before any cell ran."""
+        stages, reason = gates_asked(place.folder) if headless else ("", "")
+        return cls(
+            context,
+            place,
+            note,
+            headless=headless,
+            form=form,
+            stages=frozenset(filter(None, stages.split(","))),
+            approve_all=reason,
+        )
+
+    def require(self, plan: PreviewResult) -> None:
+        """Raise RefusedError unless exactly this preview came past the gate.
+
+        It is let through once.
+        """
+        if self._spec(Lineage.of(self.place)) is None:
+            return
+        passed, self.passed = self.passed, None
+        if passed != plan:
+            stage = self.context.stage
+            msg = f"this preview (sha256 {plan.digest[:4]}…) did not pass the gate of "
+            hint = "Preview, then: await run.gate(plan), then: run.up(plan)"
+            raise RefusedError(msg + stage, hint)
+
+    async def ask(self, plan: PreviewResult, *, kept: bool = False) -> GateResult:
+        """Return how a preview came past the gate.
+
+        Args:
+            plan: The preview.
+            kept: The update was done in the run that this one takes up.
+
+        Raises:
+            WaitingError: Nobody has approved it yet.
+            RefusedError: It was rejected.
+
+        """
+        self.passed = None
+        line = Lineage.of(self.place)
+        spec = self._spec(line)
+        if spec is None or kept:
+            status = "not asked" if kept else "no gate"
+            return self._past(plan, None, [], status=status)
+        asked = Asked(
+            gate=self.context.stage,
+            digest=plan.digest,
+            spec=spec,
+            runs=line.ids,
+            runners=line.runners,
+        )
+        found, notes = use(self._room, asked, self._signers)
+        if not found and self.approve_all:
+            found = self._all(asked)
+        if not found:
+            notes = [*self._news(line, plan), *notes]
+            self._note(plan, spec, status="waiting")
+            if self.form and not spec.protected:
+                found = await self._form(plan, asked)
+        if not found:
+            raise self._waiting(plan, spec, notes)
+        return self._past(plan, spec, found, status="approved")
+
+    @property
+    def _room(self) -> Path:
+        return self.place.folder.parent
+
+    @property
+    def _signers(self) -> Path | None:
+        project = self.context.project
+        spec = project.catalog.targets.get(self.place.target)
+        return project.root / spec.signers if spec and spec.signers else None
+
+    def _spec(self, line: Lineage) -> GateSpec | None:
+        """Return the stage's gate, as strict as the catalog or a run before has it."""
+        stage = self.context.stage
+        spec = self.context.project.catalog.gate(self.place.target, stage)
+        spec = spec or (GateSpec() if stage in self.stages else None)
+        return line.strictest(stage, spec)
+
+    def _past(
+        self,
+        plan: PreviewResult,
+        spec: GateSpec | None,
+        found: list[Approval],
+        *,
+        status: Any,
+    ) -> GateResult:
+        """Write down how the preview came past the gate, and let it through."""
+        self._note(
+            plan,
+            spec or GateSpec(),
+            status=status,
+            by="; ".join(one.person for one in found),
+            known="; ".join(dict.fromkeys(one.known for one in found)),
+            reason="; ".join(dict.fromkeys(one.reason for one in found)),
+            decided_at=max((one.at for one in found), default=""),
+            until=min((one.until for one in found), default=""),
+        )
+        self.passed = plan
+        stage = self.context.stage
+        return GateResult(
+            gate=stage,
+            question=question_of(stage),
+            status=status,
+            digest=plan.digest,
+            approvals=found,
+        )
+
+    def _note(self, plan: PreviewResult, spec: GateSpec, **more: str) -> None:
+        gate = GateRecord(
+            gate=self.context.stage,
+            question=question_of(self.context.stage),
+            shown=_shown(plan),
+            digest=plan.digest,
+            people=spec.people,
+            signature=spec.signature,
+            lasts=duration(spec.lasts),
+            **more,
+        )
+        self.note("gate", **gate.model_dump())
+
+    def _by(self, known: str) -> By:
+        root, target = self.context.project.root, self.context.place
+        return By(person(operator(root)), known, target.identity_arn if target else "")
+
+    def _all(self, asked: Asked) -> list[Approval]:
+        """Approve it as `--approve-all` says, and use that."""
+        if asked.spec.protected:
+            msg = f"--approve-all is no approval at the gate of {asked.gate}: it asks "
+            raise RefusedError(msg + f"for {asked.spec}", "Leave --approve-all out.")
+        by = self._by(f"--approve-all; {CLAIMED}")
+        reason = self.context.redactor.text(self.approve_all)
+        decide(self._room, asked, by, reason, approved=True)
+        return use(self._room, asked)[0]
+
+    async def _form(self, plan: PreviewResult, asked: Asked) -> list[Approval]:
+        """Ask the person at the screen, and use what they decide."""
+        from olrunbook.display.ask import Question, ask  # noqa: PLC0415  (heavy)
+        from olrunbook.display.render import html  # noqa: PLC0415
+        from olrunbook.display.shown import view_of  # noqa: PLC0415
+
+        question = question_of(self.context.stage)
+        answer = await ask(Question(question, html(view_of(plan)), plan.outlook))
+        by = self._by(f"form in the notebook; {CLAIMED}")
+        reason = self.context.redactor.text(answer.reason)
+        decide(self._room, asked, by, reason, approved=answer.approved)
+        if not answer.approved:
+            told = {"by": by.person, "known": by.known, "reason": reason}
+            self._note(plan, asked.spec, status="rejected", **told)
+            msg = f'rejected by {by.person}: "{reason}"'
+            raise RefusedError(msg, "Nothing was changed.")
+        return use(self._room, asked)[0]
+
+    def _news(self, line: Lineage, plan: PreviewResult) -> list[str]:
+        """Return what differs from what the run before showed; empty: nothing."""
+        before = line.shown_before()
+        if before is None or before.get("digest") == plan.digest:
+            return []
+        was = type(plan).model_validate(before)
+        told = differences(was.parts, plan.parts, was.changes, plan.changes)
+        return [f"differs from what run {short(line.ids[1])} showed: {', '.join(told)}"]
+
+    def _waiting(
+        self, plan: PreviewResult, spec: GateSpec, notes: list[str]
+    ) -> WaitingError:
+        stage, run = self.context.stage, short(self.place.run_id)
+        who = "" if spec == GateSpec() else f" ({spec})"
+        text = f'"{question_of(stage)}" {_shown(plan)}{who}'
+        sign = " --sign KEYFILE" if spec.signature else ""
+        then = f"olrunbook resume {run}"
+        if not self.headless:
+            then = "run this cell again"
+        hint = f'olrunbook approve {run} --reason "…"{sign}, then {then}. '
+        hint += "It holds for this run and exactly this preview (sha256 "
+        hint += f"{plan.digest[:4]}…), once, for {duration(spec.lasts)}."
+        return WaitingError("; ".join([text, *notes]), hint)
+
+
+def _shown(plan: PreviewResult) -> str:
+    """Return what is approved in one line: counts, and the image set."""
+    images = format_images(plan.images)
+    return f"{plan.headline()}, {images}" if images else plan.headline()

@@ -1,0 +1,1 @@
+"""Gates: what people approved, that it is what is done, and that it is done once."""

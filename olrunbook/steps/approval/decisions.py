@@ -1,0 +1,316 @@
+"""Decisions of people as entries of a stage's chain: made, counted, and used once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from olrunbook.adapters import ssh
+from olrunbook.archive import chain
+from olrunbook.errors import RefusedError, ToolError
+from olrunbook.record.files import short
+from olrunbook.steps.approval.model import Approval, Asked
+
+__all__ = [
+    "By",
+    "Standing",
+    "decide",
+    "may_be_used",
+    "message",
+    "require_not_rejected",
+    "standing",
+    "use",
+]
+
+SIGNED = ("kind", "run_id", "gate", "digest", "signed_at", "until", "reason")
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who decides.
+
+    Args:
+        person: Who, in one line.
+        known: How that is known.
+        identity: The AWS identity that the target is used with; a fact, no proof.
+        sign: The private key that signs the decision; None: it is not signed.
+
+    """
+
+    person: str
+    known: str
+    identity: str = ""
+    sign: Path | None = None
+
+
+@dataclass(slots=True)
+class Standing:
+    """What the chain says of a question.
+
+    Args:
+        approvals: The entries that count, each of another person.
+        notes: Why other approvals do not count.
+
+    """
+
+    approvals: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def message(entry: dict[str, Any]) -> bytes:
+    """Return what the signature of a decision is over: one line of JSON."""
+    facts = {name: entry.get(name) for name in SIGNED}
+    return (json.dumps(facts, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def decide(
+    room: Path,
+    asked: Asked,
+    by: By,
+    reason: str,
+    *,
+    approved: bool,
+    signers: Path | None = None,
+    now: datetime | None = None,
+) -> dict[str, Any]:
+    """Enter a person's decision into the chain of the stage.
+
+    Args:
+        room: The folder of the stage.
+        asked: What is decided; the run that asks is its first.
+        by: Who decides.
+        reason: Why, without secrets: it stays for good.
+        approved: Approved, else rejected.
+        signers: The file of allowed signers; needed for a signature.
+        now: The present (UTC); None: the clock's.
+
+    Returns:
+        The entry.
+
+    Raises:
+        RefusedError: It was rejected before, or its approval was used; the gate wants a
+            signature and there is none, or one that does not count.
+        ToolError: ssh-keygen could not sign.
+        OSError: The chain cannot be written.
+
+    """
+    kind = "approved" if approved else "rejected"
+    if approved and asked.spec.signature and not by.sign:
+        msg = f"the gate of {asked.gate} wants a signature"
+        raise RefusedError(msg, "Sign it: olrunbook approve RUN --sign KEYFILE")
+    now = now or datetime.now(UTC)
+    data: dict[str, Any] = {"run_id": asked.runs[0], "gate": asked.gate}
+    data |= {"digest": asked.digest, "person": by.person, "known": by.known}
+    data |= {"identity": by.identity} if by.identity else {}
+    data["reason"] = reason
+    until = {"until": _text(now + asked.spec.lasts)}
+    data |= until if approved else {"runs": asked.runs}
+    if by.sign:
+        data["signed_at"] = _text(now)
+        raw = message({"kind": kind, **data})
+        data["signature"] = ssh.sign(by.sign, raw)
+        signer = _signer({"kind": kind, **data}, signers)
+        if isinstance(signer, str):
+            raise RefusedError(signer, f"Those who may sign stand in {signers}.")
+        data["known"] = f"signature of {signer.names[0]}, {signer.key}; {by.known}"
+    with chain.locked(room):
+        entries = chain.entries(room)
+        require_not_rejected(entries, asked.runs, asked.gate)
+        if any(e.get("signature") == data.get("signature", "") for e in entries):
+            msg = "this decision is in the chain already"
+            raise RefusedError(msg, "There is nothing more to do.")
+        if user := _user(entries, asked.gate, asked.runs[0]):
+            msg = f"what was approved for run {short(asked.runs[0])} was used by "
+            msg += f"run {short(user)}"
+            raise RefusedError(msg, "Each run asks for an approval of its own.")
+        return chain.append(room, kind, held=True, **data)
+
+
+def use(
+    room: Path, asked: Asked, signers: Path | None = None, now: datetime | None = None
+) -> tuple[list[Approval], list[str]]:
+    """Use up the approvals of a question, if there are enough: once, whoever asks.
+
+    Args:
+        room: The folder of the stage.
+        asked: What is asked; its first run uses them.
+        signers: The file of allowed signers.
+        now: The present (UTC); None: the clock's.
+
+    Returns:
+        The approvals that were used, and why others do not count; none: not enough.
+
+    Raises:
+        RefusedError: It was rejected, or head and chain disagree.
+        OSError: The chain cannot be written.
+
+    """
+    with chain.locked(room):  # two that resume at once: the second sees the first
+        if found_wrong := chain.disagreement(room):
+            msg = f"the chain of {room.name} was changed: {found_wrong}"
+            raise RefusedError(msg, "Look at it: olrunbook verify")
+        entries = chain.entries(room)
+        found = standing(entries, asked, signers, now)
+        require_not_rejected(entries, asked.runs, asked.gate)
+        if len(found.approvals) < asked.spec.people:
+            return [], found.notes
+        taken = found.approvals[: asked.spec.people]
+        data: dict[str, Any] = {"run_id": asked.runs[0], "gate": asked.gate}
+        data |= {"digest": asked.digest, "runs": asked.runs}
+        data["approvals"] = [entry["n"] for entry in taken]
+        chain.append(room, "used", held=True, **data)
+    names = ("person", "known", "reason", "at", "until")
+    return [
+        Approval(entry=entry["n"], **{name: str(entry.get(name)) for name in names})
+        for entry in taken
+    ], []
+
+
+def standing(
+    entries: Sequence[dict[str, Any]],
+    asked: Asked,
+    signers: Path | None = None,
+    now: datetime | None = None,
+) -> Standing:
+    """Return which approvals count for a question, and why the others do not."""
+    now = now or datetime.now(UTC)
+    found = Standing()
+    used = {n: e for e in _of(entries, "used") for n in _list(e.get("approvals"))}
+    names: set[str] = set()
+    keys: set[str] = set()
+    copies: set[str] = set()
+    for entry in _of(entries, "approved", asked.gate):
+        copied = str(entry.get("signature") or entry.get("n")) in copies
+        copies.add(str(entry.get("signature") or entry.get("n")))
+        if entry.get("run_id") not in asked.runs:
+            continue
+        who = f"the approval of {entry.get('person')}"
+        if entry.get("n") in used:
+            by = short(str(used[entry["n"]].get("run_id")))
+            found.notes.append(f"{who} was used by run {by}")
+        elif user := _user(entries, asked.gate, str(entry.get("run_id"))):
+            text = f"{who} is of a question whose approval was used by run"
+            found.notes.append(f"{text} {short(user)}")
+        elif copied:
+            found.notes.append(f"{who} is a copy")
+        elif entry.get("digest") != asked.digest:
+            found.notes.append(f"{who} is of another preview")
+        elif (end := _moment(entry.get("until"))) is None or now >= end:
+            found.notes.append(f"{who} expired at {entry.get('until')}")
+        elif why := _does_not_count(entry, asked, signers, names, keys):
+            found.notes.append(f"{who} does not count: {why}")
+        else:
+            found.approvals.append(entry)
+    return found
+
+
+def may_be_used(
+    entries: Sequence[dict[str, Any]], run_id: str, now: datetime | None = None
+) -> bool:
+    """Whether a run has an approval that is neither used, expired nor taken back."""
+    now = now or datetime.now(UTC)
+    used = {n for e in _of(entries, "used") for n in _list(e.get("approvals"))}
+    if any(run_id in _rejected(entry) for entry in _of(entries, "rejected")):
+        return False
+    return any(
+        entry.get("run_id") == run_id
+        and entry.get("n") not in used
+        and not _user(entries, str(entry.get("gate")), run_id)
+        and (end := _moment(entry.get("until"))) is not None
+        and now < end
+        for entry in _of(entries, "approved")
+    )
+
+
+def require_not_rejected(
+    entries: Sequence[dict[str, Any]], runs: Sequence[str], gate: str = ""
+) -> None:
+    """Raise RefusedError where one of these runs was rejected."""
+    for entry in _of(entries, "rejected", gate):
+        if not _rejected(entry).isdisjoint(runs):
+            msg = f"run {short(str(entry.get('run_id')))} was rejected by "
+            msg += f'{entry.get("person")}: "{entry.get("reason")}"'
+            raise RefusedError(msg, "Change what was rejected and run it anew.")
+
+
+def _does_not_count(
+    entry: dict[str, Any],
+    asked: Asked,
+    signers: Path | None,
+    names: set[str],
+    keys: set[str],
+) -> str:
+    """Return why an approval adds nobody; else note its person, and return nothing."""
+    if not entry.get("signature"):
+        return "it is not signed" if asked.spec.signature else ""
+    signer = _signer(entry, signers)
+    if isinstance(signer, str):
+        return signer
+    if asked.spec.people == 1:
+        return ""
+    mine = {name.lower() for name in signer.names if not set(name) & set("*?!")}
+    if not mine:
+        return f"{signer.names[0]} is a pattern: it names no person"
+    runners = {name.lower() for name in asked.runners}
+    if (mine | {name.partition("@")[0] for name in mine}) & runners:
+        return f"{signer.names[0]} started the run"
+    why = ""
+    if mine & names or signer.key in keys:
+        why = f"{signer.names[0]} has approved it already"
+    names |= mine
+    keys.add(signer.key)
+    return why
+
+
+def _signer(entry: dict[str, Any], signers: Path | None) -> ssh.Signer | str:
+    """Return who signed an entry, or why nobody did whose signature counts."""
+    if signers is None:
+        return "the target has no file of allowed signers"
+    try:
+        return ssh.verify(signers, message(entry), str(entry.get("signature")))
+    except ToolError as error:
+        return str(error)
+
+
+def _user(entries: Sequence[dict[str, Any]], gate: str, run_id: str) -> str:
+    """Return the run that used what was approved for a run; empty: none did."""
+    for entry in _of(entries, "used", gate):
+        if run_id in _list(entry.get("runs")):
+            return str(entry.get("run_id"))
+    return ""
+
+
+def _rejected(entry: dict[str, Any]) -> set[Any]:
+    """Return the runs that a rejection is of: the run, and those it took up again."""
+    return {str(entry.get("run_id")), *_list(entry.get("runs"))}
+
+
+def _of(
+    entries: Sequence[dict[str, Any]], kind: str, gate: str = ""
+) -> list[dict[str, Any]]:
+    mine = (entry for entry in entries if entry["kind"] == kind)
+    # A line may have been written by anybody: without a number it is no decision.
+    numbered = (entry for entry in mine if isinstance(entry.get("n"), int))
+    return [entry for entry in numbered if gate in ("", entry.get("gate"))]
+
+
+def _list(value: Any) -> list[Any]:
+    """Return a list of texts and numbers; of anything else nothing."""
+    found = value if isinstance(value, list) else []
+    return [item for item in found if isinstance(item, str | int)]
+
+
+def _text(at: datetime) -> str:
+    return at.isoformat(timespec="seconds")
+
+
+def _moment(text: Any) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return found if found.tzinfo else None

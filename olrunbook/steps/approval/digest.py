@@ -1,0 +1,107 @@
+"""The digest of a preview: over canonical values of everything that is shown.
+
+What moves by itself is left out (ids of instances, their health, the status of a
+refresh, names that Pulumi makes up), or no approval would live an hour.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from olrunbook.adapters.aws.seen import GroupSeen
+from olrunbook.steps.results import ResourceChange
+
+__all__ = ["canonical_groups", "differences", "digest", "part_digests"]
+
+# Masks are under the key of one run. What they hide is in the worker's fingerprint of
+# the resource's inputs, under a key of the target.
+MASK = re.compile(r"\[masked:[0-9a-f]{8}\]")
+REFRESH_STATUS = re.compile(r"(cancels refresh \S+) \(\w+\)")
+WORDS = {
+    "commit": "the commit or the files that differ from it",
+    "state": "the state of the stack",
+    "outlook": "what it means for what serves",
+    "changes": "what would change",
+    "groups": "the groups",
+    "images": "the image set",
+    "findings": "what is no part of an image roll",
+    "target": "target or account",
+}
+
+
+def canonical_groups(groups: Sequence[GroupSeen]) -> list[dict[str, Any]]:
+    """Return the groups without what moves by itself: size and images."""
+    return [
+        {
+            **group.model_dump(include={"node_type", "tag_name", "name", "desired"}),
+            "images": sorted({i.image for i in group.instances if not i.leaving}),
+        }
+        for group in groups
+    ]
+
+
+def part_digests(
+    parts: Mapping[str, Any], made_up: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return the digest of each part of what is shown.
+
+    Args:
+        parts: Name to its canonical value, plain JSON.
+        made_up: Names that are others in each preview, and what stands for them.
+
+    """
+    found = {}
+    for name, value in parts.items():
+        text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+        text = REFRESH_STATUS.sub(r"\1", MASK.sub("[masked]", text))
+        for given, stable in (made_up or {}).items():
+            text = text.replace(given, stable)
+        found[name] = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return found
+
+
+def digest(parts: Mapping[str, str]) -> str:
+    """Return the digest over the digests of the parts."""
+    text = json.dumps(dict(parts), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def differences(
+    before: Mapping[str, str],
+    now: Mapping[str, str],
+    changes_before: Sequence[ResourceChange],
+    changes_now: Sequence[ResourceChange],
+) -> list[str]:
+    """Return in words what differs between two previews; empty: nothing.
+
+    Args:
+        before: Digests of the parts of the one that was approved or waited.
+        now: Those of the present one.
+        changes_before: What the first would have changed.
+        changes_now: What the second would change.
+
+    """
+    names = [n for n in dict.fromkeys([*before, *now]) if before.get(n) != now.get(n)]
+    found = [WORDS.get(name, name) for name in names if name != "changes"]
+    if "changes" in names:
+        was, new = set(_lines(changes_before)), set(_lines(changes_now))
+        told = [f"not shown before: {line}" for line in _lines(changes_now)]
+        told = [text for text in told if text.partition(": ")[2] not in was]
+        told += [f"no more: {x}" for x in _lines(changes_before) if x not in new]
+        found += told or [f"{WORDS['changes']} (a secret, or a value not shown)"]
+    return found
+
+
+def _lines(changes: Sequence[ResourceChange]) -> list[str]:
+    """Return changes as lines without the masks of their run."""
+    lines = []
+    for change in changes:
+        kind = change.type.rpartition(":")[2]
+        texts = [f"{p.path} {p.old} → {p.new}" for p in change.changes]
+        line = f"{change.op} {kind} {change.name} {', '.join(texts)}".rstrip()
+        lines.append(MASK.sub("[masked]", line))
+    return lines

@@ -1,0 +1,128 @@
+"""A run and those that it takes up again: together they ask one question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NoReturn, Self
+
+from olrunbook.archive import chain, verifier
+from olrunbook.archive.place import RunPlace, list_runs, read_record
+from olrunbook.archive.seal import build_record
+from olrunbook.errors import RefusedError
+from olrunbook.project.gates import GateSpec, lasting
+from olrunbook.record.files import short
+from olrunbook.record.model import GateRecord, RunRecord
+from olrunbook.steps.approval.decisions import require_not_rejected
+
+__all__ = ["Lineage", "refuse_rejected", "require_verified"]
+
+PREVIEW = "olrunbook/preview/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """A run and those that it takes up again.
+
+    Args:
+        ids: Their ids, the run's own first.
+        records: The records of those that are there, likewise.
+
+    """
+
+    ids: list[str]
+    records: list[RunRecord]
+
+    @classmethod
+    def of(cls, place: RunPlace) -> Self:
+        """Return the runs that a run takes up again, as far as they are there."""
+        record = read_record(place) or build_record(place, {})
+        ids, records = [place.run_id], [record]
+        where = {"target": place.target, "app": place.app, "room": place.room}
+        there: dict[str, RunPlace] = {}
+        while (before := record.resumes) and before not in ids:
+            ids.append(before)
+            there = there or {p.run_id: p for p in list_runs(place.outputs, **where)}
+            if before not in there:  # it was pruned
+                break
+            found = there[before]
+            record = read_record(found) or build_record(found, {})
+            records.append(record)
+        return cls(ids, records)
+
+    @property
+    def gates(self) -> set[str]:
+        """The gates at which these runs had to wait or were approved."""
+        return {gate.gate for gate in self._asked}
+
+    @property
+    def _asked(self) -> list[GateRecord]:
+        found = [gate for record in self.records for gate in record.gates]
+        return [g for g in found if g.status in ("waiting", "approved", "rejected")]
+
+    def strictest(self, gate: str, spec: GateSpec | None) -> GateSpec | None:
+        """Return the strictest that a gate has demanded of these runs, or demands now.
+
+        Args:
+            gate: The gate.
+            spec: What it demands now; None: nothing.
+
+        Returns:
+            Each demand at its strictest; None: it demands nothing and never did.
+
+        """
+        asked = [one for one in self._asked if one.gate == gate]
+        if not asked:
+            return spec
+        specs = [spec] if spec else []
+        people = max([g.people for g in asked] + [s.people for s in specs])
+        signed = people > 1 or any(g.signature for g in asked)
+        signed = signed or any(s.signature for s in specs)
+        lasts = [lasting(one.lasts) for one in asked if one.lasts]
+        lasts += [one.lasts for one in specs]
+        ends = {"lasts": min(lasts)} if lasts else {}
+        return GateSpec(people=people, signature=signed, **ends)
+
+    @property
+    def runners(self) -> list[str]:
+        """Names of those who started these runs, as far as they are known."""
+        found: dict[str, None] = {}
+        for record in self.records:
+            facts = {name: known.value for name, known in record.operator.items()}
+            names = [facts.get(name, "") for name in ("user", "sudo_user", "git")]
+            names.append(f"{facts.get('user', '')}@{facts.get('host', '')}")
+            found |= dict.fromkeys(name for name in names if name.strip("@"))
+        return list(found)
+
+    def shown_before(self) -> dict[str, Any] | None:
+        """Return the preview that the run before this one showed; None: none is."""
+        return self.records[1].result(PREVIEW) if len(self.records) > 1 else None
+
+
+def require_verified(place: RunPlace) -> None:
+    """Raise RefusedError where a run, or one it takes up again, does not verify."""
+    room = place.folder.parent
+    with chain.locked(room):
+        wrong = chain.disagreement(room)
+    if wrong:
+        _refuse(place.run_id, wrong)
+    where = {"target": place.target, "app": place.app, "room": place.room}
+    there = {p.run_id: p for p in list_runs(place.outputs, **where)}
+    for run_id in Lineage.of(place).ids:
+        # Of a run that was pruned only the chain is left.
+        found = str(there[run_id].folder) if run_id in there else run_id
+        try:
+            report = verifier.verify(str(place.outputs), found)
+        except LookupError as error:
+            _refuse(run_id, str(error))
+        if not report["good"]:
+            _refuse(run_id, report["problems"][0]["text"])
+
+
+def _refuse(run_id: str, text: str) -> NoReturn:
+    msg = f"run {short(run_id)} does not verify: {text}"
+    raise RefusedError(msg, f"Look at it: olrunbook verify {run_id}")
+
+
+def refuse_rejected(place: RunPlace) -> None:
+    """Raise RefusedError where a run, or one that it takes up again, was rejected."""
+    require_not_rejected(chain.entries(place.folder.parent), Lineage.of(place).ids)

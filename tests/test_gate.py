@@ -1,0 +1,206 @@
+"""The gate in a run: what is asked, what lets it through, and what changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from olrunbook.archive.place import (
+    APPROVE_ALL_VARIABLE,
+    GATES_VARIABLE,
+    RESUMES_VARIABLE,
+    list_runs,
+)
+from olrunbook.cli import cli
+from olrunbook.project.catalog import Project
+from olrunbook.record.journal import read_journal
+from tests.gates import (
+    BEGIN,
+    CELLS,
+    FAKE,
+    IMAGES,
+    PARAMETERS,
+    Stand,
+    write_notebook,
+)
+from tests.kernels import Desk
+
+
+@pytest.fixture
+def stand(project: Project) -> Stand:
+    """Return a project whose CI has a gate, and QA has none."""
+    return Stand(project, "gates.CI = {}")
+
+
+def test_a_stage_without_a_gate_asks_nobody(stand: Stand) -> None:
+    """The record says `no gate`, and the update is made."""
+    record = stand.run("QA")
+    assert (record.status, len(stand.changed)) == ("succeeded", 1)
+    (gate,) = record.gates
+    assert (gate.gate, gate.status, gate.by) == ("QA", "no gate", "")
+    stand.verify()
+
+
+def test_a_run_waits_at_its_gate(stand: Stand) -> None:
+    """Status `waiting`, exit code 3, nothing changed, and what to type is said."""
+    record = stand.run()
+    assert (record.status, record.exit_code) == ("waiting", 3)
+    assert stand.changed == []
+    assert record.cause.startswith('"Apply these changes to CI?" 1 to update, server=')
+    steps = {step.name: step for step in record.steps}
+    assert [s.status for s in record.steps] == ["done", "waiting", "not-run"]
+    assert "olrunbook approve" in steps["gate"].hint
+    assert ", once, for 7 days." in steps["gate"].hint
+    (gate,) = record.gates
+    assert gate.digest == steps["preview"].result["digest"]
+    stand.verify()
+
+
+def test_a_shell_opens_no_gate(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a forgotten variable of the caller says about gates is not heard."""
+    monkeypatch.setenv(APPROVE_ALL_VARIABLE, "forgotten")
+    assert stand.run().status == "waiting"
+
+
+def test_a_notebook_opens_no_gate(stand: Stand) -> None:
+    """What a cell puts into its environment is nobody's word."""
+    name = repr(APPROVE_ALL_VARIABLE)
+    write_notebook(stand.path, f"import os; os.environ[{name}] = 'self'", *CELLS)
+    assert stand.run("CI").status == "waiting"
+    assert stand.changed == []
+
+
+def test_a_rehearsed_gate_stays_when_the_run_failed_before_it(stand: Stand) -> None:
+    """A preview that failed once does not lose the gate: the run that resumes asks."""
+    (stand.root / "size").unlink()
+    assert stand.run("QA", env={GATES_VARIABLE: "QA"}).status == "failed"
+    stand.size("2")
+    again = stand.run("QA", resumes=next(list_runs(stand.project.outputs, room="QA")))
+    assert (again.status, stand.changed) == ("waiting", [])
+
+
+def test_a_shell_does_not_say_what_is_kept(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forgotten OLRUNBOOK_RESUMES brings no result of another run past the gate."""
+    assert stand.run(env={APPROVE_ALL_VARIABLE: "a rehearsal"}).status == "succeeded"
+    (place,) = list_runs(stand.project.outputs, room="CI")
+    monkeypatch.setenv(RESUMES_VARIABLE, str(place.folder))
+    assert stand.run().status == "waiting"
+    assert len(stand.changed) == 1
+
+
+def test_all_is_approved_where_that_is_asked_and_nothing_is_protected(
+    stand: Stand,
+) -> None:
+    """The approval is recorded as what it is; for one run only."""
+    record = stand.run(env={APPROVE_ALL_VARIABLE: "a rehearsal"})
+    assert (record.status, len(stand.changed)) == ("succeeded", 1)
+    (gate,) = record.gates
+    assert (gate.status, gate.reason) == ("approved", "a rehearsal")
+    assert gate.known.startswith("--approve-all")
+    assert [e["kind"] for e in stand.entries()] == ["open", "approved", "used", "close"]
+    stand.verify()
+
+
+def test_a_protected_gate_is_not_opened_for_all(project: Project) -> None:
+    """Where a signature is demanded, --approve-all is refused: exit 4."""
+    (project.root / "signers").write_text("")
+    text = 'signers = "signers"\ngates.CI = { signature = true }'
+    record = (stand := Stand(project, text)).run(env={APPROVE_ALL_VARIABLE: "hurry"})
+    assert (record.status, record.exit_code, stand.changed) == ("refused", 4, [])
+
+
+def test_a_gate_can_be_rehearsed(stand: Stand) -> None:
+    """A stage that has none in the catalog gets one for a run."""
+    assert stand.run("QA", env={GATES_VARIABLE: "QA,Production"}).status == "waiting"
+    again = stand.run("QA", resumes=next(list_runs(stand.project.outputs, room="QA")))
+    assert again.status == "waiting"  # and for those that take it up
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ("plan = run.preview()", "run.up(plan)"),
+        (
+            "plan = run.preview()",
+            "await run.gate(plan)",
+            "open(root / 'size', 'w').write('3'); plan = run.preview()",
+            "run.up(plan)",
+        ),
+        (
+            "plan = run.preview()",
+            "await run.gate(plan)",
+            "run.up(plan)",
+            "run.up(plan)",
+        ),
+    ],
+    ids=["no gate cell", "another preview", "a second time"],
+)
+def test_cells_out_of_order_change_nothing(
+    stand: Stand, cells: tuple[str, ...]
+) -> None:
+    """`up` itself asks for the approval of exactly its preview: else exit 4."""
+    write_notebook(stand.path, *cells)
+    record = stand.run(env={APPROVE_ALL_VARIABLE: "a rehearsal"})
+    assert (record.status, record.exit_code) == ("refused", 4)
+    assert "did not pass the gate of CI" in record.cause
+    assert len(stand.changed) == (cells.count("run.up(plan)") - 1)
+
+
+FORM = """
+from olrunbook.display import ask
+async def answer(question):
+    assert question.title == "Apply these changes to CI?"
+    assert "maxSize" in question.facts and question.consequences
+    return ask.Answer({approved}, "looked at it")
+ask.ask = answer
+run._gate.form = True
+"""
+
+
+def interactive(stand: Stand, *cells: str) -> str:
+    """Run cells as a person would; return the last one's status."""
+    with Desk(stand.root) as desk:
+        assert desk.run(PARAMETERS + f"stage, images = 'CI', {IMAGES!r}") == "ok"
+        assert desk.run(FAKE) == "ok"
+        assert desk.run(BEGIN) == "ok"
+        return [desk.run(cell) for cell in cells][-1]
+
+
+@pytest.mark.parametrize("approved", [True, False])
+def test_a_person_at_the_screen_is_asked(stand: Stand, approved: bool) -> None:  # noqa: FBT001
+    """The answer is a decision in the chain; a rejection changes nothing."""
+    end = interactive(stand, FORM.format(approved=approved), *CELLS)
+    record = stand.last()
+    (gate,) = record.gates
+    status = "approved" if approved else "rejected"
+    assert (gate.status, gate.reason) == (status, "looked at it")
+    assert gate.known.startswith("form in the notebook")
+    assert end == ("ok" if approved else "error")
+    assert len(stand.changed) == approved
+    kinds = [entry["kind"] for entry in stand.entries()]
+    assert kinds == ["open", status, *["used"] * approved, "close"]
+    stand.verify()
+
+
+def test_without_a_form_a_person_types_it_and_runs_the_cell_again(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run stays open: approved on the command line, its gate lets it through."""
+    monkeypatch.chdir(stand.root)
+    with Desk(stand.root) as desk:
+        for cell in (PARAMETERS + f"stage, images = 'CI', {IMAGES!r}", FAKE, BEGIN):
+            assert desk.run(cell) == "ok"
+        assert [desk.run(cell) for cell in CELLS[:3]] == ["ok", "error", "error"]
+        (place,) = list_runs(stand.project.outputs)
+        words = ["approve", place.run_id, "--reason", "fine"]
+        done = CliRunner().invoke(cli, words, standalone_mode=False)
+        assert done.return_value == 0, done.output
+        assert [desk.run(cell) for cell in CELLS[1:]] == ["ok"] * 3
+    record = stand.last()
+    assert (record.status, stand.changed) == ("succeeded", [record.run_id])
+    entries = read_journal(place.folder)
+    hints = [entry.get("hint", "") for entry in entries if entry["kind"] == "step"]
+    assert any("then run this cell again." in hint for hint in hints)
+    stand.verify()
