@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from olrunbook.archive.place import RunPlace, list_runs, read_record
+from olrunbook.project.imageset import format_images
 from olrunbook.record.model import RunRecord
 from olrunbook.targets import Target
 
@@ -85,6 +86,12 @@ class Desk:
         steps = {s.name: s for s in self.record(notebook, room).steps}
         assert steps[step].result is not None, steps[step]
         return steps[step].result
+
+    def bake(self, variables: str) -> str:
+        """Bake an image, untested; return the set as `--images` takes it."""
+        done = self.run("run", "image_build", "--variables", variables)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return format_images(self.record("image_build").images)
 
     def copy_image(self, name: str) -> str:
         """Copy the AMI of the newest release that has one; return its id."""

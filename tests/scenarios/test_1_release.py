@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
 from olrunbook.adapters.docker.command import docker
 from olrunbook.rehearsal.places import BLOCK_LABEL, LABEL
-from tests.scenarios.support import ROOT, Desk, ask
+from tests.scenarios.support import OLRUNBOOK, ROOT, Desk, ask
 
 pytestmark = pytest.mark.rehearsal
 
@@ -29,7 +32,7 @@ def second(first: Desk) -> Desk:
     """Return the desk after a second release with another marker."""
     before = {s: ask(url(first, s) + "/image")[1].strip() for s in STAGES}
     assert set(before.values()) == {"one"}
-    done = first.run("release", "tika", "--variable", "marker=two")
+    done = first.run("release", "tika", "--images", first.bake("marker=two"))
     assert done.returncode == 0, done.stdout + done.stderr
     return first
 
@@ -158,14 +161,92 @@ def test_the_checkout_is_clean_after_a_release(second: Desk) -> None:
     assert dirty == ""
 
 
-def test_a_third_deploy_of_the_same_image_changes_nothing(second: Desk) -> None:
+HOSTILE = {
+    "AWS_PROFILE": "production",
+    "AWS_ACCESS_KEY_ID": "AKIAHOSTILEHOSTILE00",
+    "AWS_SECRET_ACCESS_KEY": "hostile-secret-access-key-of-nobody",
+    "AWS_SESSION_TOKEN": "hostile-session-token",
+    "AWS_ENDPOINT_URL": "http://192.0.2.1:1",
+    "AWS_ENDPOINT_URL_EC2": "http://192.0.2.2:1",
+    "AWS_ENDPOINT_URL_S3": "http://192.0.2.3:1",
+    "AWS_CONFIG_FILE": "/nonexistent/config",
+    "AWS_REGION": "eu-west-3",
+    "PULUMI_ACCESS_TOKEN": "pul-0000000000000000000000000000000000000000",
+    "PULUMI_BACKEND_URL": "https://192.0.2.4",
+    "PULUMI_HOME": "/nonexistent/pulumi",
+    "PULUMI_CONFIG_PASSPHRASE": "hostile",
+    "VAULT_ADDR": "https://192.0.2.5:8200",
+    "VAULT_TOKEN": "hostile-vault-token",
+    "CONSUL_HTTP_ADDR": "192.0.2.6:8500",
+    "PACKER_CONFIG": "/nonexistent/packer",
+    "PKR_VAR_node_type": "worker",
+}
+
+
+@pytest.fixture(scope="module")
+def fence() -> Iterator[Path]:
+    """Return a cgroup whose processes are refused every packet that leaves loopback."""
+    assert os.geteuid() == 0, "this test fences its processes in, which takes root"
+    roots = (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
+    (root,) = [r for r in roots if (r / "cgroup.procs").exists()][:1]
+    name = f"olrunbook-fence-{os.getpid()}"
+    folder = root / name
+    folder.mkdir()
+    rule = ["OUTPUT", "!", "-o", "lo", "-m", "cgroup", "--path", name, "-j", "REJECT"]
+    subprocess.run(["iptables", "-I", *rule], check=True)
+    yield folder
+    subprocess.run(["iptables", "-D", *rule], check=True)
+    for pid in (folder / "cgroup.procs").read_text().split():
+        (root / "cgroup.procs").write_text(pid)
+    folder.rmdir()
+
+
+@pytest.fixture(scope="module")
+def third(second: Desk, fence: Path) -> Desk:
+    """Return the desk after CI's set was deployed again, fenced, in a hostile shell."""
+
+    def fenced() -> None:
+        (fence / "cgroup.procs").write_text(str(os.getpid()))
+
+    for notebook in ("deploy", "rollout"):
+        done = subprocess.run(
+            [OLRUNBOOK, "run", notebook, "--app", "tika", "--stage", "CI"],
+            cwd=ROOT,
+            env={**second.env, **HOSTILE},
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=fenced,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    return second
+
+
+def test_a_third_deploy_of_the_same_image_changes_nothing(third: Desk) -> None:
     """17 same is said to be unchanged, not deployed; the rollout agrees."""
-    assert second.run("run", "deploy", "--app", "tika", "--stage", "CI").returncode == 0
-    assert second.result("deploy", "up", "CI")["counts"].get("update", 0) == 0
-    assert (
-        second.run("run", "rollout", "--app", "tika", "--stage", "CI").returncode == 0
-    )
-    assert second.result("rollout", "rollout", "CI")["outcome"] == "unchanged"
+    assert third.result("deploy", "up", "CI")["counts"].get("update", 0) == 0
+    assert third.result("rollout", "rollout", "CI")["outcome"] == "unchanged"
+
+
+def test_a_hostile_shell_changes_nothing(third: Desk) -> None:
+    """Another account's settings in the shell reach no tool."""
+    mine = third.target()["identity_arn"]
+    assert third.record("deploy", "CI").identity == mine
+    assert third.record("rollout", "CI").identity == mine
+
+
+def test_no_packet_leaves_loopback(third: Desk, fence: Path) -> None:
+    """A deploy and a rollout in a hostile shell: not one packet tried to leave."""
+    del third
+    counts = subprocess.run(
+        ["iptables", "-L", "OUTPUT", "-v", "-n", "-x"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    (line,) = [x for x in counts.splitlines() if fence.name in x]
+    assert line.split()[0] == "0", line
 
 
 def test_the_archive_answers_the_usual_questions(second: Desk) -> None:

@@ -1,4 +1,4 @@
-"""A release that asks people before it changes Production."""
+"""A release that asks people before it changes a stage."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ pytestmark = pytest.mark.rehearsal
 
 
 def test_a_release_waits_for_approval_and_goes_on(released: Desk) -> None:
-    """Waits at Production with exit 3; approved and resumed it is done."""
-    images = format_images(released.record("rollout", "Production").images)
-    words = ("release", "tika", "--images", images, "--gate", "Production")
+    """Waits at its stage with exit 3; approved and resumed it is done."""
+    images = format_images(released.record("rollout", "CI").images)
+    words = ("release", "tika", "--images", images, "--to", "CI", "--gate", "CI")
     waits = released.run(*words)
     assert waits.returncode == 3, waits.stdout + waits.stderr
-    assert 'Waiting for approval: "Apply these changes to Production?"' in waits.stdout
+    assert 'Waiting for approval: "Apply these changes to CI?"' in waits.stdout
     release = released.record("release")
-    deploy = released.record("deploy", "Production")
+    deploy = released.record("deploy", "CI")
     assert release.status == deploy.status == "waiting"
     assert {s.name: s.status for s in deploy.steps}["up"] == "not-run"
 
@@ -27,7 +27,7 @@ def test_a_release_waits_for_approval_and_goes_on(released: Desk) -> None:
     assert approved.returncode == 0, approved.stdout + approved.stderr
     done = released.run("resume", release.run_id)
     assert done.returncode == 0, done.stdout + done.stderr
-    (gate,) = released.record("deploy", "Production").gates
+    (gate,) = released.record("deploy", "CI").gates
     assert (gate.status, gate.reason) == ("approved", "a rehearsal")
     again = released.run(*approve)
     assert again.returncode == 4
