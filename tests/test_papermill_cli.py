@@ -16,6 +16,13 @@ import pytest
 from olrunbook.archive.place import list_runs, read_record
 
 PAPERMILL = Path(sys.executable).parent / "papermill"
+# The same command without the 2 s that jsonschema's grammar takes of each start; the
+# command as it is installed gets the signals here, and runs in test_engine.py.
+QUICK = """
+import olrunbook.record.jupyter
+from papermill.cli import papermill
+papermill(prog_name="papermill")
+"""
 CELL = """# parameters
 from typing import Literal
 from olrunbook import App
@@ -44,7 +51,10 @@ def papermill(project):
 
     def run(*words, engine="olrunbook", cwd=None, env=None):
         return subprocess.run(
-            [PAPERMILL, *words, *(["--engine", engine] if engine else [])],
+            [
+                *(sys.executable, "-c", QUICK, *words),
+                *(["--engine", engine] if engine else []),
+            ],
             cwd=cwd or project.root,
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,
