@@ -11,10 +11,18 @@ PYTEST_ARGS ?=
 SETUP := @sh setup/run.sh
 BIN := .venv/bin
 SLOW := rehearsal or browser
-# What looks at files, other programs and the rehearsal's rules: one Python is enough.
+# One Python is enough for what looks at files, other programs and the rehearsal's rules,
+# and for logic of our own that takes values and returns values: what the standard library
+# does there (text, numbers, JSON, regular expressions) is the same in every Python. What
+# meets processes, signals, threads, kernels, files and locks, sqlite, modules, annotations,
+# HTMLParser, the command line or a library's compiled part runs on each.
 ONCE := $(addprefix --ignore=tests/,test_tree.py test_layers.py test_papermills.py \
     toolchain setup rehearsal/test_refresh_endings.py rehearsal/test_refresh_progress.py \
-    rehearsal/test_groups.py pulumi/test_aws_groups.py pulumi/test_aws_handlers.py)
+    rehearsal/test_groups.py pulumi/test_aws_groups.py pulumi/test_aws_handlers.py \
+    rehearsal/test_account.py rehearsal/test_preferences.py images/test_apt_sources.py \
+    images/test_image_test.py images/test_packer_lines.py pulumi/test_changes.py \
+    pulumi/test_deploy_rules.py pulumi/test_values.py rollout/test_availability.py \
+    test_compare.py test_executed.py test_html.py test_imageset.py test_order.py)
 ENDINGS := tests/endings
 # Two workers a Python: unit tests wait for kernels and processes half of their time.
 WORKERS ?= 2

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+import olrunbook.record.jupyter  # noqa: F401  (first: makes the next nbformat quick)
 from olrunbook.project.catalog import Project, find_project
 from olrunbook.redact import Redactor, new_key
 

@@ -5,21 +5,35 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import nbformat
+import pytest
 from jupyter_client.manager import KernelManager
 
 from olrunbook.archive.dead import close_dead
 from olrunbook.archive.place import RunPlace, list_runs, read_record
 from olrunbook.record.model import RunRecord
+from tests.conftest import ROOT, UNSET
 
-__all__ = ["BEGIN", "Desk", "cells_of", "journal_text", "only", "ours", "record_of"]
+__all__ = [
+    "BEGIN",
+    "Desk",
+    "cells_of",
+    "desk_in",
+    "journal_text",
+    "only",
+    "ours",
+    "record_of",
+]
 
 BEGIN = 'import olrunbook\nrun = olrunbook.begin("image_test", app="tika")'
 
@@ -122,6 +136,23 @@ class Desk:
     def places(self) -> list[RunPlace]:
         """Return the runs in the archive, oldest first."""
         return list(list_runs(self.project / "outputs"))[::-1]
+
+
+@contextmanager
+def desk_in(folder: Path) -> Iterator[Desk]:
+    """Have a kernel for several tests, each with a run of its own in it.
+
+    Args:
+        folder: An empty one, for the project and the kernel's state.
+
+    """
+    shutil.copy(ROOT / "catalog.toml", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in UNSET:
+            patch.delenv(name, raising=False)
+        desk = Desk(folder, {"OLRUNBOOK_STATE": str(folder / "state")})
+    with desk:
+        yield desk
 
 
 def only(desk: Desk) -> RunPlace:

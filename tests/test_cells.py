@@ -14,13 +14,29 @@ import pytest
 from olrunbook.archive.dead import close_dead
 from olrunbook.archive.place import RunPlace, read_record
 from olrunbook.project.catalog import Project
-from tests.kernels import BEGIN, Desk, cells_of, journal_text, only, ours, record_of
+from tests.kernels import (
+    BEGIN,
+    Desk,
+    cells_of,
+    desk_in,
+    journal_text,
+    only,
+    ours,
+    record_of,
+)
 
 
 @pytest.fixture
 def desk(project: Project) -> Iterator[Desk]:
     """Return a kernel in a project of its own."""
     with Desk(project.root) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def one_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """Return a kernel for tests that begin a run of their own in it."""
+    with desk_in(tmp_path_factory.mktemp("desk")) as made:
         yield made
 
 
@@ -206,15 +222,16 @@ def test_a_widget_that_a_later_cell_closes_is_not_kept(desk: Desk) -> None:
     ],
 )
 def test_a_failed_shell_line_is_a_failed_cell(
-    desk: Desk, source: str, code: int
+    one_desk: Desk, source: str, code: int
 ) -> None:
     """Command and code are the cause; `|| true` says that a failure is fine."""
-    desk.run(BEGIN)
-    assert desk.run(source) == "error"
-    assert desk.run("!false || true") == "ok"
-    assert desk.run("x = !echo one; echo two\nprint(list(x))") == "ok"
-    desk.run("run.conclude()")
-    cells = cells_of(only(desk))
+    one_desk.run(BEGIN)
+    assert one_desk.run(source) == "error"
+    assert one_desk.run("!false || true") == "ok"
+    assert one_desk.run("x = !echo one; echo two\nprint(list(x))") == "ok"
+    one_desk.run("run.conclude()")
+    cells = cells_of(one_desk.places()[-1])
+    assert [cell["source"] for cell in cells[:2]] == [BEGIN, source]
     assert ours(cells[1])["status"] == "failed"
     assert f"returned non-zero exit status {code}" in ours(cells[1])["cause"]
     if "said" in source:

@@ -15,6 +15,7 @@ import pytest
 
 from olrunbook.archive.dead import close_dead, life
 from olrunbook.archive.place import RunPlace, new_place, read_record
+from olrunbook.archive.supervised import MODULE, Kept, supervised
 from olrunbook.record.heartbeat import Heartbeat, process_facts, read_heartbeat
 from olrunbook.record.journal import Journal
 from olrunbook.redact import Redactor
@@ -113,3 +114,17 @@ def test_a_killed_kernel_of_a_run_by_hand_died(opened: Opened, tmp_path: Path) -
     (record,) = close_dead(tmp_path)
     assert (record.status, record.exit_code) == ("kernel-died", 5)
     assert place.record.exists()
+
+
+def test_a_tool_under_its_supervisor_is_what_a_run_still_does(opened: Opened) -> None:
+    """Found by the run's log on its command line; one that is not reaped is gone."""
+    place, other = opened(ended_process()), opened(ended_process())
+    log = place.logs / "deploy-ü.log"
+    words = ["-c", "input()", MODULE, str(log)]
+    with subprocess.Popen([sys.executable, *words], stdin=-1) as child:
+        assert supervised(place) == [Kept(child.pid, log)]
+        assert supervised(other) == []
+        assert (life(place), life(other)) == ("finishing", "dead")
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert (supervised(place), life(place)) == ([], "dead")

@@ -14,7 +14,7 @@ from olrunbook.engine.session import Session, run_notebook
 from olrunbook.processes.left import VARIABLE, carriers, end_carriers
 from olrunbook.processes.orphans import since
 from olrunbook.record.files import new_run_id
-from tests.kernels import BEGIN, Desk, only, record_of
+from tests.kernels import BEGIN, Desk, desk_in, only, record_of
 
 SLEEP = [sys.executable, "-c", "print('up', flush=True); import time; time.sleep(300)"]
 DEAF = ["sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.2; done"]
@@ -128,9 +128,15 @@ def test_by_hand_it_is_named_and_left_alone(project) -> None:
         assert desk.run(f"import os; assert {VARIABLE!r} not in os.environ") == "ok"
 
 
+@pytest.fixture(scope="module")
+def one_desk(tmp_path_factory):
+    """Return a kernel for tests that begin a run of their own in it."""
+    with desk_in(tmp_path_factory.mktemp("desk")) as made:
+        yield made
+
+
 @pytest.mark.parametrize("wrong", ["'sleep'", "2 ** 22 + 1", "None"])
-def test_only_a_process_can_be_left(project, wrong) -> None:
+def test_only_a_process_can_be_left(one_desk, wrong) -> None:
     """Anything else is refused with a hint."""
-    with Desk(project.root) as desk:
-        desk.run(BEGIN)
-        assert desk.run(f"run.leave({wrong})") == "error"
+    assert one_desk.run(BEGIN) == "ok"
+    assert one_desk.run(f"run.leave({wrong})") == "error"

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ProcessPoolExecutor
+from importlib import import_module
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 
-import papermill
 import pytest
 
 from olrunbook.project.catalog import find_project
 
-PAPERMILLS = Path(papermill.__file__).parent / "tests" / "notebooks"
+_SPEC = find_spec("papermill")
+assert _SPEC is not None
+assert _SPEC.origin is not None
+PAPERMILLS = Path(_SPEC.origin).parent / "tests" / "notebooks"
 # One sleeps for a minute, the other runs papermill from a checkout of it.
 LEFT_OUT = {"binder", "keyboard_interrupt"}
 NOT_PYTHON = {"notimplemented_translator"}
@@ -23,6 +27,10 @@ def ends(engine: str | None, path: Path) -> str:
 
     Each process has one at a time: papermill changes what is one for a process.
     """
+    # First what makes the other quick to import.
+    import_module("olrunbook.record.jupyter")
+    papermill = import_module("papermill")
+
     kernel = {} if path.stem in NOT_PYTHON else {"kernel_name": "python3"}
     try:
         papermill.execute_notebook(

@@ -39,6 +39,8 @@ def make(
 
     def run_notebook(session: Session) -> RunRecord:
         session.heartbeat.stop()
+        session.kernel.stop(0)  # it boots from the session's beginning
+        session.kernel.clean()
         ran.append(session)
         return record(session.path.stem, session.parameters.get("stage", ""))
 

@@ -29,6 +29,7 @@ from tests.sorts import LATE, SORTS
 # on a socket that waits for a reply at the same time, and then papermill waits for ever
 # now and then. What it records is the same.
 PAPERMILL = """
+import olrunbook.record.jupyter  # what comes next is quick to import
 from nbclient.output_widget import OutputWidget
 from papermill.cli import papermill
 OutputWidget.send = lambda *words, **named: None

@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,15 @@ import psutil
 import pytest
 
 from olrunbook.errors import OlrunbookError, UsageError
+from olrunbook.events import Event
 from olrunbook.rehearsal import lifecycle
 from olrunbook.rehearsal.daemon import take_block
 from olrunbook.rehearsal.launching import end_daemon
 from olrunbook.rehearsal.locking import hold
 from olrunbook.rehearsal.places import Block, Places, candidate_blocks
 from olrunbook.rehearsal.record import DaemonRecord, read_record, write_private
-from olrunbook.targets import load_target
-from tests.rehearsal.support import FAST, Account
+from olrunbook.targets import Target, load_target
+from tests.rehearsal.support import FAST, Account, state_in
 
 CALL = """
 import sys
@@ -47,6 +49,42 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder.mkdir()
     yield folder
     lifecycle.down(folder, images=True)
+
+
+@dataclass(frozen=True)
+class Started:
+    """A cloud that a test looks at and leaves as it is.
+
+    Args:
+        root: Its checkout.
+        target: What `up` returned.
+        events: What it told.
+
+    """
+
+    root: Path
+    target: Target
+    events: list[Event]
+
+
+@pytest.fixture(scope="module")
+def _started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    folder = tmp_path_factory.mktemp("started")
+    root, events = folder / "project", []
+    root.mkdir()
+    with state_in(folder / "state"):
+        target = lifecycle.up(root, settings=FAST, emit=events.append)
+        made = Started(root, target, events)
+    yield made
+    with state_in(folder / "state"):
+        lifecycle.down(root, images=True)
+
+
+@pytest.fixture
+def started(_started: Started, monkeypatch: pytest.MonkeyPatch) -> Started:
+    """Return a cloud that is up, with its state."""
+    monkeypatch.setenv("OLRUNBOOK_STATE", str(_started.root.parent / "state"))
+    return _started
 
 
 def call_up(root: Path) -> subprocess.Popen[str]:
@@ -88,9 +126,9 @@ class TestUp:
             lifecycle.up(root, settings=FAST.model_copy(update={"aws_order": True}))
         assert "down" in caught.value.hint
 
-    def test_is_private(self, root: Path) -> None:
+    def test_is_private(self, started: Started) -> None:
         """Keys are in private files alone; everything listens on loopback alone."""
-        target = lifecycle.up(root, settings=FAST)
+        root, target = started.root, started.target
         places = Places.of(root)
         for path in [places.root, *places.root.iterdir()]:
             mode = stat.S_IMODE(path.stat().st_mode)
@@ -106,17 +144,15 @@ class TestUp:
         assert process.cwd() == "/"
         assert process.terminal() is None
 
-    def test_tells_how_far_it_is(self, root: Path) -> None:
+    def test_tells_how_far_it_is(self, started: Started) -> None:
         """Events say what is done, and at the end where it serves."""
-        events: list[Any] = []
-        target = lifecycle.up(root, settings=FAST, emit=events.append)
-        assert events[-1].kind == "end"
-        assert target.endpoint in events[-1].text
+        assert started.events[-1].kind == "end"
+        assert started.target.endpoint in started.events[-1].text
 
-    def test_environment_finds_everything(self, root: Path) -> None:
+    def test_environment_finds_everything(self, started: Started) -> None:
         """The target's environment names the endpoint, both stand-ins and a HOME."""
-        env = lifecycle.up(root, settings=FAST).environment()
-        host = f"http://{Block(record_of(root).block).api_host}"
+        env = started.target.environment()
+        host = f"http://{Block(record_of(started.root).block).api_host}"
         assert env["AWS_ENDPOINT_URL"] == f"{host}:4510"
         assert env["VAULT_ADDR"] == f"{host}:8200"
         assert env["CONSUL_HTTP_ADDR"] == f"{host}:8500"
