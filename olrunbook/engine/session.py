@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,11 +21,13 @@ from olrunbook.archive.place import (
 )
 from olrunbook.archive.seal import finish
 from olrunbook.archive.supervised import end_left, settle, supervised
-from olrunbook.engine.endings import Ending, RunEndedError, ended
+from olrunbook.engine.endings import Ending, RunEndedError
 from olrunbook.engine.kernel import Kernel
 from olrunbook.engine.notebook_file import NotebookFile
 from olrunbook.engine.signals import StoppedError, deaf, raising
 from olrunbook.engine.source import archive_name, has_injected, require_python
+from olrunbook.engine.stopping import Stopper
+from olrunbook.engine.watch import Watch
 from olrunbook.processes.left import VARIABLE
 from olrunbook.project.catalog import Project, find_project
 from olrunbook.project.params import (
@@ -37,7 +40,7 @@ from olrunbook.project.params import (
     read_notebook,
 )
 from olrunbook.record.files import sha256_file
-from olrunbook.record.heartbeat import Heartbeat
+from olrunbook.record.heartbeat import Heartbeat, process_facts
 from olrunbook.record.journal import Journal, gates_asked
 from olrunbook.record.model import RunRecord
 from olrunbook.record.provenance import opening
@@ -156,17 +159,14 @@ class Session:
                 **told,
             },
         )
-        self.journal.add("kernel", **self.kernel.facts())
+        # For whoever finds the run dead.
+        process = process_facts(self.kernel.process.pid)
+        self.journal.add("kernel", process=process, folder=str(self.kernel.folder))
         self.record: RunRecord | None = None
 
     @classmethod
     def for_papermill(
-        cls,
-        nb: Any,
-        *,
-        base: Path,
-        cwd: Path,
-        on_progress: Callable[[str], None] = lambda text: None,
+        cls, nb: Any, *, base: Path, cwd: Path, on_progress: Callable[[str], None]
     ) -> Session:
         """Return a session for a notebook that papermill's own command line gave us.
 
@@ -205,17 +205,22 @@ class Session:
 
         from olrunbook.engine.execution import Execution  # noqa: PLC0415
 
+        stopper = Stopper(
+            kernel=self.kernel,
+            watch=Watch(self.limits, time.monotonic()),
+            on_progress=self.on_progress,
+            on_warning=lambda text: self.journal.add("warning", text=text),
+            grace_s=self.patience_s + 1.5,
+        )
         execution = Execution(
             nb,
             NotebookFile(self.place.folder / NOTEBOOK, self.redactor),
             self.place.logs,
             self.kernel,
             self.redactor,
-            limits=self.limits,
+            stopper=stopper,
             heartbeat=self.heartbeat,
             on_progress=self.on_progress,
-            on_warning=lambda text: self.journal.add("warning", text=text),
-            grace_s=self.patience_s + 1.5,
         )
         with deaf():  # but for the cells: the execution hears
             record = self.close(execution.run(), execution.save_late)
@@ -300,12 +305,12 @@ def run_notebook(session: Session) -> RunRecord:
     except StoppedError as stopped:
         cause = f"{stopped} before the first cell"
         with deaf():
-            ending = ended("interrupted", cause, code=stopped.exit_code)
+            ending = Ending("interrupted", cause, code=stopped.exit_code)
             return session.close(ending, session.save_unrun)
     except Exception as error:
         if session.record is None:
             name = type(error).__name__
-            session.close(Ending("failed", f"olrunbook: {name}: {error}", 1, "failed"))
+            session.close(Ending("failed", f"olrunbook: {name}: {error}", "failed"))
             raise
         # papermill raises for an expected error (tag raises-exception) after our engine
         # has judged the run.

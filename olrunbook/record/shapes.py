@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FACTS", "entry_fits", "notebook_at", "process_fits", "sign_fits"]
+__all__ = ["FACTS", "entry_fits", "is_text", "notebook_at", "process_fits", "sign_fits"]
 
 Test = Callable[[Any], bool]
 
@@ -31,7 +31,7 @@ TEXT, NUMBER, DICT = _is(str), _is(int, float), _is(dict)
 _texts = _list_of(TEXT)
 
 
-def _text(value: Any) -> bool:
+def is_text(value: Any) -> bool:
     """Whether it is what a notebook calls a text: one, or a list of lines."""
     return TEXT(value) or _texts(value)
 
@@ -78,14 +78,14 @@ def _change(value: Any) -> bool:
 
 def output_fits(value: Any) -> bool:
     """Whether it is an output of a notebook's cell."""
-    texts = {"text": _text, "ename": TEXT, "evalue": TEXT, "traceback": _texts}
+    texts = {"text": is_text, "ename": TEXT, "evalue": TEXT, "traceback": _texts}
     more = {**texts, "name": TEXT, "data": _data, "metadata": DICT}
     return _fits(value, {"output_type": TEXT}, more)
 
 
 def _data(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        _text(shown)
+        is_text(shown)
         for mime, shown in value.items()
         if mime.startswith(("text/", "image/"))
     )
@@ -159,7 +159,7 @@ def _cell_fits(cell: Any) -> bool:
         "outputs": _is(list),
         "execution_count": _is(int, type(None)),
     }
-    return _fits(cell, {"source": _text}, {"cell_type": TEXT, **more})
+    return _fits(cell, {"source": is_text}, {"cell_type": TEXT, **more})
 
 
 def notebook_at(path: Path) -> dict[str, Any]:
