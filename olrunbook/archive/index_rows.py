@@ -118,7 +118,8 @@ def read_facts(path: str, seen: str) -> tuple[Any, ...]:
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123
             record = json.load(file)
-        took = _time(record["ended_at"]) - _time(record["started_at"])
+        began, ended = (record[name] for name in ("started_at", "ended_at"))
+        took = datetime.fromisoformat(ended) - datetime.fromisoformat(began)
         operator = record.get("operator") or {}
         known = [known["value"] for known in operator.values()]
         known.append(record.get("identity") or "")
@@ -135,10 +136,6 @@ def read_facts(path: str, seen: str) -> tuple[Any, ...]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         text = "its run.json cannot be read"
         return (seen, UNREADABLE, None, text, "", "", "", "")
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 def pattern(column: str, reference: str) -> tuple[str, list[str]]:

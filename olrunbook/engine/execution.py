@@ -12,9 +12,8 @@ import zmq
 
 from olrunbook.engine.endings import Ending, verdict
 from olrunbook.engine.kernel import Kernel, KernelError
-from olrunbook.engine.notebook_file import NotebookFile
-from olrunbook.engine.signals import handled
-from olrunbook.engine.stopping import Stopper
+from olrunbook.engine.notebook_file import NotebookFile, mark_not_run
+from olrunbook.engine.stopping import Stopper, handled
 from olrunbook.record.heartbeat import EVERY_S, Heartbeat
 from olrunbook.record.outputs import Outputs, is_output
 from olrunbook.redact import Redactor
@@ -63,17 +62,7 @@ class Execution:
         self.channels: Any = None
         self.client = Outputs(notebook, logs, redactor)
         self.stopper, self.watch = stopper, stopper.watch
-        for cell in notebook.cells:
-            cell.metadata["papermill"] = {
-                "exception": None,
-                "start_time": None,
-                "end_time": None,
-                "duration": None,
-                "status": "pending",
-            }
-            cell.metadata["olrunbook"] = {"status": "not-run"}
-            if cell.cell_type == "code":
-                cell.execution_count, cell.outputs = None, []
+        mark_not_run(notebook)
 
     def run(self) -> Ending | None:
         """Run every cell; return how it ended if it did not end well."""

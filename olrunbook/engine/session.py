@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,10 @@ from olrunbook.archive.seal import finish
 from olrunbook.archive.supervised import end_left, settle, supervised
 from olrunbook.engine.endings import Ending, RunEndedError
 from olrunbook.engine.kernel import Kernel
-from olrunbook.engine.notebook_file import NotebookFile
-from olrunbook.engine.signals import StoppedError, deaf, raising
-from olrunbook.engine.source import archive_name, has_injected, require_python
-from olrunbook.engine.stopping import Stopper
+from olrunbook.engine.notebook_file import NotebookFile, mark_not_run
+from olrunbook.engine.stopping import StoppedError, Stopper, deaf, raising
 from olrunbook.engine.watch import Watch
+from olrunbook.errors import UsageError
 from olrunbook.processes.left import VARIABLE
 from olrunbook.project.catalog import Project, find_project
 from olrunbook.project.params import (
@@ -38,6 +37,7 @@ from olrunbook.project.params import (
     filed,
     injected,
     read_notebook,
+    tagged,
 )
 from olrunbook.record.files import sha256_file
 from olrunbook.record.heartbeat import Heartbeat, process_facts
@@ -99,16 +99,17 @@ class Session:
     ) -> None:
         self.path = path
         remote = source is not None
-        name = archive_name(path)
+        name = _archive_name(path)
         content = source or read_notebook(path)
-        require_python(content, path.name)
+        _require_python(content, path.name)
         self.declared = declared(content, project.catalog)
         self.parameters = check(dict(parameters), self.declared, path.stem or name)
         values = defaults(self.declared) | self.parameters
         where = filed(content, self.declared, values)
         # A cell that papermill injected once would say something else: it is replaced.
-        self.injected = values if has_injected(content) else self.parameters
-        self.place = place or new_place(project.outputs, notebook=name, **asdict(where))
+        again = tagged(content, "injected-parameters")
+        self.injected = values if again else self.parameters
+        self.place = place or new_place(project.outputs, notebook=name, **where)
         self.heartbeat = Heartbeat(self.place.folder).start()
         key = new_key()
         secrets = secrets_of_environment(os.environ, project.catalog.secrets)
@@ -126,7 +127,7 @@ class Session:
             notebook=name,
             source_sha256="" if remote else sha256_file(path),
             lacks=["the hash of the source: it was not a local file"] if remote else [],
-            stage=where.stage,
+            stage=where["stage"],
             parameters=values,
             release=release,
             resumes=resumes.run_id if resumes else "",
@@ -269,9 +270,7 @@ class Session:
 
         """
         notebook = read_notebook(self.path)
-        for cell in notebook["cells"]:
-            cell["metadata"]["olrunbook"] = {"status": "not-run"}
-            cell["metadata"]["papermill"] = {"status": "pending"}
+        mark_not_run(notebook)
         file = NotebookFile(self.place.folder / NOTEBOOK, self.redactor)
         file.save(notebook, None, force=True)
 
@@ -316,3 +315,22 @@ def run_notebook(session: Session) -> RunRecord:
         # has judged the run.
     assert session.record is not None
     return session.record
+
+
+def _archive_name(path: Path) -> str:
+    """Return a notebook's name as it stands in the archive's directory names."""
+    plain = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
+    return plain if plain[:1].isalpha() else f"notebook_{plain}".rstrip("_")
+
+
+def _require_python(notebook: dict[str, Any], name: str) -> None:
+    """Raise UsageError where a notebook is in another language than ours."""
+    meta = notebook.get("metadata", {})
+    language = (
+        meta.get("kernelspec", {}).get("language")
+        or meta.get("language_info", {}).get("name")
+        or "python"
+    )
+    if language.lower() not in ("python", "ipython", "python3"):
+        msg = f"{name} is a notebook in {language}: olrunbook runs Python"
+        raise UsageError(msg, "Run it with papermill, without --engine olrunbook.")

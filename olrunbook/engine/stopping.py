@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -11,9 +13,10 @@ from olrunbook.engine.endings import Ending
 from olrunbook.engine.kernel import Kernel
 from olrunbook.engine.watch import Watch
 
-__all__ = ["Stopper"]
+__all__ = ["StoppedError", "Stopper", "deaf", "handled", "raising"]
 
 HURRY_S = 3.0
+NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -79,3 +82,50 @@ class Stopper:
         name = self._signals[0]
         code = 128 + signal.Signals[name]
         return Ending("interrupted", f"{name} {where}", code=code)
+
+
+class StoppedError(KeyboardInterrupt):
+    """A signal asked us to stop; its name is the message.
+
+    Args:
+        number: The signal.
+
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
+
+
+@contextmanager
+def handled(by: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Hand SIGINT and SIGTERM to a function.
+
+    Only the main thread may do that: for a caller in another one they stay as they are.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    numbers = NUMBERS if main else ()
+    before = {number: signal.signal(number, by) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def raising() -> Iterator[None]:
+    """Raise StoppedError where a signal comes."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise StoppedError(number)
+
+    with handled(stop):
+        yield
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """Let no signal keep a record from being finished: that takes no second."""
+    with handled(lambda *_: None):
+        yield

@@ -75,10 +75,11 @@ class Supervisor:
 
     def note(self, text: str) -> None:
         """Write a line of our own into the log."""
+        self._write(f"# {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}")
+
+    def _write(self, line: str) -> None:
         try:
-            self.log.write(
-                f"# {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}\n"
-            )
+            self.log.write(line + "\n")
             self.log.flush()
         except OSError:
             pass  # a full disk must not keep us from stopping the tool
@@ -223,11 +224,7 @@ class Supervisor:
         )
 
     def _line(self, stream: str, text: str) -> None:
-        try:
-            self.log.write(text + "\n")
-            self.log.flush()
-        except OSError:
-            pass
+        self._write(text)
         self.say({"line": text, "stream": stream, "at": time.time()})
 
     def _order(self, order: dict[str, Any], clock: float) -> None:

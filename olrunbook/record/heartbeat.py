@@ -82,14 +82,13 @@ class Heartbeat:
         self._began = self._heard = self._wrote = time.monotonic()
         self._facts = process_facts()
         self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = threading.Thread(
+            target=self._beat, name="heartbeat", daemon=True
+        )
 
     def start(self) -> Self:
         """Write the first sign and go on until `stop`."""
         self._write()
-        self._thread = threading.Thread(
-            target=self._beat, name="heartbeat", daemon=True
-        )
         self._thread.start()
         return self
 
@@ -102,7 +101,7 @@ class Heartbeat:
     def stop(self) -> None:
         """End it and remove the file."""
         self._stopped.set()
-        if self._thread:
+        if self._thread.is_alive():
             self._thread.join(timeout=10)
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
