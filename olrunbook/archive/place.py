@@ -104,7 +104,8 @@ def new_place(
         (folder / LOGS).mkdir(parents=True)
         place.marker.parent.mkdir(exist_ok=True)
         place.marker.touch()
-        _reserve(folder / RESERVE)
+        with (folder / RESERVE).open("wb") as out:
+            os.posix_fallocate(out.fileno(), 0, RESERVED)
         chain.opened(
             folder.parent, run_id, folder.name, target=target, app=app, room=room
         )
@@ -117,14 +118,6 @@ def new_place(
             msg, "Set OLRUNBOOK_ARCHIVE to a folder you can write to."
         ) from None
     return place
-
-
-def _reserve(path: Path) -> None:
-    with path.open("wb") as out:
-        try:
-            os.posix_fallocate(out.fileno(), 0, RESERVED)
-        except AttributeError:  # no Linux: written out
-            out.write(os.urandom(RESERVED))
 
 
 def open_runs(outputs: Path) -> list[RunPlace]:

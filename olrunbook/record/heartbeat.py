@@ -43,7 +43,7 @@ def process_facts(pid: int | None = None) -> dict[str, Any]:
         "host": socket.gethostname(),
         "boot": _boot(),
         "pid": pid,
-        "start": started(pid),
+        "start": since(pid),
     }
 
 
@@ -54,18 +54,6 @@ def _boot() -> str:
         import psutil  # noqa: PLC0415  (only where there is no /proc)
 
         return str(int(psutil.boot_time()))
-
-
-def started(pid: int) -> str:
-    """Return when a process began; empty where there is none (or only its corpse)."""
-    if Path("/proc/self/stat").exists():
-        return since(pid)
-    import psutil  # noqa: PLC0415
-
-    try:
-        return str(psutil.Process(pid).create_time())
-    except psutil.Error:
-        return ""
 
 
 class Heartbeat:
