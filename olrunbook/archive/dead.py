@@ -160,10 +160,8 @@ def _end(
 def _left(place: RunPlace, entries: list[dict[str, Any]]) -> dict[str, list[str]]:
     """End what the cells left; in an interactive run only name it."""
     ours = {"kind": "run", "executed_by": "olrunbook"}.items()
-    if any(ours <= entry.items() for entry in entries):
-        found = end_left(place)
-    else:
-        found = left(place)
+    headless = any(ours <= entry.items() for entry in entries)
+    found = end_left(place) if headless else left(place)
     return {"left": found} if found else {}
 
 

@@ -129,11 +129,9 @@ class Output:
 
     def _local(self) -> Path | None:
         """Return where a local file is written; None: it is none."""
-        if not self.path:
-            return None
-        if not isinstance(papermill_io.get_handler(self.path), LocalHandler):
-            return None
-        return (self.base / self.path).resolve()
+        if self.path and isinstance(papermill_io.get_handler(self.path), LocalHandler):
+            return (self.base / self.path).resolve()
+        return None
 
     def _write(self, nb: Any) -> None:
         text = nbformat.writes(nb)

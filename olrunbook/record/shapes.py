@@ -36,10 +36,6 @@ def is_text(value: Any) -> bool:
     return TEXT(value) or _texts(value)
 
 
-def _named_texts(value: Any) -> bool:
-    return isinstance(value, dict) and _texts(list(value.values()))
-
-
 def _moment(value: Any) -> bool:
     """Whether it is a time with its zone."""
     try:
@@ -94,7 +90,9 @@ def _data(value: Any) -> bool:
 # What a run's opening lines say of it: fields of its record, by the same names.
 FACTS: dict[str, Test] = {
     **dict.fromkeys(("parameters", "tools", "versions", "operator"), DICT),
-    **dict.fromkeys(("images", "known"), _named_texts),
+    **dict.fromkeys(
+        ("images", "known"), lambda value: DICT(value) and _texts(list(value.values()))
+    ),
     **dict.fromkeys(("stage", "commit", "identity", "release", "resumes"), TEXT),
     **dict.fromkeys(("account", "cloud_id", "source_sha256", "executed_by"), TEXT),
     **dict.fromkeys(("dirty", "stand_ins"), _texts),
