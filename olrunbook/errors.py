@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 __all__ = [
     "InterruptedRunError",
     "OlrunbookError",
@@ -23,6 +25,8 @@ class OlrunbookError(Exception):
     """
 
     exit_code = 1
+    # What a step or run that ends by it is called.
+    status: Literal["failed", "refused", "waiting", "interrupted"] = "failed"
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -37,19 +41,19 @@ class OlrunbookError(Exception):
 class UsageError(OlrunbookError):
     """The call is wrong (parameter, path, unknown app); nothing was started."""
 
-    exit_code = 2
+    exit_code, status = 2, "refused"
 
 
 class WaitingError(OlrunbookError):
     """The run needs a person's approval before it can go on."""
 
-    exit_code = 3
+    exit_code, status = 3, "waiting"
 
 
 class RefusedError(OlrunbookError):
     """A rule of the flow forbids it; nothing was changed."""
 
-    exit_code = 4
+    exit_code, status = 4, "refused"
 
 
 class StepError(OlrunbookError):
@@ -81,7 +85,7 @@ class InterruptedRunError(OlrunbookError):
 
     """
 
-    exit_code = 130
+    exit_code, status = 130, "interrupted"
 
     def __init__(
         self, message: str, hint: str = "", finishing: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.project.catalog import Catalog
@@ -199,12 +199,10 @@ def save_target(target: Target) -> None:
     plain = target.model_dump(mode="json", by_alias=True)
     plain["access_key"] = target.access_key.get_secret_value()
     plain["secret_key"] = target.secret_key.get_secret_value()
-    handle = os.open(
-        path.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600
-    )
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        json.dump(plain, out, indent=1)
-    path.with_suffix(".new").replace(path)
+    aside = path.with_suffix(".new")
+    aside.touch(0o600)
+    aside.write_text(json.dumps(plain, indent=1), encoding="utf-8")
+    aside.replace(path)
 
 
 def require_built(catalog: Catalog, name: str) -> None:
@@ -233,6 +231,6 @@ def load_target(name: str, project_root: Path) -> Target:
     except FileNotFoundError:
         msg = "the rehearsal is not up"
         raise RefusedError(msg, "Start it: olrunbook rehearsal up") from None
-    except (ValueError, ValidationError) as error:
+    except ValueError as error:
         msg = f"{path} cannot be used: {type(error).__name__}"
         raise RefusedError(msg, "Reset it: olrunbook rehearsal reset") from None

@@ -43,7 +43,7 @@ def test_each_entry_names_the_one_before_it(room) -> None:
     """Numbers from 1, the sha256 of the line before, and a head that names the last."""
     facts = {"target": "rehearsal", "app": "tika", "room": "CI"}
     chain.opened(room, "r", "folder_r", **facts)
-    chain.closed(room, "r", "0" * 64, "succeeded")
+    chain.append(room, "close", run_id="r", record_sha256="0" * 64, status="succeeded")
     first, second = (room / "chain.jsonl").read_bytes().splitlines()
     one, two = chain.entries(room)
     assert (one["n"], one["prev"], one["kind"]) == (1, "0" * 64, "open")
@@ -166,7 +166,7 @@ def test_an_entry_that_has_no_head_is_taken_back(room, monkeypatch) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(chain, "_replace", full)
+        patch.setattr(chain, "replace_file", full)
         for _ in range(2):
             with pytest.raises(OSError, match="No space"):
                 chain.append(room, "after")

@@ -191,7 +191,7 @@ def test_a_run_is_filed_where_its_notebook_says(
     notebook = read_notebook(make_notebook(source))
     found = declared(notebook, project.catalog)
     got = filed(notebook, found, defaults(found) | given)
-    assert (got.target, got.app, got.stage) == where
+    assert (got["target"], got["app"], got["stage"]) == where
 
 
 def test_what_begin_names_is_followed_to_a_parameter(make_notebook, project) -> None:
@@ -203,7 +203,7 @@ def test_what_begin_names_is_followed_to_a_parameter(make_notebook, project) -> 
     notebook = read_notebook(path)
     found = declared(notebook, project.catalog)
     got = filed(notebook, found, defaults(found) | {"at": "QA"})
-    assert (got.target, got.app, got.stage) == ("rehearsal", "tika", "QA")
+    assert (got["target"], got["app"], got["stage"]) == ("rehearsal", "tika", "QA")
 
 
 def test_a_file_that_is_no_notebook_is_refused(tmp_path) -> None:

@@ -40,7 +40,9 @@ def write(project):
             raw = json.dumps({"run_id": run_id, "status": "failed", "files": {}})
             (folder / "run.json").write_text(raw)
             sha = hashlib.sha256(raw.encode()).hexdigest()
-            chain.closed(room, run_id, sha, "failed")
+            chain.append(
+                room, "close", run_id=run_id, record_sha256=sha, status="failed"
+            )
         return folder
 
     return make

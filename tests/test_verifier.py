@@ -49,7 +49,13 @@ def write_run(outputs: Path, room: str = "CI", *, ends: bool = True) -> Path:
         raw = json.dumps(record, indent=1).encode()
         (folder / "run.json").write_bytes(raw)
         digest = hashlib.sha256(raw).hexdigest()
-        chain.closed(folder.parent, run_id, digest, "succeeded")
+        chain.append(
+            folder.parent,
+            "close",
+            run_id=run_id,
+            record_sha256=digest,
+            status="succeeded",
+        )
     return folder
 
 
@@ -314,7 +320,13 @@ def test_a_copied_record_in_a_forged_chain_is_found(archive) -> None:
     )
     facts = {"target": "rehearsal", "app": "tika", "room": "QA"}
     chain.opened(qa.parent, end["run_id"], run.name, **facts)
-    chain.closed(qa.parent, end["run_id"], end["record_sha256"], end["status"])
+    chain.append(
+        qa.parent,
+        "close",
+        run_id=end["run_id"],
+        record_sha256=end["record_sha256"],
+        status=end["status"],
+    )
     assert "is of stage CI, but is in QA" in problems(outputs)[0]
 
 

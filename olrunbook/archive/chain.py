@@ -19,11 +19,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from olrunbook.record.files import fsync_path
+from olrunbook.record.files import replace_file
 
 __all__ = [
     "append",
-    "closed",
     "disagreement",
     "entries",
     "head",
@@ -53,12 +52,18 @@ def locked(room: Path) -> Iterator[None]:
         OSError: The chain cannot be written.
 
     """
-    # Bits as the umask says: an archive may be shared by a group.
-    handle = os.open(room / CHAIN, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
+    with _file(room) as handle:
         # Not lockf: that lock goes when any reader in the process closes the file.
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def _file(room: Path) -> Iterator[int]:
+    # Bits as the umask says: an archive may be shared by a group.
+    handle = os.open(room / CHAIN, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        yield handle
     finally:
         os.close(handle)
 
@@ -79,26 +84,6 @@ def opened(room: Path, run_id: str, folder: str, /, **facts: Any) -> None:
     append(room, "open", run_id=run_id, folder=folder, **facts)
     with contextlib.suppress(OSError):  # only a copy; an olrunbook brings its own
         renew_verifier(room.parents[2])
-
-
-def closed(
-    room: Path, run_id: str, record_sha256: str, status: str, /, *, held: bool = False
-) -> None:
-    """Enter the end of a run.
-
-    Args:
-        room: The folder of the room.
-        run_id: The run.
-        record_sha256: The sha256 of the bytes of its `run.json`.
-        status: The run's status.
-        held: The caller holds the lock.
-
-    Raises:
-        OSError: The chain cannot be written.
-
-    """
-    data = {"run_id": run_id, "record_sha256": record_sha256, "status": status}
-    append(room, "close", held=held, **data)
 
 
 def append(
@@ -123,17 +108,13 @@ def append(
         OSError: The chain cannot be written.
 
     """
-    with contextlib.nullcontext() if held else locked(room):
-        handle = os.open(room / CHAIN, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            last = _last_line(handle)
-            number = _number(last, handle)
-            if found := _disagreement(room, number, last):
-                last, _ = _write(room, handle, (number, last), "broken", found)
-                number += 1
-            return _write(room, handle, (number, last), kind, data)[1]
-        finally:
-            os.close(handle)
+    with contextlib.nullcontext() if held else locked(room), _file(room) as handle:
+        last = _last_line(handle)
+        number = _number(last, handle)
+        if found := _disagreement(room, number, last):
+            last, _ = _write(room, handle, (number, last), "broken", found)
+            number += 1
+        return _write(room, handle, (number, last), kind, data)[1]
 
 
 def entries(room: Path) -> list[dict[str, Any]]:
@@ -169,18 +150,10 @@ def disagreement(room: Path) -> str:
     The caller holds the lock. A head that lags one entry behind differs too: nobody
     can tell a writer that was killed from a line that somebody made up.
     """
-    handle = os.open(room / CHAIN, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
+    with _file(room) as handle:
         last = _last_line(handle)
-        number = _number(last, handle)
-    finally:
-        os.close(handle)
-    named = head(room)
-    if named == (number, _sha256(last)) or (named is None and number <= 1):
-        return ""
-    found = _disagreement(room, number, last)
-    text = f"the head lags one entry behind entry {number}"
-    return str(found.get("text", text))
+        found = _disagreement(room, _number(last, handle), last, may_lag=False)
+    return str(found.get("text", ""))
 
 
 def renew_verifier(outputs: Path) -> None:
@@ -198,7 +171,7 @@ def renew_verifier(outputs: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         if path.read_bytes() == wanted:
             return
-    _replace(path, wanted, f".{VERIFIER}.{os.getpid()}")
+    replace_file(path, wanted, outputs / f".{VERIFIER}.{os.getpid()}")
 
 
 def _sha256(line: bytes) -> str:
@@ -234,7 +207,9 @@ def _number(last: bytes, handle: int) -> int:
     return os.pread(handle, os.fstat(handle).st_size, 0).count(b"\n")
 
 
-def _disagreement(room: Path, number: int, last: bytes) -> dict[str, Any]:
+def _disagreement(
+    room: Path, number: int, last: bytes, *, may_lag: bool = True
+) -> dict[str, Any]:
     """Return how head and chain differ, empty where they are as a writer left them."""
     named = head(room)
     if named == (number, _sha256(last)) or (named is None and number <= 1):
@@ -243,7 +218,8 @@ def _disagreement(room: Path, number: int, last: bytes) -> dict[str, Any]:
         # The writer before us was killed between its entry and the head.
         with contextlib.suppress(ValueError, AttributeError):
             if json.loads(last).get("prev") == named[1]:
-                return {}
+                text = f"the head lags one entry behind entry {number}"
+                return {} if may_lag else {"text": text}
     if named is None and not (room / HEAD).exists():
         text = f"the head was missing, the chain ended at entry {number}"
     elif named is None:
@@ -271,24 +247,9 @@ def _write(
             raw = raw[os.write(handle, raw) :]
         os.fsync(handle)
         text = json.dumps({"n": number, "sha256": named[1]}) + "\n"
-        _replace(room / HEAD, text.encode(), f".{HEAD}.new")
+        replace_file(room / HEAD, text.encode(), room / f".{HEAD}.new")
     except OSError:
         if head(room) != named:
             os.ftruncate(handle, end)
         raise
     return line, entry
-
-
-def _replace(path: Path, data: bytes, aside: str) -> None:
-    """Write a file aside, then put it in place: a reader sees the old or the new."""
-    temporary = path.with_name(aside)
-    try:
-        with temporary.open("wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    fsync_path(path.parent)

@@ -97,33 +97,40 @@ def _facts(one: RunRecord, two: RunRecord) -> Iterator[Difference]:
     for name in ("notebook", "target", "app", "stage", "executed_by"):
         if getattr(one, name) != getattr(two, name):
             yield Difference("run", name, getattr(one, name), getattr(two, name))
-    for section in ("parameters", "images", "versions"):
-        yield from _exact(section, getattr(one, section), getattr(two, section))
-    for name in ("commit", "dirty", "stand_ins"):
+    for section in ("parameters", "images", "versions"):  # each chosen by somebody
+        first, second = getattr(one, section), getattr(two, section)
+        for name in sorted(first.keys() | second.keys()):
+            values = first.get(name), second.get(name)
+            if values[0] != values[1] or (name in first) != (name in second):
+                yield Difference(section, name, *values)
+    yield from _fields("commit", ("commit", "dirty"), one, two)
+    yield from _fields("run", ("stand_ins",), one, two)
+
+
+def _fields(
+    section: str, names: tuple[str, ...], one: RunRecord, two: RunRecord
+) -> Iterator[Difference]:
+    for name in names:
         values = getattr(one, name), getattr(two, name)
         if not same(*values):
-            yield Difference("commit" if name != "stand_ins" else "run", name, *values)
+            yield Difference(section, name, *values)
 
 
-def _exact(
-    section: str, one: dict[str, Any], two: dict[str, Any]
-) -> Iterator[Difference]:
-    """Yield what differs where every value was chosen by somebody."""
-    for name in sorted(one.keys() | two.keys()):
-        if one.get(name) != two.get(name) or (name in one) != (name in two):
-            yield Difference(section, name, one.get(name), two.get(name))
+def _both(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+    """Return the names of both, in order: the first one's, then what is new."""
+    return list(dict.fromkeys([*first, *second]))
 
 
 def _statuses(one: RunRecord, two: RunRecord) -> Iterator[Difference]:
-    for name in ("status", "exit_code", "cause", "finishing", "warnings"):
-        values = getattr(one, name), getattr(two, name)
-        if not same(*values):
-            yield Difference("status", name, *values)
-    steps = {step.name: step for step in one.steps}, {s.name: s for s in two.steps}
-    for name in [*steps[0], *(name for name in steps[1] if name not in steps[0])]:
-        found = [side[name].status if name in side else None for side in steps]
-        if found[0] != found[1]:
-            yield Difference("status", f"step {name}", *found)
+    names = ("status", "exit_code", "cause", "finishing", "warnings")
+    yield from _fields("status", names, one, two)
+    first, second = (
+        {step.name: step.status for step in run.steps} for run in (one, two)
+    )
+    for name in _both(first, second):
+        if first.get(name) != second.get(name):
+            values = first.get(name), second.get(name)
+            yield Difference("status", f"step {name}", *values)
     parts = [[(p.notebook, p.stage, p.status) for p in run.parts] for run in (one, two)]
     if parts[0] != parts[1]:
         texts = [[" ".join(part) for part in run] for run in parts]
@@ -133,13 +140,12 @@ def _statuses(one: RunRecord, two: RunRecord) -> Iterator[Difference]:
 def _results(one: RunRecord, two: RunRecord) -> Iterator[Difference]:
     first = {step.name: step.result for step in one.steps if step.result}
     second = {step.name: step.result for step in two.steps if step.result}
-    for name in [*first, *(name for name in second if name not in first)]:
+    for name in _both(first, second):
         if name in first and name in second:
             yield from _inside(name, first[name], second[name])
         else:
             yield Difference("results", name, first.get(name), second.get(name))
-    said = {"headline": one.headline}, {"headline": two.headline}
-    yield from _inside("run", *said)
+    yield from _inside("run.headline", one.headline, two.headline, "headline")
 
 
 def _inside(name: str, one: Any, two: Any, key: str = "") -> Iterator[Difference]:
@@ -156,7 +162,7 @@ def _inside(name: str, one: Any, two: Any, key: str = "") -> Iterator[Difference
         yield Difference("results", name, one, two)
         return
     one, two = _quiet_keys(one), _quiet_keys(two)
-    for inner in [*one, *(inner for inner in two if inner not in one)]:
+    for inner in _both(one, two):
         yield from _inside(
             f"{name}.{inner}", one.get(inner), two.get(inner), str(inner)
         )
@@ -197,8 +203,7 @@ def _without_common(one: list[Any], two: list[Any]) -> tuple[list[Any], list[Any
 def _times(one: RunRecord, two: RunRecord) -> list[StepTime]:
     first = {step.name: step.seconds for step in one.steps}
     second = {step.name: step.seconds for step in two.steps}
-    names = [*first, *(name for name in second if name not in first)]
-    steps = [StepTime(name, first.get(name), second.get(name)) for name in names]
+    steps = [StepTime(n, first.get(n), second.get(n)) for n in _both(first, second)]
     whole = [(run.ended_at - run.started_at).total_seconds() for run in (one, two)]
     return [*steps, StepTime("the whole run", *whole)]
 

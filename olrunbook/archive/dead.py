@@ -18,9 +18,10 @@ from olrunbook.archive import chain
 from olrunbook.archive.place import NOTEBOOK, RunPlace, open_runs, place_of
 from olrunbook.archive.seal import seal
 from olrunbook.archive.supervised import end_left, left, supervised
+from olrunbook.processes.orphans import since
 from olrunbook.record.executed import notebook_of
 from olrunbook.record.files import as_json, sha256_file, write_atomic
-from olrunbook.record.heartbeat import process_facts, read_heartbeat, started
+from olrunbook.record.heartbeat import process_facts, read_heartbeat
 from olrunbook.record.journal import Journal, read_journal
 from olrunbook.record.model import RunRecord
 from olrunbook.record.shapes import notebook_at
@@ -61,7 +62,7 @@ def life(place: RunPlace, now: datetime | None = None) -> Life:
         return "alive" if now - _last_sign(place, entries) < PRESUMED else "presumed"
     for process in local:
         same_boot = process.get("boot") == here["boot"]
-        if same_boot and started(process["pid"]) == process["start"]:
+        if same_boot and since(process["pid"]) == process["start"]:
             return "alive"
     return "finishing" if supervised(place) else "dead"
 
@@ -159,10 +160,8 @@ def _end(
 def _left(place: RunPlace, entries: list[dict[str, Any]]) -> dict[str, list[str]]:
     """End what the cells left; in an interactive run only name it."""
     ours = {"kind": "run", "executed_by": "olrunbook"}.items()
-    if any(ours <= entry.items() for entry in entries):
-        found = end_left(place)
-    else:
-        found = left(place)
+    headless = any(ours <= entry.items() for entry in entries)
+    found = end_left(place) if headless else left(place)
     return {"left": found} if found else {}
 
 

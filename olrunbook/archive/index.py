@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
 
 from olrunbook.archive.index_rows import (
     COLUMNS,
@@ -42,7 +41,7 @@ BATCH = 500
 LOOKS = 3
 _FROM = " FROM runs JOIN rooms ON rooms.id = runs.room_id"
 
-Answer = TypeVar("Answer")
+Look = Callable[[sqlite3.Connection], list[Row]]
 
 
 def index_file(outputs: Path, cache: Path) -> Path:
@@ -79,17 +78,11 @@ def find(outputs: Path, cache: Path, reference: str) -> list[Row]:
 
     """
     test, values = pattern("run_id", reference)
-
-    def look(db: sqlite3.Connection) -> list[Row]:
-        sql = f"SELECT {COLUMNS}{_FROM} WHERE {test} ORDER BY at DESC"
-        return [row_of(outputs, line) for line in db.execute(sql, values)]
-
-    return _ask(outputs, cache, look)
+    sql = f"SELECT {COLUMNS}{_FROM} WHERE {test} ORDER BY at DESC"
+    return _ask(outputs, cache, lambda db: _rows(db, outputs, sql, values))
 
 
-def _ask(
-    outputs: Path, cache: Path, work: Callable[[sqlite3.Connection], Answer]
-) -> Answer:
+def _ask(outputs: Path, cache: Path, work: Look) -> list[Row]:
     """Answer from the index; from a new one, or one in memory, where it is no use."""
     path = index_file(outputs, cache)
     for _ in range(2):
@@ -102,9 +95,7 @@ def _ask(
     return _answer(outputs, None, work)
 
 
-def _answer(
-    outputs: Path, path: Path | None, work: Callable[[sqlite3.Connection], Answer]
-) -> Answer:
+def _answer(outputs: Path, path: Path | None, work: Look) -> list[Row]:
     with closing(opened(path, outputs)) as db:
         _update(db, outputs)
         return work(db)
@@ -206,6 +197,12 @@ def _search(db: sqlite3.Connection, outputs: Path, query: Query) -> list[Row]:
     for _ in range(LOOKS):
         if not _read(db, outputs, sql, values):
             break
+    return _rows(db, outputs, sql, values)
+
+
+def _rows(
+    db: sqlite3.Connection, outputs: Path, sql: str, values: list[str]
+) -> list[Row]:
     return [row_of(outputs, line) for line in db.execute(sql, values)]
 
 

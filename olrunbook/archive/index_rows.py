@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from olrunbook.archive.place import RunPlace
 from olrunbook.errors import UsageError
 from olrunbook.record.files import stamp
 
@@ -74,17 +75,10 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One run as the index knows it.
+class Row(RunPlace):
+    """One run as the index knows it: beside its place what its record says.
 
     Args:
-        folder: Its directory.
-        run_id: Its id.
-        notebook: Its notebook.
-        target: Its target.
-        app: Its app.
-        room: Its stage, else its notebook (before: `image`).
-        at: When it began (UTC, seconds).
         status: How it ended; empty: it has no record.
         seconds: How long it took.
         text: Its result, or why it did not end well.
@@ -92,13 +86,6 @@ class Row:
 
     """
 
-    folder: Path
-    run_id: str
-    notebook: str
-    target: str
-    app: str
-    room: str
-    at: datetime
     status: str = ""
     seconds: float | None = None
     text: str = ""
@@ -131,7 +118,8 @@ def read_facts(path: str, seen: str) -> tuple[Any, ...]:
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123
             record = json.load(file)
-        took = _time(record["ended_at"]) - _time(record["started_at"])
+        began, ended = (record[name] for name in ("started_at", "ended_at"))
+        took = datetime.fromisoformat(ended) - datetime.fromisoformat(began)
         operator = record.get("operator") or {}
         known = [known["value"] for known in operator.values()]
         known.append(record.get("identity") or "")
@@ -150,10 +138,6 @@ def read_facts(path: str, seen: str) -> tuple[Any, ...]:
         return (seen, UNREADABLE, None, text, "", "", "", "")
 
 
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
 def pattern(column: str, reference: str) -> tuple[str, list[str]]:
     """Return the SQL that tells whether a column holds the id of a reference.
 
@@ -169,15 +153,10 @@ def pattern(column: str, reference: str) -> tuple[str, list[str]]:
     if len(head + tail) < MIN_REFERENCE:
         msg = f"{reference!r} is too short for a run: at least 3 characters of its id"
         raise UsageError(msg, "List them: olrunbook runs")
-    begins = f"({column} >= ? AND {column} < ?)"
-    ends = f"substr({column}, -{len(tail or head)}) = ?"
-    if middle:
-        tests = [(begins, [head, head + "~"])] if head else []
-        tests += [(f"substr({column}, -{len(tail)}) = ?", [tail])] if tail else []
-        joined = " AND ".join(test for test, _ in tests)
-    else:
-        tests = [(begins, [head, head + "~"]), (ends, [head])]
-        joined = " OR ".join(test for test, _ in tests)
+    end = tail if middle else head
+    tests = [(f"({column} >= ? AND {column} < ?)", [head, head + "~"])] if head else []
+    tests += [(f"substr({column}, -{len(end)}) = ?", [end])] if end else []
+    joined = (" AND " if middle else " OR ").join(test for test, _ in tests)
     return f"({joined})", [value for _, values in tests for value in values]
 
 

@@ -10,39 +10,10 @@ from pathlib import Path
 
 __all__ = ["SpoiltError", "opened", "remove", "spoilt", "writing"]
 
+TABLES = Path(__file__).with_name("index.sql")
 SCHEMA = 1
 BUSY_S = 5.0
 SPOILT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
-
-# The order of the key of `runs` is the order of every list: newest last.
-_TABLES = """
-CREATE TABLE IF NOT EXISTS about (archive TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS rooms (
-    id INTEGER PRIMARY KEY,
-    target TEXT NOT NULL,
-    app TEXT NOT NULL,
-    room TEXT NOT NULL,
-    seen TEXT NOT NULL DEFAULT '',
-    UNIQUE (target, app, room)
-);
-CREATE TABLE IF NOT EXISTS runs (
-    at TEXT,
-    run_id TEXT,
-    room_id INTEGER,
-    notebook TEXT NOT NULL,
-    stamp TEXT NOT NULL DEFAULT '',
-    status TEXT NOT NULL DEFAULT '',
-    seconds REAL,
-    text TEXT NOT NULL DEFAULT '',
-    who TEXT NOT NULL DEFAULT '',
-    operator TEXT NOT NULL DEFAULT '',
-    images TEXT NOT NULL DEFAULT '',
-    release TEXT NOT NULL DEFAULT '',
-    PRIMARY KEY (at, run_id, room_id)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS by_room ON runs (room_id, notebook);
-CREATE INDEX IF NOT EXISTS by_id ON runs (run_id);
-"""
 
 
 class SpoiltError(Exception):
@@ -113,7 +84,7 @@ def _prepare(db: sqlite3.Connection, archive: str) -> None:
     if not version:
         db.execute("PRAGMA journal_mode = WAL")
         with writing(db):
-            for table in _TABLES.split(";"):
+            for table in TABLES.read_text(encoding="utf-8").split(";"):
                 db.execute(table)
             if not db.execute("SELECT 1 FROM about").fetchone():
                 db.execute("INSERT INTO about VALUES (?)", [archive])

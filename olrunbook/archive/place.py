@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
 
 from olrunbook.archive import chain
 from olrunbook.errors import UsageError
 from olrunbook.record.files import DIRECTORY, new_run_id, stamp
-from olrunbook.record.model import RunRecord
+
+if TYPE_CHECKING:
+    from olrunbook.record.model import RunRecord
 
 __all__ = [
     "RunPlace",
@@ -85,11 +86,6 @@ class RunPlace:
         return self.outputs / OPEN / name
 
 
-def room_of(notebook: str, stage: str) -> str:
-    """Return the folder a run belongs in: its stage, else its notebook."""
-    return stage or notebook
-
-
 def new_place(
     outputs: Path, *, target: str, app: str, notebook: str, stage: str
 ) -> RunPlace:
@@ -101,14 +97,15 @@ def new_place(
     """
     at = datetime.now(UTC).replace(microsecond=0)
     run_id = new_run_id()
-    room = room_of(notebook, stage)
+    room = stage or notebook
     folder = outputs / target / app / room / f"{stamp(at)}_{notebook}_{run_id}"
     place = RunPlace(folder, run_id, notebook, target, app, room, at)
     try:
         (folder / LOGS).mkdir(parents=True)
         place.marker.parent.mkdir(exist_ok=True)
         place.marker.touch()
-        _reserve(folder / RESERVE)
+        with (folder / RESERVE).open("wb") as out:
+            os.posix_fallocate(out.fileno(), 0, RESERVED)
         chain.opened(
             folder.parent, run_id, folder.name, target=target, app=app, room=room
         )
@@ -121,14 +118,6 @@ def new_place(
             msg, "Set OLRUNBOOK_ARCHIVE to a folder you can write to."
         ) from None
     return place
-
-
-def _reserve(path: Path) -> None:
-    with path.open("wb") as out:
-        try:
-            os.posix_fallocate(out.fileno(), 0, RESERVED)
-        except AttributeError:  # no Linux: written out
-            out.write(os.urandom(RESERVED))
 
 
 def open_runs(outputs: Path) -> list[RunPlace]:
@@ -188,7 +177,9 @@ def list_runs(
 
 def read_record(place: RunPlace) -> RunRecord | None:
     """Return a run's record, or None while it has none or it cannot be read."""
+    from olrunbook.record.model import RunRecord  # noqa: PLC0415  (pydantic is slow)
+
     try:
         return RunRecord.model_validate_json(place.record.read_bytes())
-    except (OSError, ValidationError):
+    except (OSError, ValueError):
         return None

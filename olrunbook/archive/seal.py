@@ -67,10 +67,15 @@ def seal(place: RunPlace, *, held: bool = False) -> RunRecord:
         record = record.model_copy(update={"files": _files(place)})
         text = record.model_dump_json(by_alias=True, indent=1) + "\n"
         write_atomic(place.record, text)
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        chain.closed(room, place.run_id, digest, record.status, held=True)
-    place.marker.unlink(missing_ok=True)
+        _close(place, hashlib.sha256(text.encode()).hexdigest(), record.status)
     return record
+
+
+def _close(place: RunPlace, record_sha256: str, status: str, **more: Any) -> None:
+    """Enter the end of a run in the chain, whose lock is held."""
+    data = {"run_id": place.run_id, "record_sha256": record_sha256, "status": status}
+    chain.append(place.folder.parent, "close", held=True, **data, **more)
+    place.marker.unlink(missing_ok=True)
 
 
 def _sealed(place: RunPlace) -> RunRecord:
@@ -82,16 +87,7 @@ def _sealed(place: RunPlace) -> RunRecord:
     if place.marker.exists():
         closed = (e for e in chain.entries(room) if e["kind"] == "close")
         if all(entry["run_id"] != place.run_id for entry in closed):
-            digest = sha256_file(place.record)
-            chain.append(
-                room,
-                "close",
-                held=True,
-                run_id=place.run_id,
-                record_sha256=digest,
-                status=found.status,
-                late=True,
-            )
+            _close(place, sha256_file(place.record), found.status, late=True)
         place.marker.unlink(missing_ok=True)
     return found
 

@@ -66,6 +66,10 @@ def _object(raw: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _moment(text: Any) -> datetime | None:
     """Return a time with its zone; None where the text is none."""
     try:
@@ -171,8 +175,7 @@ class _Run:
             if record and runs[1:2] not in ([], [record.get("resumes")]):
                 text = f"does not take up run {runs[1]}, whose approval it used"
                 self.say("run.json", text)
-        gates = record.get("gates")
-        for gate in gates if isinstance(gates, list) else []:
+        for gate in _list(record.get("gates")):
             if not isinstance(gate, dict) or gate.get("status") != "approved":
                 continue
             if (str(gate.get("gate")), str(gate.get("digest"))) not in used:
@@ -311,19 +314,20 @@ class Room:
         named = (found.get("n"), found.get("sha256"))
         if named == (count, last) or (not raw and not count):
             return
+        level = "problem"
         if not raw and "chain.head" not in self.seen[2]:
             level = "note" if count == 1 else "problem"
             text = "is gone" if count > 1 else "is not there yet"
         elif not self.seen[0]:
-            level, text = "problem", f"names entry {named[0]}, but the chain is gone"
+            text = f"names entry {named[0]}, but the chain is gone"
         elif named == (count - 1, (["0" * 64, *self.hashes])[-2]):
             level, text = "note", "lags one entry behind: its writer was killed then"
         elif isinstance(named[0], int) and named[0] > count:
             text = f"names entry {named[0]}, but the chain ends at entry {count}"
-            level, text = "problem", f"{text}: its end was removed"
+            text += ": its end was removed"
         else:
             text = f"names entry {named[0]} with another sha256 than entry {count}"
-            level, text = "problem", f"{text} has: last line or head was changed"
+            text += " has: last line or head was changed"
         self.say("", "chain.head", text, level)
 
     def _enter(self, entry: dict[str, Any], at: int) -> None:
@@ -363,22 +367,18 @@ class Room:
     def _decision(self, run: dict[str, Any], entry: dict[str, Any], at: int) -> None:
         """Take note of a decision; an approval is used once, by the run it is for."""
         gate, digest = str(entry.get("gate")), str(entry.get("digest"))
+        runs = list(map(str, _list(entry.get("runs"))))
         if entry["kind"] == "approved":
-            signature = str(entry.get("signature") or "")
-            copies = [n for n, e in self.approved.items() if e.get("signature")]
-            copies = [n for n in copies if self.approved[n]["signature"] == signature]
-            if copies:
+            signed = {n: e.get("signature") for n, e in self.approved.items()}
+            mine = entry.get("signature")
+            if copies := [n for n, other in signed.items() if mine and other == mine]:
                 text = f"line {at} is a copy of the approval of entry {copies[0]}"
                 self.chain(text, run=run["id"])
             self.approved[int(entry["n"])] = entry
         elif entry["kind"] == "rejected":
-            runs = entry.get("runs")
-            runs = list(map(str, runs)) if isinstance(runs, list) else []
             self.rejected |= {(one, gate) for one in [run["id"], *runs]}
         else:
-            runs, numbers = entry.get("runs"), entry.get("approvals")
-            runs = list(map(str, runs)) if isinstance(runs, list) else []
-            numbers = numbers if isinstance(numbers, list) else []
+            numbers = _list(entry.get("approvals"))
             wrong = [self._use(n, entry, runs) for n in numbers if isinstance(n, int)]
             if runs[:1] != [run["id"]] or not wrong or len(wrong) < len(numbers):
                 wrong.append("names no approval")
@@ -571,11 +571,14 @@ def verify(outputs: str, reference: str = "", kept: str = "") -> dict[str, Any]:
         said = [f for f in said if f["run"] in ("", only)]
     said += _check_kept(found, kept) if kept else []
     problems = [f for f in said if f["level"] == "problem"]
-    chains = [(r.name, len(r.hashes), r.hashes[-1]) for r in found if r.hashes]
     return {
         "good": not problems,
-        "head": _head(chains),
-        "rooms": [{"room": r, "n": n, "sha256": sha} for r, n, sha in chains],
+        "head": _head(found),
+        "rooms": [
+            {"room": room.name, "n": len(room.hashes), "sha256": room.hashes[-1]}
+            for room in found
+            if room.hashes
+        ],
         "runs": runs,
         "files": files,
         "bytes": size,
@@ -598,8 +601,9 @@ def _missing(found: list[Room]) -> list[Finding]:
     return said
 
 
-def _head(chains: list[tuple[str, int, str]]) -> str:
-    text = "".join(f"{room} {n} {sha}\n" for room, n, sha in sorted(chains))
+def _head(found: list[Room]) -> str:
+    chains = sorted((r.name, len(r.hashes), r.hashes[-1]) for r in found if r.hashes)
+    text = "".join(f"{room} {n} {sha}\n" for room, n, sha in chains)
     raw = text.encode(errors="surrogateescape")  # a name may be no text
     return hashlib.sha256(raw).hexdigest()
 
@@ -607,28 +611,28 @@ def _head(chains: list[tuple[str, int, str]]) -> str:
 def _check_kept(found: list[Room], kept: str) -> list[Finding]:
     """Return whether what was kept elsewhere is still in the chains."""
     said, by_name = [], {room.name: room for room in found}
-    lines = [line.split() for line in kept.splitlines() if line.strip()]
-    for words in lines:
+    for words in map(str.split, kept.splitlines()):
+        level, where, text = "problem", "", ""
         if len(words) == 3 and words[1].isdecimal():  # noqa: PLR2004
-            name, n, sha = words[0], int(words[1]), words[2]
-            room = by_name.get(name)
-            level, text = "note", f"the kept head is entry {n}"
-            if room is None:
-                level, text = "problem", f"the folder is gone: entry {n} of it was kept"
-            elif room.hashes[n - 1 : n] != [sha]:
+            where, n = words[0], int(words[1])
+            if where not in by_name:
+                text = f"the folder is gone: entry {n} of it was kept"
+            elif by_name[where].hashes[n - 1 : n] != [words[2]]:
                 text = f"entry {n} is not the one kept: the chain was cut or rewritten"
-                level = "problem"
-            said.append(_finding(level, name, "", "chain.jsonl", text))
+            else:
+                level, text = "note", f"the kept head is entry {n}"
         elif len(words) == 1:
-            chains = [(r.name, len(r.hashes), r.hashes[-1]) for r in found if r.hashes]
-            level, where, text = "problem", "", "no chain has an entry with the sha256"
+            text = f"no chain has an entry with the sha256 {words[0]}"
             for room in found:
                 if words[0] in room.hashes:
                     n = room.hashes.index(words[0]) + 1
-                    level, where, text = "note", room.name, f"entry {n} has the sha256"
-            if words[0] == _head(chains):
-                level, text = "note", "the whole archive is as it was with the head"
-            said.append(_finding(level, where, "", "chain.jsonl", f"{text} {words[0]}"))
+                    level, where = "note", room.name
+                    text = f"entry {n} has the sha256 {words[0]}"
+            if words[0] == _head(found):
+                level = "note"
+                text = f"the whole archive is as it was with the head {words[0]}"
+        if text:
+            said.append(_finding(level, where, "", "chain.jsonl", text))
     return said
 
 

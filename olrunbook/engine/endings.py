@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from olrunbook.errors import OlrunbookError
+from olrunbook.errors import (
+    InterruptedRunError,
+    OlrunbookError,
+    RefusedError,
+    UsageError,
+    WaitingError,
+)
 from olrunbook.record.model import EXIT_CODES, RunRecord, RunStatus
 from olrunbook.redact import Redactor
 
-__all__ = ["Ending", "RunEndedError", "ended", "verdict"]
+__all__ = ["Ending", "RunEndedError", "verdict"]
 
 # Names of our errors as the kernel reports them: how the run ended, and its exit code.
 ENDINGS: dict[str, tuple[RunStatus, int]] = {
-    "RefusedError": ("refused", 4),
-    "UsageError": ("refused", 2),
-    "WaitingError": ("waiting", 3),
-    "InterruptedRunError": ("interrupted", 130),
+    **{
+        kind.__name__: (kind.status, kind.exit_code)
+        for kind in (RefusedError, UsageError, WaitingError, InterruptedRunError)
+    },
     "KeyboardInterrupt": ("interrupted", 130),
 }
 WELL = ("", "0")  # what sys.exit says when nothing is wrong
@@ -39,32 +45,25 @@ class RunEndedError(OlrunbookError):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run ended when it did not end well."""
-
-    status: RunStatus
-    cause: str
-    exit_code: int
-    cell_status: str
-
-
-def ended(
-    status: RunStatus, cause: str, cell: str = "", code: int | None = None
-) -> Ending:
-    """Return an ending with its status's exit code; its cell counts as interrupted.
+    """How a run ended when it did not end well.
 
     Args:
         status: How the run ended.
         cause: Why, in one line.
-        cell: The status of the cell it ended in, where it is not `interrupted`.
-        code: An exit code of its own.
+        cell_status: The status of the cell it ended in.
+        code: An exit code of its own; None: that of its status.
 
     """
-    return Ending(
-        status,
-        cause,
-        EXIT_CODES[status] if code is None else code,
-        cell or "interrupted",
-    )
+
+    status: RunStatus
+    cause: str
+    cell_status: str = "interrupted"
+    code: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The run's exit code."""
+        return EXIT_CODES[self.status] if self.code is None else self.code
 
 
 def verdict(
@@ -85,17 +84,14 @@ def verdict(
     name, value = reply.get("ename", "?"), reply.get("evalue", "")
     if stop:
         detail = f": {value}" if name == "InterruptedRunError" else ""
-        return ended(stop.status, stop.cause + detail, code=stop.exit_code)
+        return replace(stop, cause=stop.cause + detail)
     if name == "SystemExit":
         if value in WELL:  # as papermill sees it
-            return ended("succeeded", f"sys.exit({value}) in {where}", "done")
-        return ended("failed", f"{where}: ended early by sys.exit({value})", "failed")
+            return Ending("succeeded", f"sys.exit({value}) in {where}", "done")
+        return Ending("failed", f"{where}: ended early by sys.exit({value})", "failed")
     if expected:
         return None
     status, code = ENDINGS.get(name, ("failed", 1))
     line = (f"{value}".splitlines() or [""])[0]
     cause = line if name in ENDINGS or name in OURS else f"{where}: {name}: {line}"
-    cell_status = {"waiting": "waiting", "refused": "refused"}.get(status, "failed")
-    if status == "interrupted":
-        cell_status = "interrupted"
-    return ended(status, redactor.text(cause[:500]), cell_status, code)
+    return Ending(status, redactor.text(cause[:500]), status, code)

@@ -7,6 +7,7 @@ that importing this module first would be a circle).
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,13 +98,14 @@ class OlrunbookEngine(Engine):  # type: ignore[misc]  # papermill has no types
                 text = f"olrunbook: {option} has no effect with this engine"
                 click.echo(text, err=True)
         try:
-            return _run(nb, output_path, loud=bool(options.get("progress_bar")))
+            loud = options.get("progress_bar")
+            return _run(nb, output_path, _say if loud else lambda _: None)
         except OlrunbookError as error:
             hint = f"What you can do: {error.hint}" if error.hint else ""
             raise PapermillEndError(str(error), error.exit_code, hint) from None
 
 
-def _run(nb: Any, early: str | None, *, loud: bool) -> Any:
+def _run(nb: Any, early: str | None, say: Callable[[str], None]) -> Any:
     """Run a notebook papermill gave us; write its output, whole, however it ended."""
     from olrunbook.engine.endings import Ending  # noqa: PLC0415  (heavy)
     from olrunbook.engine.papermill_output import Output  # noqa: PLC0415
@@ -112,9 +114,9 @@ def _run(nb: Any, early: str | None, *, loud: bool) -> Any:
     output = Output(nb.metadata.papermill.get("output_path"))
     output.check()
     session = Session.for_papermill(
-        nb, base=output.base, cwd=Path.cwd(), on_progress=_say if loud else _quiet
+        nb, base=output.base, cwd=Path.cwd(), on_progress=say
     )
-    ending = Ending("interrupted", "SIGINT before the first cell", 130, "interrupted")
+    ending = Ending("interrupted", "SIGINT before the first cell")
     try:
         nb = output.prepare(nb, session.parameters)
         if early:
@@ -128,7 +130,7 @@ def _run(nb: Any, early: str | None, *, loud: bool) -> Any:
     except Exception as error:  # noqa: BLE001  (the record and one line say it)
         if session.record is None:
             cause = f"olrunbook: {type(error).__name__}: {error}"
-            session.close(Ending("failed", cause, 1, "failed"))
+            session.close(Ending("failed", cause, "failed"))
     record = session.close(None)  # the one that is there
     done = output.finish(nb, session, record)
     if record.exit_code or output.failed:
@@ -148,7 +150,3 @@ def _run(nb: Any, early: str | None, *, loud: bool) -> Any:
 def _say(text: str) -> None:
     if text:
         click.echo(f"  {text}", err=True)
-
-
-def _quiet(_text: str) -> None:
-    return

@@ -10,13 +10,10 @@ from typing import Any
 
 import zmq
 
-from olrunbook.engine.endings import Ending, ended, verdict
+from olrunbook.engine.endings import Ending, verdict
 from olrunbook.engine.kernel import Kernel, KernelError
-from olrunbook.engine.notebook_file import NotebookFile
-from olrunbook.engine.signals import handled
-from olrunbook.engine.stopping import Stopper
-from olrunbook.engine.watch import Watch
-from olrunbook.project.limits import Limits
+from olrunbook.engine.notebook_file import NotebookFile, mark_not_run
+from olrunbook.engine.stopping import Stopper, handled
 from olrunbook.record.heartbeat import EVERY_S, Heartbeat
 from olrunbook.record.outputs import Outputs, is_output
 from olrunbook.redact import Redactor
@@ -40,10 +37,8 @@ class Execution:
         kernel: The kernel.
         redactor: The run's secrets.
         on_progress: Called with a line whenever there is news.
-        limits: How long the run, a step and its silence may last.
+        stopper: Stops it; its watch knows the limits.
         heartbeat: The run's sign of life, told what goes on.
-        on_warning: Called with a sentence that the record keeps.
-        grace_s: Seconds the kernel gets to end its cell after an interrupt.
 
     """
 
@@ -55,11 +50,9 @@ class Execution:
         kernel: Kernel,
         redactor: Redactor,
         *,
-        limits: Limits,
+        stopper: Stopper,
         heartbeat: Heartbeat,
         on_progress: Callable[[str], None],
-        on_warning: Callable[[str], None],
-        grace_s: float,
     ) -> None:
         self.notebook, self.file, self.kernel = notebook, file, kernel
         self.redactor, self.on_progress = redactor, on_progress
@@ -68,26 +61,8 @@ class Execution:
         self.index = 0
         self.channels: Any = None
         self.client = Outputs(notebook, logs, redactor)
-        self.began = time.monotonic()
-        self.watch = Watch(limits, self.began)
-        self.stopper = Stopper(
-            kernel,
-            self.watch,
-            on_progress=on_progress,
-            on_warning=on_warning,
-            grace_s=grace_s,
-        )
-        for cell in notebook.cells:
-            cell.metadata["papermill"] = {
-                "exception": None,
-                "start_time": None,
-                "end_time": None,
-                "duration": None,
-                "status": "pending",
-            }
-            cell.metadata["olrunbook"] = {"status": "not-run"}
-            if cell.cell_type == "code":
-                cell.execution_count, cell.outputs = None, []
+        self.stopper, self.watch = stopper, stopper.watch
+        mark_not_run(notebook)
 
     def run(self) -> Ending | None:
         """Run every cell; return how it ended if it did not end well."""
@@ -114,12 +89,12 @@ class Execution:
             self.client.set_widgets_metadata()
         except KernelError as error:
             ending = self.stopper.outside("before the first cell")
-            ending = ending or ended("kernel-died", str(error))
+            ending = ending or Ending("kernel-died", str(error))
         except OSError as error:  # the record must say so even when the disk is full
-            ending = ended("failed", f"the record could not be written: {error}")
+            ending = Ending("failed", f"the record could not be written: {error}")
         except Exception as error:  # noqa: BLE001  (also when we are at fault)
             fault = f"olrunbook: {type(error).__name__}: {error}"
-            ending = ended("failed", fault)
+            ending = Ending("failed", fault)
         finally:
             self._finish(ending)
         return ending
@@ -174,7 +149,7 @@ class Execution:
                 self._heard(clock)
             if self.kernel.process.poll() is not None and not idle:
                 cause = f"{where}: the kernel died ({self.kernel.how_it_died()})"
-                return self.stopper.ending or ended("kernel-died", cause)
+                return self.stopper.ending or Ending("kernel-died", cause)
             self.stopper.look(clock, where)
             if self.stopper.overdue(clock):
                 return self.stopper.ending
@@ -200,7 +175,7 @@ class Execution:
         except OSError as error:
             if self.stopper.ending is None:  # what cannot be recorded must not go on
                 cause = f"the record could not be written: {error}"
-                self.stopper.halt(ended("failed", cause), clock)
+                self.stopper.halt(Ending("failed", cause), clock)
 
     def _heard(self, clock: float) -> None:
         self.watch.hear(clock)
@@ -269,7 +244,7 @@ class Execution:
             self.channels.context.destroy(linger=0)
         self.notebook.metadata["papermill"].update(
             end_time=_now(),
-            duration=round(time.monotonic() - self.began, 3),
+            duration=round(time.monotonic() - self.watch.began, 3),
             exception=True if ending and ending.status != "succeeded" else None,
         )
         self.notebook.metadata["olrunbook"] = {

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from olrunbook.archive.dead import SCRATCH
 from olrunbook.errors import OlrunbookError
-from olrunbook.record.heartbeat import process_facts
 
 if TYPE_CHECKING:
     from jupyter_client.blocking.client import BlockingKernelClient
@@ -175,13 +174,6 @@ class Kernel:
         self.process.wait()
         self.stderr.close()
         os.close(self.told)
-
-    def facts(self) -> dict[str, Any]:
-        """Return what tells whoever finds the run dead of this kernel."""
-        return {
-            "process": process_facts(self.process.pid),
-            "folder": str(self.folder),
-        }
 
     def look_at_memory(self) -> None:
         """Take note of how often the system has killed something for its memory."""

@@ -10,9 +10,24 @@ from typing import Any
 from olrunbook.record.files import as_json, write_atomic
 from olrunbook.redact import Redactor
 
-__all__ = ["NotebookFile"]
+__all__ = ["NotebookFile", "mark_not_run"]
 
 EVERY_S = 1.0  # between two writes that are not forced
+
+
+def mark_not_run(notebook: Any) -> None:
+    """Say of every cell that it has not run, and take its outputs."""
+    for cell in notebook["cells"]:
+        cell["metadata"]["papermill"] = {
+            "exception": None,
+            "start_time": None,
+            "end_time": None,
+            "duration": None,
+            "status": "pending",
+        }
+        cell["metadata"]["olrunbook"] = {"status": "not-run"}
+        if cell["cell_type"] == "code":
+            cell["execution_count"], cell["outputs"] = None, []
 
 
 class NotebookFile:

@@ -13,8 +13,9 @@ from papermill.iorw import LocalHandler, papermill_io
 from papermill.parameterize import parameterize_notebook
 
 from olrunbook.archive.place import NOTEBOOK
+from olrunbook.engine.notebook_file import mark_not_run
 from olrunbook.errors import UsageError
-from olrunbook.project.params import PAPERMILLS_OWN
+from olrunbook.project.params import PAPERMILLS_OWN, tagged
 from olrunbook.record.files import write_atomic
 from olrunbook.record.model import RunRecord
 from olrunbook.redact import Redactor
@@ -67,18 +68,22 @@ class Output:
         given = dict(meta.get("parameters", {}))
         own = {name: given[name] for name in PAPERMILLS_OWN if name in given}
         meta["version"] = papermill_version
-        if _same(given, own | parameters):
+        wanted = own | parameters
+        # With their types: 1, 1.0 and True are not the same.
+        before, after = (
+            [(n, type(v), v) for n, v in x.items()] for x in (given, wanted)
+        )
+        if before == after:
             return nb
         if not parameters and not own:  # of an earlier run, whose cell is gone
             meta["parameters"] = {}
             return nb
         hidden = any(
             cell.metadata.get("jupyter", {}).get("source_hidden")
-            for cell in nb.cells
-            if "injected-parameters" in cell.metadata.get("tags", [])
+            for cell in tagged(nb, "injected-parameters")
         )
         made = parameterize_notebook(
-            nb, own | parameters, report_mode=hidden, engine_name="olrunbook"
+            nb, wanted, report_mode=hidden, engine_name="olrunbook"
         )
         for cell in made.cells:
             cell.metadata.setdefault("papermill", {})
@@ -96,11 +101,7 @@ class Output:
             start_time=None, end_time=None, duration=None, exception=None
         )
         clean.metadata["olrunbook"] = {"status": "running"}
-        for cell in clean.cells:
-            cell.metadata["papermill"] = {"status": "pending"}
-            cell.metadata["olrunbook"] = {"status": "not-run"}
-            if cell.cell_type == "code":
-                cell.execution_count, cell.outputs = None, []
+        mark_not_run(clean)
         if self.path != "-":
             self._write(clean)
 
@@ -128,11 +129,9 @@ class Output:
 
     def _local(self) -> Path | None:
         """Return where a local file is written; None: it is none."""
-        if not self.path:
-            return None
-        if not isinstance(papermill_io.get_handler(self.path), LocalHandler):
-            return None
-        return (self.base / self.path).resolve()
+        if self.path and isinstance(papermill_io.get_handler(self.path), LocalHandler):
+            return (self.base / self.path).resolve()
+        return None
 
     def _write(self, nb: Any) -> None:
         text = nbformat.writes(nb)
@@ -142,10 +141,3 @@ class Output:
             write_atomic(local, text, mode)
         else:  # also /dev/stdout: a device is written, never replaced
             papermill_io.write(text, self.path)
-
-
-def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Return whether values are the same in type too: 1, 1.0 and True are not."""
-    return [(k, type(v), v) for k, v in one.items()] == [
-        (k, type(v), v) for k, v in other.items()
-    ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from olrunbook.archive.place import (
 )
 from olrunbook.archive.seal import finish
 from olrunbook.archive.supervised import end_left, settle, supervised
-from olrunbook.engine.endings import Ending, RunEndedError, ended
+from olrunbook.engine.endings import Ending, RunEndedError
 from olrunbook.engine.kernel import Kernel
-from olrunbook.engine.notebook_file import NotebookFile
-from olrunbook.engine.signals import StoppedError, deaf, raising
-from olrunbook.engine.source import archive_name, has_injected, require_python
+from olrunbook.engine.notebook_file import NotebookFile, mark_not_run
+from olrunbook.engine.stopping import StoppedError, Stopper, deaf, raising
+from olrunbook.engine.watch import Watch
+from olrunbook.errors import UsageError
 from olrunbook.processes.left import VARIABLE
 from olrunbook.project.catalog import Project, find_project
 from olrunbook.project.params import (
@@ -35,9 +37,10 @@ from olrunbook.project.params import (
     filed,
     injected,
     read_notebook,
+    tagged,
 )
 from olrunbook.record.files import sha256_file
-from olrunbook.record.heartbeat import Heartbeat
+from olrunbook.record.heartbeat import Heartbeat, process_facts
 from olrunbook.record.journal import Journal, gates_asked
 from olrunbook.record.model import RunRecord
 from olrunbook.record.provenance import opening
@@ -96,16 +99,17 @@ class Session:
     ) -> None:
         self.path = path
         remote = source is not None
-        name = archive_name(path)
+        name = _archive_name(path)
         content = source or read_notebook(path)
-        require_python(content, path.name)
+        _require_python(content, path.name)
         self.declared = declared(content, project.catalog)
         self.parameters = check(dict(parameters), self.declared, path.stem or name)
         values = defaults(self.declared) | self.parameters
         where = filed(content, self.declared, values)
         # A cell that papermill injected once would say something else: it is replaced.
-        self.injected = values if has_injected(content) else self.parameters
-        self.place = place or new_place(project.outputs, notebook=name, **asdict(where))
+        again = tagged(content, "injected-parameters")
+        self.injected = values if again else self.parameters
+        self.place = place or new_place(project.outputs, notebook=name, **where)
         self.heartbeat = Heartbeat(self.place.folder).start()
         key = new_key()
         secrets = secrets_of_environment(os.environ, project.catalog.secrets)
@@ -123,7 +127,7 @@ class Session:
             notebook=name,
             source_sha256="" if remote else sha256_file(path),
             lacks=["the hash of the source: it was not a local file"] if remote else [],
-            stage=where.stage,
+            stage=where["stage"],
             parameters=values,
             release=release,
             resumes=resumes.run_id if resumes else "",
@@ -156,17 +160,14 @@ class Session:
                 **told,
             },
         )
-        self.journal.add("kernel", **self.kernel.facts())
+        # For whoever finds the run dead.
+        process = process_facts(self.kernel.process.pid)
+        self.journal.add("kernel", process=process, folder=str(self.kernel.folder))
         self.record: RunRecord | None = None
 
     @classmethod
     def for_papermill(
-        cls,
-        nb: Any,
-        *,
-        base: Path,
-        cwd: Path,
-        on_progress: Callable[[str], None] = lambda text: None,
+        cls, nb: Any, *, base: Path, cwd: Path, on_progress: Callable[[str], None]
     ) -> Session:
         """Return a session for a notebook that papermill's own command line gave us.
 
@@ -205,17 +206,22 @@ class Session:
 
         from olrunbook.engine.execution import Execution  # noqa: PLC0415
 
+        stopper = Stopper(
+            kernel=self.kernel,
+            watch=Watch(self.limits, time.monotonic()),
+            on_progress=self.on_progress,
+            on_warning=lambda text: self.journal.add("warning", text=text),
+            grace_s=self.patience_s + 1.5,
+        )
         execution = Execution(
             nb,
             NotebookFile(self.place.folder / NOTEBOOK, self.redactor),
             self.place.logs,
             self.kernel,
             self.redactor,
-            limits=self.limits,
+            stopper=stopper,
             heartbeat=self.heartbeat,
             on_progress=self.on_progress,
-            on_warning=lambda text: self.journal.add("warning", text=text),
-            grace_s=self.patience_s + 1.5,
         )
         with deaf():  # but for the cells: the execution hears
             record = self.close(execution.run(), execution.save_late)
@@ -264,9 +270,7 @@ class Session:
 
         """
         notebook = read_notebook(self.path)
-        for cell in notebook["cells"]:
-            cell["metadata"]["olrunbook"] = {"status": "not-run"}
-            cell["metadata"]["papermill"] = {"status": "pending"}
+        mark_not_run(notebook)
         file = NotebookFile(self.place.folder / NOTEBOOK, self.redactor)
         file.save(notebook, None, force=True)
 
@@ -300,14 +304,33 @@ def run_notebook(session: Session) -> RunRecord:
     except StoppedError as stopped:
         cause = f"{stopped} before the first cell"
         with deaf():
-            ending = ended("interrupted", cause, code=stopped.exit_code)
+            ending = Ending("interrupted", cause, code=stopped.exit_code)
             return session.close(ending, session.save_unrun)
     except Exception as error:
         if session.record is None:
             name = type(error).__name__
-            session.close(Ending("failed", f"olrunbook: {name}: {error}", 1, "failed"))
+            session.close(Ending("failed", f"olrunbook: {name}: {error}", "failed"))
             raise
         # papermill raises for an expected error (tag raises-exception) after our engine
         # has judged the run.
     assert session.record is not None
     return session.record
+
+
+def _archive_name(path: Path) -> str:
+    """Return a notebook's name as it stands in the archive's directory names."""
+    plain = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
+    return plain if plain[:1].isalpha() else f"notebook_{plain}".rstrip("_")
+
+
+def _require_python(notebook: dict[str, Any], name: str) -> None:
+    """Raise UsageError where a notebook is in another language than ours."""
+    meta = notebook.get("metadata", {})
+    language = (
+        meta.get("kernelspec", {}).get("language")
+        or meta.get("language_info", {}).get("name")
+        or "python"
+    )
+    if language.lower() not in ("python", "ipython", "python3"):
+        msg = f"{name} is a notebook in {language}: olrunbook runs Python"
+        raise UsageError(msg, "Run it with papermill, without --engine olrunbook.")

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import signal
-import time
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from types import FrameType
 
-from olrunbook.engine.endings import Ending, ended
+from olrunbook.engine.endings import Ending
 from olrunbook.engine.kernel import Kernel
 from olrunbook.engine.watch import Watch
 
-__all__ = ["Stopper"]
+__all__ = ["StoppedError", "Stopper", "deaf", "handled", "raising"]
 
 HURRY_S = 3.0
+NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
+@dataclass(kw_only=True, slots=True)
 class Stopper:
     """Decides how a run ends that is stopped, and tells its kernel.
 
@@ -29,22 +33,15 @@ class Stopper:
 
     """
 
-    def __init__(
-        self,
-        kernel: Kernel,
-        watch: Watch,
-        *,
-        on_progress: Callable[[str], None],
-        on_warning: Callable[[str], None],
-        grace_s: float,
-    ) -> None:
-        self._kernel, self._watch, self._grace_s = kernel, watch, grace_s
-        self._on_progress, self._on_warning = on_progress, on_warning
-        self._began = time.monotonic()
-        self._signals: list[str] = []
-        self._seen = 0  # signals already acted on
-        self._give_up = float("inf")
-        self.ending: Ending | None = None  # how the run ends once its cell has ended
+    kernel: Kernel
+    watch: Watch
+    on_progress: Callable[[str], None]
+    on_warning: Callable[[str], None]
+    grace_s: float
+    ending: Ending | None = None  # how the run ends once its cell has ended
+    _signals: list[str] = field(default_factory=list)
+    _seen: int = 0  # signals already acted on
+    _give_up: float = float("inf")
 
     def on_signal(self, number: int, _frame: FrameType | None) -> None:
         """Take note of a signal (its handler)."""
@@ -62,25 +59,73 @@ class Stopper:
         """Act on a signal that came, and on a limit that is passed."""
         if len(self._signals) > self._seen:
             again, self._seen = bool(self._seen), len(self._signals)
-            ending = self._signalled(f"after {clock - self._began:.0f} s, in {where}")
+            passed = clock - self.watch.began
+            ending = self._signalled(f"after {passed:.0f} s, in {where}")
             # Whoever asks twice does not want to wait; the tools keep their policies.
-            self.halt(ending, clock, HURRY_S if again else self._grace_s)
+            self.halt(ending, clock, HURRY_S if again else self.grace_s)
         elif self.ending is None:
-            if over := self._watch.over(clock):
-                self.halt(ended("timed-out", f"{where}: {over}"), clock)
-            elif warning := self._watch.warning(clock):
-                self._on_progress(warning)
-                self._on_warning(f"{where}: {warning}")
+            if over := self.watch.over(clock):
+                self.halt(Ending("timed-out", f"{where}: {over}"), clock)
+            elif warning := self.watch.warning(clock):
+                self.on_progress(warning)
+                self.on_warning(f"{where}: {warning}")
 
     def halt(self, ending: Ending, clock: float, grace_s: float | None = None) -> None:
         """Interrupt the cell; the first reason for it is the run's."""
         self.ending = self.ending or ending
-        grace_s = self._grace_s if grace_s is None else grace_s
+        grace_s = self.grace_s if grace_s is None else grace_s
         self._give_up = min(self._give_up, clock + grace_s)
-        self._on_progress(f"{ending.cause}: stopping")
-        self._kernel.interrupt()
+        self.on_progress(f"{ending.cause}: stopping")
+        self.kernel.interrupt()
 
     def _signalled(self, where: str) -> Ending:
         name = self._signals[0]
         code = 128 + signal.Signals[name]
-        return ended("interrupted", f"{name} {where}", code=code)
+        return Ending("interrupted", f"{name} {where}", code=code)
+
+
+class StoppedError(KeyboardInterrupt):
+    """A signal asked us to stop; its name is the message.
+
+    Args:
+        number: The signal.
+
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
+
+
+@contextmanager
+def handled(by: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Hand SIGINT and SIGTERM to a function.
+
+    Only the main thread may do that: for a caller in another one they stay as they are.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    numbers = NUMBERS if main else ()
+    before = {number: signal.signal(number, by) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def raising() -> Iterator[None]:
+    """Raise StoppedError where a signal comes."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise StoppedError(number)
+
+    with handled(stop):
+        yield
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """Let no signal keep a record from being finished: that takes no second."""
+    with handled(lambda *_: None):
+        yield

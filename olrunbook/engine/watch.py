@@ -18,14 +18,14 @@ class Watch:
 
     def __init__(self, limits: Limits, clock: float) -> None:
         self._limits = limits
-        self._run_began = self._began = self._heard = clock
+        self.began = self._step_began = self._heard = clock
         self._warned = self._changes = False
         self.step = ""
         self.begun = False  # else only the run as a whole has a limit
 
     def enter(self, step: str, clock: float, *, changes: bool = False) -> None:
         """Take note that a step began; empty: a cell, or what follows a step."""
-        self.step, self._began, self._changes = step, clock, changes
+        self.step, self._step_began, self._changes = step, clock, changes
         self.hear(clock)
 
     def hear(self, clock: float) -> None:
@@ -41,11 +41,11 @@ class Watch:
         what = self._what()
         limits = self._limits.of(self.step, changes=self._changes)
         run_s = self._limits.run_s
-        if run_s and clock - self._run_began > run_s:
+        if run_s and clock - self.began > run_s:
             return f"the run took more than {run_s:g} s (limits.run_s)"
         if not self.begun:  # a notebook that knows nothing of us
             return ""
-        if limits.step_s and clock - self._began > limits.step_s:
+        if limits.step_s and clock - self._step_began > limits.step_s:
             return f"{what} took more than {limits.step_s:g} s (limits.step_s)"
         if limits.on_idle == "stop" and self._idle(clock, limits.idle_s):
             return f"{what} was silent for {limits.idle_s:g} s (limits.idle_s)"

@@ -73,7 +73,8 @@ def carriers(run_id: str, spare: Collection[tuple[int, str]] = ()) -> list[Carri
         pid, began = int(folder.name), "" if fields[0] in "ZX" else fields[19]
         if began and pid != os.getpid() and not set(OURS) & set(words):
             line = own_words([word.decode(errors="replace") for word in words])
-            age = _uptime() - int(began) / os.sysconf("SC_CLK_TCK")
+            uptime = float(Path("/proc/uptime").read_text().split()[0])
+            age = uptime - int(began) / os.sysconf("SC_CLK_TCK")
             found[pid] = Carrier(pid, began, line, max(age, 0)), int(fields[1])
     staying = {pid for pid, began in spare if since(pid) == began}
     while more := {p for p, (_, up) in found.items() if up in staying} - staying:
@@ -123,7 +124,3 @@ def _send(carrier: Carrier, number: int) -> None:
     if since(carrier.pid) == carrier.began:
         with contextlib.suppress(ProcessLookupError):
             os.kill(carrier.pid, number)
-
-
-def _uptime() -> float:
-    return float(Path("/proc/uptime").read_text().split()[0])

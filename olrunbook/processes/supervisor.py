@@ -75,10 +75,11 @@ class Supervisor:
 
     def note(self, text: str) -> None:
         """Write a line of our own into the log."""
+        self._write(f"# {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}")
+
+    def _write(self, line: str) -> None:
         try:
-            self.log.write(
-                f"# {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}\n"
-            )
+            self.log.write(line + "\n")
             self.log.flush()
         except OSError:
             pass  # a full disk must not keep us from stopping the tool
@@ -107,15 +108,11 @@ class Supervisor:
         for end in set(spec["pipes"]) - set(reads):  # the tool's
             os.close(end)
         self.say({"started": self.process.pid, "since": since(self.process.pid)})
-        work: list[tuple[Callable[..., None], tuple[Any, ...]]] = [
-            (self._read, ("stdout", reads[0])),
-            (self._read, ("stderr", reads[1])),
-            (self._orders, ()),
-        ]
+        _aside(self._read, "stdout", reads[0])
+        _aside(self._read, "stderr", reads[1])
+        _aside(self._orders)
         if self.process.stdin is not None:
-            work.append((self._feed, (spec["stdin"],)))
-        for target, args in work:
-            threading.Thread(target=target, args=args, daemon=True).start()
+            _aside(self._feed, spec["stdin"])
         code = self._follow()
         # What must never be killed (Pulumi's own CLI, if its worker was) is waited for.
         forever = any(wait == float("inf") for _, wait in self.steps_given)
@@ -223,11 +220,7 @@ class Supervisor:
         )
 
     def _line(self, stream: str, text: str) -> None:
-        try:
-            self.log.write(text + "\n")
-            self.log.flush()
-        except OSError:
-            pass
+        self._write(text)
         self.say({"line": text, "stream": stream, "at": time.time()})
 
     def _order(self, order: dict[str, Any], clock: float) -> None:
@@ -264,6 +257,10 @@ class Supervisor:
             self.say({"finishing": [left], "stopped": self.stopped})
             # The run may be sealed now: what follows goes into a file of its own.
             self._open_log(Path(self.spec["log"]).with_suffix(".after.log"))
+
+
+def _aside(work: Callable[..., None], *args: Any) -> None:
+    threading.Thread(target=work, args=args, daemon=True).start()
 
 
 def main() -> int:

@@ -23,7 +23,6 @@ from typing import Any, Self
 
 from olrunbook.errors import InterruptedRunError, ToolError
 from olrunbook.events import Event
-from olrunbook.processes.policies import PACKER, POLITE, PULUMI, StopPolicy
 from olrunbook.redact import Redactor
 
 __all__ = [
@@ -39,6 +38,41 @@ __all__ = [
 
 GRACE_VARIABLE = "OLRUNBOOK_GRACE_S"
 SUPERVISOR = "olrunbook.processes.supervisor"
+
+
+@dataclass(frozen=True, slots=True)
+class StopPolicy:
+    """How a tool must be stopped.
+
+    Args:
+        steps: Signals in order, each with the seconds to wait for the end after it.
+        grace_s: Seconds after the first signal until the tool is reported as
+            "still finishing" to whoever waits; the supervisor itself waits on.
+        group: Send the signals to the tool's whole process group. False: to the tool
+            alone, because it tells its children itself.
+        orphan: The signal the system sends to the tool alone if its supervisor is
+            killed.
+
+    """
+
+    steps: tuple[tuple[str, float], ...]
+    grace_s: float = 8.0
+    group: bool = False
+    orphan: str = "SIGINT"
+
+
+# A second SIGINT makes the Pulumi engine drop the calls in flight: resources that exist
+# and are in nobody's state (facts: pulumi-real C). So one, and then only patience.
+PULUMI = StopPolicy((("SIGINT", float("inf")),))
+# Packer needs minutes to delete its instance, key pair and security group. It runs in
+# two processes, and the outer one drops a SIGINT (panicwrap): like Ctrl-C on a terminal
+# the signal must reach the whole group. Its plugins ignore it, its scripts end by it.
+PACKER = StopPolicy(
+    (("SIGINT", 900.0), ("SIGTERM", 60.0), ("SIGKILL", 5.0)),
+    group=True,
+    orphan="SIGTERM",  # the outer process drops the other
+)
+POLITE = StopPolicy((("SIGINT", 4.0), ("SIGTERM", 3.0), ("SIGKILL", 5.0)), group=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +117,6 @@ class Ended:
         stopped: Why it was told to stop; empty when it ended by itself.
         finishing: What still runs under the supervisor (`pid 123 pulumi …`).
         seconds: From start to end.
-        masked: How many secret values were masked in its output.
 
     """
 
@@ -91,7 +124,6 @@ class Ended:
     stopped: str = ""
     finishing: tuple[str, ...] = ()
     seconds: float = 0.0
-    masked: int = 0
 
     def event(self, tool: str) -> Event:
         """Return it as the last event of a tool."""
@@ -241,7 +273,6 @@ class Tool:
             stopped=message.get("stopped", ""),
             finishing=tuple(message.get("finishing", ())),
             seconds=round(time.monotonic() - self._began, 3),
-            masked=message.get("masked", 0),
         )
 
     def _drain(self) -> None:

@@ -28,14 +28,12 @@ def find_root(start: Path | None = None) -> tuple[Path, Path]:
         UsageError: A folder was named and has no catalog.
 
     """
-    named = start or (
-        Path(value) if (value := os.environ.get("OLRUNBOOK_PROJECT")) else None
-    )
-    if named is not None:
-        if not (named / CATALOG).is_file():
-            msg = f"{named} has no {CATALOG}"
+    if named := start or os.environ.get("OLRUNBOOK_PROJECT"):
+        root = Path(named).absolute()
+        if not (root / CATALOG).is_file():
+            msg = f"{Path(named)} has no {CATALOG}"
             raise UsageError(msg, "Name the folder that holds it with --project.")
-        return named.absolute(), named.absolute() / CATALOG
+        return root, root / CATALOG
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / CATALOG).is_file():

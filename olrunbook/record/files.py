@@ -17,6 +17,7 @@ __all__ = [
     "as_json",
     "fsync_path",
     "new_run_id",
+    "replace_file",
     "sha256_file",
     "short",
     "stamp",
@@ -73,15 +74,33 @@ def write_atomic(path: Path, data: str | bytes, mode: int = 0o644) -> None:
     """
     raw = data.encode() if isinstance(data, str) else data
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    replace_file(path, raw, Path(temporary), mode)
+
+
+def replace_file(path: Path, data: bytes, aside: Path, mode: int | None = None) -> None:
+    """Write a file aside, then put it in place: a reader sees the old or the new.
+
+    Args:
+        path: The file.
+        data: Its new bytes.
+        aside: Where they are written first, in the same folder.
+        mode: Permissions of the new file; None: as the umask says.
+
+    Raises:
+        OSError: It could not be written; the old file is untouched.
+
+    """
     try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(raw)
+        with aside.open("wb") as out:
+            out.write(data)
             out.flush()
             os.fsync(out.fileno())
-        Path(temporary).chmod(mode)
-        Path(temporary).replace(path)
+        if mode is not None:
+            aside.chmod(mode)
+        aside.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
         raise
     fsync_path(path.parent)
 

@@ -43,7 +43,7 @@ def process_facts(pid: int | None = None) -> dict[str, Any]:
         "host": socket.gethostname(),
         "boot": _boot(),
         "pid": pid,
-        "start": started(pid),
+        "start": since(pid),
     }
 
 
@@ -54,18 +54,6 @@ def _boot() -> str:
         import psutil  # noqa: PLC0415  (only where there is no /proc)
 
         return str(int(psutil.boot_time()))
-
-
-def started(pid: int) -> str:
-    """Return when a process began; empty where there is none (or only its corpse)."""
-    if Path("/proc/self/stat").exists():
-        return since(pid)
-    import psutil  # noqa: PLC0415
-
-    try:
-        return str(psutil.Process(pid).create_time())
-    except psutil.Error:
-        return ""
 
 
 class Heartbeat:
@@ -82,14 +70,13 @@ class Heartbeat:
         self._began = self._heard = self._wrote = time.monotonic()
         self._facts = process_facts()
         self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = threading.Thread(
+            target=self._beat, name="heartbeat", daemon=True
+        )
 
     def start(self) -> Self:
         """Write the first sign and go on until `stop`."""
         self._write()
-        self._thread = threading.Thread(
-            target=self._beat, name="heartbeat", daemon=True
-        )
         self._thread.start()
         return self
 
@@ -102,7 +89,7 @@ class Heartbeat:
     def stop(self) -> None:
         """End it and remove the file."""
         self._stopped.set()
-        if self._thread:
+        if self._thread.is_alive():
             self._thread.join(timeout=10)
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)

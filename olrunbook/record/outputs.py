@@ -13,6 +13,7 @@ from typing import Any
 
 from olrunbook.record.files import write_atomic
 from olrunbook.record.jupyter import CellExecutionComplete, NotebookClient, new_output
+from olrunbook.record.shapes import is_text
 from olrunbook.record.streams import StreamCap
 from olrunbook.redact import Redactor
 
@@ -231,7 +232,7 @@ def _formed(content: dict[str, Any]) -> dict[str, Any]:
     """Give what is displayed the form a notebook allows: text, but for JSON."""
     data = content["data"] if isinstance(content["data"], dict) else {}
     content["data"] = {
-        mime: value if _is_json(mime) or _is_text(value) else _plain(value)
+        mime: value if _is_json(mime) or is_text(value) else _plain(value)
         for mime, value in data.items()
     }
     if not isinstance(content.get("metadata"), dict):
@@ -244,17 +245,11 @@ def _is_json(mime: str) -> bool:
     return mime == "application/json" or mime.endswith("+json")
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) or (
-        isinstance(value, list) and all(isinstance(line, str) for line in value)
-    )
-
-
 def _plain(value: Any) -> str:
     """Return a value as text: lines joined, anything else as JSON."""
     if isinstance(value, str):
         return value
-    if _is_text(value):
+    if is_text(value):
         return "".join(value)
     return _json(value)
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FACTS", "entry_fits", "notebook_at", "process_fits", "sign_fits"]
+__all__ = ["FACTS", "entry_fits", "is_text", "notebook_at", "process_fits", "sign_fits"]
 
 Test = Callable[[Any], bool]
 
@@ -31,13 +31,9 @@ TEXT, NUMBER, DICT = _is(str), _is(int, float), _is(dict)
 _texts = _list_of(TEXT)
 
 
-def _text(value: Any) -> bool:
+def is_text(value: Any) -> bool:
     """Whether it is what a notebook calls a text: one, or a list of lines."""
     return TEXT(value) or _texts(value)
-
-
-def _named_texts(value: Any) -> bool:
-    return isinstance(value, dict) and _texts(list(value.values()))
 
 
 def _moment(value: Any) -> bool:
@@ -78,14 +74,14 @@ def _change(value: Any) -> bool:
 
 def output_fits(value: Any) -> bool:
     """Whether it is an output of a notebook's cell."""
-    texts = {"text": _text, "ename": TEXT, "evalue": TEXT, "traceback": _texts}
+    texts = {"text": is_text, "ename": TEXT, "evalue": TEXT, "traceback": _texts}
     more = {**texts, "name": TEXT, "data": _data, "metadata": DICT}
     return _fits(value, {"output_type": TEXT}, more)
 
 
 def _data(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        _text(shown)
+        is_text(shown)
         for mime, shown in value.items()
         if mime.startswith(("text/", "image/"))
     )
@@ -94,7 +90,9 @@ def _data(value: Any) -> bool:
 # What a run's opening lines say of it: fields of its record, by the same names.
 FACTS: dict[str, Test] = {
     **dict.fromkeys(("parameters", "tools", "versions", "operator"), DICT),
-    **dict.fromkeys(("images", "known"), _named_texts),
+    **dict.fromkeys(
+        ("images", "known"), lambda value: DICT(value) and _texts(list(value.values()))
+    ),
     **dict.fromkeys(("stage", "commit", "identity", "release", "resumes"), TEXT),
     **dict.fromkeys(("account", "cloud_id", "source_sha256", "executed_by"), TEXT),
     **dict.fromkeys(("dirty", "stand_ins"), _texts),
@@ -159,7 +157,7 @@ def _cell_fits(cell: Any) -> bool:
         "outputs": _is(list),
         "execution_count": _is(int, type(None)),
     }
-    return _fits(cell, {"source": _text}, {"cell_type": TEXT, **more})
+    return _fits(cell, {"source": is_text}, {"cell_type": TEXT, **more})
 
 
 def notebook_at(path: Path) -> dict[str, Any]:

@@ -61,9 +61,8 @@ def secrets_of_environment(
 def _secret(value: str) -> bool:
     """Tell whether a value may be secret: no switch, number, path, plain address."""
     value = value.strip()
-    if _PLAIN.fullmatch(value) or value.startswith("arn:"):
-        return False
-    if _PATH.fullmatch(value):
+    plain = _PLAIN.fullmatch(value) or _PATH.fullmatch(value)
+    if plain or value.startswith("arn:"):
         return False
     if value.startswith("/") and len(value) < 256:  # noqa: PLR2004  (a long one is none)
         try:

@@ -167,12 +167,11 @@ class Redactor:
         most = 0
         for forms in self._forms.values():
             for form in forms:
-                size = min(len(form) - 1, len(text))
-                while size >= MIN_LENGTH and size > most:
+                longest = min(len(form) - 1, len(text))
+                for size in range(longest, max(most, MIN_LENGTH - 1), -1):
                     if text.endswith(form[:size]):
                         most = size
                         break
-                    size -= 1
         return most
 
     def _find(self, text: str, depth: int) -> list[Span]:

@@ -26,46 +26,41 @@ class StreamMask:
         self._redactor = redactor
         self._keys = KeyLines()
         self._given = ""  # the beginning of the unfinished line, as it came
-        self._rest = ""  # of it what was not given yet
-
-    @property
-    def rest(self) -> str:
-        """What is held back, as it came."""
-        return self._rest
+        self.rest = ""  # of it what is held back, as it came
 
     def feed(self, text: str) -> str:
         """Take a piece; return the lines that are whole now, masked."""
-        *lines, last = (self._rest + text).split("\n")
+        *lines, last = (self.rest + text).split("\n")
         if not lines:
-            self._rest = last
+            self.rest = last
             return ""
         first = self._piece(lines.pop(0)) + "\n"
-        self._given, self._rest = "", last
+        self._given, self.rest = "", last
         return first + (self._block(lines) + "\n" if lines else "")
 
     def flush(self) -> str:
         """Return what of the unfinished line can be shown: no beginning of a secret."""
-        text, keep = self._rest, self._tail()
+        text, keep = self.rest, self._tail()
         shown = self._piece(text[: len(text) - keep])
         self._given = (self._given + text[: len(text) - keep])[-CONTEXT:]
-        self._rest = text[len(text) - keep :]
+        self.rest = text[len(text) - keep :]
         return shown
 
     def peek(self) -> str:
         """Return what `flush` would, and give nothing away."""
-        before = self._given, self._rest, self._redactor.masked, self._keys.inside
+        before = self._given, self.rest, self._redactor.masked, self._keys.inside
         shown = self.flush()
-        self._given, self._rest, self._redactor.masked, self._keys.inside = before
+        self._given, self.rest, self._redactor.masked, self._keys.inside = before
         return shown
 
     def close(self) -> str:
         """Return the rest, masked; a secret that was cut off by the end too."""
-        text = self._rest
+        text = self.rest
         keep = self._redactor.beginning(text)
         shown = self._piece(text[: len(text) - keep])
         if keep:
             shown += self._redactor.mask(text[len(text) - keep :])
-        self._given = self._rest = ""
+        self._given = self.rest = ""
         return shown
 
     def _piece(self, text: str) -> str:
@@ -94,7 +89,7 @@ class StreamMask:
 
     def _tail(self) -> int:
         """Return how many characters at the end may belong to a secret's beginning."""
-        text = self._rest
+        text = self.rest
         word = _WORD.search(text)
         held = min(len(word[0]), HOLD) if word else 0
         held = max(held, self._redactor.beginning(text))

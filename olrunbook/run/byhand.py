@@ -17,7 +17,6 @@ from olrunbook.record.executed import notebook_of
 from olrunbook.record.files import as_json, write_atomic
 from olrunbook.record.heartbeat import Heartbeat
 from olrunbook.record.journal import Journal, read_journal
-from olrunbook.record.model import RunRecord
 from olrunbook.redact import Redactor
 from olrunbook.run.cells import Cells, kernel_shell
 
@@ -84,7 +83,7 @@ class ByHand:
     def leave(self) -> Path:
         """Close the run, if it is open: another begins; return its directory."""
         if not self._sealed and self._cells:
-            self._cells.leave(AGAIN)
+            self._cells.close(AGAIN)
         self._close(AGAIN)
         return self._place.folder
 
@@ -105,7 +104,7 @@ class ByHand:
         if self._concluded:
             self._close("")
 
-    def _close(self, why: str) -> RunRecord | None:
+    def _close(self, why: str) -> None:
         """Write how the run ended, its notebook, and seal it; once.
 
         Args:
@@ -113,7 +112,7 @@ class ByHand:
 
         """
         if self._sealed:
-            return None
+            return
         self._sealed = True
         if self._cells:
             self._cells.close()
@@ -132,9 +131,8 @@ class ByHand:
             write_atomic(self._place.folder / NOTEBOOK, as_json(notebook) + "\n")
         _refuse(self._journal, self._place.folder)
         atexit.unregister(self._close)
-        record = seal(self._place)
+        seal(self._place)
         clean(self._place)
-        return record
 
 
 def _ending(

@@ -94,12 +94,17 @@ class Cells:
             thread.name = "olrunbook-cells"
             thread.start()
 
-    def close(self) -> None:
-        """Write down what is left and record nothing any more."""
+    def close(self, why: str = "the kernel was shut down") -> None:
+        """Write down what is left and record nothing any more.
+
+        Args:
+            why: What ends a cell that is in the middle of it.
+
+        """
         if self._closed.is_set():
             return
-        if self._open:  # the kernel ends in the middle of it
-            self._end("interrupted", "the kernel was shut down")
+        if self._open:
+            self._end("interrupted", why)
         self._flush(last=True)
         self._closed.set()
         self._news.set()
@@ -115,12 +120,6 @@ class Cells:
         # Somebody may have wrapped it after us; then ours only hands on.
         if publisher is not None and publisher.send_multipart == self._published:
             publisher.send_multipart = self._publish
-
-    def leave(self, why: str) -> None:
-        """Record nothing any more, from the middle of a cell on."""
-        if self._open:
-            self._end("interrupted", why)
-        self.close()
 
     def _request(self) -> dict[str, Any]:
         found: dict[str, Any] = self._shell.kernel.get_parent("shell") or {}

@@ -105,7 +105,8 @@ def judged(
         named = {Path(word).name for word in words[:3]}
         line = f"command line of process {pid}"
         if "papermill" in named:
-            source = _first_notebook(words, cwd)
+            notebooks = (cwd / word for word in words[1:] if word.endswith(".ipynb"))
+            source = next(filter(Path.is_file, notebooks), None)
             return Executor("papermill", f"{line}: papermill", PAPERMILL, source)
         if found := [name for name in HEADLESS if any(name in w for w in words)]:
             by = f"executed by {found[0]}, not by a person"
@@ -125,11 +126,3 @@ def judged(
     parent = Path(chain[0][1][0]).name if chain and chain[0][1] else "gone"
     unknown = f"unknown whether a person or a program sent the cells ({parent})"
     return Executor("kernel", "not known", (*lacks, unknown), source)
-
-
-def _first_notebook(words: Sequence[str], cwd: Path) -> Path | None:
-    """Return the notebook papermill was given: the first that is there."""
-    for word in words[1:]:
-        if word.endswith(".ipynb") and (cwd / word).is_file():
-            return cwd / word
-    return None

@@ -39,41 +39,25 @@ class Gate:
         note: Writes a line `gate` to its journal.
         headless: An engine runs the cells.
         form: A person is at the screen, and can be asked in the notebook.
-        stages: Stages that have a gate for this run, whatever the catalog says.
-        approve_all: Why every gate is approved at once; empty: none is.
 
     """
 
     context: Context
     place: RunPlace
     note: Callable[..., None]
-    headless: bool = True
-    form: bool = False
-    stages: frozenset[str] = frozenset()
-    approve_all: str = ""
+    headless: bool = field(kw_only=True)
+    form: bool = field(kw_only=True)
+    # Stages that have a gate for this run, whatever the catalog says.
+    stages: frozenset[str] = field(default=frozenset(), init=False)
+    # Why every gate is approved at once; empty: none is.
+    approve_all: str = field(default="", init=False)
     passed: PreviewResult | None = field(default=None, init=False)
 
-    @classmethod
-    def of_run(
-        cls,
-        context: Context,
-        place: RunPlace,
-        note: Callable[..., None],
-        *,
-        headless: bool,
-        form: bool,
-    ) -> Gate:
-        """Return a run's gate, with what its engine was told: before any cell ran."""
-        stages, reason = gates_asked(place.folder) if headless else ("", "")
-        return cls(
-            context,
-            place,
-            note,
-            headless=headless,
-            form=form,
-            stages=frozenset(filter(None, stages.split(","))),
-            approve_all=reason,
-        )
+    def __post_init__(self) -> None:
+        """Take what the engine was told, before any cell ran."""
+        if self.headless:
+            stages, self.approve_all = gates_asked(self.place.folder)
+            self.stages = frozenset(filter(None, stages.split(",")))
 
     def require(self, plan: PreviewResult) -> None:
         """Raise RefusedError unless exactly this preview came past the gate.

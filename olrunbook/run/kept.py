@@ -7,7 +7,6 @@ from pathlib import Path
 
 from olrunbook.archive.place import RESUMES_VARIABLE, place_of, read_record
 from olrunbook.errors import StepError
-from olrunbook.record.model import StepRecord
 from olrunbook.steps.results import Result
 from olrunbook.steps.step import Step
 
@@ -23,16 +22,11 @@ class KeptSteps:
     """
 
     def __init__(self, folder: str) -> None:
-        self.run_id = ""
-        self._steps: dict[str, StepRecord] = {}
         place = place_of(Path(folder)) if folder else None
         record = read_record(place) if place else None
-        if record is None:
-            return
-        self.run_id = record.run_id
-        self._steps = {
-            step.name: step for step in record.steps if step.status in ("done", "kept")
-        }
+        self.run_id = record.run_id if record else ""
+        steps = record.steps if record else []
+        self._steps = {s.name: s for s in steps if s.status in ("done", "kept")}
 
     @classmethod
     def of_environment(cls) -> KeptSteps:

@@ -10,14 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
-from olrunbook.errors import (
-    InterruptedRunError,
-    OlrunbookError,
-    RefusedError,
-    StepError,
-    UsageError,
-    WaitingError,
-)
+from olrunbook.errors import OlrunbookError, StepError
 from olrunbook.events import Event
 from olrunbook.record.journal import Journal
 from olrunbook.run.kept import KeptSteps
@@ -30,14 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Recorder", "status_of"]
 
-STATUS: tuple[tuple[type[BaseException], str], ...] = (
-    (RefusedError, "refused"),
-    (UsageError, "refused"),
-    (WaitingError, "waiting"),
-    (InterruptedRunError, "interrupted"),
-    (KeyboardInterrupt, "interrupted"),
-    (asyncio.CancelledError, "interrupted"),
-)
 NEWS = ("progress", "phase", "operation", "resource", "artifact")
 CAUSE_LENGTH = 500
 OFTEN_S = 0.2  # operations come in bursts; nobody reads more than five a second
@@ -45,8 +30,10 @@ OFTEN_S = 0.2  # operations come in bursts; nobody reads more than five a second
 
 def status_of(error: BaseException) -> str:
     """Return how something ended that raised an error."""
-    kinds = (status for kind, status in STATUS if isinstance(error, kind))
-    return next(kinds, "failed")
+    if isinstance(error, OlrunbookError):
+        return error.status
+    stopped = isinstance(error, (KeyboardInterrupt, asyncio.CancelledError))
+    return "interrupted" if stopped else "failed"
 
 
 class Recorder:
@@ -72,11 +59,7 @@ class Recorder:
             self._pipe = os.fdopen(int(descriptor), "w")
         self.tell(step="")  # the notebook is one of ours: the limits of steps hold
 
-    def step(
-        self,
-        step: Step,
-        work: Callable[[], Result],
-    ) -> Shown:
+    def step(self, step: Step, work: Callable[[], Result]) -> Shown:
         """Run one step and return its result, which shows itself.
 
         Args:

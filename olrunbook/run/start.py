@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from olrunbook.archive.dead import SCRATCH
-from olrunbook.archive.place import RunPlace, new_place, place_of, room_of
+from olrunbook.archive.place import RunPlace, new_place, place_of
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.project.catalog import Project, find_project
 from olrunbook.record.heartbeat import process_facts
@@ -79,8 +80,7 @@ def begin(
     if shell := kernel_shell():
         fail_with_shell_lines(shell)
     facts = opening(project.root)
-    by_hand: ByHand | None = None
-    warning, form = "", False
+    by_hand, warning, form = None, "", False
     if not headless:
         given = {"app": app, "stage": stage, "images": images or "", "target": target}
         who = executor(cells=kernel_shell() is not None)
@@ -108,9 +108,9 @@ def begin(
         redactor=redactor,
         emit=recorder.emit,
     )
-    gate = Gate.of_run(context, place, journal.add, headless=headless, form=form)
+    gate = Gate(context, place, journal.add, headless=headless, form=form)
     run = Run(context, place, recorder, gate=gate, by_hand=by_hand, node_type=node_type)
-    _open(run, context, place, recorder, images, headless=headless, warning=warning)
+    _open(run, context, place, journal, images, headless=headless, warning=warning)
     return run
 
 
@@ -120,7 +120,7 @@ def _place(
     """Return the run's directory, and whether an engine made it."""
     given = os.environ.pop("OLRUNBOOK_RUN_DIR", "")
     if given and (place := place_of(Path(given))):
-        named = (target, app, room_of(place.notebook, stage))
+        named = (target, app, stage or place.notebook)
         if named != (place.target, place.app, place.room):
             filed = "/".join(filter(None, (place.target, place.app, place.room)))
             msg = f"this run is filed under {filed}, but begin names {'/'.join(named)}"
@@ -169,7 +169,7 @@ def _open(
     run: Run,
     context: Context,
     place: RunPlace,
-    recorder: Recorder,
+    journal: Journal,
     images: str | None,
     *,
     headless: bool,
@@ -188,20 +188,12 @@ def _open(
             context.app.node_types,
             images,
         )
-    facts = (
-        {
-            "account": where.account,
-            "cloud_id": where.cloud_id,
-            "identity": where.identity_arn,
-            "stand_ins": where.stand_ins,
-            "tools": where.tools,
-        }
-        if where
-        else {}
-    )
-    chosen = {"images": run.images} if run.images else {}
+    facts: dict[str, Any] = {"images": run.images} if run.images else {}
+    if where:
+        facts |= where.model_dump(include={"account", "cloud_id", "stand_ins", "tools"})
+        facts["identity"] = where.identity_arn
     # The kernel's process: a run is dead when nobody who writes for it is left.
-    recorder.journal.add("begin", process=process_facts(), **chosen, **facts)
+    journal.add("begin", process=process_facts(), **facts)
     from olrunbook.display import Seen, header_view, show  # noqa: PLC0415  (heavy)
 
     view = header_view(

@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 from olrunbook.errors import StepError
-from olrunbook.processes.policies import POLITE, PULUMI, StopPolicy
-from olrunbook.processes.tool import Command, Tool
+from olrunbook.processes.tool import POLITE, PULUMI, Command, StopPolicy, Tool
 from olrunbook.record.heartbeat import process_facts
 from olrunbook.record.journal import Journal
 from olrunbook.redact import KEY_VARIABLE, Redactor

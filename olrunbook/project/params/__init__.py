@@ -16,6 +16,7 @@ from olrunbook.project.params.declaration import (
     declared,
     injected,
     read_notebook,
+    tagged,
 )
 from olrunbook.project.params.filing import NONE, filed
 from olrunbook.project.params.values import (
@@ -42,4 +43,5 @@ __all__ = [
     "from_text",
     "injected",
     "read_notebook",
+    "tagged",
 ]

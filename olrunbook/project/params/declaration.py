@@ -24,6 +24,7 @@ __all__ = [
     "declared",
     "injected",
     "read_notebook",
+    "tagged",
 ]
 
 App = NewType("App", str)
@@ -68,7 +69,7 @@ def declared(notebook: dict[str, Any], catalog: Catalog) -> dict[str, Parameter]
         UsageError: A declaration cannot be understood.
 
     """
-    return _parse(_tagged(notebook, "parameters"), catalog)
+    return _parse(_source(notebook, "parameters"), catalog)
 
 
 def injected(notebook: dict[str, Any], recorded: dict[str, Any]) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def injected(notebook: dict[str, Any], recorded: dict[str, Any]) -> dict[str, An
         recorded: The parameters in papermill's metadata.
 
     """
-    source = _tagged(notebook, "injected-parameters")
+    source = _source(notebook, "injected-parameters")
     found = dict(recorded) if source else {}
     with contextlib.suppress(SyntaxError):
         for node in ast.parse(source).body:
@@ -93,11 +94,14 @@ def injected(notebook: dict[str, Any], recorded: dict[str, Any]) -> dict[str, An
     return found
 
 
-def _tagged(notebook: dict[str, Any], tag: str) -> str:
-    for cell in notebook["cells"]:
-        if tag in cell.get("metadata", {}).get("tags", []):
-            return "".join(cell["source"])
-    return ""
+def tagged(notebook: Any, tag: str) -> list[Any]:
+    """Return the cells of a notebook that have a tag."""
+    cells = notebook["cells"]
+    return [cell for cell in cells if tag in cell.get("metadata", {}).get("tags", [])]
+
+
+def _source(notebook: dict[str, Any], tag: str) -> str:
+    return "".join(next((cell["source"] for cell in tagged(notebook, tag)), ""))
 
 
 def _parse(source: str, catalog: Catalog) -> dict[str, Parameter]:

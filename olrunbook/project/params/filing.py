@@ -5,13 +5,12 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from olrunbook.errors import UsageError
 from olrunbook.project.params.values import Parameter
 
-__all__ = ["NONE", "Filed", "filed"]
+__all__ = ["NONE", "filed"]
 
 KINDS = {"target": ("Target", "TargetName"), "app": ("App",), "stage": ("Stage",)}
 NONE = "none"  # the folder's name where there is no target or app
@@ -19,19 +18,10 @@ BY_BEGIN = "rehearsal"  # the target of a `begin` that names none
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}|")
 
 
-@dataclass(frozen=True, slots=True)
-class Filed:
-    """The folders of the archive that a run belongs in; `stage` may be empty."""
-
-    target: str
-    app: str
-    stage: str
-
-
 def filed(
     notebook: dict[str, Any], parameters: dict[str, Parameter], values: dict[str, Any]
-) -> Filed:
-    """Return where a run of a notebook is filed.
+) -> dict[str, str]:
+    """Return where a run of a notebook is filed: target, app, stage (may be empty).
 
     Args:
         notebook: Its JSON.
@@ -57,7 +47,7 @@ def filed(
             msg = f"{name} {chosen!r} cannot name a folder of the archive"
             raise UsageError(msg, "Use letters, digits, - and _.")
         found[name] = chosen or found[name]
-    return Filed(**found)
+    return found
 
 
 def _begin(notebook: dict[str, Any]) -> dict[str, ast.expr] | None:
