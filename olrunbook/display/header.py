@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from olrunbook.adapters.context import Context
 from olrunbook.display.view import Cell, Table, View
 from olrunbook.project.imageset import format_images
 from olrunbook.record.provenance import operator
-from olrunbook.steps.context import Context
 from olrunbook.steps.serving import serving_now
 
 __all__ = ["header_view"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
+from olrunbook.adapters.context import Context
 from olrunbook.errors import OlrunbookError, RefusedError, UsageError
 from olrunbook.events import Event
-from olrunbook.steps.context import Context
 from olrunbook.steps.preflight_checks import CHECKS, Asked, CheckRow, check_row
 from olrunbook.steps.results import Result
 from olrunbook.steps.step import Step

@@ -12,10 +12,10 @@ from typing import Literal
 
 from olrunbook.adapters.aws.reads import Account, images_exist, require_identity
 from olrunbook.adapters.aws.seen import short
+from olrunbook.adapters.context import Context
 from olrunbook.adapters.docker.command import docker
 from olrunbook.adapters.tool_version import tool_version
 from olrunbook.errors import OlrunbookError, RefusedError
-from olrunbook.steps.context import Context
 from olrunbook.steps.results import Value
 from olrunbook.targets import tool_environment
 

@@ -8,26 +8,24 @@ pinned images.
 
 from __future__ import annotations
 
-import os
+import contextlib
 import secrets
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import yaml
 
+from olrunbook.adapters.context import Context
 from olrunbook.errors import RefusedError, UsageError
-from olrunbook.events import Event
-from olrunbook.project.catalog import App, Project, StackSpec
-from olrunbook.redact import Redactor
-from olrunbook.targets import Target
+from olrunbook.project.catalog import StackSpec
+from olrunbook.record.files import write_atomic
 
 __all__ = [
     "Prepared",
-    "Surroundings",
     "keep_settings",
     "prepare",
     "reopen",
@@ -41,28 +39,6 @@ IGNORED = shutil.ignore_patterns("__pycache__", ".git", ".venv", "node_modules")
 # Provider address to the variable in which a target says where its own service is. One
 # service has the stages apart by name: production has one of each for every stage.
 ADDRESSES = {"vault:address": "VAULT_ADDR", "consul:address": "CONSUL_HTTP_ADDR"}
-
-
-class Surroundings(Protocol):
-    """What an adapter needs to know of a run (`olrunbook.steps.context.Context`)."""
-
-    @property
-    def project(self) -> Project: ...  # noqa: D102
-    @property
-    def target(self) -> Target: ...  # noqa: D102
-    @property
-    def app(self) -> App: ...  # noqa: D102
-    @property
-    def app_name(self) -> str: ...  # noqa: D102
-    @property
-    def stage(self) -> str: ...  # noqa: D102
-    @property
-    def logs(self) -> Path: ...  # noqa: D102
-    @property
-    def work(self) -> Path: ...  # noqa: D102
-    @property
-    def redactor(self) -> Redactor: ...  # noqa: D102
-    def emit(self, event: Event, /) -> None: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +77,7 @@ class Prepared:
         return self.root / "plan.json"
 
 
-def stack_spec(ctx: Surroundings) -> StackSpec:
+def stack_spec(ctx: Context) -> StackSpec:
     """Return the app's stack; UsageError where it has none."""
     if ctx.app.stack is None:
         msg = f"app {ctx.app_name!r} has no stack in the catalog"
@@ -109,7 +85,7 @@ def stack_spec(ctx: Surroundings) -> StackSpec:
     return ctx.app.stack
 
 
-def prepare(ctx: Surroundings, images: Mapping[str, str]) -> Prepared:
+def prepare(ctx: Context, images: Mapping[str, str]) -> Prepared:
     """Copy the app's stack and write the settings of this stage and cloud into it.
 
     Args:
@@ -128,13 +104,9 @@ def prepare(ctx: Surroundings, images: Mapping[str, str]) -> Prepared:
     folder = root / source.parent.name / source.name
     _copy(source, folder)
     shared = spec.path.rpartition("/")[0]
-    try:
-        _copy(
-            ctx.project.path(f"{shared}/{COMPONENTS}".lstrip("/")),
-            folder.parent / COMPONENTS,
-        )
-    except UsageError:
-        pass  # a project of its own may have no components
+    with contextlib.suppress(UsageError):  # a project of its own may have none
+        components = ctx.project.path(f"{shared}/{COMPONENTS}".lstrip("/"))
+        _copy(components, folder.parent / COMPONENTS)
     _check_project(folder, spec)
     prepared = _describe(ctx, root, folder)
     settings = read_yaml(prepared.settings)
@@ -145,19 +117,14 @@ def prepare(ctx: Surroundings, images: Mapping[str, str]) -> Prepared:
     config |= {spec.image_config[node]: image for node, image in images.items()}
     merged = {**settings, **{key: kept[key] for key in KEPT if key in kept}}
     write_yaml(prepared.settings, {**merged, "config": config})
-    return Prepared(
-        prepared.token,
-        root,
-        folder,
-        spec.project,
-        prepared.stack,
-        str(merged.get("secretsprovider") or "passphrase"),
-        prepared.kept,
-        _missing_secrets(ctx, spec, config),
+    return replace(
+        prepared,
+        secrets_provider=str(merged.get("secretsprovider") or "passphrase"),
+        new_secrets=_missing_secrets(ctx, spec, config),
     )
 
 
-def reopen(ctx: Surroundings, token: str) -> Prepared:
+def reopen(ctx: Context, token: str) -> Prepared:
     """Return a copy that was prepared earlier in this run.
 
     Raises:
@@ -174,7 +141,7 @@ def reopen(ctx: Surroundings, token: str) -> Prepared:
     return _describe(ctx, root, folder)
 
 
-def _describe(ctx: Surroundings, root: Path, folder: Path) -> Prepared:
+def _describe(ctx: Context, root: Path, folder: Path) -> Prepared:
     spec = stack_spec(ctx)
     stack = spec.stack_name(ctx.stage)
     target = ctx.target
@@ -197,7 +164,7 @@ def _check_project(folder: Path, spec: StackSpec) -> None:
         raise UsageError(msg, "Use the same name in both.")
 
 
-def _addresses(ctx: Surroundings) -> dict[str, str]:
+def _addresses(ctx: Context) -> dict[str, str]:
     env = ctx.target.env
     return {
         key: f"{env[variable].rstrip('/')}/{ctx.stage.lower()}"
@@ -207,7 +174,7 @@ def _addresses(ctx: Surroundings) -> dict[str, str]:
 
 
 def _missing_secrets(
-    ctx: Surroundings, spec: StackSpec, config: Mapping[str, Any]
+    ctx: Context, spec: StackSpec, config: Mapping[str, Any]
 ) -> dict[str, str]:
     """Return made-up values for the secret settings this cloud does not have yet."""
     missing = [key for key in spec.secrets if key not in config]
@@ -259,10 +226,4 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def write_yaml(path: Path, data: Mapping[str, Any]) -> None:
     """Replace a YAML file in one step; only its owner can read it."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        yaml.safe_dump(dict(data), out, sort_keys=True)
-        out.flush()
-        os.fsync(out.fileno())
-    aside.replace(path)
+    write_atomic(path, yaml.safe_dump(dict(data), sort_keys=True), 0o600)

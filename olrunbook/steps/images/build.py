@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from olrunbook.adapters.context import Context
 from olrunbook.adapters.packer import Packer, build_arguments
 from olrunbook.errors import InterruptedRunError, StepError, ToolError, UsageError
 from olrunbook.events import Event, handed
-from olrunbook.steps.context import Context
 from olrunbook.steps.images.packer import (
     check_declared,
     commit_text,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from olrunbook.steps.context import Context
+from olrunbook.adapters.context import Context
 from olrunbook.steps.results import DeployResult
 from olrunbook.steps.rollout.probe import Probe
 from olrunbook.steps.rollout.samples import ProbeSummary, Sample, read_samples

@@ -1,4 +1,4 @@
-"""What every step is given: values and callables, no globals."""
+"""What every step and adapter is given of a run: values, callables, no globals."""
 
 from __future__ import annotations
 
