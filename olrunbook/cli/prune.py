@@ -161,12 +161,7 @@ def _approved(place: RunPlace) -> str:
 
 
 def _refuse(places: list[RunPlace]) -> None:
-    """Refuse to remove what goes on, and what would be evidence of a change.
-
-    Raises:
-        RefusedError: Of one of the runs; nothing was removed.
-
-    """
+    """Refuse to remove what goes on, and what would be evidence of a change."""
     rooms: dict[Path, verifier.Room] = {}
     for place in places:
         folder = place.folder.parent

@@ -113,12 +113,7 @@ def recipe_hash(folder: Path) -> str:
 
 
 def load_recipe(folder: Path) -> Recipe:
-    """Read a recipe folder.
-
-    Raises:
-        UsageError: `recipe.toml` is missing or does not fit.
-
-    """
+    """Read a recipe folder; UsageError where `recipe.toml` is missing or wrong."""
     path = folder / "recipe.toml"
     script = folder / "customize.sh"
     try:

@@ -205,12 +205,7 @@ def keep_settings(prepared: Prepared) -> None:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Return a YAML file's mapping; empty where there is no file.
-
-    Raises:
-        UsageError: It is not YAML, or no mapping.
-
-    """
+    """Return a YAML file's mapping, empty where there is no file; else UsageError."""
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:

@@ -27,9 +27,9 @@ def probing(
     if samples or not deploy.url:
         yield samples
         return
-    probe = Probe(lambda: deploy.url, ctx.app.probe, ctx.logs / SAMPLES_FILE)
-    with probe:
-        yield probe.path
+    own = ctx.logs / SAMPLES_FILE
+    with Probe(lambda: deploy.url, ctx.app.probe, own):
+        yield own
 
 
 def collected(ctx: Context, file: Path, ended: datetime) -> list[Sample]:
