@@ -46,7 +46,6 @@ class Prepared:
     """A stack's folder, copied and ready for the CLI.
 
     Args:
-        token: Names the copy; the same token finds it again.
         root: The private folder around it (plan, scratch).
         folder: The Pulumi project.
         project: Its name.
@@ -57,7 +56,6 @@ class Prepared:
 
     """
 
-    token: str
     root: Path
     folder: Path
     project: str
@@ -65,6 +63,11 @@ class Prepared:
     secrets_provider: str
     kept: Path
     new_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def token(self) -> str:
+        """Names the copy; the same token finds it again."""
+        return self.root.name.removeprefix("pulumi-")
 
     @property
     def settings(self) -> Path:
@@ -148,8 +151,7 @@ def _describe(ctx: Context, root: Path, folder: Path) -> Prepared:
     kept = target.state / "stacks" / target.cloud_id / spec.project / f"{stack}.yaml"
     settings = read_yaml(folder / f"Pulumi.{stack}.yaml")
     provider = str(settings.get("secretsprovider") or "passphrase")
-    token = root.name.removeprefix("pulumi-")
-    return Prepared(token, root, folder, spec.project, stack, provider, kept)
+    return Prepared(root, folder, spec.project, stack, provider, kept)
 
 
 def _copy(source: Path, to: Path) -> None:
