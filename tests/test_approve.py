@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import MagicMock
 
 import click
 import pytest
@@ -346,7 +346,7 @@ def release(
         monkeypatch.setattr(
             f"olrunbook.cli.{module}.ensure_cloud", lambda *_, **__: (target, None)
         )
-    monkeypatch.setattr("olrunbook.pipeline.release.Probe", Mock())
+    monkeypatch.setattr("olrunbook.pipeline.release.Probe", MagicMock())
     write_notebook(stand.root / "notebooks" / "rollout.ipynb", "run.conclude()")
     return ("release", "tika", "--to", "CI", "--images", IMAGES)
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from olrunbook.archive.place import new_place
-from olrunbook.cli.open import open_
+from olrunbook.cli.open import open as open_command
 from olrunbook.errors import OlrunbookError, UsageError
 from olrunbook.pages.cells import cells_of
 from olrunbook.pages.clean import clean_html, safe_link
@@ -480,9 +480,9 @@ def test_open_shows_the_page_and_says_where_it_is(place, monkeypatch, capsys) ->
     monkeypatch.setattr(webbrowser, "open", lambda url: not opened.append(url))
     page = place.folder / "notebook.html"
     page.write_text("<p>")
-    open_.main([place.run_id, "--print"], standalone_mode=False)
+    open_command.main([place.run_id, "--print"], standalone_mode=False)
     assert opened == []
-    open_.main([place.run_id], standalone_mode=False)
+    open_command.main([place.run_id], standalone_mode=False)
     assert opened == [page.as_uri()]
     assert capsys.readouterr().out.split() == [str(page)] * 2
 
@@ -490,7 +490,7 @@ def test_open_shows_the_page_and_says_where_it_is(place, monkeypatch, capsys) ->
 def test_open_says_what_to_do_where_there_is_no_page(place) -> None:
     """A run that goes on has none; the hint names the command that tells more."""
     with pytest.raises(UsageError, match="still running, or killed") as caught:
-        open_.main([place.run_id], standalone_mode=False)
+        open_command.main([place.run_id], standalone_mode=False)
     assert f"show {place.run_id}" in caught.value.hint
 
 
@@ -499,4 +499,4 @@ def test_open_without_a_browser_is_no_success(place, monkeypatch) -> None:
     (place.folder / "notebook.html").write_text("<p>")
     monkeypatch.setattr(webbrowser, "open", lambda url: False)
     with pytest.raises(OlrunbookError, match="no browser"):
-        open_.main([place.run_id], standalone_mode=False)
+        open_command.main([place.run_id], standalone_mode=False)

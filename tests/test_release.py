@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import MagicMock, Mock
 
 import pytest
 
@@ -45,7 +45,7 @@ def make(
         return record(session.path.stem, session.parameters.get("stage", ""))
 
     monkeypatch.setattr("olrunbook.pipeline.release.run_notebook", run_notebook)
-    monkeypatch.setattr("olrunbook.pipeline.release.Probe", Mock())
+    monkeypatch.setattr("olrunbook.pipeline.release.Probe", MagicMock())
     target = Target(
         name="rehearsal",
         cloud_id="c1",

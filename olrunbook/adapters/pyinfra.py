@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from olrunbook.events import Event, Kind
+from olrunbook.events import Event
 from olrunbook.processes.tool import POLITE, Command, Line, Tool
 from olrunbook.redact import Redactor
 
@@ -65,44 +66,14 @@ def deploy(
 
 def event_of(line: Line) -> Event:
     """Return what one line of the worker says."""
+    said: Any = None
     if line.stream == "stdout" and line.text.startswith("{"):
-        try:
+        with contextlib.suppress(ValueError):
             said = json.loads(line.text)
-        except ValueError:
-            said = {}
-        if found := _understood(said, line):
-            return found
-    return Event("pyinfra", "line", line.text, {"stream": line.stream}, line.at)
-
-
-def _understood(said: dict[str, Any], line: Line) -> Event | None:
-    kind: Kind
-    data: dict[str, Any]
     match said:
-        case {"event": "connecting", "host": host}:
-            kind, text, data = "phase", f"connecting to {host}", {}
-        case {"event": "preparing"}:
-            kind, text, data = "phase", "gathering facts", {}
-        case {"event": "plan", "operations": names}:
-            kind, text = "phase", f"{len(names)} operations"
-            data = {"operations": names}
-        case {"event": "started", "name": name}:
-            kind, text = "operation", name
-            data = {"name": name, "index": said["index"], "state": "running"}
-        case {"event": "ended", "name": name, "state": state}:
-            keep = ("name", "index", "state", "seconds", "commands", "output")
-            data = {key: said[key] for key in keep}
-            kind, text = "operation", f"{name}: {state}"
-        case {"event": "retry", "name": name}:
-            text = f"{name}: attempt {said['attempt']} of {said['of']} failed"
-            kind, data = "warning", {}
-        case {"event": "error", "text": text}:
-            kind, data = "error", {}
-        case {"event": "connected"}:
-            kind, text, data = "line", "connected", {}
-        case _:
-            return None
-    return Event("pyinfra", kind, text, data, line.at)
+        case {"event": kind, "text": str(text), "data": data}:
+            return Event("pyinfra", kind, text, data, line.at)
+    return Event("pyinfra", "line", line.text, {"stream": line.stream}, line.at)
 
 
 def from_its_own_words(text: str, running: str) -> tuple[str, str] | None:

@@ -47,6 +47,7 @@ def tool_version(name: str, env: Mapping[str, str]) -> ToolFound:
     path = shutil.which(name, path=env.get("PATH", ""))
     if path is None:
         return ToolFound()
+    # Nothing of the kind may call home while it is only asked for its version.
     quiet = {"PULUMI_SKIP_UPDATE_CHECK": "true", "CHECKPOINT_DISABLE": "1"}
     try:
         said = subprocess.run(
@@ -60,5 +61,5 @@ def tool_version(name: str, env: Mapping[str, str]) -> ToolFound:
         )
     except (OSError, subprocess.TimeoutExpired):
         return ToolFound(path)
-    found = _VERSION.search(said.stdout)
+    found = None if said.returncode else _VERSION.search(said.stdout)
     return ToolFound(path, found.group(0) if found else "")

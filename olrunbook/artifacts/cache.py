@@ -26,7 +26,7 @@ from olrunbook.artifacts.standin_archive import write_stand_in
 from olrunbook.errors import ToolError, UsageError
 from olrunbook.events import Event
 from olrunbook.project.where import cache_dir
-from olrunbook.record.files import sha256_file
+from olrunbook.record.files import sha256_file, write_atomic
 
 __all__ = [
     "Artifact",
@@ -224,9 +224,7 @@ def _keep(spec: ArtifactSpec, folder: Path, path: Path, source: Source) -> Artif
     place = folder / path.name
     path.replace(place)
     note = {"sha256": digest, "source": source, "at": time.time()}
-    aside = folder / ".source.json"
-    aside.write_text(json.dumps(note) + "\n", encoding="utf-8")
-    aside.replace(folder / "source.json")
+    write_atomic(folder / "source.json", json.dumps(note) + "\n")
     return Artifact(
         name=spec.name, version=spec.version, sha256=digest, source=source, path=place
     )

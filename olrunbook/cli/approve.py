@@ -20,24 +20,16 @@ if TYPE_CHECKING:
     from olrunbook.archive.place import RunPlace
     from olrunbook.steps.approval.model import Asked
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
 
 def _arguments(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add what both commands take."""
-    decorators: list[Decorator] = [
-        click.argument("reference", metavar="RUN", shell_complete=complete_run),
-        click.option("--reason", default="", help="Why; the chain keeps it."),
-        click.option(
-            "--sign",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            metavar="KEYFILE",
-            help="Sign it with this SSH key (ssh-keygen -Y sign).",
-        ),
-    ]
-    for decorator in reversed(decorators):
-        function = decorator(function)
-    return function
+    key = click.Path(exists=True, dir_okay=False, path_type=Path)
+    text = "Sign it with this SSH key (ssh-keygen -Y sign)."
+    function = click.option("--sign", type=key, metavar="KEYFILE", help=text)(function)
+    why = "Why; the chain keeps it."
+    function = click.option("--reason", default="", help=why)(function)
+    run = click.argument("reference", metavar="RUN", shell_complete=complete_run)
+    return run(function)
 
 
 @click.command(

@@ -64,9 +64,7 @@ def complete_run(
     if "/" in incomplete:
         return [CompletionItem(incomplete, type="dir")]
     try:
-        if not incomplete:
-            rows = search(archive(), cache_dir(), Query(limit=OFFERED))
-        elif len(incomplete.replace("…", "")) < NAMED:
+        if len(incomplete.replace("…", "")) < NAMED:
             rows = [
                 row
                 for row in search(archive(), cache_dir(), Query(limit=OFFERED))

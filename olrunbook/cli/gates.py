@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -282,10 +282,8 @@ def answered(project: Project, place: RunPlace, record: RunRecord) -> bool:
 
 def _told(record: RunRecord) -> list[str]:
     """Return what a run would change, a line a change, and what that means."""
-    result: dict[str, Any] = record.result("olrunbook/preview/1") or {}
-    lines = []
-    for change in result.get("changes", []):
-        values = [f"{p['path']} {p['old']} → {p['new']}" for p in change["changes"]]
-        kind = change["type"].rpartition(":")[2]
-        lines.append(f"{change['op']} {kind} {change['name']} {', '.join(values)}")
-    return [*lines, *result.get("outlook", [])]
+    from olrunbook.steps.results import ResourceChange  # noqa: PLC0415
+
+    result = record.result("olrunbook/preview/1") or {}
+    changes = map(ResourceChange.model_validate, result.get("changes", []))
+    return [*(change.line() for change in changes), *result.get("outlook", [])]

@@ -15,7 +15,6 @@ __all__ = ["open"]
 
 
 @click.command(
-    "open",
     epilog="""\b
 Examples:
   olrunbook open 0193…d02
@@ -23,7 +22,7 @@ Examples:
 )
 @click.argument("run", shell_complete=complete_run)
 @click.option("--print", "only_print", is_flag=True, help="Only print the path.")
-def open_(run: str, *, only_print: bool) -> None:
+def open(run: str, *, only_print: bool) -> None:  # noqa: A001  (the command's name)
     """Open RUN's HTML record in the browser.
 
     RUN is a run's id, its first or last characters, or its directory. The page needs no
@@ -45,7 +44,3 @@ def open_(run: str, *, only_print: bool) -> None:
     if not webbrowser.open(page.as_uri()):
         msg = "no browser could be started on this machine"
         raise OlrunbookError(msg, "Open the path above, or copy the file.")
-
-
-# The command line looks for a command under the name it is called by.
-open = open_  # noqa: A001

@@ -30,12 +30,7 @@ class NotebookCommand(click.Command):
 
 
 class Declared(click.ParamType[str]):
-    """A declared type: shown and completed here, judged by `project.params.check`.
-
-    Args:
-        parameter: The declaration.
-
-    """
+    """A declared type: shown and completed here, judged by `project.params.check`."""
 
     def __init__(self, parameter: Parameter) -> None:
         self.name = parameter.kind

@@ -8,7 +8,6 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -94,7 +93,7 @@ def prune(
 def _remove(places: list[RunPlace], **said: str) -> None:
     for place in places:
         try:
-            remove(place, **said)
+            _bury(place, **said)
         except OSError as error:
             msg = f"run {place.run_id} could not be removed: {error.strerror}"
             raise OlrunbookError(msg, "Those before it were. Try again.") from None
@@ -161,12 +160,7 @@ def _approved(place: RunPlace) -> str:
 
 
 def _refuse(places: list[RunPlace]) -> None:
-    """Refuse to remove what goes on, and what would be evidence of a change.
-
-    Raises:
-        RefusedError: Of one of the runs; nothing was removed.
-
-    """
+    """Refuse to remove what goes on, and what would be evidence of a change."""
     rooms: dict[Path, verifier.Room] = {}
     for place in places:
         folder = place.folder.parent
@@ -195,33 +189,17 @@ def _refuse(places: list[RunPlace]) -> None:
             raise RefusedError(msg, f"Look at it: olrunbook verify {place.run_id}")
 
 
-def remove(place: RunPlace, *, who: str, reason: str) -> dict[str, Any]:
-    """Enter a run's tombstone into its chain, then remove its directory.
-
-    Args:
-        place: The run; it has its record.
-        who: Who removes it.
-        reason: Why.
-
-    Returns:
-        The tombstone.
-
-    Raises:
-        OSError: The chain or the directory cannot be written.
-
-    """
+def _bury(place: RunPlace, **said: str) -> None:
+    """Enter a run's tombstone into its chain, then remove its directory."""
     room = place.folder.parent
     with chain.locked(room):
         mine = [e for e in chain.entries(room) if e.get("run_id") == place.run_id]
-        stone = next((entry for entry in mine if entry["kind"] == "pruned"), None)
-        if stone is None:
+        if not any(entry["kind"] == "pruned" for entry in mine):
             end = next(entry for entry in mine if entry["kind"] == "close")
-            facts = {key: end[key] for key in ("record_sha256", "status")}
-            data = {"run_id": place.run_id, "folder": place.folder.name, **facts}
-            data |= {"who": who, "reason": reason}
-            stone = chain.append(room, "pruned", held=True, **data)
+            data = {"run_id": place.run_id, "folder": place.folder.name}
+            data |= {key: end[key] for key in ("record_sha256", "status")}
+            chain.append(room, "pruned", held=True, **data, **said)
         shutil.rmtree(place.folder)
-    return stone
 
 
 def _who(found: Project) -> str:

@@ -36,13 +36,7 @@ MARKS = {"succeeded": "✓", "interrupted": "■", "waiting": "⋯", "refused": 
 
 
 class Rows:
-    """One row a run: live on a terminal, plain lines in a log.
-
-    Args:
-        app: The app.
-        console: Where it is written.
-
-    """
+    """One row a run: live on a terminal, plain lines in a log."""
 
     def __init__(self, app: str, console: Console) -> None:
         self.app, self.console = app, console

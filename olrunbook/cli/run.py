@@ -113,14 +113,7 @@ def _path(found: Project, name: str) -> Path:
 def command_of(
     path: Path, text: str, parameters: dict[str, Parameter]
 ) -> click.Command:
-    """Return the command of one notebook.
-
-    Args:
-        path: The notebook.
-        text: What it does.
-        parameters: Its declarations.
-
-    """
+    """Return the command of one notebook; `text` says what it does."""
 
     def call(
         given: tuple[tuple[str, str], ...],

@@ -81,12 +81,7 @@ def _answered(answer: Answer) -> View:
 
 
 class _Form:
-    """A field for the reason and two buttons, until one of them decides.
-
-    Args:
-        title: The question, read out with each button.
-
-    """
+    """A field for the reason and two buttons, which read out the question."""
 
     def __init__(self, title: str) -> None:
         import ipywidgets as w  # noqa: PLC0415  (heavy)

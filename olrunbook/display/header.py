@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+from olrunbook.adapters.context import Commit, Context
 from olrunbook.display.view import Cell, Table, View
 from olrunbook.project.imageset import format_images
 from olrunbook.record.provenance import operator
-from olrunbook.steps.context import Context
 from olrunbook.steps.serving import serving_now
 
 __all__ = ["header_view"]
@@ -39,18 +39,20 @@ def header_view(
         warning: What the reader must know about secrets.
 
     """
-    place, commit = context.place, context.commit
+    place = context.place
+    # The record's page lists them, once.
+    stand_ins = f"{len(place.stand_ins)} in this cloud: see the record" if place else ""
     rows = [
         ("run", context.run_id + ("" if headless else ", interactive")),
         ("who", _who(context)),
         ("where", _where(context)),
         ("identity", place.identity_arn if place else ""),
-        ("from", _from(commit.sha, commit.dirty)),
-        ("images", _images(images, images_from)),
+        ("from", _from(context.commit)),
+        ("images", f"{format_images(dict(images))} ({images_from})" if images else ""),
         ("serves now", serving_now(context) if place and context.stage else ""),
         ("record", str(folder)),
         ("secrets", warning),
-        ("stand-ins", _stand_ins(place.stand_ins) if place else ""),
+        ("stand-ins", stand_ins if place and place.stand_ins else ""),
     ]
     title = " · ".join(
         part for part in (notebook, context.app_name, context.stage) if part
@@ -63,13 +65,6 @@ def header_view(
         else "",
         tables=[Table("", ("", ""), [(Cell(k), Cell(v)) for k, v in rows if v])],
     )
-
-
-def _stand_ins(texts: Sequence[str]) -> str:
-    """Return how many there are; the record's page lists them, once."""
-    if not texts:
-        return ""
-    return f"{len(texts)} in this cloud: see the record"
 
 
 def _who(context: Context) -> str:
@@ -86,16 +81,8 @@ def _where(context: Context) -> str:
     )
 
 
-def _from(sha: str, dirty: tuple[str, ...]) -> str:
-    head = f"commit {sha[:COMMIT]}" if sha else "no git checkout"
-    if not dirty:
-        return f"{head}, clean" if sha else head
-    named = ", ".join(dirty[:FILES_NAMED])
-    more = len(dirty) - FILES_NAMED
-    return f"{head}, differs in {named}{f' and {more} more' if more > 0 else ''}"
-
-
-def _images(images: Mapping[str, str], images_from: str) -> str:
-    if not images:
-        return ""
-    return f"{format_images(dict(images))} ({images_from})"
+def _from(commit: Commit) -> str:
+    if not commit.sha and not commit.dirty:
+        return "no git checkout"
+    head = f"commit {commit.sha[:COMMIT]}" if commit.sha else "no git checkout"
+    return f"{head}, {commit.difference(FILES_NAMED)}"

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from olrunbook.display.view import Table, View
 from olrunbook.pages.text import templates
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["bundle", "html", "text"]
 

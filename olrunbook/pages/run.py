@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ from olrunbook.record.model import (
     Known,
     PartRecord,
     RunRecord,
-    StepRecord,
 )
 
 if TYPE_CHECKING:
@@ -103,8 +102,6 @@ def render(record: RunRecord, notebook: dict[str, Any]) -> str:
         facts=list(_facts(record)),
         versions=_pairs(record.versions),
         hints=list(dict.fromkeys(s.hint for s in record.steps if s.hint)),
-        steps=[_step(step) for step in record.steps],
-        parts=[_part(part) for part in record.parts],
         gates=_gates(record.gates),
         printed_id=record.run_id if _ID.fullmatch(record.run_id) else "",
     )  # fmt: skip
@@ -114,7 +111,7 @@ def render(record: RunRecord, notebook: dict[str, Any]) -> str:
 @cache
 def _environment() -> Environment:
     environment = templates("olrunbook.pages")
-    environment.filters.update(mark=_mark, seconds=_seconds, utc=_utc, short=_short)
+    environment.filters.update(mark=_mark, seconds=_seconds, utc=_utc, link=_link)
     environment.globals.update(long_output=LONG_OUTPUT, folded=FOLDED)
     return environment
 
@@ -213,18 +210,12 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _step(step: StepRecord) -> dict[str, Any]:
-    return {"step": step, "mark": _mark(step.status)}
-
-
-def _part(part: PartRecord) -> dict[str, Any]:
+def _link(part: PartRecord) -> Fact:
+    """Return a part's id, which leads to its page."""
     # From <target>/<app>/<room>/<run>/ up to the archive, and down again.
     inside = not part.record.startswith("/") and ".." not in part.record.split("/")
     href = f"../../../../{quote(part.record)}/notebook.html"
-    link = href if part.record and inside else ""
-    name = _short(part.run_id)
-    run = Fact(name.text, title=name.title, href=link, code=True)
-    return {"part": part, "mark": _mark(part.status), "run": run}
+    return replace(_short(part.run_id), href=href if part.record and inside else "")
 
 
 def _gates(gates: Sequence[GateRecord]) -> tuple[list[str], list[list[str]]]:

@@ -162,12 +162,8 @@ class Release:
         """Ask the stage through its load balancer from before the update to the end."""
         samples = self.place.folder / f"probe-{stage}.jsonl"
         spec = self.project.catalog.app(self.app).probe
-        probe = Probe(lambda: self.find_url(stage), spec, samples)
-        probe.start()
-        try:
+        with Probe(lambda: self.find_url(stage), spec, samples):
             yield {SAMPLES_VARIABLE: str(samples)}
-        finally:
-            probe.stop()
 
     def _part(self, row: Row, stage: str, env: Mapping[str, str]) -> bool:
         """Run one notebook, or keep what was done; note it, and what it hands on."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from olrunbook.adapters.context import Context
 from olrunbook.archive.place import RunPlace
 from olrunbook.errors import RefusedError, WaitingError
 from olrunbook.project.gates import GateSpec, duration
@@ -19,7 +20,6 @@ from olrunbook.steps.approval.decisions import By, decide, use
 from olrunbook.steps.approval.digest import differences
 from olrunbook.steps.approval.lineage import Lineage
 from olrunbook.steps.approval.model import Approval, Asked, GateResult, question_of
-from olrunbook.steps.context import Context
 
 if TYPE_CHECKING:
     from olrunbook.steps.deploy.update import PreviewResult

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from olrunbook.adapters.context import Commit, Context
 from olrunbook.archive.dead import SCRATCH
 from olrunbook.archive.place import RunPlace, new_place, place_of
 from olrunbook.errors import RefusedError, UsageError
@@ -27,7 +28,6 @@ from olrunbook.run.gate import Gate
 from olrunbook.run.recorder import Recorder
 from olrunbook.run.shell_lines import fail_with_shell_lines
 from olrunbook.run.steps import Run
-from olrunbook.steps.context import Commit, Context
 from olrunbook.steps.order import images_for
 from olrunbook.targets import Target, load_target, require_built
 

@@ -19,11 +19,11 @@ from olrunbook.steps.flow import RELEASE
 from olrunbook.steps.step import Step
 
 if TYPE_CHECKING:
+    from olrunbook.adapters.context import Context
     from olrunbook.display import Shown
     from olrunbook.run.byhand import ByHand
     from olrunbook.run.gate import Gate
     from olrunbook.run.recorder import Recorder
-    from olrunbook.steps.context import Context
     from olrunbook.steps.deploy.update import PreviewResult
     from olrunbook.steps.results import DeployResult, Result
     from olrunbook.steps.rollout.model import RolloutResult

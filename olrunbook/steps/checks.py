@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from pydantic import SecretStr
 
+from olrunbook.adapters.context import Context
 from olrunbook.adapters.http import Answer, ask
 from olrunbook.errors import StepError, UsageError
 from olrunbook.events import Event
 from olrunbook.project.catalog import Check
-from olrunbook.steps.context import Context
 from olrunbook.steps.results import Result, Value
 from olrunbook.steps.step import Step
 

@@ -36,10 +36,8 @@ class Found:
 def _succeeded(
     outputs: Path, target: str, app: str, stage: str | None, schema: str
 ) -> Iterator[Found]:
-    """Yield the succeeded runs that have a result of a schema, newest first.
-
-    Whatever their notebooks are called: a team's own are as good as ours.
-    """
+    """Yield the succeeded runs that have a result of a schema, newest first."""
+    # Whatever their notebooks are called: a team's own are as good as ours.
     for place in list_runs(outputs, target=target, app=app, room=stage):
         record = read_record(place)
         if record and record.status == "succeeded" and record.result(schema):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
+from olrunbook.adapters.context import Context
 from olrunbook.errors import OlrunbookError, RefusedError, UsageError
 from olrunbook.events import Event
-from olrunbook.steps.context import Context
-from olrunbook.steps.preflight_checks import CHECKS, Asked, CheckRow, check_row
-from olrunbook.steps.results import Result
+from olrunbook.steps.preflight_checks import CHECKS, Asked, Seen, Status
+from olrunbook.steps.results import Result, Value
 from olrunbook.steps.step import Step
 
 __all__ = [
@@ -46,6 +46,25 @@ NEEDS: dict[str, tuple[str, ...]] = {
     ),
     "rollout": ("target", "group"),
 }
+
+
+class CheckRow(Value):
+    """One check.
+
+    Args:
+        name: What was checked.
+        status: `ok`, `warn` (said, and no reason to stop) or `failed`.
+        found: What was found.
+        wanted: What was wanted.
+        hint: What the reader can do.
+
+    """
+
+    name: str
+    status: Status
+    found: str
+    wanted: str
+    hint: str = ""
 
 
 class PreflightResult(Result):
@@ -104,10 +123,10 @@ def preflight(
     asked, rows = Asked(ctx, images or {}, stage_before), []
     for name in need:
         try:
-            row = CHECKS[name](asked)
+            seen = CHECKS[name](asked)
         except OlrunbookError as error:
-            wanted = "an answer"
-            row = check_row(name, "failed", str(error), wanted, error.hint)
+            seen = Seen("failed", str(error), "an answer", error.hint)
+        row = CheckRow(name=name, **seen._asdict())
         rows.append(row)
         data = {"name": name, "state": row.status, "found": row.found}
         ctx.emit(Event("preflight", "operation", f"{name}: {row.found}", data))

@@ -8,18 +8,17 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from olrunbook.adapters.aws.reads import Account, images_exist, require_identity
 from olrunbook.adapters.aws.seen import short
+from olrunbook.adapters.context import Context
 from olrunbook.adapters.docker.command import docker
 from olrunbook.adapters.tool_version import tool_version
 from olrunbook.errors import OlrunbookError, RefusedError
-from olrunbook.steps.context import Context
-from olrunbook.steps.results import Value
 from olrunbook.targets import tool_environment
 
-__all__ = ["CHECKS", "Asked", "CheckRow", "check_row"]
+__all__ = ["CHECKS", "Asked", "Seen", "Status"]
 
 VERSIONS = {"packer": (1, 14), "pulumi": (3, 199), "pyinfra": (3,)}
 FREE_GB = 3.0
@@ -27,20 +26,13 @@ GB = 1e9
 FILES_NAMED = 3
 
 
-class CheckRow(Value):
-    """One check.
+Status = Literal["ok", "warn", "failed"]
 
-    Args:
-        name: What was checked.
-        status: `ok`, `warn` (said, and no reason to stop) or `failed`.
-        found: What was found.
-        wanted: What was wanted.
-        hint: What the reader can do.
 
-    """
+class Seen(NamedTuple):
+    """What a check saw; see `CheckRow`."""
 
-    name: str
-    status: Literal["ok", "warn", "failed"]
+    status: Status
     found: str
     wanted: str
     hint: str = ""
@@ -55,91 +47,78 @@ class Asked:
     stage_before: Callable[[], str] | None
 
 
-def check_row(
-    name: str,
-    status: Literal["ok", "warn", "failed"],
-    found: str,
-    wanted: str,
-    hint: str = "",
-) -> CheckRow:
-    """Return a check's row."""
-    return CheckRow(name=name, status=status, found=found, wanted=wanted, hint=hint)
-
-
-def _target(asked: Asked) -> CheckRow:
+def _target(asked: Asked) -> Seen:
     target = asked.ctx.target
     wanted = "it answers, and as its own identity"
     try:
         require_identity(asked.ctx)
     except OlrunbookError as error:
         hint = error.hint or "Reset it: olrunbook rehearsal reset"
-        return check_row("target", "failed", str(error), wanted, hint)
+        return Seen("failed", str(error), wanted, hint)
     found = f"{target.name}, cloud {target.cloud_id}, as {target.identity_arn}"
-    return check_row("target", "ok", found, wanted)
+    return Seen("ok", found, wanted)
 
 
-def _tool(name: str) -> Callable[[Asked], CheckRow]:
+def _tool(name: str) -> Callable[[Asked], Seen]:
     lowest = VERSIONS[name]
     wanted = f">= {'.'.join(map(str, lowest))}"
 
-    def check(asked: Asked) -> CheckRow:
+    def check(asked: Asked) -> Seen:
         place = asked.ctx.place
         found = tool_version(name, place.environment() if place else tool_environment())
         hint = "olrunbook tools shows where each tool comes from."
         if not found.path:
-            return check_row(name, "failed", "not found", wanted, hint)
+            return Seen("failed", "not found", wanted, hint)
         text = f"{found.version or 'version unknown'}, {found.path}"
         if not found.at_least(lowest):
-            return check_row(name, "failed", text, wanted, hint)
-        return check_row(name, "ok", text, wanted)
+            return Seen("failed", text, wanted, hint)
+        return Seen("ok", text, wanted)
 
     return check
 
 
-def _docker(asked: Asked) -> CheckRow:
+def _docker(asked: Asked) -> Seen:
     del asked
     version = docker("version", "--format", "{{.Server.Version}}", timeout_s=30)
-    return check_row("docker", "ok", f"engine {version} answers", "an engine answers")
+    return Seen("ok", f"engine {version} answers", "an engine answers")
 
 
-def _disk(asked: Asked) -> CheckRow:
+def _disk(asked: Asked) -> Seen:
     """Look where docker keeps its images; elsewhere than here it cannot be seen."""
     root = Path(docker("info", "--format", "{{.DockerRootDir}}", timeout_s=30))
     place = root if os.access(root, os.X_OK) else asked.ctx.work
     free = shutil.disk_usage(place).free / GB
     wanted, found = f">= {FREE_GB:g} GB", f"{free:.1f} GB free in {place}"
     hint = "`docker system df` shows what docker holds."
-    return check_row(
-        "free disk", "ok" if free >= FREE_GB else "failed", found, wanted, hint
-    )
+    return Seen("ok" if free >= FREE_GB else "failed", found, wanted, hint)
 
 
-def _file(name: str, pick: Callable[[Context], str]) -> Callable[[Asked], CheckRow]:
-    def check(asked: Asked) -> CheckRow:
+def _file(pick: Callable[[Context], str]) -> Callable[[Asked], Seen]:
+    def check(asked: Asked) -> Seen:
         relative = pick(asked.ctx)
         path = asked.ctx.project.path(relative)
         here = path.is_relative_to(asked.ctx.project.root)
         found = relative if here else f"{relative}, as shipped"
-        return check_row(name, "ok", found, "a file of the project or shipped")
+        return Seen("ok", found, "a file of the project or shipped")
 
     return check
 
 
-def _stack(asked: Asked) -> CheckRow:
+def _stack(asked: Asked) -> Seen:
     spec = asked.ctx.app.stack
     if spec is None:
         hint = "docs/adding-an-app.md describes a stack."
-        return check_row("stack", "failed", "the app has none", "a stack", hint)
+        return Seen("failed", "the app has none", "a stack", hint)
     folder, name = asked.ctx.project.path(spec.path), spec.stack_name(asked.ctx.stage)
     files = ("Pulumi.yaml", "__main__.py", f"Pulumi.{name}.yaml")
     missing = [file for file in files if not (folder / file).is_file()]
     if missing:
         text = f"{spec.path} lacks {', '.join(missing)}"
-        return check_row("stack", "failed", text, ", ".join(files))
-    return check_row("stack", "ok", f"{name} in {spec.path}", ", ".join(files))
+        return Seen("failed", text, ", ".join(files))
+    return Seen("ok", f"{name} in {spec.path}", ", ".join(files))
 
 
-def _images(asked: Asked) -> CheckRow:
+def _images(asked: Asked) -> Seen:
     spec = asked.ctx.app.image
     found, wrong = [], []
     for node, image in images_exist(asked.ctx, asked.images).items():
@@ -156,19 +135,19 @@ def _images(asked: Asked) -> CheckRow:
     if wrong or not found:
         hint = f"Build one: olrunbook run image_build -p app {asked.ctx.app_name}"
         text = "; ".join(wrong) or "no image set"
-        return check_row("images", "failed", text, wanted, hint)
-    return check_row("images", "ok", "; ".join(found), wanted)
+        return Seen("failed", text, wanted, hint)
+    return Seen("ok", "; ".join(found), wanted)
 
 
-def _stage_order(asked: Asked) -> CheckRow:
+def _stage_order(asked: Asked) -> Seen:
     order = asked.ctx.project.catalog.stages_of(asked.ctx.app_name)
     wanted = f"{' → '.join(order)}, the same images in each"
     if asked.stage_before is None:
-        return check_row("stage order", "warn", "not asked", wanted)
+        return Seen("warn", "not asked", wanted)
     try:
         run = asked.stage_before()
     except RefusedError as error:
-        return check_row("stage order", "failed", str(error), wanted, error.hint)
+        return Seen("failed", str(error), wanted, error.hint)
     ctx = asked.ctx
     before = ctx.project.catalog.before(ctx.stage, ctx.app_name)
     found = (
@@ -176,11 +155,11 @@ def _stage_order(asked: Asked) -> CheckRow:
         if run
         else "this is the first stage"
     )
-    return check_row("stage order", "ok", found, wanted)
+    return Seen("ok", found, wanted)
 
 
-def _no_refresh(asked: Asked) -> CheckRow:
-    name, wanted = "instance refresh", "none in progress: an update cancels it"
+def _no_refresh(asked: Asked) -> Seen:
+    wanted = "none in progress: an update cancels it"
     account = Account(asked.ctx.target)
     for group, refreshes in account.observe(asked.ctx.app, asked.ctx.stage):
         for refresh in refreshes:
@@ -188,48 +167,41 @@ def _no_refresh(asked: Asked) -> CheckRow:
                 what = f"refresh {short(refresh.id)} of {group.name}"
                 found = f"{what} is {refresh.status}, {refresh.percent} %"
                 hint = "Wait until it ends: olrunbook run rollout"
-                return check_row(name, "failed", found, wanted, hint)
-    return check_row(name, "ok", "none", wanted)
+                return Seen("failed", found, wanted, hint)
+    return Seen("ok", "none", wanted)
 
 
-def _group(asked: Asked) -> CheckRow:
+def _group(asked: Asked) -> Seen:
     groups = Account(asked.ctx.target).groups(asked.ctx.app, asked.ctx.stage)
     missing = [group.tag_name for group in groups if not group.name]
     wanted = "one Auto Scaling group for each node type"
     if missing:
         found = f"no group is tagged Name={', '.join(missing)}"
         hint = f"Deploy first: olrunbook run deploy -p stage {asked.ctx.stage}"
-        return check_row("group", "failed", found, wanted, hint)
+        return Seen("failed", found, wanted, hint)
     names = [f"{g.name}, {len(g.instances)} of {g.desired} instances" for g in groups]
-    return check_row("group", "ok", "; ".join(names), wanted)
+    return Seen("ok", "; ".join(names), wanted)
 
 
-def _checkout(asked: Asked) -> CheckRow:
+def _checkout(asked: Asked) -> Seen:
     """Say whether what runs is what is committed; a rehearsal may try what is not."""
     commit = asked.ctx.commit
     wanted = "all files committed, so that the commit says what ran"
     if not commit.sha:
-        return check_row("checkout", "warn", "no git checkout", wanted)
-    head = commit.sha[:12]
-    if commit.dirty:
-        named = ", ".join(commit.dirty[:FILES_NAMED])
-        others = len(commit.dirty) - FILES_NAMED
-        more = f" and {others} more" if others > 0 else ""
-        return check_row(
-            "checkout", "warn", f"{head}, differs in {named}{more}", wanted
-        )
-    return check_row("checkout", "ok", f"{head}, clean", wanted)
+        return Seen("warn", "no git checkout", wanted)
+    found = f"{commit.sha[:12]}, {commit.difference(FILES_NAMED)}"
+    return Seen("warn" if commit.dirty else "ok", found, wanted)
 
 
-CHECKS: dict[str, Callable[[Asked], CheckRow]] = {
+CHECKS: dict[str, Callable[[Asked], Seen]] = {
     "target": _target,
     "packer": _tool("packer"),
     "pulumi": _tool("pulumi"),
     "pyinfra": _tool("pyinfra"),
     "docker": _docker,
     "free disk": _disk,
-    "template": _file("template", lambda ctx: ctx.app.image.template),
-    "deploy file": _file("deploy file", lambda ctx: ctx.app.image.deploy),
+    "template": _file(lambda ctx: ctx.app.image.template),
+    "deploy file": _file(lambda ctx: ctx.app.image.deploy),
     "stack": _stack,
     "images": _images,
     "stage order": _stage_order,

@@ -95,6 +95,12 @@ class ResourceChange(Value):
     changes: list[PropertyChange] = []
     expected: bool = True
 
+    def line(self) -> str:
+        """Return it in a line: `update Group web imageId a → b`."""
+        kind = self.type.rpartition(":")[2]
+        texts = [f"{p.path} {p.old} → {p.new}" for p in self.changes]
+        return f"{self.op} {kind} {self.name} {', '.join(texts)}"
+
 
 class DeployResult(Result):
     """One update of a stack.

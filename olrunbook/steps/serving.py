@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from olrunbook.adapters.aws.reads import groups_seen, require_identity
+from olrunbook.adapters.aws.reads import Account, require_identity
 from olrunbook.adapters.aws.seen import GroupSeen, short
+from olrunbook.adapters.context import Context
 from olrunbook.errors import OlrunbookError
-from olrunbook.steps.context import Context
 
 __all__ = ["in_words", "serving_now"]
 
@@ -14,7 +14,7 @@ def serving_now(ctx: Context) -> str:
     """Return what serves in this stage, in a line; or why that cannot be said."""
     try:
         require_identity(ctx)
-        groups = groups_seen(ctx)
+        groups = Account(ctx.target).groups(ctx.app, ctx.stage)
     except OlrunbookError as error:
         return f"not known: {error}"
     return "; ".join(in_words(group, many=len(groups) > 1) for group in groups)

@@ -32,14 +32,7 @@ TAIL = 6
 
 
 class Progress:
-    """Understands what `go build -v` says, and tells it now and then.
-
-    Args:
-        pin: What is built.
-        emit: Gets the events.
-        clock: Seconds, monotonic.
-
-    """
+    """Understands what `go build -v` says, and tells it now and then."""
 
     def __init__(
         self, pin: Pin, emit: Emit, clock: Callable[[], float] = time.monotonic

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from olrunbook.adapters.tool_version import tool_version
 from olrunbook.record.files import sha256_file
 from olrunbook.toolchain.cache import Cache
 from olrunbook.toolchain.model import ToolFound
@@ -20,9 +19,6 @@ PLUGIN_SOURCE = Path("github.com/hashicorp/amazon")
 PLUGIN_FILE = re.compile(
     r"packer-plugin-amazon_v(?P<version>\d+\.\d+\.\d+)_x5\.\d+_linux_amd64"
 )
-ASK_S = 20.0
-# Nothing of the kind may call home while it is only asked for its version.
-QUIET = {"CHECKPOINT_DISABLE": "1", "PULUMI_SKIP_UPDATE_CHECK": "true"}
 
 
 def dotted(version: tuple[int, ...]) -> str:
@@ -47,28 +43,14 @@ def look(pin: Pin, cache: Cache) -> ToolFound | None:
 
 def programs(pin: Pin) -> Iterator[ToolFound]:
     """Yield the program the PATH leads to, with the version it says it has."""
-    path = shutil.which(pin.name)
-    if not path:
-        return
-    try:
-        said = subprocess.run(
-            [path, *pin.ask],
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=ASK_S,
-            env={**os.environ, **QUIET},
-            stdin=subprocess.DEVNULL,
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        said = "does not run"
-    version = parse(said)
-    yield ToolFound(
-        name=pin.name,
-        version=dotted(version) if version else "version unknown",
-        path=Path(path),
-        how="path",
-    )
+    found = tool_version(pin.name, os.environ)
+    if found.path:
+        yield ToolFound(
+            name=pin.name,
+            version=found.version or "version unknown",
+            path=Path(found.path),
+            how="path",
+        )
 
 
 def plugin_folders() -> list[Path]:

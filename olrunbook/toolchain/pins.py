@@ -1,12 +1,16 @@
 """What is built when the machine has no fitting tool: versions, packages, times.
 
-Each tool's `go.mod` and `go.sum` lie in `modules/`; Go checks every module by them.
+`pins.toml` names them. Each tool's `go.mod` and `go.sum` lie in `modules/`; Go checks
+every module by them.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
 
 __all__ = ["GO_MINIMUM", "PINS", "Pin", "Version", "parse"]
 
@@ -15,8 +19,7 @@ Version = tuple[int, ...]
 GO_MINIMUM: Version = (1, 25, 11)
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(BaseModel):
     """One tool.
 
     Args:
@@ -24,18 +27,18 @@ class Pin:
         why: What it is used for.
         version: The version that is built.
         minimum: The oldest that is taken from the machine.
-        ask: The arguments that make it say its version.
         package: The Go package of its main program.
         flags: More flags for `go build`.
         expected_s: Seconds a build takes on two cores, downloads included.
 
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     name: str
     why: str
     version: str
     minimum: Version
-    ask: tuple[str, ...]
     package: str
     flags: tuple[str, ...]
     expected_s: float
@@ -46,51 +49,8 @@ class Pin:
         return f"{self.name} {self.version}"
 
 
-STRIP = "-s -w"
-PULUMI_VERSION = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
-
-# In the order in which they are built: the plugin shares much with Packer, and what
-# was compiled is kept until the last one is done.
-PINS = {
-    pin.name: pin
-    for pin in (
-        Pin(
-            name="packer",
-            why="bakes images",
-            version="1.15.4",
-            minimum=(1, 14),
-            ask=("version",),
-            package="github.com/hashicorp/packer",
-            flags=("-ldflags", STRIP),
-            expected_s=270,
-        ),
-        Pin(
-            name="packer-plugin-amazon",
-            why="Packer's builder for AMIs",
-            version="1.8.2",
-            minimum=(1, 8),
-            ask=("describe",),
-            package="github.com/hashicorp/packer-plugin-amazon",
-            flags=("-ldflags", STRIP),
-            expected_s=120,
-        ),
-        Pin(
-            name="pulumi",
-            why="deploys stacks",
-            version="3.259.0",
-            minimum=(3, 199),
-            ask=("version",),
-            package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
-            flags=(
-                "-tags",
-                "osusergo,grpcnotrace",
-                "-ldflags",
-                f"{STRIP} -X {PULUMI_VERSION}=v3.259.0",
-            ),
-            expected_s=420,
-        ),
-    )
-}
+_TABLES = tomllib.loads(Path(__file__).with_name("pins.toml").read_text("utf-8"))
+PINS = {name: Pin(name=name, **table) for name, table in _TABLES.items()}
 
 
 def parse(text: str) -> Version | None:

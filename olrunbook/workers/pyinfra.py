@@ -41,12 +41,7 @@ COMMANDS = 5  # commands of an operation that are told
 
 
 class Teller(BaseStateCallback):
-    """Turn pyinfra's callbacks into lines of JSON.
-
-    Args:
-        out: Where the lines go.
-
-    """
+    """Turn pyinfra's callbacks into lines of JSON."""
 
     def __init__(self, out: TextIO) -> None:
         self.out = out
@@ -54,36 +49,37 @@ class Teller(BaseStateCallback):
         self.current = ""
         self.order: list[str] = []
 
-    def tell(self, event: str, **data: Any) -> None:
-        """Write one event."""
-        self.out.write(json.dumps({"event": event, **data}, default=str) + "\n")
+    def tell(self, kind: str, text: str, **data: Any) -> None:
+        """Write one event, as `olrunbook.events` has it."""
+        said = {"event": kind, "text": text, "data": data}
+        self.out.write(json.dumps(said, default=str) + "\n")
         self.out.flush()
 
     def host_before_connect(self, state: State, host: Any) -> None:
         """Say which host is being reached."""
-        self.tell("connecting", host=host.name)
+        self.tell("phase", f"connecting to {host.name}")
 
     def host_connect(self, state: State, host: Any) -> None:
         """Say that a host was reached."""
-        self.tell("connected", host=host.name)
+        self.tell("line", "connected")
 
     def host_connect_error(self, state: State, host: Any, error: Any) -> None:
         """Say that a host could not be reached."""
-        self.tell("error", text=f"{host.name} cannot be reached: {error}")
+        self.tell("error", f"{host.name} cannot be reached: {error}")
 
     def operation_host_start(self, state: State, host: Any, op_hash: str) -> None:
         """Say that an operation begins."""
         self.began[op_hash] = time.monotonic()
         self.current = op_hash
-        self.tell("started", **self._which(state, op_hash))
+        which = self._which(state, op_hash)
+        self.tell("operation", which["name"], **which, state="running")
 
     def operation_host_retry(
         self, state: State, host: Any, op_hash: str, retry_num: int, max_retries: int
     ) -> None:
         """Say that an operation is tried again."""
-        self.tell(
-            "retry", **self._which(state, op_hash), attempt=retry_num, of=max_retries
-        )
+        name = self._which(state, op_hash)["name"]
+        self.tell("warning", f"{name}: attempt {retry_num} of {max_retries} failed")
 
     def completed(self, state: State, meta: OperationMeta) -> None:
         """Say how an operation ended.
@@ -97,10 +93,12 @@ class Teller(BaseStateCallback):
             [line.line for line in combined] if combined and meta.did_error() else []
         )
         began = self.began.get(self.current, time.monotonic())
+        which, how = self._which(state, self.current), _state(meta)
         self.tell(
-            "ended",
-            **self._which(state, self.current),
-            state=_state(meta),
+            "operation",
+            f"{which['name']}: {how}",
+            **which,
+            state=how,
             seconds=round(time.monotonic() - began, 3),
             commands=commands[:COMMANDS],
             output=lines[-TAIL:],
@@ -120,17 +118,7 @@ def _state(meta: OperationMeta) -> str:
 
 
 def run(inventory_name: str, deploy: Path, teller: Teller) -> int:
-    """Connect, prepare, run every operation, disconnect.
-
-    Args:
-        inventory_name: pyinfra's name of the host, such as `@docker/NAME`.
-        deploy: The deploy file.
-        teller: Where events go.
-
-    Returns:
-        0 when every operation succeeded, else 1.
-
-    """
+    """Connect, run every operation, disconnect; return 0 when all succeeded, else 1."""
     inventory = Inventory(([inventory_name], {}))
     state, config = State(check_for_changes=False), Config()
     state.cwd = str(deploy.parent)
@@ -149,17 +137,17 @@ def run(inventory_name: str, deploy: Path, teller: Teller) -> int:
             state.set_stage(StateStage.Connect)
             connect_all(state)
             state.set_stage(StateStage.Prepare)
-            teller.tell("preparing")
+            teller.tell("phase", "gathering facts")
             _load(state, deploy)
             order = state.get_op_order()
             names = [", ".join(state.get_op_meta(op).names) for op in order]
-            teller.tell("plan", operations=names)
+            teller.tell("phase", f"{len(names)} operations", operations=names)
             state.set_stage(StateStage.Execute)
             run_ops(state)
         except PyinfraError as error:
             # An operation that failed has told it itself.
             if str(error) != "No hosts remaining!" or not teller.order:
-                teller.tell("error", text=str(error))
+                teller.tell("error", str(error))
             return 1
         finally:
             state.set_stage(StateStage.Disconnect)
@@ -197,7 +185,7 @@ def main(argv: list[str]) -> int:
     try:
         return run(inventory, path, teller)
     except KeyboardInterrupt:
-        teller.tell("error", text="interrupted")
+        teller.tell("error", "interrupted")
         return 130
     except Exception as error:  # noqa: BLE001  (whatever a deploy file raises is told)
         traceback.print_exc()
@@ -208,7 +196,7 @@ def main(argv: list[str]) -> int:
         at = (
             f" ({Path(mine[-1].filename).name}, line {mine[-1].lineno})" if mine else ""
         )
-        teller.tell("error", text=f"{type(error).__name__}: {error}{at}")
+        teller.tell("error", f"{type(error).__name__}: {error}{at}")
         return 1
 
 

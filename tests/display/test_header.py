@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from olrunbook.adapters.aws.seen import GroupSeen, InstanceSeen
+from olrunbook.adapters.context import Commit, Context
 from olrunbook.display.header import header_view
 from olrunbook.display.render import text
 from olrunbook.project.catalog import Project
 from olrunbook.redact import Redactor, new_key
-from olrunbook.steps.context import Commit, Context
 from olrunbook.steps.serving import in_words
 
 ROOT = Path(__file__).parents[2]

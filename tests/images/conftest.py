@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from pydantic import Field, SecretStr
 
+from olrunbook.adapters.context import Commit, Context
 from olrunbook.events import Event
 from olrunbook.project.catalog import Project
 from olrunbook.redact import Redactor
-from olrunbook.steps.context import Commit, Context
 from olrunbook.targets import Target
 
 DATA = Path(__file__).parent / "data"

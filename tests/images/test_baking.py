@@ -132,7 +132,7 @@ RUN = """
     from olrunbook.project.catalog import Project
     from olrunbook.errors import InterruptedRunError
     from olrunbook.redact import Redactor, new_key
-    from olrunbook.steps.context import Commit, Context
+    from olrunbook.adapters.context import Commit, Context
     from olrunbook.steps.images.build import build
     from olrunbook.targets import Target
     root, work = Path(os.environ["PROJECT"]), Path(os.environ["WORK"])

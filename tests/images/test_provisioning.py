@@ -199,7 +199,7 @@ RUN = """
     sys.path.insert(0, {root!r})
     from olrunbook.project.catalog import Project
     from olrunbook.redact import Redactor, new_key
-    from olrunbook.steps.context import Commit, Context
+    from olrunbook.adapters.context import Commit, Context
     from olrunbook.steps.images.provision import image_test
     root, work = Path({project!r}), Path({work!r})
     project = Project(root, root / "catalog.toml")

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from olrunbook import toolchain
+from olrunbook.adapters.context import Commit, Context
 from olrunbook.events import Event
 from olrunbook.project.catalog import find_project
 from olrunbook.redact import Redactor, new_key
 from olrunbook.rehearsal.providers import aws
 from olrunbook.rehearsal.providers.handler import Caller
 from olrunbook.rehearsal.settings import Settings
-from olrunbook.steps.context import Commit, Context
 from olrunbook.targets import Target
 from tests.rehearsal.support import FAST, Account, cloud_at
 

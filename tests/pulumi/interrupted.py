@@ -6,11 +6,11 @@ import json
 import sys
 from pathlib import Path
 
+from olrunbook.adapters.context import Commit, Context
 from olrunbook.errors import OlrunbookError
 from olrunbook.events import Event
 from olrunbook.project.catalog import find_project
 from olrunbook.redact import Redactor, new_key
-from olrunbook.steps.context import Commit, Context
 from olrunbook.steps.deploy import update as deploy
 from olrunbook.targets import Target
 

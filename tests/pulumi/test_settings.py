@@ -10,12 +10,12 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
+from olrunbook.adapters.context import Commit, Context
 from olrunbook.adapters.pulumi import settings
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.project.catalog import find_project
 from olrunbook.redact import Redactor, new_key
 from olrunbook.redact.sealed import seal, unseal
-from olrunbook.steps.context import Commit, Context
 from olrunbook.targets import Target
 
 ROOT = Path(__file__).resolve().parents[2]

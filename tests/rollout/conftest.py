@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from olrunbook.adapters.context import Commit, Context
 from olrunbook.events import Event
 from olrunbook.project.catalog import App, Project
 from olrunbook.redact import Redactor, new_key
-from olrunbook.steps.context import Commit, Context
 from olrunbook.steps.results import (
     DeployResult,
     GroupSeen,

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from olrunbook.adapters.aws.reads import groups_seen, images_exist
+from olrunbook.adapters.aws import reads
+from olrunbook.adapters.context import Context
 from olrunbook.events import Event
-from olrunbook.steps.context import Context
 from olrunbook.steps.results import DeployResult, GroupSeen
 from olrunbook.steps.rollout.rollout import Patience, RolloutResult, rollout
 from tests.rehearsal.support import FAST, Account, cloud_at
@@ -48,6 +48,11 @@ def real(world: World, ctx: Context, events: list[Event]) -> Iterator[Context]:
             account.asg.delete_auto_scaling_group(
                 AutoScalingGroupName=group.name, ForceDelete=True
             )
+
+
+def groups_seen(ctx: Context) -> list[GroupSeen]:
+    """Return the groups of the context's app in its stage."""
+    return reads.Account(ctx.target).groups(ctx.app, ctx.stage)
 
 
 def ctx_on(ctx: Context, account: Account) -> Context:
@@ -146,7 +151,7 @@ def test_the_same_image_again_is_unchanged(
 
 def test_images_are_seen_there(world: World, real: Context) -> None:
     """A real image has a state and a name, another has none."""
-    found = images_exist(real, {"a": world.amis[0], "b": "ami-0123456789abcdef0"})
+    found = reads.images_exist(real, {"a": world.amis[0], "b": "ami-0123456789abcdef0"})
     assert found["a"].state == "available"
     assert not found["b"].state
 

@@ -11,10 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from pydantic import SecretStr
 
+from olrunbook.adapters.context import Context
 from olrunbook.errors import StepError, UsageError
 from olrunbook.events import Event
 from olrunbook.steps.checks import require, run_checks
-from olrunbook.steps.context import Context
 
 VALUE = "correct-horse-battery-staple"
 SECRETS = {"tika:access_token": SecretStr(VALUE)}

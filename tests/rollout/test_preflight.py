@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from olrunbook.adapters.context import Commit, Context
 from olrunbook.adapters.tool_version import ToolFound, tool_version
 from olrunbook.errors import RefusedError, ToolError
 from olrunbook.events import Event
 from olrunbook.steps import preflight_checks
-from olrunbook.steps.context import Commit, Context
 from olrunbook.steps.preflight import NEEDS, preflight, require
 
 DEPLOY = ("target", "stack", "images", "stage order", "instance refresh", "checkout")

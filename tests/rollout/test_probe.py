@@ -218,11 +218,9 @@ def test_the_probe_waits_for_a_load_balancer(
 
 
 def test_a_probe_that_finds_nothing_can_be_stopped(tmp_path: Path) -> None:
-    """Stopping does not wait for an address, nor need a start."""
-    probe = Probe(lambda: "", SPEC, tmp_path / "samples.jsonl")
-    probe.start()
-    probe.stop()
-    Probe(lambda: "", SPEC, tmp_path / "other.jsonl").stop()
+    """Stopping does not wait for an address."""
+    with Probe(lambda: "", SPEC, tmp_path / "samples.jsonl"):
+        pass
     assert read_samples(tmp_path / "samples.jsonl") == []
 
 
@@ -243,14 +241,13 @@ def test_requests_under_way_are_bounded(tmp_path: Path) -> None:
 
     spec = ProbeSpec(interval_s=0.01)
     path = tmp_path / "samples.jsonl"
-    probe = Probe(lambda: "http://x", spec, path, ask_one=hang, timeout_s=0.05).start()
-    deadline = time.monotonic() + DEADLINE_S
-    while most[0] < 7:
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.01)
-    threading.Event().wait(0.1)
-    hold.set()
-    probe.stop()
+    with Probe(lambda: "http://x", spec, path, ask_one=hang, timeout_s=0.05):
+        deadline = time.monotonic() + DEADLINE_S
+        while most[0] < 7:
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.01)
+        threading.Event().wait(0.1)
+        hold.set()
     assert most[0] == 7  # ceil(0.05 / 0.01) + 2
 
 

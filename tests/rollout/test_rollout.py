@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from olrunbook.adapters.context import Context
 from olrunbook.errors import RefusedError, StepError, ToolError, UsageError
 from olrunbook.events import Event
-from olrunbook.steps.context import Context
 from olrunbook.steps.results import DeployResult
 from olrunbook.steps.rollout.rollout import Patience, RolloutResult, require, rollout
 

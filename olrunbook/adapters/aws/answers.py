@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from olrunbook.adapters.aws.seen import HEALTHY, InstanceSeen, RefreshSeen
 from olrunbook.errors import ToolError
-from olrunbook.project.catalog import App
-from olrunbook.targets import Target
 
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling import type_defs as asg
     from mypy_boto3_ec2 import type_defs as ec2
 
 __all__ = [
-    "Where",
     "asked",
     "instance_seen",
     "pages",
@@ -30,22 +27,6 @@ __all__ = [
 Page = TypeVar("Page", bound=Mapping[str, object])
 
 NO_ANSWER = "Is the target up? olrunbook rehearsal status"
-
-
-class Where(Protocol):
-    """What a read needs of a step's context."""
-
-    @property
-    def target(self) -> Target:
-        """The target."""
-
-    @property
-    def app(self) -> App:
-        """The app's catalog entry."""
-
-    @property
-    def stage(self) -> str:
-        """The stage."""
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from olrunbook.adapters.aws.answers import (
-    Where,
     asked,
     instance_seen,
     pages,
@@ -29,6 +28,7 @@ from olrunbook.adapters.aws.seen import (
     RefreshSeen,
     TemplateSeen,
 )
+from olrunbook.adapters.context import Context
 from olrunbook.errors import RefusedError, ToolError, UsageError
 from olrunbook.project.catalog import App
 from olrunbook.targets import Target
@@ -40,26 +40,13 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
-__all__ = ["Account", "Where", "groups_seen", "images_exist", "require_identity"]
+__all__ = ["Account", "images_exist", "require_identity"]
 
 CHUNK = 100  # ids in one request
 DEFAULT_PORTS = {"HTTPS": 443, "HTTP": 80}
 
 
-def groups_seen(ctx: Where) -> list[GroupSeen]:
-    """Return the app's Auto Scaling groups in this stage, one per node type.
-
-    Args:
-        ctx: The step's context.
-
-    Raises:
-        ToolError: A tag `Name` belongs to two groups, or the API does not answer.
-
-    """
-    return Account(ctx.target).groups(ctx.app, ctx.stage)
-
-
-def require_identity(ctx: Where) -> str:
+def require_identity(ctx: Context) -> str:
     """Return who we are; refuse to go on as anybody but the target's own identity.
 
     Raises:
@@ -76,7 +63,7 @@ def require_identity(ctx: Where) -> str:
     return found
 
 
-def images_exist(ctx: Where, images: Mapping[str, str]) -> dict[str, ImageSeen]:
+def images_exist(ctx: Context, images: Mapping[str, str]) -> dict[str, ImageSeen]:
     """Return what is seen of each image of a set; an empty state: there is none."""
     found = Account(ctx.target).images(list(images.values()))
     return {node: found[image] for node, image in images.items()}
@@ -266,29 +253,29 @@ class Account:
                     return f"{scheme.lower()}://{balancer['DNSName']}{suffix}"
         return ""
 
+    def tags(self, group: str) -> dict[str, str]:
+        """Return the tags of a group as they are now."""
+        wanted = [{"Name": "auto-scaling-group", "Values": [group]}]
+        with asked(f"the tags of {group}"):
+            found = list(pages(self._asg.describe_tags, Filters=wanted))
+        return {t["Key"]: t.get("Value", "") for page in found for t in page["Tags"]}
+
     def template(self, group: str) -> TemplateSeen:
-        """Return the launch template of a group, with its images."""
+        """Return the launch template of a group, with its image."""
         with asked(f"the launch template of {group}"):
             found = self._described(AutoScalingGroupNames=[group])
             name, version = template_of(found[0]) if found else ("", "")
             if not name:
                 return TemplateSeen()
-            number, image = self._template_version(name, version)
-            latest = image
-            if version != "$Latest":
-                _, latest = self._template_version(name, "$Latest")
+            answer = self._ec2.describe_launch_template_versions(
+                LaunchTemplateId=name, Versions=[version]
+            )
+        (launched,) = answer["LaunchTemplateVersions"]
         return TemplateSeen(
-            id=name, version=version, number=number, image=image, latest_image=latest
+            version=version,
+            number=str(launched["VersionNumber"]),
+            image=launched["LaunchTemplateData"].get("ImageId", ""),
         )
-
-    def _template_version(self, template: str, version: str) -> tuple[str, str]:
-        """Return the number of a template's version, and its image."""
-        answer = self._ec2.describe_launch_template_versions(
-            LaunchTemplateId=template, Versions=[version]
-        )
-        (found,) = answer["LaunchTemplateVersions"]
-        image = found["LaunchTemplateData"].get("ImageId", "")
-        return str(found["VersionNumber"]), image
 
     def images(self, ids: Sequence[str]) -> dict[str, ImageSeen]:
         """Return what is seen of each image; an empty state: there is none."""
@@ -303,6 +290,5 @@ class Account:
                     id=item["ImageId"],
                     name=item.get("Name", ""),
                     state=item.get("State", ""),
-                    created_at=item.get("CreationDate", ""),
                 )
         return found

@@ -150,19 +150,16 @@ class TemplateSeen(Seen):
     """The launch template of a group.
 
     Args:
-        id: Its id; empty: the group has none.
-        version: The version the group launches from, often `$Latest`.
+        version: The version the group launches from, often `$Latest`; empty: the group
+            has no template.
         number: What that version is at this moment.
         image: Image of that version.
-        latest_image: Image of the newest version.
 
     """
 
-    id: str = ""
     version: str = ""
     number: str = ""
     image: str = ""
-    latest_image: str = ""
 
 
 class ImageSeen(Seen):
@@ -171,7 +168,6 @@ class ImageSeen(Seen):
     id: str
     name: str = ""
     state: str = ""
-    created_at: str = ""
 
 
 def short(identifier: str) -> str:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
+from email import message_from_string
 from pathlib import Path
 
 __all__ = ["Source", "debian_sources", "parse_sources", "proxy_options"]
@@ -53,17 +54,13 @@ def debian_sources(suite: str, folder: Path = APT) -> list[str]:
         default.
 
     """
-    wanted: list[str] = []
+    wanted: dict[str, None] = {}
     for source in _read(folder):
-        if not source.of_debian:
-            continue
-        found = _RELEASE.fullmatch(source.suite)
-        kind = (found.group(2) if found else None) or ""
-        line = f"deb {source.uri} {suite}{kind} main"
-        if line not in wanted:
-            wanted.append(line)
+        if source.of_debian and (found := _RELEASE.fullmatch(source.suite)):
+            wanted[f"deb {source.uri} {suite}{found[2] or ''} main"] = None
     # A security archive alone is no distribution.
-    return wanted if any(line.endswith(f" {suite} main") for line in wanted) else []
+    whole = any(line.endswith(f" {suite} main") for line in wanted)
+    return list(wanted) if whole else []
 
 
 def proxy_options() -> list[str]:
@@ -115,22 +112,13 @@ def parse_sources(text: str, *, deb822: bool) -> list[Source]:
 
 
 def _stanza(text: str) -> Iterable[Source]:
-    fields: dict[str, str] = {}
-    name = ""
-    for line in text.splitlines():
-        if line.startswith("#"):
-            continue
-        if line[:1] in (" ", "\t"):
-            fields[name] = f"{fields.get(name, '')} {line.strip()}"
-        elif ":" in line:
-            name, _, value = line.partition(":")
-            name = name.strip().lower()
-            fields[name] = value.strip()
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    fields = message_from_string("\n".join(lines))  # the form of an email's head
     if "deb" not in fields.get("types", "").split():
         return
     if fields.get("enabled", "yes").lower() in ("no", "false", "0"):
         return
+    components = tuple(fields.get("components", "").split())
     for uri in fields.get("uris", "").split():
         for suite in fields.get("suites", "").split():
-            components = tuple(fields.get("components", "").split())
             yield Source(uri, suite, components, fields.get("signed-by", ""))

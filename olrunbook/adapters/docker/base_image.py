@@ -36,16 +36,13 @@ __all__ = ["Recipe", "ensure", "recipe_hash", "tag_of"]
 LABEL = "olrunbook.base"
 # mmdebstrap removes its half-made tree when it is interrupted; that takes seconds.
 POLICY = StopPolicy((("SIGINT", 20.0), ("SIGTERM", 5.0), ("SIGKILL", 5.0)), group=True)
-_STAGES = (
-    (re.compile(r"^I: (?:running )?apt(?:-get)? update"), "reading the package lists"),
-    (re.compile(r"^I: downloading packages"), "downloading packages"),
-    (re.compile(r"^I: extracting archives"), "unpacking the essential packages"),
-    (
-        re.compile(r"^I: installing (?:remaining|essential) packages"),
-        "installing packages",
-    ),
-    (re.compile(r"^I: creating tarball"), "packing the file system"),
-)
+_STAGES = {
+    r"I: (?:running )?apt(?:-get)? update": "reading the package lists",
+    r"I: downloading packages": "downloading packages",
+    r"I: extracting archives": "unpacking the essential packages",
+    r"I: installing (?:remaining|essential) packages": "installing packages",
+    r"I: creating tarball": "packing the file system",
+}
 
 
 class Recipe(BaseModel):
@@ -113,12 +110,7 @@ def recipe_hash(folder: Path) -> str:
 
 
 def load_recipe(folder: Path) -> Recipe:
-    """Read a recipe folder.
-
-    Raises:
-        UsageError: `recipe.toml` is missing or does not fit.
-
-    """
+    """Read a recipe folder; UsageError where `recipe.toml` is missing or wrong."""
     path = folder / "recipe.toml"
     script = folder / "customize.sh"
     try:
@@ -184,8 +176,8 @@ def _bootstrap(
     with Tool(command, Redactor(new_key())) as tool:
         for line in tool.lines():
             last = [*last[-400:], line.text]
-            for sign, words in _STAGES:
-                if sign.match(line.text) and words != stage:
+            for sign, words in _STAGES.items():
+                if re.match(sign, line.text) and words != stage:
                     stage = words
                     emit(_progress(words))
     if tool.ended is None or tool.ended.code != 0:

@@ -21,7 +21,7 @@ class Change(_Value):
         type: Pulumi type token.
         name: Logical name.
         urn: Its URN.
-        inputs: Fingerprint of the inputs it gets; of a preview under the target's key,
+        inputs: Of a preview: fingerprint of the inputs it gets, under the target's key
             and over secret values too.
         changes: What changes in it: path, kind, old, new.
 

@@ -8,7 +8,8 @@ import subprocess
 
 from pydantic import SecretStr
 
-from olrunbook.adapters.pulumi.settings import Prepared, Surroundings, prepare
+from olrunbook.adapters.context import Context
+from olrunbook.adapters.pulumi.settings import Prepared, prepare
 from olrunbook.errors import ToolError, UsageError
 
 __all__ = ["cli", "read_secrets", "secret_config"]
@@ -16,7 +17,7 @@ __all__ = ["cli", "read_secrets", "secret_config"]
 READ_TIMEOUT_S = 120
 
 
-def cli(ctx: Surroundings) -> str:
+def cli(ctx: Context) -> str:
     """Return the CLI's path; ToolError where there is none."""
     path = ctx.target.environment().get("PATH")
     found = shutil.which("pulumi", path=path)
@@ -26,7 +27,7 @@ def cli(ctx: Surroundings) -> str:
     return found
 
 
-def read_secrets(ctx: Surroundings, prepared: Prepared) -> dict[str, SecretStr]:
+def read_secrets(ctx: Context, prepared: Prepared) -> dict[str, SecretStr]:
     """Return the stack's secret settings in clear, and let the redactor learn them.
 
     They come through a pipe of this call alone: no log, no file.
@@ -62,7 +63,7 @@ def read_secrets(ctx: Surroundings, prepared: Prepared) -> dict[str, SecretStr]:
     return found
 
 
-def secret_config(ctx: Surroundings, key: str) -> SecretStr:
+def secret_config(ctx: Context, key: str) -> SecretStr:
     """Return one secret setting of the app's stack in this stage.
 
     Args:

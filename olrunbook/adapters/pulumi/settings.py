@@ -8,26 +8,24 @@ pinned images.
 
 from __future__ import annotations
 
-import os
+import contextlib
 import secrets
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import yaml
 
+from olrunbook.adapters.context import Context
 from olrunbook.errors import RefusedError, UsageError
-from olrunbook.events import Event
-from olrunbook.project.catalog import App, Project, StackSpec
-from olrunbook.redact import Redactor
-from olrunbook.targets import Target
+from olrunbook.project.catalog import StackSpec
+from olrunbook.record.files import write_atomic
 
 __all__ = [
     "Prepared",
-    "Surroundings",
     "keep_settings",
     "prepare",
     "reopen",
@@ -43,34 +41,11 @@ IGNORED = shutil.ignore_patterns("__pycache__", ".git", ".venv", "node_modules")
 ADDRESSES = {"vault:address": "VAULT_ADDR", "consul:address": "CONSUL_HTTP_ADDR"}
 
 
-class Surroundings(Protocol):
-    """What an adapter needs to know of a run (`olrunbook.steps.context.Context`)."""
-
-    @property
-    def project(self) -> Project: ...  # noqa: D102
-    @property
-    def target(self) -> Target: ...  # noqa: D102
-    @property
-    def app(self) -> App: ...  # noqa: D102
-    @property
-    def app_name(self) -> str: ...  # noqa: D102
-    @property
-    def stage(self) -> str: ...  # noqa: D102
-    @property
-    def logs(self) -> Path: ...  # noqa: D102
-    @property
-    def work(self) -> Path: ...  # noqa: D102
-    @property
-    def redactor(self) -> Redactor: ...  # noqa: D102
-    def emit(self, event: Event, /) -> None: ...  # noqa: D102
-
-
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A stack's folder, copied and ready for the CLI.
 
     Args:
-        token: Names the copy; the same token finds it again.
         root: The private folder around it (plan, scratch).
         folder: The Pulumi project.
         project: Its name.
@@ -81,7 +56,6 @@ class Prepared:
 
     """
 
-    token: str
     root: Path
     folder: Path
     project: str
@@ -89,6 +63,11 @@ class Prepared:
     secrets_provider: str
     kept: Path
     new_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def token(self) -> str:
+        """Names the copy; the same token finds it again."""
+        return self.root.name.removeprefix("pulumi-")
 
     @property
     def settings(self) -> Path:
@@ -101,7 +80,7 @@ class Prepared:
         return self.root / "plan.json"
 
 
-def stack_spec(ctx: Surroundings) -> StackSpec:
+def stack_spec(ctx: Context) -> StackSpec:
     """Return the app's stack; UsageError where it has none."""
     if ctx.app.stack is None:
         msg = f"app {ctx.app_name!r} has no stack in the catalog"
@@ -109,7 +88,7 @@ def stack_spec(ctx: Surroundings) -> StackSpec:
     return ctx.app.stack
 
 
-def prepare(ctx: Surroundings, images: Mapping[str, str]) -> Prepared:
+def prepare(ctx: Context, images: Mapping[str, str]) -> Prepared:
     """Copy the app's stack and write the settings of this stage and cloud into it.
 
     Args:
@@ -128,13 +107,9 @@ def prepare(ctx: Surroundings, images: Mapping[str, str]) -> Prepared:
     folder = root / source.parent.name / source.name
     _copy(source, folder)
     shared = spec.path.rpartition("/")[0]
-    try:
-        _copy(
-            ctx.project.path(f"{shared}/{COMPONENTS}".lstrip("/")),
-            folder.parent / COMPONENTS,
-        )
-    except UsageError:
-        pass  # a project of its own may have no components
+    with contextlib.suppress(UsageError):  # a project of its own may have none
+        components = ctx.project.path(f"{shared}/{COMPONENTS}".lstrip("/"))
+        _copy(components, folder.parent / COMPONENTS)
     _check_project(folder, spec)
     prepared = _describe(ctx, root, folder)
     settings = read_yaml(prepared.settings)
@@ -145,19 +120,14 @@ def prepare(ctx: Surroundings, images: Mapping[str, str]) -> Prepared:
     config |= {spec.image_config[node]: image for node, image in images.items()}
     merged = {**settings, **{key: kept[key] for key in KEPT if key in kept}}
     write_yaml(prepared.settings, {**merged, "config": config})
-    return Prepared(
-        prepared.token,
-        root,
-        folder,
-        spec.project,
-        prepared.stack,
-        str(merged.get("secretsprovider") or "passphrase"),
-        prepared.kept,
-        _missing_secrets(ctx, spec, config),
+    return replace(
+        prepared,
+        secrets_provider=str(merged.get("secretsprovider") or "passphrase"),
+        new_secrets=_missing_secrets(ctx, spec, config),
     )
 
 
-def reopen(ctx: Surroundings, token: str) -> Prepared:
+def reopen(ctx: Context, token: str) -> Prepared:
     """Return a copy that was prepared earlier in this run.
 
     Raises:
@@ -174,15 +144,14 @@ def reopen(ctx: Surroundings, token: str) -> Prepared:
     return _describe(ctx, root, folder)
 
 
-def _describe(ctx: Surroundings, root: Path, folder: Path) -> Prepared:
+def _describe(ctx: Context, root: Path, folder: Path) -> Prepared:
     spec = stack_spec(ctx)
     stack = spec.stack_name(ctx.stage)
     target = ctx.target
     kept = target.state / "stacks" / target.cloud_id / spec.project / f"{stack}.yaml"
     settings = read_yaml(folder / f"Pulumi.{stack}.yaml")
     provider = str(settings.get("secretsprovider") or "passphrase")
-    token = root.name.removeprefix("pulumi-")
-    return Prepared(token, root, folder, spec.project, stack, provider, kept)
+    return Prepared(root, folder, spec.project, stack, provider, kept)
 
 
 def _copy(source: Path, to: Path) -> None:
@@ -197,7 +166,7 @@ def _check_project(folder: Path, spec: StackSpec) -> None:
         raise UsageError(msg, "Use the same name in both.")
 
 
-def _addresses(ctx: Surroundings) -> dict[str, str]:
+def _addresses(ctx: Context) -> dict[str, str]:
     env = ctx.target.env
     return {
         key: f"{env[variable].rstrip('/')}/{ctx.stage.lower()}"
@@ -207,7 +176,7 @@ def _addresses(ctx: Surroundings) -> dict[str, str]:
 
 
 def _missing_secrets(
-    ctx: Surroundings, spec: StackSpec, config: Mapping[str, Any]
+    ctx: Context, spec: StackSpec, config: Mapping[str, Any]
 ) -> dict[str, str]:
     """Return made-up values for the secret settings this cloud does not have yet."""
     missing = [key for key in spec.secrets if key not in config]
@@ -238,12 +207,7 @@ def keep_settings(prepared: Prepared) -> None:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Return a YAML file's mapping; empty where there is no file.
-
-    Raises:
-        UsageError: It is not YAML, or no mapping.
-
-    """
+    """Return a YAML file's mapping, empty where there is no file; else UsageError."""
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
@@ -259,10 +223,4 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def write_yaml(path: Path, data: Mapping[str, Any]) -> None:
     """Replace a YAML file in one step; only its owner can read it."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        yaml.safe_dump(dict(data), out, sort_keys=True)
-        out.flush()
-        os.fsync(out.fileno())
-    aside.replace(path)
+    write_atomic(path, yaml.safe_dump(dict(data), sort_keys=True), 0o600)

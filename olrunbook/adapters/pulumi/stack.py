@@ -11,11 +11,11 @@ import json
 import sys
 from typing import Any, Literal
 
+from olrunbook.adapters.context import Context
 from olrunbook.adapters.pulumi.found import Change, Found, State
 from olrunbook.adapters.pulumi.secrets import cli, read_secrets, secret_config
 from olrunbook.adapters.pulumi.settings import (
     Prepared,
-    Surroundings,
     keep_settings,
     prepare,
     reopen,
@@ -44,7 +44,7 @@ TOOL = "pulumi"
 Operation = Literal["preview", "up", "look"]
 
 
-def preview(ctx: Surroundings, prepared: Prepared) -> Found:
+def preview(ctx: Context, prepared: Prepared) -> Found:
     """Preview a prepared stack, drift included; leave the plan beside it.
 
     Args:
@@ -60,7 +60,7 @@ def preview(ctx: Surroundings, prepared: Prepared) -> Found:
     return _found(ctx, prepared, "preview", plan=str(prepared.plan), digest_key=key)
 
 
-def up(ctx: Surroundings, prepared: Prepared, state: str, message: str = "") -> Found:
+def up(ctx: Context, prepared: Prepared, state: str, message: str = "") -> Found:
     """Apply what was previewed, held to its plan.
 
     Args:
@@ -84,21 +84,21 @@ def up(ctx: Surroundings, prepared: Prepared, state: str, message: str = "") -> 
     )
 
 
-def look(ctx: Surroundings, prepared: Prepared) -> State | None:
+def look(ctx: Context, prepared: Prepared) -> State | None:
     """Return what the backend holds; None: the stack was never made."""
     answer = _run(ctx, prepared, "look", {}, quiet=True)
     state = answer.get("result", {}).get("state")
     return State.model_validate(state) if state else None
 
 
-def by_hand(ctx: Surroundings, verb: str = "up --refresh --yes") -> str:
+def by_hand(ctx: Context, verb: str = "up --refresh --yes") -> str:
     """Return the command that does the same, from the project's folder."""
     spec = stack_spec(ctx)
     return f"pulumi {verb} -s {spec.stack_name(ctx.stage)} -C {spec.path}"
 
 
 def _found(
-    ctx: Surroundings, prepared: Prepared, operation: Operation, **more: Any
+    ctx: Context, prepared: Prepared, operation: Operation, **more: Any
 ) -> Found:
     try:
         answer = _run(ctx, prepared, operation, more)
@@ -112,7 +112,7 @@ def _found(
 
 
 def _run(
-    ctx: Surroundings,
+    ctx: Context,
     prepared: Prepared,
     operation: Operation,
     more: dict[str, Any],
@@ -211,7 +211,7 @@ def _failure(prepared: Prepared, error: dict[str, Any]) -> ToolError:
 
 
 def _after_stop(
-    ctx: Surroundings, prepared: Prepared, stopped: InterruptedRunError
+    ctx: Context, prepared: Prepared, stopped: InterruptedRunError
 ) -> InterruptedRunError:
     """Return the interruption with what the state holds now."""
     if stopped.finishing:

@@ -98,10 +98,4 @@ def differences(
 
 def _lines(changes: Sequence[ResourceChange]) -> list[str]:
     """Return changes as lines without the masks of their run."""
-    lines = []
-    for change in changes:
-        kind = change.type.rpartition(":")[2]
-        texts = [f"{p.path} {p.old} → {p.new}" for p in change.changes]
-        line = f"{change.op} {kind} {change.name} {', '.join(texts)}".rstrip()
-        lines.append(MASK.sub("[masked]", line))
-    return lines
+    return [MASK.sub("[masked]", change.line().rstrip()) for change in changes]

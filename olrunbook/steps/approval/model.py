@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from olrunbook.project.gates import GateSpec
-from olrunbook.steps.results import Result
+from olrunbook.steps.results import Result, Value
 from olrunbook.steps.step import Step
 
 __all__ = ["STEP", "Approval", "Asked", "GateResult", "question_of"]
 
 Status = Literal["no gate", "not asked", "approved"]
-
-
-class Value(BaseModel):
-    """A frozen value that refuses unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def question_of(stage: str) -> str:
@@ -42,7 +36,7 @@ class Asked(Value):
     digest: str
     spec: GateSpec
     runs: list[str]
-    runners: list[str] = []
+    runners: list[str] = Field(default_factory=list)
 
 
 class Approval(Value):

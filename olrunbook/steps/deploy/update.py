@@ -8,13 +8,12 @@ from typing import ClassVar
 from pydantic import Field
 
 from olrunbook.adapters.aws.reads import Account, images_exist, require_identity
-from olrunbook.adapters.aws.tags import group_tags
+from olrunbook.adapters.context import Context
 from olrunbook.adapters.pulumi import stack as pulumi
 from olrunbook.adapters.pulumi.settings import stack_spec
 from olrunbook.errors import RefusedError, StepError, UsageError
 from olrunbook.project.imageset import format_images
 from olrunbook.steps.approval.digest import canonical_groups, digest, part_digests
-from olrunbook.steps.context import Context
 from olrunbook.steps.deploy.rules import (
     apart,
     guarded,
@@ -183,7 +182,7 @@ def up(ctx: Context, plan: PreviewResult) -> DeployResult:
         raise RefusedError(msg, "Somebody else updated it. Run the preview again.")
     _free(prepared.stack, found)
     groups = account.groups(ctx.app, ctx.stage)
-    _on_images(ctx, account, groups, plan.images)
+    _on_images(account, groups, plan.images)
     return DeployResult(
         project=plan.project,
         stack=plan.stack,
@@ -236,10 +235,7 @@ def _free(stack: str, found: pulumi.Found) -> None:
 
 
 def _on_images(
-    ctx: Context,
-    account: Account,
-    groups: Sequence[GroupSeen],
-    images: Mapping[str, str],
+    account: Account, groups: Sequence[GroupSeen], images: Mapping[str, str]
 ) -> None:
     """Fail unless every group's template and tag carry the image of its node type."""
     wrong = []
@@ -251,7 +247,7 @@ def _on_images(
         template = account.template(group.name)
         if template.image != wanted:
             wrong.append(f"the template of {group.name} has {template.image}")
-        tag = group_tags(ctx.target, group.name).get("ami_id", wanted)
+        tag = account.tags(group.name).get("ami_id", wanted)
         if tag != wanted:
             wrong.append(f"the tag ami_id of {group.name} is {tag}")
     if wrong:

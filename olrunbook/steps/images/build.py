@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from olrunbook.adapters.context import Context
 from olrunbook.adapters.packer import Packer, build_arguments
 from olrunbook.errors import InterruptedRunError, StepError, ToolError, UsageError
 from olrunbook.events import Event, handed
-from olrunbook.steps.context import Context
 from olrunbook.steps.images.packer import (
     check_declared,
     commit_text,
@@ -220,12 +220,7 @@ def _take(ctx: Context, watch: Watch, event: Event) -> None:
 
 
 def _one_image(ec2: Any, watch: Watch, app: str) -> dict[str, Any]:
-    """Return the one image a good build leaves (rule 6.8).
-
-    Raises:
-        StepError: There is none or more than one, or it is not available.
-
-    """
+    """Return the one image a good build leaves; else StepError (rule 6.8)."""
     found = sorted(set(watch.images))
     if len(found) != 1:
         names = ", ".join(found) or "none"

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
+from olrunbook.adapters.context import Context
 from olrunbook.adapters.packer import (
     Packer,
     build_arguments,
@@ -14,7 +15,6 @@ from olrunbook.adapters.packer import (
     plugin_folder,
 )
 from olrunbook.errors import UsageError
-from olrunbook.steps.context import Context
 from olrunbook.steps.images.workspace import Workspace
 
 __all__ = [

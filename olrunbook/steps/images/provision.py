@@ -11,12 +11,12 @@ import time
 from pathlib import Path
 
 from olrunbook.adapters import pyinfra
+from olrunbook.adapters.context import Context
 from olrunbook.adapters.docker import base_image
 from olrunbook.adapters.docker.command import environment
 from olrunbook.adapters.docker.container import LABEL, Box, container, sweep
 from olrunbook.errors import StepError, ToolError
 from olrunbook.events import Event, handed
-from olrunbook.steps.context import Context
 from olrunbook.steps.images.hints import hint_for
 from olrunbook.steps.images.results import (
     ArtifactUsed,

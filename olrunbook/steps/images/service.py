@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
+from olrunbook.adapters.context import Context
 from olrunbook.adapters.docker.container import Box
 from olrunbook.errors import ToolError
 from olrunbook.events import Event
 from olrunbook.project.catalog import Check
-from olrunbook.steps.context import Context
 from olrunbook.steps.images.results import CheckSeen
 
 __all__ = ["service_checks"]

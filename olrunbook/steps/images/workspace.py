@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from olrunbook.adapters.context import Context
 from olrunbook.artifacts.cache import fetch_all
 from olrunbook.errors import UsageError
 from olrunbook.project.catalog import one_of
 from olrunbook.project.where import cache_dir
-from olrunbook.steps.context import Context
 from olrunbook.steps.images.results import ArtifactUsed
 
 __all__ = ["Workspace", "artifacts_of", "node_types", "parse_variables", "workspace"]

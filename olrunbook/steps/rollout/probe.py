@@ -31,7 +31,7 @@ ERRORS_FROM = 400
 
 
 class Probe:
-    """Repeats an app's request until it is stopped.
+    """Repeats an app's request from `with` to the end of it.
 
     Args:
         find: Returns the stage's address; empty while there is none. It is asked every
@@ -63,26 +63,17 @@ class Probe:
         self._writing = threading.Lock()
         self._clock = threading.Thread(target=self._run, name="probe", daemon=True)
 
-    def start(self) -> Self:
+    def __enter__(self) -> Self:
         """Begin; returns at once."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._clock.start()
         return self
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Send nothing more, and wait for the answers that are still under way."""
         self._stopping.set()
-        if self._clock.ident is not None:
-            self._clock.join()
+        self._clock.join()
         self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        """Stop."""
-        self.stop()
 
     def _run(self) -> None:
         url = self._address()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from olrunbook.steps.context import Context
+from olrunbook.adapters.context import Context
 from olrunbook.steps.results import DeployResult
 from olrunbook.steps.rollout.probe import Probe
 from olrunbook.steps.rollout.samples import ProbeSummary, Sample, read_samples
@@ -27,9 +27,9 @@ def probing(
     if samples or not deploy.url:
         yield samples
         return
-    probe = Probe(lambda: deploy.url, ctx.app.probe, ctx.logs / SAMPLES_FILE)
-    with probe:
-        yield probe.path
+    own = ctx.logs / SAMPLES_FILE
+    with Probe(lambda: deploy.url, ctx.app.probe, own):
+        yield own
 
 
 def collected(ctx: Context, file: Path, ended: datetime) -> list[Sample]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from olrunbook.adapters.aws.reads import Account, images_exist, require_identity
 from olrunbook.adapters.aws.seen import GroupSeen, TemplateSeen
+from olrunbook.adapters.context import Context
 from olrunbook.errors import StepError, ToolError, UsageError
 from olrunbook.events import Event
-from olrunbook.steps.context import Context
 from olrunbook.steps.deploy.availability import (
     availability,
     consequences,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -114,8 +113,8 @@ def read_samples(path: Path) -> list[Sample]:
     samples = []
     for line in lines:
         try:
-            samples.append(Sample.model_validate(json.loads(line)))
-        except (ValueError, ValidationError):
+            samples.append(Sample.model_validate_json(line))
+        except ValidationError:
             continue
     return sorted(samples, key=lambda sample: sample.at)
 

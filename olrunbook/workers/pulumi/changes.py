@@ -12,7 +12,6 @@ from typing import Any
 __all__ = [
     "SECRET",
     "facts",
-    "fingerprint",
     "is_hidden",
     "is_secret",
     "made_up",
@@ -90,15 +89,6 @@ def shown(value: Any) -> str:
     return text[: LONGEST - len(tail)] + tail
 
 
-def fingerprint(inputs: Mapping[str, Any]) -> str:
-    """Return a digest of a resource's inputs, without the ones nobody wrote.
-
-    A name that was made up is another one in each preview.
-    """
-    text = json.dumps(_written(inputs), sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def sealed_fingerprint(
     key: str,
     inputs: Mapping[str, Any],
@@ -106,6 +96,9 @@ def sealed_fingerprint(
     made: Mapping[str, str],
 ) -> str:
     """Return a digest of a resource's inputs, its secret ones too, under a key.
+
+    Those that nobody wrote are left out: a name that was made up is another one in each
+    preview.
 
     Args:
         key: The key (hex).

@@ -21,7 +21,7 @@ from pathlib import Path
 from pulumi.automation import CommandResult, PulumiCommand
 from pulumi.automation.errors import create_command_error
 
-__all__ = ["SafeCommand", "StoppedError", "find_pulumi"]
+__all__ = ["SafeCommand", "StoppedError"]
 
 POLL_S = 0.05
 LineSink = Callable[[str], object]
@@ -31,25 +31,19 @@ class StoppedError(Exception):
     """The CLI was asked to stop before it was started."""
 
 
-def find_pulumi(path: str | None = None) -> str | None:
-    """Return the CLI on a PATH; None: there is none."""
-    return shutil.which("pulumi", path=path)
-
-
 class SafeCommand(PulumiCommand):
-    """Runs the CLI for the Automation API.
+    """Runs the CLI on PATH for the Automation API.
 
     Args:
         scratch: A private folder for the CLI's output files.
-        program: The CLI; None: the one on PATH.
 
     Raises:
         FileNotFoundError: There is none.
 
     """
 
-    def __init__(self, scratch: Path, program: str | None = None) -> None:
-        found = program or find_pulumi()
+    def __init__(self, scratch: Path) -> None:
+        found = shutil.which("pulumi")
         if found is None:
             msg = "pulumi is not on PATH"
             raise FileNotFoundError(msg)
@@ -79,28 +73,11 @@ class SafeCommand(PulumiCommand):
         additional_env: Mapping[str, str],
         on_output: LineSink | None = None,
         on_error: LineSink | None = None,
-    ) -> CommandResult:
-        """Run the CLI to its end, however long that takes.
-
-        Raises:
-            StoppedError: It was asked to stop before it was started.
-            CommandError: It ended with another code than 0.
-
-        """
-        return self.call(args, cwd, additional_env, on_output, on_error)
-
-    def call(
-        self,
-        args: list[str],
-        cwd: str,
-        additional_env: Mapping[str, str],
-        on_output: LineSink | None = None,
-        on_error: LineSink | None = None,
         *,
         given: str | None = None,
         even_if_stopped: bool = False,
     ) -> CommandResult:
-        """As `run`.
+        """Run the CLI to its end, however long that takes.
 
         Args:
             args: Arguments.
@@ -110,6 +87,10 @@ class SafeCommand(PulumiCommand):
             on_error: Gets each line of standard error.
             given: Text for standard input: for secrets, which argv would show.
             even_if_stopped: For looking at what a stopped update left.
+
+        Raises:
+            StoppedError: It was asked to stop before it was started.
+            CommandError: It ended with another code than 0.
 
         """
         if self.asked and not even_if_stopped:

@@ -12,7 +12,7 @@ import os
 import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import yaml
 
@@ -22,24 +22,8 @@ StateLook = dict[str, Any]
 Run = Callable[[list[str]], str]
 
 
-class Backend(Protocol):
-    """A place where a stack's files are."""
-
-    def names(self, prefix: str) -> list[str]:
-        """Return the files below a prefix, sorted by name."""
-
-    def text(self, name: str) -> str:
-        """Return a file's text."""
-
-
 class S3Backend:
-    """A bucket.
-
-    Args:
-        bucket: Its name.
-        base: A prefix of everything, without slashes around it.
-
-    """
+    """A bucket; `base` is a prefix of everything, without slashes around it."""
 
     def __init__(self, bucket: str, base: str = "") -> None:
         import boto3  # noqa: PLC0415  (heavy: only when it is an S3 backend)
@@ -48,7 +32,7 @@ class S3Backend:
         self._client = boto3.client("s3")
 
     def names(self, prefix: str) -> list[str]:
-        """Return the objects below a prefix."""
+        """Return the objects below a prefix, sorted by name."""
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=self._base + prefix
         )
@@ -62,24 +46,22 @@ class S3Backend:
 
 
 class FileBackend:
-    """A folder.
-
-    Args:
-        folder: The one that holds `.pulumi`.
-
-    """
+    """The folder that holds `.pulumi`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def names(self, prefix: str) -> list[str]:
-        """Return the files in a folder."""
+        """Return the files in a folder, sorted by name."""
         found = (self._folder / prefix).glob("*")
         return sorted(prefix + file.name for file in found if file.is_file())
 
     def text(self, name: str) -> str:
         """Return a file's text."""
         return (self._folder / name).read_text(encoding="utf-8")
+
+
+Backend = S3Backend | FileBackend
 
 
 def open_backend(folder: Path) -> Backend | None:

@@ -153,7 +153,7 @@ class Work:
         stack = QuickStack.create_or_select(name, workspace)
         for key, value in (self.request.get("new_secrets") or {}).items():
             # by standard input: the arguments of a process can be read by everybody
-            self.command.call(
+            self.command.run(
                 ["config", "set", "--secret", key, "--stack", name],
                 str(self.folder),
                 {},
@@ -163,7 +163,7 @@ class Work:
 
     def _look(self) -> StateLook:
         def run(args: list[str]) -> str:
-            result = self.command.call(args, str(self.folder), {}, even_if_stopped=True)
+            result = self.command.run(args, str(self.folder), {}, even_if_stopped=True)
             return str(result.stdout)
 
         return look(self.folder, self.request["project"], self.request["stack"], run)
@@ -203,7 +203,7 @@ class Work:
             "--stack",
             self.request["stack"],
         ]
-        shown = self.command.call(arguments, str(self.folder), {}).stdout
+        shown = self.command.run(arguments, str(self.folder), {}).stdout
         for item in json.loads(shown).values():
             if item.get("secret"):
                 self._learn(str(item.get("value") or ""))
@@ -230,7 +230,7 @@ class Work:
         if not wanted:
             return
         name = self.request["stack"]
-        shown = self.command.call(
+        shown = self.command.run(
             ["stack", "export", "--show-secrets", "--stack", name], str(self.folder), {}
         ).stdout
         resources = json.loads(shown)["deployment"].get("resources") or []

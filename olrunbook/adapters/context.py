@@ -1,4 +1,4 @@
-"""What every step is given: values and callables, no globals."""
+"""What every step and adapter is given of a run: values, callables, no globals."""
 
 from __future__ import annotations
 
@@ -23,6 +23,14 @@ class Commit:
 
     sha: str
     dirty: tuple[str, ...] = ()
+
+    def difference(self, most: int) -> str:
+        """Return which files differ, `most` of them by name; `clean`: none."""
+        if not self.dirty:
+            return "clean"
+        more = len(self.dirty) - most
+        named = ", ".join(self.dirty[:most])
+        return f"differs in {named}{f' and {more} more' if more > 0 else ''}"
 
 
 @dataclass(frozen=True, slots=True)
