@@ -120,8 +120,11 @@ def test_a_tool_under_its_supervisor_is_what_a_run_still_does(opened: Opened) ->
     """Found by the run's log on its command line; one that is not reaped is gone."""
     place, other = opened(ended_process()), opened(ended_process())
     log = place.logs / "deploy-ü.log"
-    words = ["-c", "input()", MODULE, str(log)]
-    with subprocess.Popen([sys.executable, *words], stdin=-1) as child:
+    # Right after exec a process has no command line yet: it says when it is there.
+    words = ["-c", "print(flush=True); input()", MODULE, str(log)]
+    with subprocess.Popen([sys.executable, *words], stdin=-1, stdout=-1) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
         assert supervised(place) == [Kept(child.pid, log)]
         assert supervised(other) == []
         assert (life(place), life(other)) == ("finishing", "dead")
