@@ -318,6 +318,22 @@ def test_two_people_sign(
     stand.verify()
 
 
+def test_who_signs_with_another_does_not_resume_it(
+    two: Stand, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`approve --resume` of the second signer tells so, and uses nothing up."""
+    run = waits(two, call)
+    words = ("approve", run, "--reason", "ticket 7", "--sign")
+    assert call(*words, str(tmp_path / "ann"))[0] == 0
+    monkeypatch.setenv("LOGNAME", "bob")
+    code, said = call(*words, str(tmp_path / "bob"), "--resume")
+    assert (code, "bob@example.org started the run" in said) == (3, True)
+    assert f"resume {two.last().run_id[:4]}" in said
+    monkeypatch.setenv("LOGNAME", "cy")
+    assert call("resume", run)[0] == 0
+    two.verify()
+
+
 def test_a_person_at_the_terminal_is_asked(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:

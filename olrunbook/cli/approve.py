@@ -70,6 +70,10 @@ def approve(
     if not go_on:
         click.echo(f"Go on: {command()} resume {short(again.run_id)}")
         return 0
+    if not alone and _count(place, _run_by_me(asked))[0] < asked.spec.people:
+        click.echo("Who approves it with others does not run it. Somebody else types:")
+        click.echo(f"  {command()} resume {short(again.run_id)}")
+        return 3
     from olrunbook.cli.resume import take_up  # noqa: PLC0415  (heavy)
 
     return take_up(again)
@@ -196,6 +200,15 @@ def _count(place: RunPlace, asked: Asked) -> tuple[int, int]:
     for note in found.notes:
         click.echo(f"  {plain(note)}")
     return len(found.approvals), len(found.alone)
+
+
+def _run_by_me(asked: Asked) -> Asked:
+    """Return the question as it is where the person at this command line resumes."""
+    from olrunbook.record.provenance import operator  # noqa: PLC0415
+    from olrunbook.steps.approval.lineage import names_of  # noqa: PLC0415
+
+    runners = [*asked.runners, *names_of(operator(project().root))]
+    return asked.model_copy(update={"runners": runners})
 
 
 def _what_goes_on(place: RunPlace) -> RunPlace:
