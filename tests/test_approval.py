@@ -18,7 +18,9 @@ from olrunbook.errors import RefusedError, ToolError
 from olrunbook.project.gates import GateSpec
 from olrunbook.steps.approval.decisions import (
     By,
+    countersign,
     decide,
+    emergencies,
     may_be_used,
     message,
     use,
@@ -282,6 +284,77 @@ def test_who_started_the_run_is_none_of_the_two(
         decide(room, asked, by, "fine", approved=True, signers=keys.signers)
     taken, (note,) = use(room, asked, keys.signers)
     assert (taken, "started the run" in note) == ([], True)
+
+
+def test_in_an_emergency_one_signature_is_enough(
+    place: RunPlace, room: Path, keys: Keys
+) -> None:
+    """Also of who started the run; never none, never a pattern, never beside others."""
+    ann, any_ = keys.make("ann", "ann@example.org"), keys.make("any", "*@example.com")
+    asked = ask(place, spec=TWO).model_copy(update={"runners": ["ann"]})
+    given = {"approved": True, "emergency": True, "signers": keys.signers}
+    with pytest.raises(RefusedError, match="wants a signature"):
+        decide(room, asked, By("ann@desk", "claimed"), "site is down", **given)
+    with pytest.raises(RefusedError, match="is no emergency"):
+        decide(room, ask(place), ann, "site is down", **given)
+    decide(room, asked, any_, "site is down", **given)
+    assert use(room, asked, keys.signers)[0] == []
+    decide(room, asked, ann, "site is down", **given)
+    ((one,), _) = use(room, asked, keys.signers)
+    assert (one.person, one.emergency) == ("ann@desk", True)
+    assert [e.countersigned for e in emergencies(chain.entries(room))] == [None]
+    assert faults(room) == []
+
+
+def test_an_emergency_counts_for_nothing_else(
+    place: RunPlace, room: Path, keys: Keys
+) -> None:
+    """Beside another's approval it makes no two people: the change is an emergency."""
+    ann, bob = keys.make("ann", "ann@example.org"), keys.make("bob", "bob@example.org")
+    asked = ask(place, spec=TWO)
+    signed = {"approved": True, "signers": keys.signers}
+    decide(room, asked, bob, "fine", **signed)
+    decide(room, asked, ann, "site is down", emergency=True, **signed)
+    ((one,), _) = use(room, asked, keys.signers)
+    assert (one.person, one.emergency) == ("ann@desk", True)
+
+
+def test_somebody_else_countersigns_an_emergency(
+    place: RunPlace, room: Path, keys: Keys
+) -> None:
+    """Not who approved it, with no key of theirs, nor who started it; and once."""
+    ann, bob = keys.make("ann", "ann@example.org"), keys.make("bob", "bob@example.org")
+    new = keys.make("ann2", "ann@example.org")
+    asked = ask(place, spec=TWO).model_copy(update={"runners": ["cy"]})
+    cy = keys.make("cy", "cy@example.org")
+    with pytest.raises(RefusedError, match="no change in an emergency"):
+        countersign(room, asked, bob, "read it", signers=keys.signers)
+    signed = {"approved": True, "emergency": True, "signers": keys.signers}
+    decide(room, asked, ann, "site is down", **signed)
+    assert use(room, asked, keys.signers)[0]
+    others = (ann, "approved it already"), (new, "approved it already")
+    unsigned = By("bob@desk", "claimed"), "is not signed"
+    for by, why in (*others, (cy, "started the run"), unsigned):
+        with pytest.raises(RefusedError, match=why):
+            countersign(room, asked, by, "read it", signers=keys.signers)
+    countersign(room, asked, bob, "read it", signers=keys.signers)
+    (done,) = emergencies(chain.entries(room))
+    assert done.countersigned is not None
+    assert done.countersigned["person"] == "bob@desk"
+    with pytest.raises(RefusedError, match="countersigned already"):
+        countersign(room, asked, bob, "read it", signers=keys.signers)
+    assert faults(room) == []
+
+
+def test_the_verifier_finds_a_countersignature_of_nothing(
+    place: RunPlace, room: Path
+) -> None:
+    """It must be of an emergency of that run, gate and preview."""
+    decide(room, ask(place), ANN, "fine", approved=True)
+    use(room, ask(place))
+    facts = {"run_id": place.run_id, "gate": "Production", "digest": "d1"}
+    chain.append(room, "countersigned", **facts, of=2)
+    assert "countersigns entry 2, which is no emergency of it" in faults(room)[0]
 
 
 def test_a_pattern_names_no_person(place: RunPlace, room: Path, keys: Keys) -> None:

@@ -260,15 +260,46 @@ def test_gates_on_the_command_line(stand: Stand, call: Call, project: Project) -
     assert call(*RUN, "QA", *words)[0] == 0
 
 
-def test_two_people_sign(project: Project, call: Call, tmp_path: Path) -> None:
-    """One signature is not enough, and --approve-all is refused before anything."""
+@pytest.fixture
+def two(project: Project, tmp_path: Path) -> Stand:
+    """Return a project whose CI wants two signatures; the keys are `ann` and `bob`."""
     for name in ("ann", "bob"):
         argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name]
         subprocess.run(argv, check=True)
         with (project.root / "signers").open("a") as out:
             out.write(f"{name}@example.org {(tmp_path / f'{name}.pub').read_text()}")
     text = 'signers = "signers"\ngates.CI = { people = 2, signature = true }'
-    stand = Stand(project, text)
+    return Stand(project, text)
+
+
+def test_an_emergency_goes_on_and_is_countersigned(
+    two: Stand, call: Call, tmp_path: Path
+) -> None:
+    """One signature lets it through; header and `show` say so until another signs."""
+    run = waits(two, call)
+    words = ("--reason", "site is down", "--sign", str(tmp_path / "ann"))
+    code, said = call("approve", run, *words, "--emergency", "--resume")
+    assert code == 0, said
+    assert "EMERGENCY. Approved" in said
+    record = two.last()
+    assert record.gates[0].emergency
+    assert "nobody has countersigned it yet" in call("show", record.run_id)[1]
+    place = next(list_runs(two.project.outputs))
+    page = (place.folder / "notebook.html").read_text()
+    assert "approved this alone, where 2 people must" in page
+    assert call("countersign", run, *words)[0] == 4  # it waited, and changed nothing
+    assert call("countersign", record.run_id, *words)[0] == 4
+    words = ("--reason", "read it", "--sign", str(tmp_path / "bob"))
+    assert call("countersign", record.run_id, *words)[0] == 0
+    assert "countersigned by" in call("show", record.run_id)[1]
+    two.verify()
+
+
+def test_two_people_sign(
+    project: Project, two: Stand, call: Call, tmp_path: Path
+) -> None:
+    """One signature is not enough, and --approve-all is refused before anything."""
+    stand = two
     code, said = call(*RUN, "CI", "--approve-all", "--reason", "hurry")
     assert (code, "opens no gate" in said) == (4, True)
     assert list(list_runs(project.outputs)) == []
@@ -285,6 +316,22 @@ def test_two_people_sign(project: Project, call: Call, tmp_path: Path) -> None:
     for name in ("ann", "bob"):
         assert f"signature of {name}@example.org, SHA256:" in gate.known
     stand.verify()
+
+
+def test_who_signs_with_another_does_not_resume_it(
+    two: Stand, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`approve --resume` of the second signer tells so, and uses nothing up."""
+    run = waits(two, call)
+    words = ("approve", run, "--reason", "ticket 7", "--sign")
+    assert call(*words, str(tmp_path / "ann"))[0] == 0
+    monkeypatch.setenv("LOGNAME", "bob")
+    code, said = call(*words, str(tmp_path / "bob"), "--resume")
+    assert (code, "bob@example.org started the run" in said) == (3, True)
+    assert f"resume {two.last().run_id[:4]}" in said
+    monkeypatch.setenv("LOGNAME", "cy")
+    assert call("resume", run)[0] == 0
+    two.verify()
 
 
 def test_a_person_at_the_terminal_is_asked(

@@ -97,7 +97,7 @@ def append(
     Args:
         room: The folder of the room.
         kind: What happened: `open`, `close`, `after`, `pruned`; what a person said at a
-            gate: `approved`, `rejected`, `used`.
+            gate: `approved`, `rejected`, `used`, `countersigned`.
         held: The caller holds the lock.
         data: What it says beside `n`, `prev`, `at` and `kind`.
 

@@ -36,7 +36,8 @@ EXAMPLES = """examples:
 exit code: 0 all good, 1 something is wrong, 2 wrong usage"""
 SHORTEST = 3  # characters of an id that name a run
 POOL_FROM = 300  # runs; for fewer a second process costs more than it saves
-DECISIONS = ("approved", "rejected", "used")  # what people said at a gate
+# What people said at a gate.
+DECISIONS = ("approved", "rejected", "used", "countersigned")
 Finding = dict[str, str]
 
 
@@ -109,8 +110,8 @@ class _Run:
         path: Its directory.
         room: Its room.
         run: What the chain says: `id`, `close` (sha256 and status, or None), `after`
-            (sha256 of each log that was written after the end), `used` (gate, digest
-            and runs of each use of approvals).
+            (sha256 of each log that was written after the end), `used` (gate, digest,
+            runs, emergency or not, and number of approvals of each use).
 
     """
 
@@ -170,17 +171,25 @@ class _Run:
 
     def _gates(self, record: dict[str, Any]) -> None:
         """Hold what a record says of its gates against the approvals in the chain."""
-        used = {use[:2]: use[2] for use in self.run["used"]}
-        for runs in used.values():
+        used = {use[:2]: use[2:] for use in self.run["used"]}
+        for runs, _, _ in used.values():
             if record and runs[1:2] not in ([], [record.get("resumes")]):
                 text = f"does not take up run {runs[1]}, whose approval it used"
                 self.say("run.json", text)
         for gate in _list(record.get("gates")):
             if not isinstance(gate, dict) or gate.get("status") != "approved":
                 continue
-            if (str(gate.get("gate")), str(gate.get("digest"))) not in used:
-                text = f"says that gate {gate.get('gate')} was approved; in the chain"
+            asked = (str(gate.get("gate")), str(gate.get("digest")))
+            text = f"says that gate {gate.get('gate')} was approved; in the chain"
+            if asked not in used:
                 self.say("run.json", f"{text} no approval was used for that")
+                continue
+            (_, alone, people), wanted = used[asked], gate.get("people")
+            if bool(gate.get("emergency")) != alone:
+                text += " it was an emergency" if alone else " it was no emergency"
+                self.say("run.json", text)
+            elif not alone and isinstance(wanted, int) and people < wanted:
+                self.say("run.json", f"{text} {people} of {wanted} people approved it")
 
     def _listed(self, found: dict[str, bool], listed: dict[str, Any]) -> None:
         """Hold the files that are there against those that were listed."""
@@ -233,6 +242,7 @@ class Room:
         self.strays: dict[str, str] = {}  # where runs lie that are not in the chain
         self.approved: dict[int, dict[str, Any]] = {}  # by number of the entry
         self.spent: set[int] = set()
+        self.emergencies: dict[str, tuple[str, str, str]] = {}  # by number of the use
         self.rejected: set[tuple[str, str]] = set()  # run and gate
         self.answered: set[tuple[str, str]] = set()  # likewise: approvals were used
         self.seen = self._look()
@@ -377,6 +387,11 @@ class Room:
             self.approved[int(entry["n"])] = entry
         elif entry["kind"] == "rejected":
             self.rejected |= {(one, gate) for one in [run["id"], *runs]}
+        elif entry["kind"] == "countersigned":
+            of = entry.get("of")
+            if (run["id"], gate, digest) != self.emergencies.get(str(of)):
+                text = f"line {at} countersigns entry {of}, which is no emergency of it"
+                self.chain(text, run=run["id"])
         else:
             numbers = _list(entry.get("approvals"))
             wrong = [self._use(n, entry, runs) for n in numbers if isinstance(n, int)]
@@ -384,7 +399,11 @@ class Room:
                 wrong.append("names no approval")
             for text in filter(None, wrong):
                 self.chain(f"line {at} {text}", run=run["id"])
-            run["used"].append((gate, digest, runs))
+            found = [self.approved.get(n, {}) for n in numbers if isinstance(n, int)]
+            alone = any(one.get("emergency") for one in found)
+            if alone:
+                self.emergencies[str(entry.get("n"))] = (run["id"], gate, digest)
+            run["used"].append((gate, digest, runs, alone, len(found)))
             self.answered |= {(one, gate) for one in runs}
 
     def _use(self, number: int, entry: dict[str, Any], runs: list[str]) -> str:

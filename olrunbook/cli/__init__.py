@@ -20,6 +20,7 @@ COMMANDS = {
     "run": ("run", "Execute one notebook with typed parameters."),
     "approve": ("approve", "Approve what a run that waits at a gate has shown."),
     "reject": ("approve", "Reject what a run that waits at a gate has shown."),
+    "countersign": ("approve", "Sign, as the second, what an emergency has changed."),
     "resume": ("resume", "Resume a run or a release that did not succeed."),
     "runs": ("runs", "List the runs in the archive."),
     "show": ("show", "Show one run on one screen."),

@@ -1,4 +1,4 @@
-"""`olrunbook approve RUN` and `olrunbook reject RUN`: what people say at a gate."""
+"""What people say at a gate: `olrunbook approve RUN`, `reject`, `countersign`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from olrunbook.archive import chain
+from olrunbook.archive.place import read_record
 from olrunbook.cli.common import command, plain, project
 from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.cli.gates import asked_of, decider, masked, waiting_run, worded
@@ -38,28 +39,41 @@ Examples:
   olrunbook approve 0193…d07 --reason "smoke test in QA is fine"
   olrunbook approve 0193…d07 --reason "ticket 7" --sign ~/.ssh/id_ed25519
   olrunbook approve 0193…d07 --reason "ticket 7" --resume
+  olrunbook approve 0193…d07 --reason "site is down" --emergency --sign KEYFILE
 
 \b
 Exit codes: 0 approved (with --resume: that of the run that goes on), 2 usage,
 3 with --resume: more people must approve, 4 refused."""
 )
 @_arguments
+@click.option(
+    "--emergency",
+    is_flag=True,
+    help="One signature is enough where more people are demanded; it stands in the "
+    "record until somebody else has countersigned it.",
+)
 @click.option("--resume", "go_on", is_flag=True, help="Then resume the run.")
-def approve(reference: str, *, reason: str, sign: Path | None, go_on: bool) -> int:
+def approve(
+    reference: str, *, reason: str, sign: Path | None, emergency: bool, go_on: bool
+) -> int:
     """Approve what RUN, which waits at a gate, has shown.
 
     RUN is a run or a release that waits. The approval holds for it and exactly what it
     has shown, once: resumed, it previews again, and waits anew where that differs.
     """
-    place, asked = _decide(reference, reason, sign, approved=True)
-    have = _count(place, asked)
+    place, asked = _decide(reference, reason, sign, approved=True, emergency=emergency)
+    have, alone = _count(place, asked)
     again = _what_goes_on(place)
-    if have < asked.spec.people:
+    if have < asked.spec.people and not alone:
         click.echo(f"{have} of {asked.spec.people} people have approved it.")
         return 3 if go_on else 0
     if not go_on:
         click.echo(f"Go on: {command()} resume {short(again.run_id)}")
         return 0
+    if not alone and _count(place, _run_by_me(asked))[0] < asked.spec.people:
+        click.echo("Who approves it with others does not run it. Somebody else types:")
+        click.echo(f"  {command()} resume {short(again.run_id)}")
+        return 3
     from olrunbook.cli.resume import take_up  # noqa: PLC0415  (heavy)
 
     return take_up(again)
@@ -84,8 +98,51 @@ def reject(reference: str, *, reason: str, sign: Path | None) -> int:
     return 0
 
 
+@click.command(
+    epilog="""\b
+Examples:
+  olrunbook countersign 0193…d07 --reason "read it, was right" --sign ~/.ssh/id_ed25519
+
+\b
+Exit codes: 0 countersigned, 2 usage, 4 refused."""
+)
+@_arguments
+def countersign(reference: str, *, reason: str, sign: Path | None) -> None:
+    """Sign, as the second person, what RUN has changed in an emergency.
+
+    Whoever approved it or started it cannot countersign it.
+    """
+    from olrunbook.steps.approval import decisions  # noqa: PLC0415
+    from olrunbook.steps.approval.lineage import require_verified  # noqa: PLC0415
+
+    reason = worded(reason)
+    settle()
+    here = project()
+    place = run_named(reference)
+    record = read_record(place)
+    gates = [gate for gate in (record.gates if record else ()) if gate.emergency]
+    if record is None or not gates:
+        msg = f"run {short(place.run_id)} made no change in an emergency"
+        raise RefusedError(msg, f"Look at it: {command()} show {short(place.run_id)}")
+    require_verified(place)
+    entry = decisions.countersign(
+        place.folder.parent,
+        asked_of(here, place, record),
+        decider(here, place.target, "olrunbook countersign", sign),
+        masked(here, reason, place.target),
+        signers=_signers(here, place.target),
+    )
+    click.echo(plain(f'Countersigned: "{gates[-1].question}" {gates[-1].shown}'))
+    click.echo(plain(f"  by {entry['person']} ({entry['known']})"))
+
+
 def _decide(
-    reference: str, reason: str, sign: Path | None, *, approved: bool
+    reference: str,
+    reason: str,
+    sign: Path | None,
+    *,
+    approved: bool,
+    emergency: bool = False,
 ) -> tuple[RunPlace, Asked]:
     """Enter a decision into the chain and say what was decided."""
     from olrunbook.steps.approval.decisions import decide  # noqa: PLC0415
@@ -116,10 +173,12 @@ def _decide(
         by,
         masked(here, reason, place.target),
         approved=approved,
+        emergency=emergency,
         signers=signers,
     )
     gate = record.gates[-1]
     word = "Approved" if approved else "Rejected"
+    word = f"EMERGENCY. {word}" if emergency else word
     click.echo(plain(f'{word}: "{gate.question}" {gate.shown}'))
     until = f", until {entry['until']}" if approved else ""
     click.echo(plain(f"  by {by.person} ({entry['known']})"))
@@ -132,20 +191,29 @@ def _signers(here: Any, target: str) -> Path | None:
     return here.root / spec.signers if spec and spec.signers else None
 
 
-def _count(place: RunPlace, asked: Asked) -> int:
-    """Return how many people have approved, as far as their approvals count."""
+def _count(place: RunPlace, asked: Asked) -> tuple[int, int]:
+    """Return how many people have approved, and how many in an emergency."""
     from olrunbook.steps.approval.decisions import standing  # noqa: PLC0415
 
     signers = _signers(project(), place.target)
     found = standing(chain.entries(place.folder.parent), asked, signers)
     for note in found.notes:
         click.echo(f"  {plain(note)}")
-    return len(found.approvals)
+    return len(found.approvals), len(found.alone)
+
+
+def _run_by_me(asked: Asked) -> Asked:
+    """Return the question as it is where the person at this command line resumes."""
+    from olrunbook.record.provenance import operator  # noqa: PLC0415
+    from olrunbook.steps.approval.lineage import names_of  # noqa: PLC0415
+
+    runners = [*asked.runners, *names_of(operator(project().root))]
+    return asked.model_copy(update={"runners": runners})
 
 
 def _what_goes_on(place: RunPlace) -> RunPlace:
     """Return what is to be resumed: the run, or the release that waits for it."""
-    from olrunbook.archive.place import list_runs, read_record  # noqa: PLC0415
+    from olrunbook.archive.place import list_runs  # noqa: PLC0415
     from olrunbook.steps.flow import RELEASE  # noqa: PLC0415
 
     record = read_record(place)

@@ -6,13 +6,14 @@ import json
 import shutil
 import sys
 import textwrap
+from typing import Any
 
 import click
 
 from olrunbook.archive import chain, verifier
 from olrunbook.archive.place import RunPlace, read_record
 from olrunbook.archive.seal import build_record
-from olrunbook.cli.common import duration, plain
+from olrunbook.cli.common import command, duration, plain
 from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.cli.markdown import markdown
 from olrunbook.cli.runs import COLOURS
@@ -70,6 +71,7 @@ def _told(place: RunPlace, record: RunRecord | None) -> tuple[Summary, str]:
     if record:
         took = duration((record.ended_at - record.started_at).total_seconds())
         told = summary(record, place)
+        told.lines[:0] = _emergency(place)
         if record.status == "waiting":
             told.lines.extend(_decisions(place))
         told.lines.append(("chain", _chain(place)))
@@ -84,6 +86,28 @@ def _told(place: RunPlace, record: RunRecord | None) -> tuple[Summary, str]:
         text += f"its begin; silent for {duration(sign.get('silent_s', 0))}"
         told.lines.insert(0, ("last sign", text))
     return told, both(place.at)
+
+
+def _emergency(place: RunPlace) -> list[tuple[str, str]]:
+    """Return whether it changed something on one person's word, from the chain."""
+    from olrunbook.steps.approval.decisions import emergencies  # noqa: PLC0415
+
+    lines = []
+    for one in emergencies(chain.entries(place.folder.parent)):
+        if one.use.get("run_id") == place.run_id:
+            text = f"approved by {one.approval.get('person')} alone, "
+            text += f'"{one.approval.get("reason")}"; '
+            text += _countersigned(one.countersigned, place)
+            lines.append(("EMERGENCY", text))
+    return lines
+
+
+def _countersigned(entry: dict[str, Any] | None, place: RunPlace) -> str:
+    if entry is None:
+        name = f"{command()} countersign {short(place.run_id)}"
+        return f"nobody has countersigned it yet: {name} --sign KEYFILE"
+    why = f'{entry.get("at")}, "{entry.get("reason")}"'
+    return f"countersigned by {entry.get('person')} ({entry.get('known')}) {why}"
 
 
 def _decisions(place: RunPlace) -> list[tuple[str, str]]:

@@ -115,6 +115,7 @@ class GateRecord(Strict):
         reason: Why.
         decided_at: When (UTC); of several people, the last.
         until: When the approval ends (UTC).
+        emergency: One person approved where more were demanded.
 
     """
 
@@ -131,6 +132,7 @@ class GateRecord(Strict):
     reason: str = ""
     decided_at: str = ""
     until: str = ""
+    emergency: bool = False
 
 
 class PartRecord(Strict):

@@ -145,6 +145,7 @@ class Gate:
             reason="; ".join(dict.fromkeys(one.reason for one in found)),
             decided_at=max((one.at for one in found), default=""),
             until=min((one.until for one in found), default=""),
+            emergency=any(one.emergency for one in found),
         )
         self.passed = plan
         stage = self.context.stage
@@ -156,7 +157,7 @@ class Gate:
             approvals=found,
         )
 
-    def _note(self, plan: PreviewResult, spec: GateSpec, **more: str) -> None:
+    def _note(self, plan: PreviewResult, spec: GateSpec, **more: Any) -> None:
         gate = GateRecord(
             gate=self.context.stage,
             question=question_of(self.context.stage),

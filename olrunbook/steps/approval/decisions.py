@@ -17,8 +17,11 @@ from olrunbook.steps.approval.model import Approval, Asked
 
 __all__ = [
     "By",
+    "Emergency",
     "Standing",
+    "countersign",
     "decide",
+    "emergencies",
     "may_be_used",
     "message",
     "require_not_rejected",
@@ -26,7 +29,10 @@ __all__ = [
     "use",
 ]
 
-SIGNED = ("kind", "run_id", "gate", "digest", "signed_at", "until", "reason")
+SIGNED = (
+    *("kind", "run_id", "gate", "digest", "signed_at", "until", "reason"),
+    *("emergency", "of"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +59,13 @@ class Standing:
 
     Args:
         approvals: The entries that count, each of another person.
+        alone: Those given in an emergency: one is enough, and counts for nothing else.
         notes: Why other approvals do not count.
 
     """
 
     approvals: list[dict[str, Any]] = field(default_factory=list)
+    alone: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -74,6 +82,7 @@ def decide(
     reason: str,
     *,
     approved: bool,
+    emergency: bool = False,
     signers: Path | None = None,
     now: datetime | None = None,
 ) -> dict[str, Any]:
@@ -85,6 +94,7 @@ def decide(
         by: Who decides.
         reason: Why, without secrets: it stays for good.
         approved: Approved, else rejected.
+        emergency: One signature is to be enough where the gate asks for more people.
         signers: The file of allowed signers; needed for a signature.
         now: The present (UTC); None: the clock's.
 
@@ -93,7 +103,8 @@ def decide(
 
     Raises:
         RefusedError: It was rejected before, or its approval was used; the gate wants a
-            signature and there is none, or one that does not count.
+            signature and there is none, or one that does not count; an emergency where
+            one person is enough.
         ToolError: ssh-keygen could not sign.
         OSError: The chain cannot be written.
 
@@ -102,21 +113,16 @@ def decide(
     if approved and asked.spec.signature and not by.sign:
         msg = f"the gate of {asked.gate} wants a signature"
         raise RefusedError(msg, "Sign it: olrunbook approve RUN --sign KEYFILE")
+    if emergency and asked.spec.people == 1:
+        msg = f"the gate of {asked.gate} asks for one person: this is no emergency"
+        raise RefusedError(msg, "Leave --emergency out.")
     now = now or datetime.now(UTC)
     data: dict[str, Any] = {"run_id": asked.runs[0], "gate": asked.gate}
-    data |= {"digest": asked.digest, "person": by.person, "known": by.known}
-    data |= {"identity": by.identity} if by.identity else {}
-    data["reason"] = reason
+    data |= {"digest": asked.digest, "reason": reason}
     until = {"until": _text(now + asked.spec.lasts)}
     data |= until if approved else {"runs": asked.runs}
-    if by.sign:
-        data["signed_at"] = _text(now)
-        raw = message({"kind": kind, **data})
-        data["signature"] = ssh.sign(by.sign, raw)
-        signer = _signer({"kind": kind, **data}, signers)
-        if isinstance(signer, str):
-            raise RefusedError(signer, f"Those who may sign stand in {signers}.")
-        data["known"] = f"signature of {signer.names[0]}, {signer.key}; {by.known}"
+    data |= {"emergency": True} if emergency else {}
+    data = _by(kind, data, by, signers, now)
     with chain.locked(room):
         entries = chain.entries(room)
         require_not_rejected(entries, asked.runs, asked.gate)
@@ -128,6 +134,105 @@ def decide(
             msg += f"run {short(user)}"
             raise RefusedError(msg, "Each run asks for an approval of its own.")
         return chain.append(room, kind, held=True, **data)
+
+
+def _by(
+    kind: str, data: dict[str, Any], by: By, signers: Path | None, now: datetime
+) -> dict[str, Any]:
+    """Return a decision with who made it, signed where there is a key."""
+    data = {**data, "person": by.person, "known": by.known}
+    data |= {"identity": by.identity} if by.identity else {}
+    if by.sign:
+        data["signed_at"] = _text(now)
+        data["signature"] = ssh.sign(by.sign, message({"kind": kind, **data}))
+        signer = _signer({"kind": kind, **data}, signers)
+        if isinstance(signer, str):
+            raise RefusedError(signer, f"Those who may sign stand in {signers}.")
+        data["signer"] = signer.names[0]
+        data["known"] = f"signature of {signer.names[0]}, {signer.key}; {by.known}"
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class Emergency:
+    """A change that one person approved where more were demanded.
+
+    Args:
+        use: The entry of its use.
+        approval: The entry of the approval.
+        countersigned: The entry of who countersigned it; None: nobody has yet.
+
+    """
+
+    use: dict[str, Any]
+    approval: dict[str, Any]
+    countersigned: dict[str, Any] | None
+
+
+def emergencies(entries: Sequence[dict[str, Any]]) -> list[Emergency]:
+    """Return the emergencies of a stage, oldest first."""
+    approvals = {entry["n"]: entry for entry in _of(entries, "approved")}
+    signed = {entry.get("of"): entry for entry in _of(entries, "countersigned")}
+    return [
+        Emergency(entry, approvals[number], signed.get(entry["n"]))
+        for entry in _of(entries, "used")
+        for number in _list(entry.get("approvals"))
+        if number in approvals and approvals[number].get("emergency")
+    ]
+
+
+def countersign(
+    room: Path,
+    asked: Asked,
+    by: By,
+    reason: str,
+    *,
+    signers: Path | None,
+    now: datetime | None = None,
+) -> dict[str, Any]:
+    """Enter the second person's signature for an emergency, after the change.
+
+    Args:
+        room: The folder of the stage.
+        asked: What was asked; its first run made the change.
+        by: Who countersigns, with a key.
+        reason: Why, without secrets.
+        signers: The file of allowed signers.
+        now: The present (UTC); None: the clock's.
+
+    Returns:
+        The entry.
+
+    Raises:
+        RefusedError: There is no emergency of this run, or it is countersigned; the
+            signature is none, or is of who approved it or started the run.
+        ToolError: ssh-keygen could not sign.
+        OSError: The chain cannot be written.
+
+    """
+    run = short(asked.runs[0])
+    with chain.locked(room):
+        found = emergencies(chain.entries(room))
+        mine = [one for one in found if one.use.get("run_id") == asked.runs[0]]
+        if not mine or mine[-1].countersigned:
+            why = (
+                "is countersigned already" if mine else "made no change in an emergency"
+            )
+            msg = f"run {run} {why}"
+            raise RefusedError(msg, "There is nothing to countersign.")
+        data = {name: mine[-1].use.get(name) for name in ("run_id", "gate", "digest")}
+        data |= {"of": mine[-1].use["n"], "reason": reason}
+        data = _by("countersigned", data, by, signers, now or datetime.now(UTC))
+        # Who approved may have another key by now, or be no signer any more.
+        first = _signer(mine[-1].approval, signers)
+        known = () if isinstance(first, str) else first.names
+        names = {*map(str.lower, known), str(mine[-1].approval.get("signer")).lower()}
+        keys = set() if isinstance(first, str) else {first.key}
+        entry = {"kind": "countersigned", **data}
+        if why := _does_not_count(entry, asked, signers, names, keys):
+            msg = f"this does not countersign run {run}: {why}"
+            raise RefusedError(msg, "Somebody else must sign it.")
+        return chain.append(room, "countersigned", held=True, **data)
 
 
 def use(
@@ -156,16 +261,21 @@ def use(
         entries = chain.entries(room)
         found = standing(entries, asked, signers, now)
         require_not_rejected(entries, asked.runs, asked.gate)
-        if len(found.approvals) < asked.spec.people:
+        enough = len(found.approvals) >= asked.spec.people
+        taken = found.approvals[: asked.spec.people] if enough else found.alone[:1]
+        if not taken:
             return [], found.notes
-        taken = found.approvals[: asked.spec.people]
         data: dict[str, Any] = {"run_id": asked.runs[0], "gate": asked.gate}
         data |= {"digest": asked.digest, "runs": asked.runs}
         data["approvals"] = [entry["n"] for entry in taken]
         chain.append(room, "used", held=True, **data)
     names = ("person", "known", "reason", "at", "until")
     return [
-        Approval(entry=entry["n"], **{name: str(entry.get(name)) for name in names})
+        Approval(
+            entry=entry["n"],
+            emergency=not enough,
+            **{name: str(entry.get(name)) for name in names},
+        )
         for entry in taken
     ], []
 
@@ -204,7 +314,7 @@ def standing(
         elif why := _does_not_count(entry, asked, signers, names, keys):
             found.notes.append(f"{who} does not count: {why}")
         else:
-            found.approvals.append(entry)
+            (found.alone if entry.get("emergency") else found.approvals).append(entry)
     return found
 
 
@@ -252,10 +362,23 @@ def _does_not_count(
         return signer
     if asked.spec.people == 1:
         return ""
+    return _not_another(entry, signer, asked.runners, names, keys)
+
+
+def _not_another(
+    entry: dict[str, Any],
+    signer: ssh.Signer,
+    started: Sequence[str],
+    names: set[str],
+    keys: set[str],
+) -> str:
+    """Return why a signer is not one more person; else note it, and return nothing."""
     mine = {name.lower() for name in signer.names if not set(name) & set("*?!")}
     if not mine:
         return f"{signer.names[0]} is a pattern: it names no person"
-    runners = {name.lower() for name in asked.runners}
+    if entry.get("emergency"):
+        return ""  # whoever is there, the one who started the run too
+    runners = {name.lower() for name in started}
     if (mine | {name.partition("@")[0] for name in mine}) & runners:
         return f"{signer.names[0]} started the run"
     why = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, Self
 
@@ -11,10 +12,10 @@ from olrunbook.archive.seal import build_record
 from olrunbook.errors import RefusedError
 from olrunbook.project.gates import GateSpec, lasting
 from olrunbook.record.files import short
-from olrunbook.record.model import GateRecord, RunRecord
+from olrunbook.record.model import GateRecord, Known, RunRecord
 from olrunbook.steps.approval.decisions import require_not_rejected
 
-__all__ = ["Lineage", "refuse_rejected", "require_verified"]
+__all__ = ["Lineage", "names_of", "refuse_rejected", "require_verified"]
 
 PREVIEW = "olrunbook/preview/1"
 
@@ -85,17 +86,20 @@ class Lineage:
     @property
     def runners(self) -> list[str]:
         """Names of those who started these runs, as far as they are known."""
-        found: dict[str, None] = {}
-        for record in self.records:
-            facts = {name: known.value for name, known in record.operator.items()}
-            names = [facts.get(name, "") for name in ("user", "sudo_user", "git")]
-            names.append(f"{facts.get('user', '')}@{facts.get('host', '')}")
-            found |= dict.fromkeys(name for name in names if name.strip("@"))
-        return list(found)
+        names = (name for record in self.records for name in names_of(record.operator))
+        return list(dict.fromkeys(names))
 
     def shown_before(self) -> dict[str, Any] | None:
         """Return the preview that the run before this one showed; None: none is."""
         return self.records[1].result(PREVIEW) if len(self.records) > 1 else None
+
+
+def names_of(operator: Mapping[str, Known]) -> list[str]:
+    """Return the names of who runs something, as far as they are known."""
+    facts = {name: known.value for name, known in operator.items()}
+    names = [facts.get(name, "") for name in ("user", "sudo_user", "git")]
+    names.append(f"{facts.get('user', '')}@{facts.get('host', '')}")
+    return [name for name in names if name.strip("@")]
 
 
 def require_verified(place: RunPlace) -> None:

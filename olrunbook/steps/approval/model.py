@@ -49,6 +49,7 @@ class Approval(Value):
         reason: Why.
         at: When (UTC).
         until: When it ends (UTC).
+        emergency: It was enough where more people were demanded.
 
     """
 
@@ -58,6 +59,7 @@ class Approval(Value):
     reason: str
     at: str
     until: str
+    emergency: bool = False
 
 
 class GateResult(Result):
@@ -86,7 +88,8 @@ class GateResult(Result):
         if self.status == "not asked":
             return "not asked: the update was done before and is kept"
         given = [f'{a.person}, "{a.reason}"' for a in self.approvals]
-        return f"approved by {'; '.join(given)}" if given else self.status
+        alone = "EMERGENCY: " if any(a.emergency for a in self.approvals) else ""
+        return f"{alone}approved by {'; '.join(given)}" if given else self.status
 
 
 STEP = Step("gate", GateResult)
