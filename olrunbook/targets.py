@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.project.catalog import Catalog
@@ -42,20 +42,13 @@ TARGET_FILE = "target.json"
 
 # What tools inherit from the caller's shell: nothing that names an account, an
 # endpoint, a plugin folder or a credential.
-KEEP = (
-    "LANG",
-    "LC_ALL",
-    "TERM",
-    "TMPDIR",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "DOCKER_HOST",
-)
+KEEP = """
+    LANG LC_ALL TERM TMPDIR SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
+    DOCKER_HOST
+"""
 
 
-class Target(BaseModel):
+class Target(BaseModel, frozen=True, extra="forbid"):
     """A place to deploy to, ready for use.
 
     Args:
@@ -77,8 +70,6 @@ class Target(BaseModel):
         tools: Name to version and origin of each tool that `path` leads to.
 
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     kind: Literal["rehearsal", "aws"] = "rehearsal"
@@ -174,7 +165,7 @@ class Target(BaseModel):
 
 def tool_environment() -> dict[str, str]:
     """Return what every tool gets from the caller's shell, with our own PATH first."""
-    env = {name: os.environ[name] for name in KEEP if name in os.environ}
+    env = {name: os.environ[name] for name in KEEP.split() if name in os.environ}
     own = str(Path(sys.executable).parent)  # pyinfra lives beside our Python
     env["PATH"] = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])
     return env

@@ -128,14 +128,12 @@ class Reader:
             "state": state,
             "seconds": round((line.at - self.began).total_seconds(), 3),
             "commands": [],
-            "output": [_bare(row) for row in self.output[-20:]]
+            # Without the host, which pyinfra puts before each row.
+            "output": [
+                re.sub(r"^\s*\[[^\]]+\] ?", "", row) for row in self.output[-20:]
+            ]
             if state == "failed"
             else [],
         }
         self.operation = ""
         return Event("packer", "operation", f"{name}: {state}", data, line.at)
-
-
-def _bare(row: str) -> str:
-    """Return a row of pyinfra's output without the host before it."""
-    return re.sub(r"^\s*\[[^\]]+\] ?", "", row)

@@ -207,12 +207,7 @@ def _rows(
 
 
 def _read(db: sqlite3.Connection, outputs: Path, sql: str, values: list[str]) -> int:
-    """Read the records of some rows where they are new or changed.
-
-    Returns:
-        How many rows are different now.
-
-    """
+    """Read the new or changed records of some rows; return how many rows differ now."""
     lines = db.execute(sql, values).fetchall()
     root, changed = str(outputs), 0
     for start in range(0, len(lines), BATCH):

@@ -140,11 +140,6 @@ def finish(
         )
 
 
-def _warnings(entries: list[dict[str, Any]]) -> list[str]:
-    texts = {"warning": "{text}", "leave": "left running: pid {pid}, {command}"}
-    return [texts[e["kind"]].format(**e) for e in entries if e["kind"] in texts]
-
-
 def _latest(entries: list[dict[str, Any]], kind: str) -> dict[str, Any]:
     return next((entry for entry in reversed(entries) if entry["kind"] == kind), {})
 
@@ -198,6 +193,8 @@ def _record(
     moments = [entry["at"] for entry in entries if "at" in entry]
     moments = moments or [place.at.isoformat()]
     spoilt = sum(entry["kind"] == "unreadable" for entry in entries)
+    texts = {"warning": "{text}", "leave": "left running: pid {pid}, {command}"}
+    warnings = [texts[e["kind"]].format(**e) for e in entries if e["kind"] in texts]
     lost = [f"{spoilt} lines of its journal, which were damaged"] if spoilt else []
     return RunRecord(
         run_id=place.run_id,
@@ -206,7 +203,7 @@ def _record(
         app=place.app,
         **{name: opened[name] for name in FACTS if name in opened},
         presumed=bool(end.get("presumed")),
-        warnings=[*_warnings(entries), *end.get("left", [])],
+        warnings=[*warnings, *end.get("left", [])],
         lacks=[*opened.get("lacks", []), *lost],
         started_at=datetime.fromisoformat(moments[0]),
         ended_at=datetime.fromisoformat(

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from olrunbook.artifacts.downloads import download, from_maven, listed_sum
 from olrunbook.artifacts.standin_archive import write_stand_in
@@ -41,7 +41,7 @@ Emit = Callable[[Event], None]
 ASK_AGAIN_S = 3600.0  # how long a stand-in is used before the vendor is asked again
 
 
-class ArtifactSpec(BaseModel):
+class ArtifactSpec(BaseModel, frozen=True, extra="forbid"):
     """One artifact as `versions.toml` describes it.
 
     Args:
@@ -55,8 +55,6 @@ class ArtifactSpec(BaseModel):
         stand_in: Whether a stand-in may take its place.
 
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     version: str
@@ -72,7 +70,7 @@ class ArtifactSpec(BaseModel):
         return text.replace("{version}", self.version)
 
 
-class Artifact(BaseModel):
+class Artifact(BaseModel, frozen=True, extra="forbid"):
     """An artifact that was checked and can be used.
 
     Args:
@@ -83,8 +81,6 @@ class Artifact(BaseModel):
         path: Where it is.
 
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     version: str

@@ -17,7 +17,6 @@ from olrunbook.cli.common import project
 from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.cli.gates import masked
 from olrunbook.errors import OlrunbookError, RefusedError, UsageError
-from olrunbook.project.catalog import Project
 
 UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
 LATE = timedelta(days=7)  # after that nobody writes a late log any more
@@ -84,7 +83,10 @@ def prune(
         if not click.confirm(f"Remove these {len(chosen)} runs for good?"):
             click.echo("Nothing was removed.")
             return 1
-    said = {"who": _who(found), "reason": masked(found, reason)}
+    from olrunbook.record.provenance import operator, person  # noqa: PLC0415
+
+    who = person(operator(found.root))
+    said = {"who": masked(found, who), "reason": masked(found, reason)}
     _remove(chosen, **said)
     click.echo(f"{len(chosen)} runs removed; the chain still names them.")
     return 0
@@ -108,7 +110,9 @@ def _old(places: list[RunPlace], older_than: str, keep: int | None) -> list[RunP
         kind = (place.target, place.app, place.room, place.notebook)
         seen[kind] = seen.get(kind, 0) + 1
         old = place.at < before and seen[kind] > (keep or 0)
-        if old and place.record.exists() and not _needed(place):
+        if not old or not place.record.exists():
+            continue
+        if not _still_written(place) and not _approved(place):
             chosen.append(place)
     return chosen
 
@@ -137,11 +141,6 @@ def _still_written(place: RunPlace) -> bool:
         if entry.get("run_id") == place.run_id
     }
     return not known.issuperset(young)
-
-
-def _needed(place: RunPlace) -> bool:
-    """Whether a log is still written there, or an approval of it may still be used."""
-    return _still_written(place) or bool(_approved(place))
 
 
 def _approved(place: RunPlace) -> str:
@@ -200,9 +199,3 @@ def _bury(place: RunPlace, **said: str) -> None:
             data |= {key: end[key] for key in ("record_sha256", "status")}
             chain.append(room, "pruned", held=True, **data, **said)
         shutil.rmtree(place.folder)
-
-
-def _who(found: Project) -> str:
-    from olrunbook.record.provenance import operator, person  # noqa: PLC0415
-
-    return masked(found, person(operator(found.root)))

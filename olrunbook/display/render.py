@@ -88,7 +88,7 @@ def _table(table: Table) -> str:
     rows = [[cell.plain for cell in row] for row in table.rows]
     numbers = {at for row in table.rows for at, cell in enumerate(row) if cell.number}
     widths = [
-        max(_width(row[at]) for row in [*head, *rows])
+        max(len(line) for row in [*head, *rows] for line in ["", *row[at].splitlines()])
         for at in range(len(table.columns))
     ]
     if not widths:
@@ -101,10 +101,6 @@ def _table(table: Table) -> str:
         lines.append("  ".join("─" * width for width in widths))
     lines += [line for row in rows for line in _row(row, widths, numbers)]
     return "\n".join(lines)
-
-
-def _width(value: str) -> int:
-    return max((len(line) for line in value.splitlines()), default=0)
 
 
 def _row(row: list[str], widths: list[int], numbers: set[int]) -> list[str]:

@@ -144,6 +144,7 @@ def _utc(at: datetime | None, form: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
 
 def _facts(record: RunRecord) -> Iterable[tuple[str, Sequence[Fact]]]:
     """Yield the rows of the page's head: a name and its facts; empty ones left out."""
+    masked = record.masked
     rows: list[tuple[str, Sequence[Fact]]] = [
         ("who", list(_who(record.operator))),
         ("identity", _some(record.identity, code=True)),
@@ -156,7 +157,7 @@ def _facts(record: RunRecord) -> Iterable[tuple[str, Sequence[Fact]]]:
         ("resumes", [_short(record.resumes)] if record.resumes else []),
         ("executed by", _some(EXECUTED_BY.get(record.executed_by, record.executed_by))),
         ("stand-ins", [Fact(text) for text in record.stand_ins]),
-        ("masked", [Fact(_count(record.masked, "secret value"))]),
+        ("masked", [Fact(f"{masked} secret value{'' if masked == 1 else 's'}")]),
     ]
     yield from (row for row in rows if row[1])
 
@@ -204,10 +205,6 @@ def _some(text: str, *, code: bool = False) -> Sequence[Fact]:
 
 def _pairs(values: Mapping[str, Any]) -> Sequence[Fact]:
     return [Fact(f"{name} = {as_text(value)}") for name, value in values.items()]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _link(part: PartRecord) -> Fact:

@@ -222,16 +222,10 @@ class Release:
 
     def _close(self) -> RunRecord:
         """Execute the release notebook over what happened; it seals our record."""
+        values = {"app": self.app, "release": self.place.run_id}
+        values["target"] = self.target.name
         session = Session(
-            self.project,
-            self.notebook(RELEASE),
-            {
-                "app": self.app,
-                "release": self.place.run_id,
-                "target": self.target.name,
-            },
-            place=self.place,
-            on_progress=lambda text: None,
+            self.project, self.notebook(RELEASE), values, place=self.place
         )
         return run_notebook(session)
 

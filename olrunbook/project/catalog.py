@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from olrunbook.errors import UsageError
 from olrunbook.project.gates import GateSpec
@@ -38,10 +38,8 @@ FILE = CATALOG
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
 
 
-class Strict(BaseModel):
+class Strict(BaseModel, frozen=True, extra="forbid"):
     """A frozen model that refuses unknown keys: a typo must not read as a default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class TargetSpec(Strict):

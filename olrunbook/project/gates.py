@@ -9,7 +9,6 @@ from typing import Annotated, Any, Self
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     model_validator,
@@ -59,7 +58,7 @@ def duration(lasts: timedelta) -> str:
     return f"{seconds} seconds"
 
 
-class GateSpec(BaseModel):
+class GateSpec(BaseModel, frozen=True, extra="forbid"):
     """The gate of a stage: who must approve an update before it is made.
 
     Args:
@@ -68,8 +67,6 @@ class GateSpec(BaseModel):
         signature: Only signed approvals count.
 
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     people: int = Field(1, ge=1, le=9)
     lasts: Annotated[timedelta, BeforeValidator(lasting), PlainSerializer(duration)] = (

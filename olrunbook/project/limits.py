@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 __all__ = ["Limits", "StepLimits"]
 
 
-class StepLimits(BaseModel):
+class StepLimits(BaseModel, frozen=True, extra="forbid"):
     """Limits of one step.
 
     Args:
@@ -19,14 +19,12 @@ class StepLimits(BaseModel):
 
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     step_s: float | None = Field(None, ge=0)
     idle_s: float | None = Field(None, ge=0)
     on_idle: Literal["warn", "stop"] | None = None
 
 
-class Limits(BaseModel):
+class Limits(BaseModel, frozen=True, extra="forbid"):
     """Limits of a run, in seconds; 0 is none.
 
     Args:
@@ -37,8 +35,6 @@ class Limits(BaseModel):
         steps: Other limits for single steps, by name.
 
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     run_s: float = Field(0, ge=0)
     step_s: float = Field(3600, ge=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 __all__ = [
     "EXIT_CODES",
@@ -43,10 +43,8 @@ EXIT_CODES: dict[str, int] = {
 }
 
 
-class Strict(BaseModel):
+class Strict(BaseModel, frozen=True, extra="forbid", populate_by_name=True):
     """A frozen value that refuses unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 class Known(Strict):

@@ -32,24 +32,11 @@ KNOWN = {
 __all__ = ["git_state", "opening", "operator", "person", "versions"]
 
 # Variable that carries the build's address or number, by CI system.
-CI_VARIABLES = (
-    "BUILD_URL",
-    "GITHUB_RUN_ID",
-    "CI_PIPELINE_URL",
-    "BUILDKITE_BUILD_URL",
-    "CIRCLE_BUILD_URL",
-    "BUILD_ID",
-)
-PACKAGES = (
-    "olrunbook",
-    "papermill",
-    "ipykernel",
-    "pyinfra",
-    "pulumi",
-    "pulumi-aws",
-    "boto3",
-    "moto",
-)
+CI_VARIABLES = """
+    BUILD_URL GITHUB_RUN_ID CI_PIPELINE_URL BUILDKITE_BUILD_URL CIRCLE_BUILD_URL
+    BUILD_ID
+"""
+PACKAGES = "olrunbook papermill ipykernel pyinfra pulumi pulumi-aws boto3 moto"
 
 
 def _git(folder: Path, *words: str) -> str:
@@ -100,7 +87,7 @@ def operator(folder: Path) -> dict[str, Known]:
     facts["host"] = Known(value=socket.gethostname(), source="operating system")
     if email := _git(folder, "config", "user.email").strip():
         facts["git"] = Known(value=email, source="git config user.email")
-    for name in CI_VARIABLES:
+    for name in CI_VARIABLES.split():
         if value := os.environ.get(name):
             facts["ci_build"] = Known(value=value, source=f"environment {name}")
             break
@@ -119,7 +106,7 @@ def person(facts: Mapping[str, Known]) -> str:
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages a run stands on."""
     found = {"python": platform.python_version(), "platform": platform.platform()}
-    for name in PACKAGES:
+    for name in PACKAGES.split():
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

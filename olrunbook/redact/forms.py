@@ -39,14 +39,11 @@ def forms_of(value: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for form in forms:
         if len(form) >= MIN_LENGTH:
-            found.setdefault(_sign(form, value), set()).add(form)
+            sign = next((s for s in SIGNS if s in form and s not in value), "")
+            found.setdefault(sign, set()).add(form)
     encoded = _base64(raw) | {raw.hex(), raw.hex().upper()}
     found[ENCODED] = {form for form in encoded if len(form) >= MIN_LENGTH}
     return found
-
-
-def _sign(form: str, value: str) -> str:
-    return next((sign for sign in SIGNS if sign in form and sign not in value), "")
 
 
 def _escaped(value: str) -> set[str]:

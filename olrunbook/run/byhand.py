@@ -107,9 +107,7 @@ class ByHand:
     def _close(self, why: str) -> None:
         """Write how the run ended, its notebook, and seal it; once.
 
-        Args:
-            why: Why it ends where `conclude` was not reached.
-
+        `why` is why it ends where `conclude` was not reached.
         """
         if self._sealed:
             return

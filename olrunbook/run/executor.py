@@ -21,14 +21,10 @@ PAPERMILL = (
     "the notebook papermill itself writes is not masked",
 )
 TEXT = "the text between the cells is not part of the record"
-SERVERS = (
-    "jupyter-lab",
-    "jupyter-notebook",
-    "jupyter-server",
-    "jupyter_server",
-    "jupyterhub-singleuser",
-    "jupyterlab",
-)
+SERVERS = """
+    jupyter-lab jupyter-notebook jupyter-server jupyter_server jupyterhub-singleuser
+    jupyterlab
+"""
 HEADLESS = ("nbconvert", "jupyter-execute", "nbclient", "nbval")
 
 
@@ -120,7 +116,7 @@ def judged(
         known = "environment JPY_SESSION_NAME (a Jupyter server)"
         return Executor("kernel", known, lacks, source, person=True)
     for pid, words, _ in chain:
-        if found := [name for name in SERVERS if any(name in w for w in words[:3])]:
+        if found := [s for s in SERVERS.split() if any(s in w for w in words[:3])]:
             known = f"command line of process {pid}: {found[0]}"
             return Executor("kernel", known, lacks, source, person=True)
     parent = Path(chain[0][1][0]).name if chain and chain[0][1] else "gone"

@@ -96,11 +96,15 @@ def run_checks(
         ctx.redactor.learn(value.get_secret_value())
     answers = []
     for check in checks:
+        secret = {
+            header: secrets[key].get_secret_value()
+            for header, key in check.secret_headers.items()
+        }
         answer = ask(
             url.rstrip("/") + check.path,
             check.method,
             body=check.body,
-            headers={**check.headers, **_secret_headers(check, secrets)},
+            headers={**check.headers, **secret},
             timeout_s=TIMEOUT_S,
         )
         seen = _judge(ctx, check, answer)
@@ -118,13 +122,6 @@ def require(result: ChecksResult) -> None:
     """Raise StepError where a check failed."""
     if not all(answer.ok for answer in result.answers):
         raise StepError(result.headline())
-
-
-def _secret_headers(check: Check, secrets: Mapping[str, SecretStr]) -> dict[str, str]:
-    return {
-        header: secrets[key].get_secret_value()
-        for header, key in check.secret_headers.items()
-    }
 
 
 def _judge(ctx: Context, check: Check, answer: Answer) -> Answered:

@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from olrunbook.adapters.aws.seen import GroupSeen, InstanceSeen
 
@@ -24,10 +24,8 @@ __all__ = [
 HEADLINE = 200  # characters
 
 
-class Value(BaseModel):
+class Value(BaseModel, frozen=True, extra="forbid"):
     """A frozen value that refuses unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Result(Value):

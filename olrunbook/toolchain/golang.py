@@ -19,26 +19,11 @@ __all__ = ["build_environment", "find_go", "go_version", "modules"]
 USUAL = Path("/usr/local/go/bin/go")
 # Go's own settings for where modules come from and what they are checked by are the
 # user's and stay in force. GOFLAGS is not among them: it could change what is built.
-KEEP = (
-    "GOENV",
-    "GOINSECURE",
-    "GONOPROXY",
-    "GONOSUMDB",
-    "GOPRIVATE",
-    "GOPROXY",
-    "GOSUMDB",
-    "HOME",
-    "HTTPS_PROXY",
-    "HTTP_PROXY",
-    "LANG",
-    "NO_PROXY",
-    "SSL_CERT_DIR",
-    "SSL_CERT_FILE",
-    "XDG_CONFIG_HOME",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-)
+KEEP = """
+    GOENV GOINSECURE GONOPROXY GONOSUMDB GOPRIVATE GOPROXY GOSUMDB HOME HTTPS_PROXY
+    HTTP_PROXY LANG NO_PROXY SSL_CERT_DIR SSL_CERT_FILE XDG_CONFIG_HOME http_proxy
+    https_proxy no_proxy
+"""
 WHEEL_S = 300.0
 
 
@@ -51,7 +36,7 @@ def modules(name: str) -> Path:
 
 def build_environment(scratch: Path) -> dict[str, str]:
     """Return the whole environment of a build; its caches lie in `scratch`."""
-    env = {name: os.environ[name] for name in KEEP if name in os.environ}
+    env = {name: os.environ[name] for name in KEEP.split() if name in os.environ}
     return {
         **env,
         "PATH": os.environ.get("PATH", os.defpath),

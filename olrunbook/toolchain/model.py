@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 __all__ = ["How", "ToolFound", "Toolchain"]
 
@@ -18,7 +18,7 @@ HOW = {
 }
 
 
-class ToolFound(BaseModel):
+class ToolFound(BaseModel, frozen=True):
     """A tool that can be used.
 
     Args:
@@ -30,8 +30,6 @@ class ToolFound(BaseModel):
         sha256: Of a program we built: what its file was verified to have.
 
     """
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     version: str
@@ -51,10 +49,8 @@ class ToolFound(BaseModel):
         return f"{self.version}, {HOW[self.how]}{digest}"
 
 
-class Toolchain(BaseModel):
+class Toolchain(BaseModel, frozen=True):
     """The tools, ready for use."""
-
-    model_config = ConfigDict(frozen=True)
 
     tools: dict[str, ToolFound]
 

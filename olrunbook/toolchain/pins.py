@@ -10,7 +10,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 __all__ = ["GO_MINIMUM", "PINS", "Pin", "Version", "parse"]
 
@@ -19,7 +19,7 @@ Version = tuple[int, ...]
 GO_MINIMUM: Version = (1, 25, 11)
 
 
-class Pin(BaseModel):
+class Pin(BaseModel, frozen=True, extra="forbid"):
     """One tool.
 
     Args:
@@ -32,8 +32,6 @@ class Pin(BaseModel):
         expected_s: Seconds a build takes on two cores, downloads included.
 
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     why: str

@@ -66,12 +66,6 @@ def utc(at: datetime | None) -> datetime | None:
     return at.astimezone(UTC) if at else None
 
 
-def _target_word(instance: str, health: Sequence[Mapping[str, str]]) -> str:
-    """Return the worst a target group says of an instance; empty: there is none."""
-    words = [states.get(instance, "not registered") for states in health]
-    return next((word for word in words if word != HEALTHY), words[0] if words else "")
-
-
 def instance_seen(
     item: asg.InstanceTypeDef,
     machine: ec2.InstanceTypeDef,
@@ -85,12 +79,15 @@ def instance_seen(
         health: Instance to state, one for each target group.
 
     """
+    # The worst a target group says of it; empty: there is none.
+    words = [states.get(item["InstanceId"], "not registered") for states in health]
+    worst = next((word for word in words if word != HEALTHY), HEALTHY if words else "")
     return InstanceSeen(
         id=item["InstanceId"],
         image=machine.get("ImageId", ""),
         lifecycle=item["LifecycleState"],
         health=item["HealthStatus"].capitalize(),
-        target_health=_target_word(item["InstanceId"], health),
+        target_health=worst,
         launched_at=utc(machine.get("LaunchTime")),
         template_version=item.get("LaunchTemplate", {}).get("Version", ""),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 __all__ = [
     "ACTIVE",
@@ -27,10 +27,8 @@ HEALTHY, IN_SERVICE = "healthy", "InService"
 UUID_LENGTH = 36
 
 
-class Seen(BaseModel):
+class Seen(BaseModel, frozen=True, extra="forbid"):
     """A frozen value that refuses unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class InstanceSeen(Seen):

@@ -19,7 +19,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from olrunbook.adapters.docker.apt_sources import debian_sources, proxy_options
 from olrunbook.adapters.docker.command import docker, exists
@@ -45,7 +45,7 @@ _STAGES = {
 }
 
 
-class Recipe(BaseModel):
+class Recipe(BaseModel, frozen=True, extra="forbid"):
     """What an image is made of.
 
     Args:
@@ -55,8 +55,6 @@ class Recipe(BaseModel):
         customize: Shell script run once with the new root as `$1`.
 
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     suite: str
     packages: list[str]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 
 from olrunbook.errors import ToolError
 from olrunbook.targets import tool_environment
@@ -12,52 +14,21 @@ from olrunbook.targets import tool_environment
 __all__ = ["docker", "environment", "exists", "explain", "systemd_arguments"]
 
 # How the command finds its daemon. Nothing here names a registry or a credential.
-_KEEP = (
-    "HOME",
-    "DOCKER_CONFIG",
-    "DOCKER_CONTEXT",
-    "DOCKER_CERT_PATH",
-    "DOCKER_TLS_VERIFY",
-)
+_KEEP = "HOME DOCKER_CONFIG DOCKER_CONTEXT DOCKER_CERT_PATH DOCKER_TLS_VERIFY"
 
-# What the daemon or the command says, and what the reader can do about it.
-_HINTS = (
-    (
-        "permission denied while trying to connect",
-        "Join the group docker: sudo usermod -aG docker $USER, then log in again.",
-    ),
-    (
-        "cannot connect to the docker daemon",
-        "Start it: sudo systemctl start docker (or `make setup` of this project).",
-    ),
-    (
-        "no space left on device",
-        (
-            "Free some disk space: `docker system df` shows what docker holds, "
-            "`olrunbook rehearsal down` frees what the rehearsal holds."
-        ),
-    ),
-    (
-        "port is already allocated",
-        "Another program listens there: `ss -ltnp` names it.",
-    ),
-    (
-        "address already in use",
-        "Another program listens there: `ss -ltnp` names it.",
-    ),
-)
+_HINTS = tomllib.loads(Path(__file__).with_name("hints.toml").read_text("utf-8"))
 
 
 def environment() -> dict[str, str]:
     """Return the docker command's environment: the tools', and its daemon's place."""
-    found = {name: os.environ[name] for name in _KEEP if name in os.environ}
+    found = {name: os.environ[name] for name in _KEEP.split() if name in os.environ}
     return {**tool_environment(), **found}
 
 
 def explain(output: str) -> str:
     """Return what a reader can do about docker's words; empty: nothing is known."""
     low = output.lower()
-    return next((hint for sign, hint in _HINTS if sign in low), "")
+    return next((hint for sign, hint in _HINTS.items() if sign in low), "")
 
 
 def docker(

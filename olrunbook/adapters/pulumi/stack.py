@@ -157,7 +157,9 @@ def _run(
                 tool.learn(unseal(key, sealed))
             elif "event" in message:
                 if not quiet:
-                    ctx.emit(_event(message, line))
+                    data = message.get("data") or {}
+                    kind, text = message["event"], message["text"]
+                    ctx.emit(Event(TOOL, kind, text, data, line.at))
             else:
                 last = message
         ended = tool.ended
@@ -178,11 +180,6 @@ def _message(line: Line) -> dict[str, Any] | None:
     except ValueError:
         return None
     return message if isinstance(message, dict) else None
-
-
-def _event(message: dict[str, Any], line: Line) -> Event:
-    kind = message["event"]
-    return Event(TOOL, kind, message["text"], message.get("data") or {}, line.at)
 
 
 def _failure(prepared: Prepared, error: dict[str, Any]) -> ToolError:

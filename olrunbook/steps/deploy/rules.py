@@ -149,7 +149,8 @@ def _group_outlook(
         (fact.get("tags") or {}).get("Name", "")
     )
     if change and change.op == "create":
-        return [f"{name} is new: {_machines(desired)} launched, nothing is replaced."]
+        number = "1 instance is" if desired == 1 else f"{desired} instances are"
+        return [f"{name} is new: {number} launched, nothing is replaced."]
     if change is None or not _starts_refresh(fact, change):
         if template_changes:
             return [f"{name}: {LEFT_ALONE}"]
@@ -166,10 +167,6 @@ def _group_outlook(
             f"from {fact['version']}. To go back, deploy the previous image set."
         )
     return lines
-
-
-def _machines(number: int) -> str:
-    return "1 instance is" if number == 1 else f"{number} instances are"
 
 
 def _starts_refresh(fact: Mapping[str, Any], change: ResourceChange) -> bool:

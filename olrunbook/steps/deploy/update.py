@@ -138,6 +138,8 @@ def preview(
         },
         found.made_up,
     )
+    keys = stack_spec(ctx).image_config
+    pins = " ".join(f"-c {keys[node]}={image}" for node, image in images.items())
     return PreviewResult(
         project=prepared.project,
         stack=prepared.stack,
@@ -149,7 +151,7 @@ def preview(
         images=dict(images),
         groups=[group for group, _ in seen],
         outlook=outlooks,
-        by_hand=_by_hand(ctx, images),
+        by_hand=pulumi.by_hand(ctx, f"up --refresh --yes {pins}"),
         digest=digest(parts),
         parts=parts,
     )
@@ -255,13 +257,6 @@ def _on_images(
             f"after the update {'; '.join(wrong)}; wanted {format_images(dict(images))}"
         )
         raise StepError(msg, "The stack did not use the image it was given.")
-
-
-def _by_hand(ctx: Context, images: Mapping[str, str]) -> str:
-    """Return the command that does the same, from the project's folder."""
-    keys = stack_spec(ctx).image_config
-    pins = " ".join(f"-c {keys[node]}={image}" for node, image in images.items())
-    return pulumi.by_hand(ctx, f"up --refresh --yes {pins}")
 
 
 PREVIEW = Step("preview", PreviewResult)

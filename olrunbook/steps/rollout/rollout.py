@@ -28,6 +28,7 @@ from olrunbook.steps.step import Step
 __all__ = ["STEP", "Patience", "RolloutResult", "require", "rollout"]
 
 MAX_ACTIVITIES = 20
+SHOW = "aws autoscaling describe-instance-refreshes --auto-scaling-group-name"
 ORDER: tuple[Outcome, ...] = ("failed", "refreshed", "launched", "unchanged")
 
 
@@ -95,7 +96,7 @@ def rollout(
         consequences=_aftermath(ctx, account, watches, deploy) if failed else [],
         started_at=began,
         ended_at=ended,
-        by_hand=_by_hand([group.group for group in groups]),
+        by_hand="\n".join(f"{SHOW} {group.group}" for group in groups if group.group),
     )
 
 
@@ -259,13 +260,6 @@ def _aftermath(
         {name: account.template(name) for name in there},
         images_exist(ctx, previous),
     )
-
-
-def _by_hand(groups: list[str]) -> str:
-    """Return the command that shows the same."""
-    names = [name for name in groups if name]
-    call = "aws autoscaling describe-instance-refreshes --auto-scaling-group-name"
-    return "\n".join(f"{call} {name}" for name in names)
 
 
 STEP = Step("rollout", RolloutResult, require, changes=True, locks=True)

@@ -207,10 +207,5 @@ def _without_refresh(seen: Evidence, wrong: list[str], patience: Patience) -> Ve
         text = f"every instance was already on the image, but {', '.join(wrong)}"
         ended = seen.steady_s >= patience.settle_s
         return Verdict("failed" if ended else None, text)
-    return Verdict("failed", _idle(wrong))
-
-
-def _idle(wrong: list[str]) -> str:
-    """Say that no refresh began, and what that leaves."""
     text = "no instance refresh has begun since the update"
-    return f"{text}, so {', '.join(wrong)}" if wrong else text
+    return Verdict("failed", f"{text}, so {', '.join(wrong)}" if wrong else text)

@@ -131,7 +131,9 @@ class Rows:
         if not row.get("changes"):
             row["changes"] = [] if op == "same" else changes.property_changes(plain)
             for change in row["changes"]:
-                _hide(change)
+                if changes.is_hidden(change["path"]):
+                    change["old"] = change["old"] and changes.SECRET
+                    change["new"] = change["new"] and changes.SECRET
         row["state"] = state
         if op == "same" and state == "running":
             return
@@ -157,12 +159,6 @@ class Rows:
 def plain_text(text: str) -> str:
     """Return a text without the engine's colour marks."""
     return COLOURS.sub("", text).strip()
-
-
-def _hide(change: dict[str, str]) -> None:
-    if changes.is_hidden(change["path"]):
-        change["old"] = change["old"] and changes.SECRET
-        change["new"] = change["new"] and changes.SECRET
 
 
 def _plain(metadata: Any) -> dict[str, Any]:
