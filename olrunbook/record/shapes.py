@@ -113,7 +113,7 @@ LINES: dict[str, tuple[dict[str, Test], dict[str, Test]]] = {
         dict.fromkeys(("gate", "question", "status"), TEXT),
         dict.fromkeys(("shown", "digest", "lasts", "by", "known", "reason"), TEXT)
         | dict.fromkeys(("decided_at", "until"), TEXT)
-        | {"people": _is(int), "signature": _is(bool)},
+        | {"people": _is(int), "signature": _is(bool), "emergency": _is(bool)},
     ),
     "conclude": ({}, {"headline": TEXT}),
     "leave": ({"pid": _is(int), "began": TEXT, "command": TEXT}, {}),
