@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from olrunbook.project.params import App, ImageSet, Stage, Target, TargetName
     from olrunbook.run import Run, begin
+    from olrunbook.steps.deploy.findings import deny, warn
+    from olrunbook.steps.deploy.plan import PreviewResult
 
 __all__ = [
     "App",
     "ImageSet",
+    "PreviewResult",
     "Run",
     "Stage",
     "Target",
     "TargetName",
     "__version__",
     "begin",
+    "deny",
+    "warn",
 ]
 
 __version__ = "0.1.0"
@@ -25,6 +30,8 @@ _TYPES = ("App", "ImageSet", "Stage", "Target", "TargetName")
 _HOMES = {
     **dict.fromkeys(_TYPES, "olrunbook.project.params"),
     **dict.fromkeys(("Run", "begin"), "olrunbook.run"),
+    **dict.fromkeys(("deny", "warn"), "olrunbook.steps.deploy.findings"),
+    "PreviewResult": "olrunbook.steps.deploy.plan",
 }
 
 

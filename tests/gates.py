@@ -30,21 +30,26 @@ from datetime import UTC, datetime
 from olrunbook.project.catalog import find_project
 from olrunbook.steps.approval.digest import digest, part_digests
 from olrunbook.steps.deploy import update
+from olrunbook.steps.deploy.findings import findings
+from olrunbook.steps.deploy.plan import PreviewResult
 from olrunbook.steps.results import DeployResult, PropertyChange, ResourceChange
 
 root = find_project().root
 kept = dict(project="p", stack="s", version=1, counts={"update": 1}, by_hand="x")
 
-def preview(ctx, images):
+def preview(ctx, images, overrides):
     size = (root / "size").read_text()
     change = PropertyChange(path="maxSize", kind="update", old="1", new=size)
     group = dict(op="update", type="aws:autoscaling/group:Group", name="g", urn="u")
     parts = part_digests({"changes": size, "images": images})
-    return update.PreviewResult(
+    plan = PreviewResult(
         **kept, state="s", token=ctx.run_id, images=images, groups=[],
-        changes=[ResourceChange(**group, changes=[change])],
+        changes=[ResourceChange(**group, changes=[change])], stage=ctx.stage,
         outlook=["All instances are replaced."], digest=digest(parts), parts=parts,
+        sizes={"g": (1, 1, int(size))}, bounds=ctx.app.sizes,
     )
+    said = findings(plan, root, overrides)
+    return plan.model_copy(update={"findings": said})
 
 def up(ctx, plan):
     with (root / "changed").open("a") as out:

@@ -5,15 +5,10 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from olrunbook.archive.place import (
-    APPROVE_ALL_VARIABLE,
-    GATES_VARIABLE,
-    RESUMES_VARIABLE,
-    list_runs,
-)
+from olrunbook.archive.place import RESUMES_VARIABLE, list_runs
 from olrunbook.cli import cli
 from olrunbook.project.catalog import Project
-from olrunbook.record.journal import read_journal
+from olrunbook.record.journal import Typed, read_journal
 from tests.gates import (
     BEGIN,
     CELLS,
@@ -58,13 +53,14 @@ def test_a_run_waits_at_its_gate(stand: Stand) -> None:
 
 def test_a_shell_opens_no_gate(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a forgotten variable of the caller says about gates is not heard."""
-    monkeypatch.setenv(APPROVE_ALL_VARIABLE, "forgotten")
+    for name in ("OLRUNBOOK_APPROVE_ALL", "OLRUNBOOK_REASON"):
+        monkeypatch.setenv(name, "forgotten")
     assert stand.run().status == "waiting"
 
 
 def test_a_notebook_opens_no_gate(stand: Stand) -> None:
     """What a cell puts into its environment is nobody's word."""
-    name = repr(APPROVE_ALL_VARIABLE)
+    name = "'OLRUNBOOK_APPROVE_ALL'"
     write_notebook(stand.path, f"import os; os.environ[{name}] = 'self'", *CELLS)
     assert stand.run("CI").status == "waiting"
     assert stand.changed == []
@@ -73,7 +69,7 @@ def test_a_notebook_opens_no_gate(stand: Stand) -> None:
 def test_a_rehearsed_gate_stays_when_the_run_failed_before_it(stand: Stand) -> None:
     """A preview that failed once does not lose the gate: the run that resumes asks."""
     (stand.root / "size").unlink()
-    assert stand.run("QA", env={GATES_VARIABLE: "QA"}).status == "failed"
+    assert stand.run("QA", typed=Typed(gates="QA")).status == "failed"
     stand.size("2")
     again = stand.run("QA", resumes=next(list_runs(stand.project.outputs, room="QA")))
     assert (again.status, stand.changed) == ("waiting", [])
@@ -83,7 +79,7 @@ def test_a_shell_does_not_say_what_is_kept(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A forgotten OLRUNBOOK_RESUMES brings no result of another run past the gate."""
-    assert stand.run(env={APPROVE_ALL_VARIABLE: "a rehearsal"}).status == "succeeded"
+    assert stand.run(typed=Typed(approve_all="a rehearsal")).status == "succeeded"
     (place,) = list_runs(stand.project.outputs, room="CI")
     monkeypatch.setenv(RESUMES_VARIABLE, str(place.folder))
     assert stand.run().status == "waiting"
@@ -94,7 +90,7 @@ def test_all_is_approved_where_that_is_asked_and_nothing_is_protected(
     stand: Stand,
 ) -> None:
     """The approval is recorded as what it is; for one run only."""
-    record = stand.run(env={APPROVE_ALL_VARIABLE: "a rehearsal"})
+    record = stand.run(typed=Typed(approve_all="a rehearsal"))
     assert (record.status, len(stand.changed)) == ("succeeded", 1)
     (gate,) = record.gates
     assert (gate.status, gate.reason) == ("approved", "a rehearsal")
@@ -107,13 +103,13 @@ def test_a_protected_gate_is_not_opened_for_all(project: Project) -> None:
     """Where a signature is demanded, --approve-all is refused: exit 4."""
     (project.root / "signers").write_text("")
     text = 'signers = "signers"\ngates.CI = { signature = true }'
-    record = (stand := Stand(project, text)).run(env={APPROVE_ALL_VARIABLE: "hurry"})
+    record = (stand := Stand(project, text)).run(typed=Typed(approve_all="hurry"))
     assert (record.status, record.exit_code, stand.changed) == ("refused", 4, [])
 
 
 def test_a_gate_can_be_rehearsed(stand: Stand) -> None:
     """A stage that has none in the catalog gets one for a run."""
-    assert stand.run("QA", env={GATES_VARIABLE: "QA,Production"}).status == "waiting"
+    assert stand.run("QA", typed=Typed(gates="QA,Production")).status == "waiting"
     again = stand.run("QA", resumes=next(list_runs(stand.project.outputs, room="QA")))
     assert again.status == "waiting"  # and for those that take it up
 
@@ -142,7 +138,7 @@ def test_cells_out_of_order_change_nothing(
 ) -> None:
     """`up` itself asks for the approval of exactly its preview: else exit 4."""
     write_notebook(stand.path, *cells)
-    record = stand.run(env={APPROVE_ALL_VARIABLE: "a rehearsal"})
+    record = stand.run(typed=Typed(approve_all="a rehearsal"))
     assert (record.status, record.exit_code) == ("refused", 4)
     assert "did not pass the gate of CI" in record.cause
     assert len(stand.changed) == (cells.count("run.up(plan)") - 1)

@@ -14,6 +14,7 @@ import click
 from olrunbook.cli.common import command, plain
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.record.files import short
+from olrunbook.record.journal import Typed
 from olrunbook.steps.flow import RELEASE
 
 if TYPE_CHECKING:
@@ -55,7 +56,15 @@ def gate_options() -> list[click.Option]:
             help="Approve every gate at once; needs --reason, and opens no gate that "
             "wants a signature.",
         ),
-        click.Option(["--reason"], default="", help="Why, for --approve-all."),
+        click.Option(
+            ["--override", "rules"],
+            multiple=True,
+            metavar="RULE",
+            help="Do what this rule denies; needs --reason. May be repeated.",
+        ),
+        click.Option(
+            ["--reason"], default="", help="Why, for --approve-all and --override."
+        ),
     ]
 
 
@@ -66,9 +75,10 @@ def chosen(
     *,
     stages: Sequence[str],
     approve_all: bool,
+    rules: Sequence[str],
     reason: str,
-) -> tuple[str, str]:
-    """Return the rehearsed gates and the reason to approve all, after a look at them.
+) -> Typed:
+    """Return what was typed about gates and rules, after a look at it.
 
     Args:
         project: The project in use.
@@ -76,17 +86,22 @@ def chosen(
         gates: Stages as they were typed.
         stages: The stages that will be changed.
         approve_all: Every gate is to be approved.
+        rules: Rules that are overridden.
         reason: Why.
 
     Raises:
-        UsageError: There is no such stage, or a reason is missing or too much.
+        UsageError: There is no such stage or rule, or a reason is missing or too much.
 
     """
-    if approve_all:
+    if approve_all or rules:
         reason = worded(reason)
     elif reason:
-        msg = "--reason is for --approve-all only"
+        msg = "--reason is for --approve-all and --override only"
         raise UsageError(msg)
+    if rules:
+        from olrunbook.steps.deploy.findings import require_rules  # noqa: PLC0415
+
+        require_rules(project.root, rules)
     catalog, found = project.catalog, dict.fromkeys(gates)
     if EVERY in found:
         found = dict.fromkeys(stages)
@@ -95,7 +110,12 @@ def chosen(
         if stage not in stages:
             msg = f"--gate {stage}: this changes {', '.join(stages)} only"
             raise UsageError(msg)
-    return ",".join(named), reason
+    why = masked(project, reason) if rules else ""
+    return Typed(
+        gates=",".join(named),
+        approve_all=reason if approve_all else "",
+        overrides=dict.fromkeys(rules, why),
+    )
 
 
 def refuse_protected(

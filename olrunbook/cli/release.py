@@ -178,8 +178,8 @@ def release(
             raise UsageError(msg)
     order = found.catalog.stages_of(app)
     stages = order[: order.index(to) + 1] if to else order
-    gates, approve_all = chosen(found, app, stages=stages, **asked)
-    refuse_protected(found, target, stages, approve_all)
+    typed = chosen(found, app, stages=stages, **asked)
+    refuse_protected(found, target, stages, typed.approve_all)
     return run_release(
         found,
         app,
@@ -188,8 +188,7 @@ def release(
         images=images,
         variables=";".join(variables),
         as_json=as_json,
-        gates=gates,
-        approve_all=approve_all,
+        typed=typed,
     )
 
 
@@ -214,7 +213,8 @@ def run_release(
         images: The image set; empty: build one.
         variables: Packer variables for the build, `k=v;…`.
         as_json: Print its record for a program.
-        resumed: What else a `Release` takes: gates, and of the one that it takes up.
+        resumed: What else a `Release` takes: what was typed about gates and rules, and
+            of the one that it takes up.
 
     """
     console = Console(stderr=as_json, highlight=False)

@@ -10,6 +10,7 @@ from olrunbook.cli.common import EchoEvents, ensure_cloud, notebook_path, projec
 from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.cli.state import settle
 from olrunbook.errors import RefusedError, UsageError
+from olrunbook.record.journal import Typed
 from olrunbook.steps.flow import RELEASE
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def _release(found: Any, *, anyway: bool, reason: str, as_json: bool) -> int:
         to=asked.get("to", ""),
         images="" if parts.images else asked.get("images", ""),
         variables=asked.get("variables", ""),
-        gates=asked.get("gates", ""),
+        typed=Typed(gates=asked.get("gates", ""), overrides=record.overrides),
         as_json=as_json,
         resumes=record.run_id,
         parts=parts,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from olrunbook.archive.place import APPROVE_ALL_VARIABLE, GATES_VARIABLE
 from olrunbook.cli.common import (
     EchoEvents,
     duration,
@@ -39,6 +38,7 @@ from olrunbook.project.params import (
     from_text,
     read_notebook,
 )
+from olrunbook.record.journal import Typed
 from olrunbook.targets import require_built
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ def command_of(
         as_json: bool,
         gates: tuple[str, ...] = (),
         approve_all: bool = False,
+        rules: tuple[str, ...] = (),
         reason: str = "",
         **named: str | None,
     ) -> int:
@@ -137,9 +138,10 @@ def command_of(
             if key not in parameters or not parameters[key].kind:
                 values[key] = from_text(value)
         checked = check(values, parameters, path.stem)
-        how = {"gates": gates, "approve_all": approve_all, "reason": reason}
-        env = _gates(defaults(parameters) | checked, parameters, **how)
-        return execute(path, checked, parameters, as_json=as_json, env=env)
+        how = {"gates": gates, "approve_all": approve_all, "rules": rules}
+        values = defaults(parameters) | checked
+        typed = _typed(values, parameters, reason=reason, **how)
+        return execute(path, checked, parameters, as_json=as_json, typed=typed)
 
     return NotebookCommand(
         path.stem,
@@ -152,18 +154,18 @@ def command_of(
     )
 
 
-def _gates(
+def _typed(
     values: dict[str, Any], parameters: dict[str, Parameter], **given: Any
-) -> dict[str, str]:
-    """Return what a run is told of gates, after a look at what was typed."""
+) -> Typed:
+    """Return what was typed about gates and rules, after a look at it."""
     found = project()
     kinds = {p.kind.replace("Name", ""): values[p.name] for p in parameters.values()}
     if "Stage" not in kinds or "App" not in kinds:
-        return {}
-    gates, reason = chosen(found, kinds["App"], stages=[kinds["Stage"]], **given)
+        return Typed()
+    typed = chosen(found, kinds["App"], stages=[kinds["Stage"]], **given)
     target = kinds.get("Target", "rehearsal")
-    refuse_protected(found, target, [kinds["Stage"]], reason)
-    return {GATES_VARIABLE: gates, APPROVE_ALL_VARIABLE: reason}
+    refuse_protected(found, target, [kinds["Stage"]], typed.approve_all)
+    return typed
 
 
 def execute(

@@ -61,6 +61,8 @@ def summary(record: RunRecord, place: RunPlace, *, status: str = "") -> Summary:
     lines = _result(record, going_on=bool(status))
     lines += _origin(record)
     lines += _gates(record)
+    why = record.overrides.items()
+    lines += [("OVERRIDDEN", f'rule {rule}: "{text}"') for rule, text in why]
     lines += _outcome(record)
     lines += _left(record)
     names = sorted(record.files, key=lambda name: (not name.startswith("logs/"), name))

@@ -10,6 +10,7 @@ from olrunbook.display.view import (
     Cell,
     Note,
     Table,
+    Tone,
     View,
     identifier,
     plain,
@@ -21,7 +22,7 @@ from olrunbook.steps.release import ReleaseResult
 from olrunbook.steps.results import DeployResult, GroupSeen, ResourceChange
 
 if TYPE_CHECKING:
-    from olrunbook.steps.deploy.update import PreviewResult
+    from olrunbook.steps.deploy.plan import Finding, PreviewResult
 
 __all__ = ["deploy_view", "gate_view", "preview_view", "release_view"]
 
@@ -33,15 +34,19 @@ KEPT_LINES = 12  # of a value that changes; the rest is in the record
 def preview_view(result: PreviewResult) -> View:
     """Return the table of what would change, and what an operator must know."""
     apart = len(result.apart)
+    tone: Tone = "warn" if apart or result.findings else "ok"
+    if result.denied:
+        tone = "bad"
     notes = plain(result.outlook)
     if apart:
         text = f"Not part of an image roll: {apart} of {len(result.changes)} changes."
         notes.insert(0, Note(text, tone="warn"))
     return View(
         result.headline(),
-        tone="warn" if apart else "ok",
+        tone=tone,
         word="preview",
         tables=[
+            _findings(result.findings),
             _changes("What would change", result.changes),
             _images(result.images),
             _groups("What serves now", result.groups),
@@ -49,6 +54,19 @@ def preview_view(result: PreviewResult) -> View:
         notes=notes,
         by_hand=result.by_hand,
     )
+
+
+def _findings(findings: Sequence[Finding]) -> Table:
+    columns = ("verdict", "rule", "what", "why it is done")
+    rows = []
+    for one in findings:
+        denied = one.verdict == "deny" and not one.overridden
+        verdict = Cell(
+            "overridden" if one.overridden else one.verdict,
+            tone="bad" if denied else "warn",
+        )
+        rows.append((verdict, Cell(one.rule), Cell(one.text), Cell(one.overridden)))
+    return Table("What the rules say", columns, rows)
 
 
 @shows(GateResult.schema_name)

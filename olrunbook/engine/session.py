@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from olrunbook.archive.place import (
-    APPROVE_ALL_VARIABLE,
-    GATES_VARIABLE,
     NOTEBOOK,
     RESUMES_VARIABLE,
     RunPlace,
@@ -41,7 +39,7 @@ from olrunbook.project.params import (
 )
 from olrunbook.record.files import sha256_file
 from olrunbook.record.heartbeat import Heartbeat, process_facts
-from olrunbook.record.journal import Journal, gates_asked
+from olrunbook.record.journal import Journal, Typed, typed_of
 from olrunbook.record.model import RunRecord
 from olrunbook.record.provenance import opening
 from olrunbook.redact import (
@@ -70,6 +68,7 @@ class Session:
         resumes: The run that this one takes up again: its finished build and change
             steps are kept.
         warnings: Sentences that the record keeps from the start.
+        typed: What was typed about gates and rules.
         env: More environment for the kernel.
         source: The notebook where it is no local file (papermill reads from S3, from
             standard input, …); None: the file is read.
@@ -92,6 +91,7 @@ class Session:
         release: str = "",
         resumes: RunPlace | None = None,
         warnings: Sequence[str] = (),
+        typed: Typed | None = None,
         env: Mapping[str, str] | None = None,
         source: dict[str, Any] | None = None,
         cwd: Path | None = None,
@@ -115,14 +115,14 @@ class Session:
         secrets = secrets_of_environment(os.environ, project.catalog.secrets)
         self.redactor = Redactor(key, secrets)
         self.journal = Journal(self.place.folder, self.redactor)
-        told = dict(env or {})
-        gates = told.pop(GATES_VARIABLE, "")
-        if resumes and not gates:  # a gate that was asked for stays one
-            gates = gates_asked(resumes.folder)[0]
+        typed, told = typed or Typed(), dict(env or {})
+        # A gate that was asked for stays one, and so does what was overridden.
+        before = typed_of(resumes.folder) if resumes else Typed()
         self.journal.add(
             "run",
-            gates_asked=gates,
-            approve_all=told.pop(APPROVE_ALL_VARIABLE, ""),
+            gates=typed.gates or before.gates,
+            approve_all=typed.approve_all,
+            overrides={**before.overrides, **typed.overrides},
             run_id=self.place.run_id,
             notebook=name,
             source_sha256="" if remote else sha256_file(path),

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from olrunbook.archive.place import (
-    APPROVE_ALL_VARIABLE,
-    GATES_VARIABLE,
     RunPlace,
     new_place,
 )
@@ -26,7 +24,7 @@ from olrunbook.errors import UsageError
 from olrunbook.pipeline.reporter import Reporter
 from olrunbook.project.catalog import Project
 from olrunbook.project.imageset import format_images, parse_images
-from olrunbook.record.journal import Journal
+from olrunbook.record.journal import Journal, Typed
 from olrunbook.record.model import RunRecord
 from olrunbook.record.provenance import opening
 from olrunbook.redact import Redactor, new_key
@@ -50,8 +48,7 @@ class Release:
         to: The last stage; empty: all.
         images: The image set; empty: it is tested and built first.
         variables: Packer variables for the build, `k=v;…`.
-        gates: Stages that get a gate for this release, `A,B`.
-        approve_all: Why every gate is approved at once; empty: none is.
+        typed: What was typed about gates and rules.
         notebook: Returns the path of a notebook.
         report: Whoever shows it.
         find_url: Returns where a stage's load balancer answers; empty: nowhere yet.
@@ -73,8 +70,7 @@ class Release:
     notebook: Callable[[str], Path]
     report: Reporter
     find_url: Callable[[str], str]
-    gates: str = ""
-    approve_all: str = ""
+    typed: Typed = field(default_factory=Typed)
     resumes: str = ""
     parts: Parts = field(default_factory=Parts)
     warnings: list[str] = field(default_factory=list)
@@ -117,13 +113,14 @@ class Release:
             Its record; its `parts` name the runs.
 
         """
-        told = {"gates": self.gates, "approve_all": self.approve_all}
+        told = {"gates": self.typed.gates, "approve_all": self.typed.approve_all}
         told = {name: value for name, value in told.items() if value}
         self.journal.add(
             "release",
             run_id=self.place.run_id,
             stages=self.stages,
             images=self.given,
+            overrides=dict(self.typed.overrides),
             parameters={"app": self.app, "to": self.stages[-1], **self.handed, **told},
             account=self.target.account,
             cloud_id=self.target.cloud_id,
@@ -209,12 +206,8 @@ class Release:
             values,
             release=self.place.run_id,
             resumes=cut.place if cut else None,
-            env={
-                **env,
-                HELD_VARIABLE: self.app,
-                GATES_VARIABLE: self.gates,
-                APPROVE_ALL_VARIABLE: self.approve_all,
-            },
+            typed=self.typed,
+            env={**env, HELD_VARIABLE: self.app},
             on_progress=self.report.progress,
         )
         record = run_notebook(session)

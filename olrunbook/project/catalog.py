@@ -179,6 +179,7 @@ class App(Strict):
         stack: The Pulumi project that deploys it; None: nothing does.
         probe: The request that is repeated while an update runs.
         checks: What a deployed stage must answer.
+        sizes: Least and most instances that a group of it may have; None: any from 1.
 
     """
 
@@ -189,6 +190,7 @@ class App(Strict):
     stack: StackSpec | None = None
     probe: ProbeSpec = ProbeSpec()
     checks: list[Check] = []
+    sizes: tuple[int, int] | None = None
 
     @model_validator(mode="after")
     def _node_types_agree(self) -> Self:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 from olrunbook.record.shapes import entry_fits
 from olrunbook.redact import Redactor
 
-__all__ = ["FILE", "Journal", "gates_asked", "read_journal"]
+__all__ = ["FILE", "Journal", "Typed", "read_journal", "typed_of"]
 
 FILE = "journal.jsonl"
 
@@ -81,12 +83,29 @@ def read_journal(folder: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def gates_asked(folder: Path) -> tuple[str, str]:
-    """Return what was typed about the gates of a run: stages, and why all is approved.
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What a person typed about gates and rules when a run was started.
 
-    It stands in the line that the engine wrote before any cell ran.
+    Args:
+        gates: Stages that get a gate for it, `A,B`.
+        approve_all: Why every gate is approved at once; empty: none is.
+        overrides: Rule to the reason why what it denies is done nevertheless.
+
     """
+
+    gates: str = ""
+    approve_all: str = ""
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+
+def typed_of(folder: Path) -> Typed:
+    """Return what was typed: it stands in the line written before any cell ran."""
     for entry in read_journal(folder):
         if entry["kind"] == "run":
-            return str(entry.get("gates_asked", "")), str(entry.get("approve_all", ""))
-    return "", ""
+            return Typed(
+                str(entry.get("gates", "")),
+                str(entry.get("approve_all", "")),
+                entry.get("overrides", {}),
+            )
+    return Typed()

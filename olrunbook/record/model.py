@@ -155,6 +155,7 @@ class RunRecord(Strict):
         tools: Name to version and origin of each tool that was there for the run.
         known: How facts of this record are known, by the name of their field.
         gates: The gates it came to, each as it was left.
+        overrides: Rules that were overridden, with the reasons.
         release: Id of the release this run belongs to.
         resumes: Id of the run that this one takes up again.
         executed_by: What ran the cells: `olrunbook` (the engine), `kernel` (a person,
@@ -196,6 +197,7 @@ class RunRecord(Strict):
     cells_not_run: int = 0
     parts: list[PartRecord] = []
     gates: list[GateRecord] = []
+    overrides: dict[str, str] = {}
     release: str = ""
     resumes: str = ""
     executed_by: str = "olrunbook"

@@ -91,7 +91,8 @@ def _data(value: Any) -> bool:
 FACTS: dict[str, Test] = {
     **dict.fromkeys(("parameters", "tools", "versions", "operator"), DICT),
     **dict.fromkeys(
-        ("images", "known"), lambda value: DICT(value) and _texts(list(value.values()))
+        ("images", "known", "overrides"),
+        lambda value: DICT(value) and _texts(list(value.values())),
     ),
     **dict.fromkeys(("stage", "commit", "identity", "release", "resumes"), TEXT),
     **dict.fromkeys(("account", "cloud_id", "source_sha256", "executed_by"), TEXT),

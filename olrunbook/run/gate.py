@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from olrunbook.adapters.context import Context
 from olrunbook.archive.place import RunPlace
-from olrunbook.errors import RefusedError, WaitingError
+from olrunbook.errors import RefusedError, UsageError, WaitingError
 from olrunbook.project.gates import GateSpec, duration
 from olrunbook.project.imageset import format_images
 from olrunbook.record.files import short
-from olrunbook.record.journal import gates_asked
+from olrunbook.record.journal import Typed, typed_of
 from olrunbook.record.model import GateRecord
 from olrunbook.record.provenance import operator, person
 from olrunbook.steps.approval.decisions import By, decide, use
 from olrunbook.steps.approval.digest import differences
 from olrunbook.steps.approval.lineage import Lineage
 from olrunbook.steps.approval.model import Approval, Asked, GateResult, question_of
+from olrunbook.steps.deploy.findings import require_rules
 
 if TYPE_CHECKING:
-    from olrunbook.steps.deploy.update import PreviewResult
+    from olrunbook.steps.deploy.plan import PreviewResult
 
 __all__ = ["Gate"]
 
@@ -47,23 +48,49 @@ class Gate:
     note: Callable[..., None]
     headless: bool = field(kw_only=True)
     form: bool = field(kw_only=True)
-    # Stages that have a gate for this run, whatever the catalog says.
-    stages: frozenset[str] = field(default=frozenset(), init=False)
-    # Why every gate is approved at once; empty: none is.
-    approve_all: str = field(default="", init=False)
+    typed: Typed = field(default_factory=Typed, init=False)
     passed: PreviewResult | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Take what the engine was told, before any cell ran."""
         if self.headless:
-            stages, self.approve_all = gates_asked(self.place.folder)
-            self.stages = frozenset(filter(None, stages.split(",")))
+            self.typed = typed_of(self.place.folder)
+
+    @property
+    def overrides(self) -> Mapping[str, str]:
+        """Rule to the reason why what it denies is done nevertheless."""
+        return self.typed.overrides
+
+    def override(self, rule: str, reason: str) -> None:
+        """Let a rule be overridden in a run by hand; headless it is typed before.
+
+        Args:
+            rule: The rule.
+            reason: Why; the record's header has it.
+
+        Raises:
+            RefusedError: An engine runs the cells.
+            UsageError: There is no such rule, or no reason.
+
+        """
+        if self.headless:
+            msg = "a notebook overrides no rule of a run that nobody watches"
+            hint = f'Type it: olrunbook run … --override {rule} --reason "…"'
+            raise RefusedError(msg, hint)
+        require_rules(self.context.project.root, [rule])
+        if not reason.strip():
+            msg = f"the reason to override {rule} is missing"
+            raise UsageError(msg)
+        given = {**self.typed.overrides, rule: self.context.redactor.text(reason)}
+        self.typed = replace(self.typed, overrides=given)
+        self.note("run", overrides=given)
 
     def require(self, plan: PreviewResult) -> None:
         """Raise RefusedError unless exactly this preview came past the gate.
 
         It is let through once.
         """
+        _refuse_denied(plan)
         if self._spec(Lineage.of(self.place)) is None:
             return
         passed, self.passed = self.passed, None
@@ -82,10 +109,12 @@ class Gate:
 
         Raises:
             WaitingError: Nobody has approved it yet.
-            RefusedError: It was rejected.
+            RefusedError: A rule denies it, or it was rejected.
 
         """
         self.passed = None
+        if not kept:
+            _refuse_denied(plan)
         line = Lineage.of(self.place)
         spec = self._spec(line)
         if spec is None or kept:
@@ -99,7 +128,7 @@ class Gate:
             runners=line.runners,
         )
         found, notes = use(self._room, asked, self._signers)
-        if not found and self.approve_all:
+        if not found and self.typed.approve_all:
             found = self._all(asked)
         if not found:
             notes = [*self._news(line, plan), *notes]
@@ -124,7 +153,7 @@ class Gate:
         """Return the stage's gate, as strict as the catalog or a run before has it."""
         stage = self.context.stage
         spec = self.context.project.catalog.gate(self.place.target, stage)
-        spec = spec or (GateSpec() if stage in self.stages else None)
+        spec = spec or (GateSpec() if stage in self.typed.gates.split(",") else None)
         return line.strictest(stage, spec)
 
     def _past(
@@ -180,7 +209,7 @@ class Gate:
             msg = f"--approve-all is no approval at the gate of {asked.gate}: it asks "
             raise RefusedError(msg + f"for {asked.spec}", "Leave --approve-all out.")
         by = self._by(f"--approve-all; {CLAIMED}")
-        reason = self.context.redactor.text(self.approve_all)
+        reason = self.context.redactor.text(self.typed.approve_all)
         decide(self._room, asked, by, reason, approved=True)
         return use(self._room, asked)[0]
 
@@ -225,6 +254,14 @@ class Gate:
         hint += "It holds for this run and exactly this preview (sha256 "
         hint += f"{plan.digest[:4]}…), once, for {duration(spec.lasts)}."
         return WaitingError("; ".join([text, *notes]), hint)
+
+
+def _refuse_denied(plan: PreviewResult) -> None:
+    """Raise RefusedError where a rule denies what was previewed."""
+    if denied := plan.denied:
+        msg = "; ".join(f"rule {one.rule}: {one.text}" for one in denied)
+        hint = "Change what would be done. Only where it is right as it is: "
+        raise RefusedError(msg, f'{hint}--override {denied[0].rule} --reason "…"')
 
 
 def _shown(plan: PreviewResult) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from olrunbook.run.byhand import ByHand
     from olrunbook.run.gate import Gate
     from olrunbook.run.recorder import Recorder
-    from olrunbook.steps.deploy.update import PreviewResult
+    from olrunbook.steps.deploy.plan import PreviewResult
     from olrunbook.steps.results import DeployResult, Result
     from olrunbook.steps.rollout.model import RolloutResult
 
@@ -175,8 +175,23 @@ class Run:
         from olrunbook.steps.deploy import update  # noqa: PLC0415
 
         return self._do(
-            update.PREVIEW, lambda: update.preview(self._context, self.images)
+            update.PREVIEW,
+            lambda: update.preview(self._context, self.images, self._gate.overrides),
         )
+
+    def override(self, rule: str, reason: str) -> None:
+        """Do what a rule denies nevertheless, in a notebook that you step through.
+
+        Args:
+            rule: The rule.
+            reason: Why; it stands in the record's header.
+
+        Raises:
+            RefusedError: Nobody steps through it: type `--override RULE --reason "…"`.
+            UsageError: There is no such rule, or no reason.
+
+        """
+        self._gate.override(rule, reason)
 
     async def gate(self, plan: Shown | PreviewResult) -> Shown:
         """Go on where the stage has no gate, or people have approved the preview.
@@ -186,7 +201,7 @@ class Run:
 
         Raises:
             WaitingError: Nobody has approved it yet; it says what to type.
-            RefusedError: It was rejected; nothing was changed.
+            RefusedError: A rule denies it, or it was rejected; nothing was changed.
 
         """
         from olrunbook.steps.approval.model import STEP  # noqa: PLC0415
@@ -205,7 +220,8 @@ class Run:
             plan: What `preview` returned.
 
         Raises:
-            RefusedError: The stage has a gate, and this preview did not pass it.
+            RefusedError: A rule denies it; the stage has a gate, and this preview did
+                not pass it.
 
         """
         from olrunbook.steps.deploy import update  # noqa: PLC0415

@@ -14,7 +14,7 @@ from olrunbook.adapters.aws.seen import (
     RefreshSeen,
 )
 from olrunbook.steps.checks import Answered, ChecksResult
-from olrunbook.steps.deploy.update import PreviewResult
+from olrunbook.steps.deploy.plan import PreviewResult
 from olrunbook.steps.images.results import (
     ArtifactUsed,
     BuiltImage,

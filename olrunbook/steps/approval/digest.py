@@ -28,6 +28,7 @@ WORDS = {
     "changes": "what would change",
     "groups": "the groups",
     "images": "the image set",
+    "rules": "what the rules say",
     "findings": "what is no part of an image roll",
     "target": "target or account",
 }

@@ -12,7 +12,7 @@ from olrunbook.project.catalog import StackSpec
 from olrunbook.steps.deploy.availability import availability
 from olrunbook.steps.results import PropertyChange, ResourceChange
 
-__all__ = ["apart", "guarded", "outlook", "resource_changes", "wrong_images"]
+__all__ = ["apart", "guarded", "outlook", "resource_changes", "sizes", "wrong_images"]
 
 GROUP = "aws:autoscaling/group:Group"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
@@ -77,6 +77,19 @@ def guarded(changes: Sequence[ResourceChange]) -> list[ResourceChange]:
     return [
         change for change in changes if change.op in GOES and GUARDED.match(change.type)
     ]
+
+
+def sizes(found: Found) -> dict[str, tuple[int, int, int]]:
+    """Return least, wanted and most instances of each group, by its tag `Name`."""
+    given = {}
+    for urn, fact in found.facts.items():
+        if fact["type"] == GROUP:
+            least, most = (int(fact.get(n) or 0) for n in ("minSize", "maxSize"))
+            # Where the program leaves it open, it stays as it is.
+            wanted = int(fact.get("desiredCapacity", max(least, 1)))
+            tag = str((fact.get("tags") or {}).get("Name", urn))
+            given[tag] = (least, wanted, most)
+    return given
 
 
 def wrong_images(

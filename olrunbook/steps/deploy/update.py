@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
-
-from pydantic import Field
 
 from olrunbook.adapters.aws.reads import Account, images_exist, require_identity
 from olrunbook.adapters.context import Context
@@ -14,90 +11,38 @@ from olrunbook.adapters.pulumi.settings import stack_spec
 from olrunbook.errors import RefusedError, StepError, UsageError
 from olrunbook.project.imageset import format_images
 from olrunbook.steps.approval.digest import canonical_groups, digest, part_digests
+from olrunbook.steps.deploy.findings import findings
+from olrunbook.steps.deploy.plan import PreviewResult
 from olrunbook.steps.deploy.rules import (
     apart,
-    guarded,
     outlook,
     resource_changes,
+    sizes,
     wrong_images,
 )
-from olrunbook.steps.results import DeployResult, GroupSeen, ResourceChange, Result
+from olrunbook.steps.results import DeployResult, GroupSeen
 from olrunbook.steps.step import Step
 
 __all__ = ["PREVIEW", "UP", "PreviewResult", "preview", "up"]
 
 
-class PreviewResult(Result):
-    """What an update of a stage would do.
-
-    Args:
-        project: Pulumi project.
-        stack: Stack name.
-        version: Version of the stack's state; 0: it was never updated.
-        state: Digest of that state; the update is held to it.
-        token: Finds the copy and the plan again, in the same run.
-        counts: Operation to number of resources, from Pulumi's summary event.
-        changes: The resources that are not left as they are.
-        images: The image set that is pinned.
-        groups: The Auto Scaling groups as they are now.
-        outlook: What the update means for what serves, a sentence each.
-        by_hand: The command that does the same without olrunbook.
-        digest: Over everything that an approval of this preview approves.
-        parts: The digest of each part of it, by name: they say what differs.
-
-    """
-
-    schema_name: ClassVar[str] = "olrunbook/preview/1"
-
-    project: str
-    stack: str
-    version: int
-    state: str
-    token: str
-    counts: dict[str, int]
-    changes: list[ResourceChange]
-    images: dict[str, str]
-    groups: list[GroupSeen]
-    outlook: list[str]
-    by_hand: str
-    digest: str
-    parts: dict[str, str] = Field(default_factory=dict)
-
-    @property
-    def apart(self) -> list[ResourceChange]:
-        """The changes that are not part of an image roll."""
-        return apart(self.changes)
-
-    def headline(self) -> str:
-        """Return the counts: `3 to update, 14 same`."""
-        parts = [
-            f"{number} to {op}"
-            for op, number in sorted(self.counts.items())
-            if number and op != "same"
-        ]
-        if same := self.counts.get("same"):
-            parts.append(f"{same} same")
-        text = ", ".join(parts) or "nothing to do"
-        if others := len(self.apart):
-            text += f"; {others} of them not part of an image roll"
-        return text
-
-
 def preview(
-    ctx: Context, images: Mapping[str, str], *, allow_replace: bool = False
+    ctx: Context,
+    images: Mapping[str, str],
+    overrides: Mapping[str, str] | None = None,
 ) -> PreviewResult:
     """Show what an update would change, drift included.
 
     Args:
         ctx: The run.
         images: The image set to deploy, one image for each node type.
-        allow_replace: Let a group or load balancer be replaced or deleted.
+        overrides: Rule to the reason why what it denies is done nevertheless.
 
     Raises:
-        UsageError: The image set does not name every node type of the app.
+        UsageError: The image set does not name every node type of the app, or a rule
+            of the project cannot be loaded.
         RefusedError: An image is not there or not available; the stack is locked or has
-            pending operations; a group or load balancer would go; the program does not
-            use the images it was given.
+            pending operations; the program does not use the images it was given.
         ToolError: Pulumi failed.
         InterruptedRunError: The run was interrupted.
 
@@ -109,11 +54,6 @@ def preview(
     found = pulumi.preview(ctx, prepared)
     _free(prepared.stack, found)
     changes = resource_changes(found)
-    if not allow_replace and (lost := guarded(changes)):
-        msg = f"this would {'; '.join(f'{c.op} {c.type} {c.name}' for c in lost)}"
-        raise RefusedError(
-            msg, "This would take down what serves now. Find out what changed."
-        )
     if wrong := wrong_images(stack_spec(ctx), ctx.stage, images, found):
         msg = f"the preview does not use the image set: {'; '.join(wrong)}"
         hint = (
@@ -124,6 +64,30 @@ def preview(
     outlooks = outlook(found, changes, seen)
     # Pulumi works at several resources at once, in an order of its own.
     ordered = sorted(found.changes, key=lambda change: change.urn)
+    keys = stack_spec(ctx).image_config
+    pins = " ".join(f"-c {keys[node]}={image}" for node, image in images.items())
+    gate = ctx.project.catalog.gate(ctx.target.name, ctx.stage)
+    plan = PreviewResult(
+        app=ctx.app_name,
+        stage=ctx.stage,
+        target=ctx.target.name,
+        protected=gate is not None and gate.protected,
+        project=prepared.project,
+        stack=prepared.stack,
+        version=found.state.version,
+        state=found.state.digest,
+        token=prepared.token,
+        counts=found.counts,
+        changes=changes,
+        images=dict(images),
+        groups=[group for group, _ in seen],
+        sizes=sizes(found),
+        bounds=ctx.app.sizes,
+        outlook=outlooks,
+        by_hand=pulumi.by_hand(ctx, f"up --refresh --yes {pins}"),
+        digest="",
+    )
+    said = findings(plan, ctx.project.root, overrides or {})
     parts = part_digests(
         {
             "target": [ctx.target.name, ctx.target.cloud_id, ctx.target.account],
@@ -135,26 +99,12 @@ def preview(
             "groups": canonical_groups([group for group, _ in seen]),
             "outlook": sorted(outlooks),
             "findings": sorted(change.urn for change in apart(changes)),
+            "rules": [finding.model_dump() for finding in said],
         },
         found.made_up,
     )
-    keys = stack_spec(ctx).image_config
-    pins = " ".join(f"-c {keys[node]}={image}" for node, image in images.items())
-    return PreviewResult(
-        project=prepared.project,
-        stack=prepared.stack,
-        version=found.state.version,
-        state=found.state.digest,
-        token=prepared.token,
-        counts=found.counts,
-        changes=changes,
-        images=dict(images),
-        groups=[group for group, _ in seen],
-        outlook=outlooks,
-        by_hand=pulumi.by_hand(ctx, f"up --refresh --yes {pins}"),
-        digest=digest(parts),
-        parts=parts,
-    )
+    whole = {"findings": said, "digest": digest(parts), "parts": parts}
+    return plan.model_copy(update=whole)
 
 
 def up(ctx: Context, plan: PreviewResult) -> DeployResult:

@@ -1,0 +1,154 @@
+"""Rules over a preview: what no update does unasked, and the rules of a team.
+
+A rule is a function over the preview that yields `deny("…")` or `warn("…")`. A team's
+are the public functions in `rules/*.py` of its project. One that fails denies.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, NamedTuple
+
+from olrunbook.errors import UsageError
+from olrunbook.steps.deploy.plan import Finding, PreviewResult
+from olrunbook.steps.deploy.rules import apart, guarded
+
+__all__ = ["Said", "deny", "findings", "require_rules", "rules_of", "warn"]
+
+FOLDER = "rules"
+
+
+class Said(NamedTuple):
+    """What a rule says; made by `deny` and `warn`."""
+
+    verdict: Literal["deny", "warn"]
+    text: str
+
+
+Rule = Callable[[PreviewResult], Iterable[Said]]
+
+
+def deny(text: str) -> Said:
+    """Return that the update must not be made; `text` says why."""
+    return Said("deny", text)
+
+
+def warn(text: str) -> Said:
+    """Return what people should know before the update is made."""
+    return Said("warn", text)
+
+
+def _serving_goes(preview: PreviewResult) -> Iterator[Said]:
+    """Deny to replace or delete a group or load balancer."""
+    for change in guarded(preview.changes):
+        yield deny(f"{change.op} {change.type} {change.name}: it serves")
+
+
+def _image_roll(preview: PreviewResult) -> Iterator[Said]:
+    """Deny in a protected stage what is no part of an image roll."""
+    for change in apart(preview.changes) if preview.protected else ():
+        yield deny(f"{preview.stage} is protected: {change.line().rstrip()}")
+
+
+def _size(preview: PreviewResult) -> Iterator[Said]:
+    """Deny a group without instances, or outside the catalog's `sizes`."""
+    for tag, (least, wanted, most) in preview.sizes.items():
+        if wanted < 1 or most < 1:
+            yield deny(f"{tag} would have no instance")
+        elif preview.bounds and not (
+            preview.bounds[0] <= least <= most <= preview.bounds[1]
+        ):
+            low, high = preview.bounds
+            size = f"{tag} would have {least} to {most} instances"
+            yield deny(f"{size}; the catalog allows {low} to {high}")
+
+
+BUILT_IN: dict[str, Rule] = {
+    "serving-goes": _serving_goes,
+    "image-roll": _image_roll,
+    "size": _size,
+}
+
+
+def rules_of(root: Path) -> dict[str, Rule]:
+    """Return the rules by name: those that are built in, and the project's.
+
+    Args:
+        root: The project's folder.
+
+    Raises:
+        UsageError: A file of rules cannot be loaded, or two rules have one name.
+
+    """
+    found = dict(BUILT_IN)
+    for path in sorted((root / FOLDER).glob("*.py")):
+        module = ModuleType(f"olrunbook_rules_{path.stem}")
+        module.__file__ = str(path)
+        try:
+            # Not imported: that would write a __pycache__ into the checkout.
+            code = compile(path.read_bytes(), str(path), "exec")
+            exec(code, vars(module))  # noqa: S102  (the project's own code)
+        except Exception as error:
+            msg = f"{path} cannot be loaded: {type(error).__name__}: {error}"
+            raise UsageError(msg, "Mend it; nothing was changed.") from error
+        for name, rule in vars(module).items():
+            mine = inspect.isfunction(rule) and rule.__module__ == module.__name__
+            if not mine or name.startswith("_"):
+                continue
+            if name in found:
+                msg = f"{path}: there is a rule {name} already"
+                raise UsageError(msg, "Give it another name.")
+            found[name] = rule
+    return found
+
+
+def require_rules(root: Path, names: Iterable[str]) -> None:
+    """Raise UsageError unless there are rules of these names."""
+    rules = rules_of(root)
+    for name in names:
+        if name not in rules:
+            near = get_close_matches(name, rules, 1)
+            hint = f"Did you mean {near[0]}?" if near else ""
+            msg = f"there is no rule {name!r}; there are {', '.join(rules)}"
+            raise UsageError(msg, hint)
+
+
+def findings(
+    preview: PreviewResult, root: Path, overrides: Mapping[str, str]
+) -> list[Finding]:
+    """Return what the rules say of a preview.
+
+    Args:
+        preview: The preview.
+        root: The project's folder.
+        overrides: Rule to the reason why what it denies is done nevertheless.
+
+    Raises:
+        UsageError: A file of rules cannot be loaded.
+
+    """
+    return [
+        Finding(
+            rule=name,
+            verdict=said.verdict,
+            text=said.text,
+            overridden=overrides.get(name, "") if said.verdict == "deny" else "",
+        )
+        for name, rule in rules_of(root).items()
+        for said in _ask(rule, preview)
+    ]
+
+
+def _ask(rule: Rule, preview: PreviewResult) -> list[Said]:
+    """Return what a rule says; one that fails, or says something else, denies."""
+    try:
+        said: list[Any] = list(rule(preview) or ())
+    except Exception as error:  # noqa: BLE001  (whatever a team's code raises)
+        return [deny(f"the rule failed: {type(error).__name__}: {error}")]
+    if wrong := [one for one in said if not isinstance(one, Said)]:
+        return [deny(f"the rule said {wrong[0]!r}; it must yield deny(…) or warn(…)")]
+    return said

@@ -1,0 +1,108 @@
+"""What an update would do: the preview that people read, and rules judge."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from olrunbook.steps.deploy.rules import apart
+from olrunbook.steps.results import GroupSeen, ResourceChange, Result, Value
+
+__all__ = ["Finding", "PreviewResult"]
+
+
+class Finding(Value):
+    """What a rule says of a preview.
+
+    Args:
+        rule: The rule.
+        verdict: `deny`: the update is refused; `warn`: people should know.
+        text: What is the matter.
+        overridden: Why it is done nevertheless; empty: it is not.
+
+    """
+
+    rule: str
+    verdict: Literal["deny", "warn"]
+    text: str
+    overridden: str = ""
+
+
+class PreviewResult(Result):
+    """What an update of a stage would do.
+
+    Args:
+        app: The app.
+        stage: The stage.
+        target: The target.
+        protected: The stage's gate demands signatures or more people than one.
+        project: Pulumi project.
+        stack: Stack name.
+        version: Version of the stack's state; 0: it was never updated.
+        state: Digest of that state; the update is held to it.
+        token: Finds the copy and the plan again, in the same run.
+        counts: Operation to number of resources, from Pulumi's summary event.
+        changes: The resources that are not left as they are.
+        images: The image set that is pinned.
+        groups: The Auto Scaling groups as they are now.
+        sizes: Least, wanted and most instances of each group afterwards, by its tag
+            `Name`.
+        bounds: Least and most instances that the catalog allows a group; None: any.
+        findings: What the rules say of it.
+        outlook: What the update means for what serves, a sentence each.
+        by_hand: The command that does the same without olrunbook.
+        digest: Over everything that an approval of this preview approves.
+        parts: The digest of each part of it, by name: they say what differs.
+
+    """
+
+    schema_name: ClassVar[str] = "olrunbook/preview/1"
+
+    app: str = ""
+    stage: str = ""
+    target: str = ""
+    protected: bool = False
+    project: str
+    stack: str
+    version: int
+    state: str
+    token: str
+    counts: dict[str, int]
+    changes: list[ResourceChange]
+    images: dict[str, str]
+    groups: list[GroupSeen]
+    sizes: dict[str, tuple[int, int, int]] = Field(default_factory=dict)
+    bounds: tuple[int, int] | None = None
+    findings: list[Finding] = Field(default_factory=list)
+    outlook: list[str]
+    by_hand: str
+    digest: str
+    parts: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def apart(self) -> list[ResourceChange]:
+        """The changes that are not part of an image roll."""
+        return apart(self.changes)
+
+    @property
+    def denied(self) -> list[Finding]:
+        """What the rules deny, and nobody has overridden."""
+        return [f for f in self.findings if f.verdict == "deny" and not f.overridden]
+
+    def headline(self) -> str:
+        """Return the counts: `3 to update, 14 same`."""
+        parts = [
+            f"{number} to {op}"
+            for op, number in sorted(self.counts.items())
+            if number and op != "same"
+        ]
+        if same := self.counts.get("same"):
+            parts.append(f"{same} same")
+        text = ", ".join(parts) or "nothing to do"
+        if others := len(self.apart):
+            text += f"; {others} of them not part of an image roll"
+        if self.denied:
+            rules = dict.fromkeys(finding.rule for finding in self.denied)
+            text += f"; denied by {', '.join(rules)}"
+        return text

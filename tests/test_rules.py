@@ -1,0 +1,292 @@
+"""Rules over a preview: what is denied, what a team adds, what a person overrides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from olrunbook.archive.place import list_runs
+from olrunbook.cli import cli
+from olrunbook.errors import UsageError
+from olrunbook.project.catalog import Project
+from olrunbook.record.journal import Typed
+from olrunbook.steps.deploy.findings import findings, require_rules, rules_of
+from olrunbook.steps.deploy.plan import Finding, PreviewResult
+from olrunbook.steps.results import PropertyChange, ResourceChange
+from tests.gates import (
+    BEGIN,
+    CELLS,
+    FAKE,
+    IMAGES,
+    PARAMETERS,
+    Stand,
+    write_notebook,
+)
+from tests.kernels import Desk
+
+ROLL = ResourceChange(
+    op="update",
+    type="aws:ec2/launchTemplate:LaunchTemplate",
+    name="t",
+    urn="t",
+    changes=[],
+)
+OTHER = ROLL.model_copy(
+    update={
+        "type": "aws:iam/role:Role",
+        "name": "r",
+        "expected": False,
+        "changes": [PropertyChange(path="policy", kind="update", old="a", new="b")],
+    }
+)
+
+
+def preview(**more: Any) -> PreviewResult:
+    """Return a preview."""
+    facts: dict[str, Any] = {
+        "project": "p",
+        "stack": "s",
+        "version": 1,
+        "state": "s",
+        "token": "t",
+        "counts": {"update": 1},
+        "changes": [ROLL],
+        "images": {},
+        "groups": [],
+        "outlook": [],
+        "by_hand": "x",
+        "digest": "d",
+        "stage": "Production",
+        "sizes": {"web": (1, 2, 3)},
+    }
+    return PreviewResult(**facts | more)
+
+
+def said(root: Path, **more: Any) -> list[tuple[str, str, str]]:
+    """Return what the rules say of a preview."""
+    found = findings(preview(**more), root, {})
+    return [(one.rule, one.verdict, one.text) for one in found]
+
+
+def team(root: Path, text: str, name: str = "ours.py") -> None:
+    """Write a file of rules."""
+    folder = root / "rules"
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(text)
+
+
+def test_an_image_roll_is_fine(tmp_path: Path) -> None:
+    """Also in a protected stage, and with any size from one instance on."""
+    assert said(tmp_path, protected=True) == []
+
+
+@pytest.mark.parametrize("op", ["replace", "delete"])
+def test_what_serves_does_not_go(tmp_path: Path, op: str) -> None:
+    """A group or load balancer that is replaced or deleted is denied everywhere."""
+    kind = "aws:lb/loadBalancer:LoadBalancer"
+    gone = ResourceChange(op=op, type=kind, name="front", urn="f")
+    ((rule, verdict, text),) = said(tmp_path, changes=[gone])
+    assert (rule, verdict) == ("serving-goes", "deny")
+    assert text == f"{op} {kind} front: it serves"
+
+
+def test_a_protected_stage_takes_image_rolls_only(tmp_path: Path) -> None:
+    """What else would change is denied there, by name and value; elsewhere not."""
+    assert said(tmp_path, changes=[ROLL, OTHER]) == []
+    ((rule, verdict, text),) = said(tmp_path, changes=[ROLL, OTHER], protected=True)
+    assert (rule, verdict) == ("image-roll", "deny")
+    assert text == "Production is protected: update Role r policy a → b"
+
+
+@pytest.mark.parametrize(
+    ("size", "bounds", "says"),
+    [
+        ((0, 0, 2), None, "web would have no instance"),
+        ((0, 1, 0), None, "web would have no instance"),
+        ((1, 1, 9), (1, 6), "1 to 9 instances; the catalog allows 1 to 6"),
+        ((1, 2, 3), (2, 6), "1 to 3 instances; the catalog allows 2 to 6"),
+        ((2, 2, 6), (2, 6), ""),
+        ((0, 1, 100), None, ""),
+    ],
+)
+def test_sizes_out_of_bounds_are_denied(
+    tmp_path: Path, size: Any, bounds: Any, says: str
+) -> None:
+    """A group needs an instance, and has as many as the catalog allows."""
+    found = said(tmp_path, sizes={"web": size}, bounds=bounds)
+    assert [rule for rule, _, _ in found] == (["size"] if says else [])
+    assert says in "".join(text for _, _, text in found)
+
+
+OURS = """
+from olrunbook import PreviewResult, deny, warn
+
+LIMIT = 2
+
+def _helper(preview):
+    yield deny("never asked")
+
+def few_changes(preview: PreviewResult):
+    if len(preview.changes) > LIMIT:
+        yield deny(f"{len(preview.changes)} changes at once")
+
+def freeze(preview):
+    if preview.stage == "Production":
+        yield warn("Production is frozen from Friday on")
+"""
+
+
+def test_a_team_adds_rules_of_its_own(tmp_path: Path) -> None:
+    """Plain functions over the preview; helpers and imports are none of them."""
+    team(tmp_path, OURS)
+    assert list(rules_of(tmp_path))[3:] == ["few_changes", "freeze"]
+    assert said(tmp_path) == [("freeze", "warn", "Production is frozen from Friday on")]
+    found = said(tmp_path, stage="QA", changes=[ROLL] * 3)
+    assert found == [("few_changes", "deny", "3 changes at once")]
+    assert [path.name for path in (tmp_path / "rules").iterdir()] == ["ours.py"]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("raise ValueError('no')", "the rule failed: ValueError: no"),
+        ("yield 'deny'", "the rule said 'deny'; it must yield"),
+        ("return 5", "the rule failed: TypeError"),
+        ("return None", ""),
+    ],
+)
+def test_a_rule_that_fails_denies(tmp_path: Path, body: str, says: str) -> None:
+    """No mistake in a rule lets an update through."""
+    team(tmp_path, f"def ours(preview):\n    {body}\n")
+    found = said(tmp_path)
+    assert [verdict for _, verdict, _ in found] == (["deny"] if says else [])
+    assert says in "".join(text for _, _, text in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("def (", "cannot be loaded: SyntaxError"),
+        ("import nosuchmodule", "cannot be loaded: ModuleNotFoundError"),
+        ("def few(p): ...\nsize = few", ""),
+    ],
+)
+def test_a_file_of_rules_that_cannot_be_loaded_is_named(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    """Nothing is previewed with half of the rules; two of one name are refused too."""
+    team(tmp_path, text)
+    with pytest.raises(UsageError, match=says or "there is a rule size already"):
+        rules_of(tmp_path)
+
+
+def test_a_rule_that_is_not_there_is_not_overridden(tmp_path: Path) -> None:
+    """The error suggests a name."""
+    with pytest.raises(UsageError, match="there is no rule 'sizes'") as caught:
+        require_rules(tmp_path, ["sizes"])
+    assert caught.value.hint == "Did you mean size?"
+
+
+def test_what_is_overridden_is_no_refusal_any_more(tmp_path: Path) -> None:
+    """Only what the rule denies, only that rule, and with the reason."""
+    team(tmp_path, OURS)
+    plan = preview(sizes={"web": (0, 0, 0)})
+    found = findings(plan, tmp_path, {"size": "it is switched off", "freeze": "x"})
+    assert found == [
+        Finding(
+            rule="size",
+            verdict="deny",
+            text="web would have no instance",
+            overridden="it is switched off",
+        ),
+        Finding(
+            rule="freeze", verdict="warn", text="Production is frozen from Friday on"
+        ),
+    ]
+    assert plan.model_copy(update={"findings": found}).denied == []
+    denied = plan.model_copy(update={"findings": findings(plan, tmp_path, {})})
+    assert denied.headline() == "1 to update; denied by size"
+
+
+@pytest.fixture
+def stand(project: Project) -> Stand:
+    """Return a project whose groups have three instances at most, and CI a gate."""
+    text = project.catalog_file.read_text()
+    head = "[apps.tika]\n"
+    assert head in text
+    project.catalog_file.write_text(text.replace(head, head + "sizes = [1, 3]\n"))
+    return Stand(project, "gates.CI = {}")
+
+
+def call(*words: str) -> tuple[int, str]:
+    """Call a command; return its code and what it printed."""
+    done = CliRunner().invoke(cli, list(words), standalone_mode=False)
+    code = done.return_value if done.exception is None else done.exception
+    return getattr(code, "exit_code", code), done.output + str(done.exception or "")
+
+
+def test_a_denied_update_is_refused_before_its_gate(stand: Stand) -> None:
+    """Exit code 4, nothing changed, nobody asked; the preview is in the record."""
+    stand.size("4")
+    record = stand.run()
+    assert (record.status, record.exit_code, stand.changed) == ("refused", 4, [])
+    assert "rule size: g would have 1 to 4 instances" in record.cause
+    assert record.gates == []
+    assert {s.name: s.status for s in record.steps}["preview"] == "done"
+    assert stand.run("QA").status == "refused"  # and where there is no gate
+
+
+def test_an_override_stands_in_the_record(stand: Stand) -> None:
+    """It waits and is approved like any other; the header says what was overridden."""
+    stand.size("4")
+    typed = Typed(overrides={"size": "a sale"})
+    waits = stand.run(typed=typed)
+    assert (waits.status, waits.overrides) == ("waiting", {"size": "a sale"})
+    assert call("approve", waits.run_id, "--reason", "fine", "--resume")[0] == 0
+    assert stand.last().overrides == {"size": "a sale"}  # the run that resumes has it
+    assert len(stand.changed) == 1
+    assert 'rule size: "a sale"' in call("show", stand.last().run_id)[1]
+    place = next(list_runs(stand.project.outputs))
+    page = (place.folder / "notebook.html").read_text()
+    assert "rule size, because: a sale" in page
+    stand.verify()
+
+
+def test_an_override_is_typed(stand: Stand) -> None:
+    """With a reason and the name of a rule, or nothing is started: exit code 2."""
+    stand.size("4")
+    words = ("run", "deploy", "--stage", "QA", "--images", IMAGES, "--override")
+    assert call(*words, "size")[0] == 2
+    assert call(*words, "sizes", "--reason", "a sale")[0] == 2
+    assert list(list_runs(stand.project.outputs)) == []
+    assert call(*words, "size", "--reason", "a sale")[0] == 0
+    assert stand.last("QA").overrides == {"size": "a sale"}
+
+
+def test_a_notebook_overrides_nothing_headless(stand: Stand) -> None:
+    """No engine's run is let through by a cell."""
+    stand.size("4")
+    write_notebook(stand.path, "run.override('size', 'self')", *CELLS)
+    record = stand.run("QA")
+    assert (record.status, stand.changed) == ("refused", [])
+    assert "a notebook overrides no rule" in record.cause
+
+
+def test_a_person_overrides_in_a_notebook(stand: Stand) -> None:
+    """Step by step: refused, then overridden with a reason, then previewed and done."""
+    stand.size("4")
+    with Desk(stand.root) as desk:
+        for cell in (PARAMETERS + f"stage, images = 'QA', {IMAGES!r}", FAKE, BEGIN):
+            assert desk.run(cell) == "ok"
+        assert [desk.run(cell) for cell in CELLS[:3]] == ["ok", "error", "error"]
+        assert stand.changed == []
+        assert desk.run("run.override('sizes', 'a sale')") == "error"
+        assert desk.run("run.override('size', ' ')") == "error"
+        assert desk.run("run.override('size', 'a sale')") == "ok"
+        assert [desk.run(cell) for cell in CELLS] == ["ok"] * 4
+    record = stand.last("QA")
+    assert (record.overrides, len(stand.changed)) == ({"size": "a sale"}, 1)
+    stand.verify()
