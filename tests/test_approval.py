@@ -18,14 +18,13 @@ from olrunbook.errors import RefusedError, ToolError
 from olrunbook.project.gates import GateSpec
 from olrunbook.steps.approval.decisions import (
     By,
-    countersign,
     decide,
-    emergencies,
     may_be_used,
     message,
     use,
 )
 from olrunbook.steps.approval.digest import differences, digest, part_digests
+from olrunbook.steps.approval.emergency import countersign, emergencies
 from olrunbook.steps.approval.model import Asked
 from olrunbook.steps.results import PropertyChange, ResourceChange
 

@@ -55,11 +55,11 @@ def test_what_carries_the_run_s_id_is_found(started) -> None:
     assert carriers(new_run_id()) == []
 
 
-def test_what_is_meant_to_stay_stays_with_what_it_started(started) -> None:
+def test_what_is_meant_to_stay_stays_with_what_it_started(started, eventually) -> None:
     """A process that was declared, and its children."""
     run = new_run_id()
     above = started(ABOVE, run)
-    assert len(carriers(run)) == 2
+    eventually(lambda: len(carriers(run)) == 2)  # in its exec it carries nothing yet
     assert carriers(run, [(above.pid, since(above.pid))]) == []
     assert len(carriers(run, [(above.pid, "1")])) == 2  # another of the same number
 

@@ -112,7 +112,7 @@ def countersign(reference: str, *, reason: str, sign: Path | None) -> None:
 
     Whoever approved it or started it cannot countersign it.
     """
-    from olrunbook.steps.approval import decisions  # noqa: PLC0415
+    from olrunbook.steps.approval import emergency  # noqa: PLC0415
     from olrunbook.steps.approval.lineage import require_verified  # noqa: PLC0415
 
     reason = worded(reason)
@@ -125,7 +125,7 @@ def countersign(reference: str, *, reason: str, sign: Path | None) -> None:
         msg = f"run {short(place.run_id)} made no change in an emergency"
         raise RefusedError(msg, f"Look at it: {command()} show {short(place.run_id)}")
     require_verified(place)
-    entry = decisions.countersign(
+    entry = emergency.countersign(
         place.folder.parent,
         asked_of(here, place, record),
         decider(here, place.target, "olrunbook countersign", sign),

@@ -90,7 +90,7 @@ def _told(place: RunPlace, record: RunRecord | None) -> tuple[Summary, str]:
 
 def _emergency(place: RunPlace) -> list[tuple[str, str]]:
     """Return whether it changed something on one person's word, from the chain."""
-    from olrunbook.steps.approval.decisions import emergencies  # noqa: PLC0415
+    from olrunbook.steps.approval.emergency import emergencies  # noqa: PLC0415
 
     lines = []
     for one in emergencies(chain.entries(place.folder.parent)):

@@ -17,14 +17,16 @@ from olrunbook.steps.approval.model import Approval, Asked
 
 __all__ = [
     "By",
-    "Emergency",
     "Standing",
-    "countersign",
     "decide",
-    "emergencies",
+    "does_not_count",
+    "listed",
     "may_be_used",
     "message",
+    "of_kind",
     "require_not_rejected",
+    "signed",
+    "signer_of",
     "standing",
     "use",
 ]
@@ -122,7 +124,7 @@ def decide(
     until = {"until": _text(now + asked.spec.lasts)}
     data |= until if approved else {"runs": asked.runs}
     data |= {"emergency": True} if emergency else {}
-    data = _by(kind, data, by, signers, now)
+    data = signed(kind, data, by, signers, now)
     with chain.locked(room):
         entries = chain.entries(room)
         require_not_rejected(entries, asked.runs, asked.gate)
@@ -136,103 +138,34 @@ def decide(
         return chain.append(room, kind, held=True, **data)
 
 
-def _by(
+def signed(
     kind: str, data: dict[str, Any], by: By, signers: Path | None, now: datetime
 ) -> dict[str, Any]:
-    """Return a decision with who made it, signed where there is a key."""
+    """Return a decision with who made it, signed where there is a key.
+
+    Args:
+        kind: Kind of the entry.
+        data: What is decided.
+        by: Who decides.
+        signers: The file of allowed signers.
+        now: When (UTC).
+
+    Raises:
+        RefusedError: The signature does not count.
+        ToolError: ssh-keygen could not sign.
+
+    """
     data = {**data, "person": by.person, "known": by.known}
     data |= {"identity": by.identity} if by.identity else {}
     if by.sign:
         data["signed_at"] = _text(now)
         data["signature"] = ssh.sign(by.sign, message({"kind": kind, **data}))
-        signer = _signer({"kind": kind, **data}, signers)
+        signer = signer_of({"kind": kind, **data}, signers)
         if isinstance(signer, str):
             raise RefusedError(signer, f"Those who may sign stand in {signers}.")
         data["signer"] = signer.names[0]
         data["known"] = f"signature of {signer.names[0]}, {signer.key}; {by.known}"
     return data
-
-
-@dataclass(frozen=True, slots=True)
-class Emergency:
-    """A change that one person approved where more were demanded.
-
-    Args:
-        use: The entry of its use.
-        approval: The entry of the approval.
-        countersigned: The entry of who countersigned it; None: nobody has yet.
-
-    """
-
-    use: dict[str, Any]
-    approval: dict[str, Any]
-    countersigned: dict[str, Any] | None
-
-
-def emergencies(entries: Sequence[dict[str, Any]]) -> list[Emergency]:
-    """Return the emergencies of a stage, oldest first."""
-    approvals = {entry["n"]: entry for entry in _of(entries, "approved")}
-    signed = {entry.get("of"): entry for entry in _of(entries, "countersigned")}
-    return [
-        Emergency(entry, approvals[number], signed.get(entry["n"]))
-        for entry in _of(entries, "used")
-        for number in _list(entry.get("approvals"))
-        if number in approvals and approvals[number].get("emergency")
-    ]
-
-
-def countersign(
-    room: Path,
-    asked: Asked,
-    by: By,
-    reason: str,
-    *,
-    signers: Path | None,
-    now: datetime | None = None,
-) -> dict[str, Any]:
-    """Enter the second person's signature for an emergency, after the change.
-
-    Args:
-        room: The folder of the stage.
-        asked: What was asked; its first run made the change.
-        by: Who countersigns, with a key.
-        reason: Why, without secrets.
-        signers: The file of allowed signers.
-        now: The present (UTC); None: the clock's.
-
-    Returns:
-        The entry.
-
-    Raises:
-        RefusedError: There is no emergency of this run, or it is countersigned; the
-            signature is none, or is of who approved it or started the run.
-        ToolError: ssh-keygen could not sign.
-        OSError: The chain cannot be written.
-
-    """
-    run = short(asked.runs[0])
-    with chain.locked(room):
-        found = emergencies(chain.entries(room))
-        mine = [one for one in found if one.use.get("run_id") == asked.runs[0]]
-        if not mine or mine[-1].countersigned:
-            why = (
-                "is countersigned already" if mine else "made no change in an emergency"
-            )
-            msg = f"run {run} {why}"
-            raise RefusedError(msg, "There is nothing to countersign.")
-        data = {name: mine[-1].use.get(name) for name in ("run_id", "gate", "digest")}
-        data |= {"of": mine[-1].use["n"], "reason": reason}
-        data = _by("countersigned", data, by, signers, now or datetime.now(UTC))
-        # Who approved may have another key by now, or be no signer any more.
-        first = _signer(mine[-1].approval, signers)
-        known = () if isinstance(first, str) else first.names
-        names = {*map(str.lower, known), str(mine[-1].approval.get("signer")).lower()}
-        keys = set() if isinstance(first, str) else {first.key}
-        entry = {"kind": "countersigned", **data}
-        if why := _does_not_count(entry, asked, signers, names, keys):
-            msg = f"this does not countersign run {run}: {why}"
-            raise RefusedError(msg, "Somebody else must sign it.")
-        return chain.append(room, "countersigned", held=True, **data)
 
 
 def use(
@@ -289,11 +222,11 @@ def standing(
     """Return which approvals count for a question, and why the others do not."""
     now = now or datetime.now(UTC)
     found = Standing()
-    used = {n: e for e in _of(entries, "used") for n in _list(e.get("approvals"))}
+    used = {n: e for e in of_kind(entries, "used") for n in listed(e.get("approvals"))}
     names: set[str] = set()
     keys: set[str] = set()
     copies: set[str] = set()
-    for entry in _of(entries, "approved", asked.gate):
+    for entry in of_kind(entries, "approved", asked.gate):
         copied = str(entry.get("signature") or entry.get("n")) in copies
         copies.add(str(entry.get("signature") or entry.get("n")))
         if entry.get("run_id") not in asked.runs:
@@ -311,7 +244,7 @@ def standing(
             found.notes.append(f"{who} is of another preview")
         elif (end := _moment(entry.get("until"))) is None or now >= end:
             found.notes.append(f"{who} expired at {entry.get('until')}")
-        elif why := _does_not_count(entry, asked, signers, names, keys):
+        elif why := does_not_count(entry, asked, signers, names, keys):
             found.notes.append(f"{who} does not count: {why}")
         else:
             (found.alone if entry.get("emergency") else found.approvals).append(entry)
@@ -323,8 +256,8 @@ def may_be_used(
 ) -> bool:
     """Whether a run has an approval that is neither used, expired nor taken back."""
     now = now or datetime.now(UTC)
-    used = {n for e in _of(entries, "used") for n in _list(e.get("approvals"))}
-    if any(run_id in _rejected(entry) for entry in _of(entries, "rejected")):
+    used = {n for e in of_kind(entries, "used") for n in listed(e.get("approvals"))}
+    if any(run_id in _rejected(entry) for entry in of_kind(entries, "rejected")):
         return False
     return any(
         entry.get("run_id") == run_id
@@ -332,7 +265,7 @@ def may_be_used(
         and not _user(entries, str(entry.get("gate")), run_id)
         and (end := _moment(entry.get("until"))) is not None
         and now < end
-        for entry in _of(entries, "approved")
+        for entry in of_kind(entries, "approved")
     )
 
 
@@ -340,14 +273,14 @@ def require_not_rejected(
     entries: Sequence[dict[str, Any]], runs: Sequence[str], gate: str = ""
 ) -> None:
     """Raise RefusedError where one of these runs was rejected."""
-    for entry in _of(entries, "rejected", gate):
+    for entry in of_kind(entries, "rejected", gate):
         if not _rejected(entry).isdisjoint(runs):
             msg = f"run {short(str(entry.get('run_id')))} was rejected by "
             msg += f'{entry.get("person")}: "{entry.get("reason")}"'
             raise RefusedError(msg, "Change what was rejected and run it anew.")
 
 
-def _does_not_count(
+def does_not_count(
     entry: dict[str, Any],
     asked: Asked,
     signers: Path | None,
@@ -357,7 +290,7 @@ def _does_not_count(
     """Return why an approval adds nobody; else note its person, and return nothing."""
     if not entry.get("signature"):
         return "it is not signed" if asked.spec.signature else ""
-    signer = _signer(entry, signers)
+    signer = signer_of(entry, signers)
     if isinstance(signer, str):
         return signer
     if asked.spec.people == 1:
@@ -389,7 +322,7 @@ def _not_another(
     return why
 
 
-def _signer(entry: dict[str, Any], signers: Path | None) -> ssh.Signer | str:
+def signer_of(entry: dict[str, Any], signers: Path | None) -> ssh.Signer | str:
     """Return who signed an entry, or why nobody did whose signature counts."""
     if signers is None:
         return "the target has no file of allowed signers"
@@ -401,27 +334,28 @@ def _signer(entry: dict[str, Any], signers: Path | None) -> ssh.Signer | str:
 
 def _user(entries: Sequence[dict[str, Any]], gate: str, run_id: str) -> str:
     """Return the run that used what was approved for a run; empty: none did."""
-    for entry in _of(entries, "used", gate):
-        if run_id in _list(entry.get("runs")):
+    for entry in of_kind(entries, "used", gate):
+        if run_id in listed(entry.get("runs")):
             return str(entry.get("run_id"))
     return ""
 
 
 def _rejected(entry: dict[str, Any]) -> set[Any]:
     """Return the runs that a rejection is of: the run, and those it took up again."""
-    return {str(entry.get("run_id")), *_list(entry.get("runs"))}
+    return {str(entry.get("run_id")), *listed(entry.get("runs"))}
 
 
-def _of(
+def of_kind(
     entries: Sequence[dict[str, Any]], kind: str, gate: str = ""
 ) -> list[dict[str, Any]]:
+    """Return the entries of a kind, and of a gate where one is named."""
     mine = (entry for entry in entries if entry["kind"] == kind)
     # A line may have been written by anybody: without a number it is no decision.
     numbered = (entry for entry in mine if isinstance(entry.get("n"), int))
     return [entry for entry in numbered if gate in ("", entry.get("gate"))]
 
 
-def _list(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
     """Return a list of texts and numbers; of anything else nothing."""
     found = value if isinstance(value, list) else []
     return [item for item in found if isinstance(item, str | int)]

@@ -1,0 +1,106 @@
+"""Changes that one person approved where more were demanded; who signed them later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from olrunbook.archive import chain
+from olrunbook.errors import RefusedError
+from olrunbook.record.files import short
+from olrunbook.steps.approval.decisions import (
+    By,
+    does_not_count,
+    listed,
+    of_kind,
+    signed,
+    signer_of,
+)
+from olrunbook.steps.approval.model import Asked
+
+__all__ = ["Emergency", "countersign", "emergencies"]
+
+
+@dataclass(frozen=True, slots=True)
+class Emergency:
+    """A change that one person approved where more were demanded.
+
+    Args:
+        use: The entry of its use.
+        approval: The entry of the approval.
+        countersigned: The entry of who countersigned it; None: nobody has yet.
+
+    """
+
+    use: dict[str, Any]
+    approval: dict[str, Any]
+    countersigned: dict[str, Any] | None
+
+
+def emergencies(entries: Sequence[dict[str, Any]]) -> list[Emergency]:
+    """Return the emergencies of a stage, oldest first."""
+    approvals = {entry["n"]: entry for entry in of_kind(entries, "approved")}
+    signed = {entry.get("of"): entry for entry in of_kind(entries, "countersigned")}
+    return [
+        Emergency(entry, approvals[number], signed.get(entry["n"]))
+        for entry in of_kind(entries, "used")
+        for number in listed(entry.get("approvals"))
+        if number in approvals and approvals[number].get("emergency")
+    ]
+
+
+def countersign(
+    room: Path,
+    asked: Asked,
+    by: By,
+    reason: str,
+    *,
+    signers: Path | None,
+    now: datetime | None = None,
+) -> dict[str, Any]:
+    """Enter the second person's signature for an emergency, after the change.
+
+    Args:
+        room: The folder of the stage.
+        asked: What was asked; its first run made the change.
+        by: Who countersigns, with a key.
+        reason: Why, without secrets.
+        signers: The file of allowed signers.
+        now: The present (UTC); None: the clock's.
+
+    Returns:
+        The entry.
+
+    Raises:
+        RefusedError: There is no emergency of this run, or it is countersigned; the
+            signature is none, or is of who approved it or started the run.
+        ToolError: ssh-keygen could not sign.
+        OSError: The chain cannot be written.
+
+    """
+    run = short(asked.runs[0])
+    with chain.locked(room):
+        found = emergencies(chain.entries(room))
+        mine = [one for one in found if one.use.get("run_id") == asked.runs[0]]
+        if not mine or mine[-1].countersigned:
+            why = (
+                "is countersigned already" if mine else "made no change in an emergency"
+            )
+            msg = f"run {run} {why}"
+            raise RefusedError(msg, "There is nothing to countersign.")
+        data = {name: mine[-1].use.get(name) for name in ("run_id", "gate", "digest")}
+        data |= {"of": mine[-1].use["n"], "reason": reason}
+        data = signed("countersigned", data, by, signers, now or datetime.now(UTC))
+        # Who approved may have another key by now, or be no signer any more.
+        first = signer_of(mine[-1].approval, signers)
+        known = () if isinstance(first, str) else first.names
+        names = {*map(str.lower, known), str(mine[-1].approval.get("signer")).lower()}
+        keys = set() if isinstance(first, str) else {first.key}
+        entry = {"kind": "countersigned", **data}
+        if why := does_not_count(entry, asked, signers, names, keys):
+            msg = f"this does not countersign run {run}: {why}"
+            raise RefusedError(msg, "Somebody else must sign it.")
+        return chain.append(room, "countersigned", held=True, **data)
