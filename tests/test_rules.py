@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +149,20 @@ def test_a_team_adds_rules_of_its_own(tmp_path: Path) -> None:
     found = said(tmp_path, stage="QA", changes=[ROLL] * 3)
     assert found == [("few_changes", "deny", "3 changes at once")]
     assert [path.name for path in (tmp_path / "rules").iterdir()] == ["ours.py"]
+
+
+def test_the_document_shows_rules_that_work(tmp_path: Path) -> None:
+    """Those of docs/rules.md, as they stand."""
+    text = (Path(__file__).resolve().parents[1] / "docs" / "rules.md").read_text()
+    block = re.search(r"(?ms)^    from olrunbook import.*?(?=^\S)", text)
+    assert block is not None
+    team(tmp_path, textwrap.dedent(block[0]))
+    tags = PropertyChange(path="tags.a", kind="update", old="1", new="2")
+    tagged = ROLL.model_copy(update={"changes": [tags]})
+    assert said(tmp_path, changes=[ROLL] * 5 + [tagged]) == [
+        ("few_changes", "deny", "6 changes at once"),
+        ("tagged_by_hand", "warn", "t: its tags change"),
+    ]
 
 
 @pytest.mark.parametrize(
