@@ -283,6 +283,8 @@ def test_an_emergency_goes_on_and_is_countersigned(
     assert "EMERGENCY. Approved" in said
     record = two.last()
     assert record.gates[0].emergency
+    assert record.gates[0].by == "ann@example.org"
+    assert record.headline.startswith("EMERGENCY: ")
     assert "nobody has countersigned it yet" in call("show", record.run_id)[1]
     place = next(list_runs(two.project.outputs))
     page = (place.folder / "notebook.html").read_text()
@@ -313,9 +315,39 @@ def test_two_people_sign(
     code, said = call(*again, "--sign", str(tmp_path / "bob"), "--resume")
     assert code == 0, said
     (gate,) = stand.last().gates
-    for name in ("ann", "bob"):
-        assert f"signature of {name}@example.org, SHA256:" in gate.known
+    assert gate.by == "ann@example.org; bob@example.org"
+    assert gate.known.count("signature, SHA256:") == 2
     stand.verify()
+
+
+def test_who_may_sign_is_decided_in_a_commit(
+    two: Stand, call: Call, tmp_path: Path
+) -> None:
+    """A changed file of signers opens no gate: not when approved, not when resumed."""
+
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+        subprocess.run(["git", "-C", two.root, *who, *words], check=True)
+
+    (two.root / ".gitignore").write_text("outputs/\nchanged\n")
+    git("init", "-q")
+    git("add", "-A")
+    git("commit", "-q", "-m", "all")
+    run = waits(two, call)
+    words = ("approve", run, "--reason", "ticket 7", "--sign")
+    assert call(*words, str(tmp_path / "ann"))[0] == 0
+    signers = two.root / "signers"
+    before = signers.read_text()
+    signers.write_text(before + "\n# another\n")
+    code, said = call(*words, str(tmp_path / "bob"))
+    assert (code, "not as it was committed" in said) == (4, True)
+    signers.write_text(before)
+    assert call(*words, str(tmp_path / "bob"))[0] == 0
+    signers.write_text(before + "\n# another\n")
+    assert call("resume", run)[0] == 4
+    assert two.changed == []
+    signers.write_text(before)
+    assert call("resume", run)[0] == 0
 
 
 def test_who_signs_with_another_does_not_resume_it(
@@ -327,7 +359,7 @@ def test_who_signs_with_another_does_not_resume_it(
     assert call(*words, str(tmp_path / "ann"))[0] == 0
     monkeypatch.setenv("LOGNAME", "bob")
     code, said = call(*words, str(tmp_path / "bob"), "--resume")
-    assert (code, "bob@example.org started the run" in said) == (3, True)
+    assert (code, "does not run it" in said) == (3, True)
     assert f"resume {two.last().run_id[:4]}" in said
     monkeypatch.setenv("LOGNAME", "cy")
     assert call("resume", run)[0] == 0

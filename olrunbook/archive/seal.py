@@ -196,6 +196,10 @@ def _record(
     texts = {"warning": "{text}", "leave": "left running: pid {pid}, {command}"}
     warnings = [texts[e["kind"]].format(**e) for e in entries if e["kind"] in texts]
     lost = [f"{spoilt} lines of its journal, which were damaged"] if spoilt else []
+    gates = list(_gates(entries).values())
+    headline = concluded.get("headline", "" if cause else end.get("cause", ""))
+    if headline and any(gate.emergency for gate in gates):
+        headline = f"EMERGENCY: {headline}"  # in lists and in its release, too
     return RunRecord(
         run_id=place.run_id,
         notebook=place.notebook,
@@ -216,7 +220,7 @@ def _record(
             else EXIT_CODES[status]
         ),
         cause=cause,
-        headline=concluded.get("headline", "" if cause else end.get("cause", "")),
+        headline=headline,
         steps=steps,
         cells_not_run=judge.cells_not_run(notebook),
         parts=[
@@ -224,7 +228,7 @@ def _record(
             for e in entries
             if e["kind"] == "part"
         ],
-        gates=list(_gates(entries).values()),
+        gates=gates,
         finishing=[*end.get("finishing", [])]
         or [name for step in steps for name in step.finishing],
         masked=end.get("masked", 0),

@@ -62,9 +62,11 @@ def approve(
     has shown, once: resumed, it previews again, and waits anew where that differs.
     """
     place, asked = _decide(reference, reason, sign, approved=True, emergency=emergency)
-    have, alone = _count(place, asked)
+    have, alone, notes = _count(place, asked)
     again = _what_goes_on(place)
     if have < asked.spec.people and not alone:
+        for note in notes:
+            click.echo(f"  {plain(note)}")
         click.echo(f"{have} of {asked.spec.people} people have approved it.")
         return 3 if go_on else 0
     if not go_on:
@@ -113,7 +115,10 @@ def countersign(reference: str, *, reason: str, sign: Path | None) -> None:
     Whoever approved it or started it cannot countersign it.
     """
     from olrunbook.steps.approval import emergency  # noqa: PLC0415
-    from olrunbook.steps.approval.lineage import require_verified  # noqa: PLC0415
+    from olrunbook.steps.approval.lineage import (  # noqa: PLC0415
+        require_verified,
+        signers_of,
+    )
 
     reason = worded(reason)
     settle()
@@ -125,12 +130,13 @@ def countersign(reference: str, *, reason: str, sign: Path | None) -> None:
         msg = f"run {short(place.run_id)} made no change in an emergency"
         raise RefusedError(msg, f"Look at it: {command()} show {short(place.run_id)}")
     require_verified(place)
+    asked = asked_of(here, place, record)
     entry = emergency.countersign(
         place.folder.parent,
-        asked_of(here, place, record),
+        asked,
         decider(here, place.target, "olrunbook countersign", sign),
         masked(here, reason, place.target),
-        signers=_signers(here, place.target),
+        signers=signers_of(here, place.target, asked.spec),
     )
     click.echo(plain(f'Countersigned: "{gates[-1].question}" {gates[-1].shown}'))
     click.echo(plain(f"  by {entry['person']} ({entry['known']})"))
@@ -146,7 +152,10 @@ def _decide(
 ) -> tuple[RunPlace, Asked]:
     """Enter a decision into the chain and say what was decided."""
     from olrunbook.steps.approval.decisions import decide  # noqa: PLC0415
-    from olrunbook.steps.approval.lineage import require_verified  # noqa: PLC0415
+    from olrunbook.steps.approval.lineage import (  # noqa: PLC0415
+        require_verified,
+        signers_of,
+    )
 
     reason = worded(reason)
     settle()
@@ -158,12 +167,12 @@ def _decide(
         )
         raise RefusedError(msg, f"Those that do: {command()} runs --status waiting")
     place, record = waits
-    signers = _signers(here, place.target)
+    asked = asked_of(here, place, record)
+    signers = signers_of(here, place.target, asked.spec)
     if sign and signers is None:
         msg = f"--sign: the target {place.target} names no `signers` in the catalog"
         raise UsageError(msg, "docs/approvals.md shows such a file.")
     require_verified(place)
-    asked = asked_of(here, place, record)
     by = decider(
         here, place.target, f"olrunbook {'approve' if approved else 'reject'}", sign
     )
@@ -186,20 +195,14 @@ def _decide(
     return place, asked
 
 
-def _signers(here: Any, target: str) -> Path | None:
-    spec = here.catalog.targets.get(target)
-    return here.root / spec.signers if spec and spec.signers else None
-
-
-def _count(place: RunPlace, asked: Asked) -> tuple[int, int]:
-    """Return how many people have approved, and how many in an emergency."""
+def _count(place: RunPlace, asked: Asked) -> tuple[int, int, list[str]]:
+    """Return how many have approved, how many in an emergency, and what not counts."""
     from olrunbook.steps.approval.decisions import standing  # noqa: PLC0415
+    from olrunbook.steps.approval.lineage import signers_of  # noqa: PLC0415
 
-    signers = _signers(project(), place.target)
+    signers = signers_of(project(), place.target, asked.spec)
     found = standing(chain.entries(place.folder.parent), asked, signers)
-    for note in found.notes:
-        click.echo(f"  {plain(note)}")
-    return len(found.approvals), len(found.alone)
+    return len(found.approvals), len(found.alone), found.notes
 
 
 def _run_by_me(asked: Asked) -> Asked:

@@ -29,7 +29,7 @@ KNOWN = {
     "started_at": "the clock of the machine that ran it",
 }
 
-__all__ = ["git_state", "opening", "operator", "person", "versions"]
+__all__ = ["git_state", "opening", "operator", "person", "uncommitted", "versions"]
 
 # Variable that carries the build's address or number, by CI system.
 CI_VARIABLES = """
@@ -73,6 +73,12 @@ def git_state(folder: Path) -> tuple[str, tuple[str, ...]]:
         folder, "status", "--porcelain", "--untracked-files=normal"
     ).splitlines()
     return sha, tuple(sorted(line[3:] for line in lines))
+
+
+def uncommitted(folder: Path, name: str) -> bool:
+    """Whether a file in a checkout is not as it was committed; without git: no."""
+    words = ("status", "--porcelain", "--ignored", "--untracked-files=all", "--", name)
+    return bool(_git(folder, *words).strip())
 
 
 def operator(folder: Path) -> dict[str, Known]:

@@ -18,7 +18,7 @@ from olrunbook.record.model import GateRecord
 from olrunbook.record.provenance import operator, person
 from olrunbook.steps.approval.decisions import By, decide, use
 from olrunbook.steps.approval.digest import differences
-from olrunbook.steps.approval.lineage import Lineage
+from olrunbook.steps.approval.lineage import Lineage, signers_of
 from olrunbook.steps.approval.model import Approval, Asked, GateResult, question_of
 from olrunbook.steps.deploy.findings import require_rules
 
@@ -127,7 +127,8 @@ class Gate:
             runs=line.ids,
             runners=line.runners,
         )
-        found, notes = use(self._room, asked, self._signers)
+        project, target = self.context.project, self.place.target
+        found, notes = use(self._room, asked, signers_of(project, target, spec))
         if not found and self.typed.approve_all:
             found = self._all(asked)
         if not found:
@@ -142,12 +143,6 @@ class Gate:
     @property
     def _room(self) -> Path:
         return self.place.folder.parent
-
-    @property
-    def _signers(self) -> Path | None:
-        project = self.context.project
-        spec = project.catalog.targets.get(self.place.target)
-        return project.root / spec.signers if spec and spec.signers else None
 
     def _spec(self, line: Lineage) -> GateSpec | None:
         """Return the stage's gate, as strict as the catalog or a run before has it."""

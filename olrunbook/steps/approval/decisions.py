@@ -62,12 +62,16 @@ class Standing:
     Args:
         approvals: The entries that count, each of another person.
         alone: Those given in an emergency: one is enough, and counts for nothing else.
+        names: Who signed those that count, in lower case.
+        keys: With which keys.
         notes: Why other approvals do not count.
 
     """
 
     approvals: list[dict[str, Any]] = field(default_factory=list)
     alone: list[dict[str, Any]] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    keys: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
 
 
@@ -135,7 +139,22 @@ def decide(
             msg = f"what was approved for run {short(asked.runs[0])} was used by "
             msg += f"run {short(user)}"
             raise RefusedError(msg, "Each run asks for an approval of its own.")
+        if approved:
+            _require_counts({"kind": kind, **data}, entries, asked, signers)
         return chain.append(room, kind, held=True, **data)
+
+
+def _require_counts(
+    entry: dict[str, Any],
+    entries: Sequence[dict[str, Any]],
+    asked: Asked,
+    signers: Path | None,
+) -> None:
+    """Raise RefusedError where an approval would add nobody to those that are there."""
+    found = standing(entries, asked, signers)
+    if why := does_not_count(entry, asked, signers, found.names, found.keys):
+        msg = f"this approval would not count: {why}"
+        raise RefusedError(msg, "Somebody else must approve it.")
 
 
 def signed(
@@ -163,8 +182,8 @@ def signed(
         signer = signer_of({"kind": kind, **data}, signers)
         if isinstance(signer, str):
             raise RefusedError(signer, f"Those who may sign stand in {signers}.")
-        data["signer"] = signer.names[0]
-        data["known"] = f"signature of {signer.names[0]}, {signer.key}; {by.known}"
+        data["person"] = signer.names[0]
+        data["known"] = f"signature, {signer.key}; {by.person}, {by.known}"
     return data
 
 
@@ -223,8 +242,7 @@ def standing(
     now = now or datetime.now(UTC)
     found = Standing()
     used = {n: e for e in of_kind(entries, "used") for n in listed(e.get("approvals"))}
-    names: set[str] = set()
-    keys: set[str] = set()
+    names, keys = found.names, found.keys
     copies: set[str] = set()
     for entry in of_kind(entries, "approved", asked.gate):
         copied = str(entry.get("signature") or entry.get("n")) in copies

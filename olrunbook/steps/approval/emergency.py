@@ -97,7 +97,7 @@ def countersign(
         # Who approved may have another key by now, or be no signer any more.
         first = signer_of(mine[-1].approval, signers)
         known = () if isinstance(first, str) else first.names
-        names = {*map(str.lower, known), str(mine[-1].approval.get("signer")).lower()}
+        names = {*map(str.lower, known), str(mine[-1].approval.get("person")).lower()}
         keys = set() if isinstance(first, str) else {first.key}
         entry = {"kind": "countersigned", **data}
         if why := does_not_count(entry, asked, signers, names, keys):

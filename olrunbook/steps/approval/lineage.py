@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn, Self
 
 from olrunbook.archive import chain, verifier
 from olrunbook.archive.place import RunPlace, list_runs, read_record
 from olrunbook.archive.seal import build_record
 from olrunbook.errors import RefusedError
+from olrunbook.project.catalog import Project
 from olrunbook.project.gates import GateSpec, lasting
 from olrunbook.record.files import short
 from olrunbook.record.model import GateRecord, Known, RunRecord
+from olrunbook.record.provenance import uncommitted
 from olrunbook.steps.approval.decisions import require_not_rejected
 
-__all__ = ["Lineage", "names_of", "refuse_rejected", "require_verified"]
+__all__ = ["Lineage", "names_of", "refuse_rejected", "require_verified", "signers_of"]
 
 PREVIEW = "olrunbook/preview/1"
 
@@ -100,6 +103,29 @@ def names_of(operator: Mapping[str, Known]) -> list[str]:
     names = [facts.get(name, "") for name in ("user", "sudo_user", "git")]
     names.append(f"{facts.get('user', '')}@{facts.get('host', '')}")
     return [name for name in names if name.strip("@")]
+
+
+def signers_of(project: Project, target: str, spec: GateSpec) -> Path | None:
+    """Return the file of a target's allowed signers; None: the catalog names none.
+
+    Args:
+        project: The project in use.
+        target: The target.
+        spec: The gate.
+
+    Raises:
+        RefusedError: The gate wants signatures, and in a git checkout the file is not
+            as it was committed: who may sign is decided in a commit, where people see
+            it.
+
+    """
+    found = project.catalog.targets.get(target)
+    if not found or not found.signers:
+        return None
+    if spec.protected and uncommitted(project.root, found.signers):
+        msg = f"{found.signers} is not as it was committed: no signature counts"
+        raise RefusedError(msg, "Commit it where others see it, or take it back.")
+    return project.root / found.signers
 
 
 def require_verified(place: RunPlace) -> None:
