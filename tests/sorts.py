@@ -183,6 +183,35 @@ SORTS: dict[str, tuple[str, ...]] = {
         W + "o4 = w.Output(); display(o4)\nwith o4:\n    print('x'); clear_output()\n"
         "    print('y'); clear_output(wait=True); print('z')",
     ),
+    "Output cleared by a later cell": (
+        W + "o6 = w.Output(); display(o6)\nwith o6:\n    print('a')",
+        "o6.clear_output()\nwith o6:\n    print('b')",
+    ),
+    "Output cleared by a later cell when the next comes": (
+        W + "o7 = w.Output(); display(o7)\nwith o7:\n    print('a')",
+        "o7.clear_output(wait=True)\nwith o7:\n    print('b')",
+    ),
+    "Output cleared by its own cell": (
+        W + "o8 = w.Output(); display(o8)\nwith o8:\n    print('a')\n"
+        "o8.clear_output()\nwith o8:\n    print('b')",
+    ),
+    "Output cleared by its own cell when the next comes": (
+        W + "o9 = w.Output(); display(o9)\nwith o9:\n    print('a')\n"
+        "o9.clear_output(wait=True)\nwith o9:\n    print('b')",
+    ),
+    "Output cleared again and again": (
+        W + "o10 = w.Output(); display(o10)",
+        (
+            "for n in range(3):\n    o10.clear_output(wait=True)\n"
+            "    with o10:\n        print(n); display(n)"
+        ),
+        "o10.clear_output()",
+        "with o10:\n    print('last')",
+    ),
+    "Output cleared at the end": (
+        W + "o11 = w.Output(); display(o11)\nwith o11:\n    print('a')",
+        "o11.clear_output()",
+    ),
     "Outputs one in the other": (
         W + "a, b = w.Output(), w.Output()\nwith a:\n    print('a')\n    with b:\n"
         "        print('b')\n    print('c')\ndisplay(a, b)",

@@ -406,6 +406,101 @@ def test_a_damaged_notebook_still_gives_a_page(cells) -> None:
         assert page.encode().startswith(b"<!doctype html>")
 
 
+OUTPUT = {"output_type": "stream", "name": "stdout", "text": "in the widget\n"}
+
+
+def widget(model):
+    """Return the display of a widget."""
+    view = "application/vnd.jupyter.widget-view+json"
+    return shows({view: {"model_id": model}, "text/plain": f"Words({model})"})
+
+
+def output_model(*outputs):
+    """Return the state of an Output widget."""
+    return {"model_name": "OutputModel", "state": {"outputs": list(outputs)}}
+
+
+def box(*children):
+    """Return the state of a box of widgets."""
+    names = [f"IPY_MODEL_{child}" for child in children]
+    return {"model_name": "VBoxModel", "state": {"children": names}}
+
+
+def page_with(models, *cells) -> str:
+    """Return the page of a notebook with the state of widgets."""
+    state = {"application/vnd.jupyter.widget-state+json": {"state": models}}
+    notebook = {"cells": list(cells), "metadata": {"widgets": state}}
+    return render(run_record(), notebook)
+
+
+def test_what_stands_in_an_output_widget_is_on_the_page() -> None:
+    """Where it is shown, made safe as a cell's own outputs are, under a label."""
+    error = {
+        "output_type": "error",
+        "ename": "E",
+        "evalue": "v",
+        "traceback": ["it broke"],
+    }
+    models = {"o": output_model(OUTPUT, error, shows({"text/html": EVIL}))}
+    before, after = (
+        {**OUTPUT, "text": text} for text in ("said before\n", "said after\n")
+    )
+    seen = Seen(page_with(models, code(before, widget("o"), after)))
+    assert seen.acts() == []
+    order = ["said before", "in an Output widget", "in the widget", "it broke"]
+    order.append("said after")
+    assert sorted(order, key=seen.text.index) == order
+    assert "Words(o)" not in seen.text
+
+
+def test_an_output_widget_in_boxes_is_on_the_page() -> None:
+    """In the order of the boxes; other widgets are shown as text, as they were."""
+    models = {
+        "tab": box("box", "second"),
+        "box": box("slider", "first"),
+        "slider": {"model_name": "IntSliderModel", "state": {"value": 1}},
+        "first": output_model(OUTPUT),
+        "second": output_model({**OUTPUT, "text": "of the second"}),
+    }
+    text = Seen(page_with(models, code(widget("tab"), widget("slider")))).text
+    order = ["Words(tab)", "in the widget", "of the second", "Words(slider)"]
+    assert sorted(order, key=text.index) == order
+    assert "widget, as text" in text
+
+
+def test_widgets_that_hold_themselves_are_shown_once() -> None:
+    """Circles and long chains of boxes and of outputs end; nothing is lost."""
+    circle = {"a": box("b", "a"), "b": box("a", "o"), "o": output_model(OUTPUT)}
+    circle["o"]["state"]["outputs"] += [widget("o"), widget("a")]
+    assert page_with(circle, code(widget("a"))).count("in the widget") == 1
+    boxes = {f"n{n}": box(f"n{n + 1}") for n in range(5000)}
+    boxes["n5000"] = output_model(OUTPUT)
+    assert "in the widget" in page_with(boxes, code(widget("n0")))
+    chain = {f"n{n}": output_model(widget(f"n{n + 1}")) for n in range(5000)}
+    chain["n5000"] = output_model(OUTPUT)
+    assert "in the widget" in page_with(chain, code(widget("n0")))
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["a", "b"]),
+        JSON
+        | st.fixed_dictionaries(
+            {
+                "model_name": st.just("OutputModel") | JSON,
+                "state": st.fixed_dictionaries({"outputs": JSON, "children": JSON})
+                | JSON,
+            }
+        ),
+    )
+    | JSON
+)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_damaged_widgets_still_give_a_page(models) -> None:
+    """No state of widgets stops the page, and the cell is on it."""
+    assert "own words" in page_with(models, code(widget("a"), source="own words"))
+
+
 def test_no_notebook_at_all_is_said() -> None:
     """A run that left no notebook still has its page, which says so."""
     page = render(run_record(status="kernel-died", cause="it never started"), {})

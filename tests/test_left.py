@@ -128,6 +128,40 @@ def test_by_hand_it_is_named_and_left_alone(project) -> None:
         assert desk.run(f"import os; assert {VARIABLE!r} not in os.environ") == "ok"
 
 
+THREADS = """import threading, time, concurrent.futures as f
+pool = f.ThreadPoolExecutor(1)
+pool.submit(print, "done").result()  # its worker waits
+work = lambda: time.sleep(600)
+threading.Thread(target=work, name="daemon", daemon=True).start()
+threading.Thread(target=work, name="upload").start()"""
+UNHEARD = (
+    "thread upload was still working when the run ended; "
+    "what it did after that is not in the record"
+)
+
+
+@pytest.mark.parametrize(
+    ("last", "status"), [("1", "succeeded"), ("1 / 0", "failed"), ("", "succeeded")]
+)
+def test_a_thread_that_still_works_at_the_end_is_named(
+    project, make_notebook, last, status
+) -> None:
+    """Neither daemons nor workers without work; also where a cell failed."""
+    record = run_notebook(Session(project, make_notebook(THREADS, last), {}))
+    assert record.status == status
+    assert record.warnings == [UNHEARD]
+
+
+def test_by_hand_a_thread_that_still_works_is_named_once(project) -> None:
+    """In the record of the run whose cells started it, not in that of the next."""
+    with Desk(project.root) as desk:
+        for source in (BEGIN, THREADS, "run.conclude()", BEGIN, "run.conclude()"):
+            assert desk.run(source) == "ok"
+        first, second = (record_of(place) for place in desk.places())
+        assert UNHEARD in first.warnings
+        assert UNHEARD not in second.warnings
+
+
 @pytest.fixture(scope="module")
 def one_desk(tmp_path_factory):
     """Return a kernel for tests that begin a run of their own in it."""

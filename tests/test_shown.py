@@ -13,10 +13,12 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nbformat
 import pytest
+from jupyter_client.session import Session
 
 from olrunbook.archive.place import list_runs
 from olrunbook.record.outputs import Outputs
@@ -41,13 +43,16 @@ BEGIN = {
     "headless": "import os, json, datetime",
     "by hand": 'import olrunbook\nrun = olrunbook.begin("image_test", app="tika")',
 }
+# The kernel's echoes of what the Output widget holds come after the last cell.
+LAST = "o6.clear_output()\nwith o6:\n    print('end')\n"
 END = {
-    "papermill": "1",
-    "headless": """at = datetime.datetime.now(datetime.UTC).isoformat()
+    "papermill": f"{LAST}1",
+    "headless": LAST
+    + """at = datetime.datetime.now(datetime.UTC).isoformat()
 with open(os.environ["OLRUNBOOK_RUN_DIR"] + "/journal.jsonl", "a") as file:
     done = {"at": at, "kind": "conclude", "headline": "fine"}
     file.write(json.dumps(done) + chr(10))""",
-    "by hand": "run.conclude()",
+    "by hand": f"{LAST}run.conclude()",
 }
 SOURCES = [
     (f"{name} {number}", source)
@@ -317,3 +322,20 @@ def test_a_note_stands_below_text_that_comes_in_lines(heard) -> None:
     heard.hear("display_data", data=data, metadata={})
     (out,) = heard.shown()
     assert out["data"]["text/plain"].startswith("one\ntwo\ntext/latex: ")
+
+
+def test_an_echo_does_not_bring_back_what_an_output_held(heard) -> None:
+    """The kernel repeats what a front end told it, late: also what was cleared."""
+    nobody = SimpleNamespace(send=lambda message: None)
+    heard.outputs.kc = SimpleNamespace(session=Session(), shell_channel=nobody)
+    names = {"_model_module": "@jupyter-widgets/output", "_model_name": "OutputModel"}
+    state = {**names, "outputs": [], "msg_id": ""}
+    opened = {"target_name": "jupyter.widget", "data": {"state": state}}
+    heard.hear("comm_open", comm_id="c", **opened)
+    heard.hear("comm_msg", comm_id="c", data={"state": {"msg_id": "r"}})
+    heard.hear("stream", name="stdout", text="b\n")
+    for late in ([], [{"output_type": "stream", "name": "stdout", "text": "a"}]):
+        told = {"method": "echo_update", "state": {"outputs": late}}
+        heard.hear("comm_msg", comm_id="c", data=told)
+    (out,) = heard.outputs.widget_state["c"]["outputs"]
+    assert out["text"] == "b\n"

@@ -237,6 +237,9 @@ class Execution:
                 ours["status"] = "interrupted"
                 meta["status"] = "failed"
         self._hear()
+        if self.channels and self.stopper.ending is None:
+            for text in self.kernel.still_working(self.channels):
+                self.stopper.on_warning(text)
         self.kernel.stop(0.5)
         if self.channels:
             # Open sockets would block the garbage collection of their context for ever.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from ast import literal_eval
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +28,11 @@ __all__ = ["Kernel", "KernelError"]
 
 CHANNELS = ("shell", "iopub", "stdin", "control", "hb")
 READY_S = 90.0
+ANSWER_S = 2.0  # for a question after the last cell; a cell may have left it busy
+NOTHING = {"text/plain": "''"}
+# In the kernel: what a record says of threads that still work.
+THREADS = """(lambda of: chr(10).join(of.unheard(of.still_working())))(
+__import__("olrunbook.processes.threads", fromlist=["threads"]))"""
 
 
 class KernelError(OlrunbookError):
@@ -144,6 +151,33 @@ class Kernel:
         except BlockingIOError:
             pass
         return [json.loads(line) for line in got.splitlines() if line.endswith(b"}")]
+
+    def still_working(self, client: BlockingKernelClient) -> list[str]:
+        """Ask which threads of the cells still work; return sentences for the record.
+
+        Args:
+            client: From `client`; the kernel is idle, or it does not answer.
+
+        """
+        deadline = time.monotonic() + ANSWER_S
+        reply: dict[str, Any] = {"status": "aborted"}
+        asked = ""
+        # Just after a cell that failed it aborts what it is asked.
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if reply["status"] == "aborted":
+                expressions = {"threads": THREADS}
+                asked = client.execute("", silent=True, user_expressions=expressions)
+                reply = {"status": ""}
+            if client.shell_channel.socket.poll(100):
+                message = client.shell_channel.get_msg(timeout=0)
+                if message["parent_header"].get("msg_id") == asked:
+                    reply = message["content"]
+            if reply["status"] == "ok":
+                found = reply["user_expressions"]["threads"].get("data", NOTHING)
+                with contextlib.suppress(ValueError, SyntaxError):  # shown by others
+                    return str(literal_eval(found["text/plain"])).splitlines()
+                break
+        return []
 
     def last_words(self) -> str:
         """Return the last line the kernel wrote on standard error."""

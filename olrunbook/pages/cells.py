@@ -6,18 +6,26 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from html import escape, unescape
 from typing import Any, Literal
 from urllib.parse import unquote
 
 from olrunbook.pages.clean import clean_html
-from olrunbook.pages.text import CONTROLS, as_text, plain, terminal
+from olrunbook.pages.text import (
+    CONTROLS,
+    as_dict,
+    as_list,
+    as_text,
+    plain,
+    terminal,
+)
+from olrunbook.pages.widgets import WIDGET, models_of, unfolded
 
 __all__ = ["Cell", "Output", "cells_of", "tone"]
 
-WIDGET = "application/vnd.jupyter.widget-view+json"
+INSIDE = "in an Output widget, at the end of the run"
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 SCRIPTS = ("application/javascript", "text/javascript")
 BANNER = "papermill-error-cell-tag"  # papermill's own news, which is not to be believed
@@ -54,6 +62,7 @@ class Output:
         label: What it is, where the look alone does not say it.
         note: What was left out of it.
         alt: What an image shows, in words.
+        inside: It stands in an Output widget.
 
     """
 
@@ -62,6 +71,7 @@ class Output:
     label: str = ""
     note: str = ""
     alt: str = ""
+    inside: bool = False
 
     @property
     def lines(self) -> int:
@@ -116,24 +126,25 @@ def cells_of(notebook: dict[str, Any]) -> list[Cell]:
         notebook: The executed notebook; `{}` where there is none.
 
     """
+    models = models_of(notebook)
     return [
-        _cell(number, cell)
-        for number, cell in enumerate(_list(_dict(notebook).get("cells")), 1)
-        if BANNER not in _list(_dict(_dict(cell).get("metadata")).get("tags"))
+        _cell(number, cell, models)
+        for number, cell in enumerate(as_list(as_dict(notebook).get("cells")), 1)
+        if BANNER not in as_list(as_dict(as_dict(cell).get("metadata")).get("tags"))
     ]
 
 
-def _cell(number: int, damaged: Any) -> Cell:
-    cell = _dict(damaged)
-    meta, kind = _dict(cell.get("metadata")), cell.get("cell_type")
+def _cell(number: int, damaged: Any, models: dict[str, Any]) -> Cell:
+    cell = as_dict(damaged)
+    meta, kind = as_dict(cell.get("metadata")), cell.get("cell_type")
     source = as_text(cell.get("source", "" if cell else damaged))
     if kind == "markdown":
-        attached = _dict(cell.get("attachments"))
+        attached = as_dict(cell.get("attachments"))
         return Cell(number, "markdown", html=_markdown(source, attached))
     if kind != "code":
         return Cell(number, "raw", source=plain(source))
-    ours, theirs = _dict(meta.get("olrunbook")), _dict(meta.get("papermill"))
-    tags = [tag for tag in _list(meta.get("tags")) if isinstance(tag, str)]
+    ours, theirs = as_dict(meta.get("olrunbook")), as_dict(meta.get("papermill"))
+    tags = [tag for tag in as_list(meta.get("tags")) if isinstance(tag, str)]
     took = ours.get("seconds", theirs.get("duration"))
     count = cell.get("execution_count")
     return Cell(
@@ -145,14 +156,23 @@ def _cell(number: int, damaged: Any) -> Cell:
         label=next((TAGS[tag] for tag in tags if tag in TAGS), ""),
         seconds=took if isinstance(took, int | float) else None,
         count=count if isinstance(count, int) else None,
-        outputs=tuple(_outputs(_list(cell.get("outputs")))),
+        outputs=tuple(_all(as_list(cell.get("outputs")), models)),
     )
+
+
+def _all(outputs: list[Any], models: dict[str, Any]) -> Iterator[Output]:
+    """Yield a cell's outputs, and where a widget is shown what stands in it."""
+    for inside, group in unfolded(outputs, models):
+        if inside:
+            yield Output("text", "", label=INSIDE, inside=True)
+        for output in _outputs(group):
+            yield replace(output, inside=inside)
 
 
 def _outputs(outputs: list[Any]) -> Iterator[Output]:
     pieces: list[str] = []
     stream = ""
-    for output in [*map(_dict, outputs), {}]:
+    for output in [*map(as_dict, outputs), {}]:
         kind, name = output.get("output_type"), as_text(output.get("name", ""))
         if stream and (kind != "stream" or name != stream):
             html, note = terminal("".join(pieces))
@@ -164,12 +184,12 @@ def _outputs(outputs: list[Any]) -> Iterator[Output]:
             stream = name or "stdout"
             pieces.append(as_text(output.get("text", "")))
         elif kind == "error":
-            lines = [as_text(line) for line in _list(output.get("traceback"))]
+            lines = [as_text(line) for line in as_list(output.get("traceback"))]
             named = f"{as_text(output.get('ename', ''))}: "
             text = "\n".join(lines) or named + as_text(output.get("evalue", ""))
             yield Output("error", escape(plain(text), quote=False))
         elif output:
-            data = _dict(output.get("data"))
+            data = as_dict(output.get("data"))
             yield _shown(data) if data else _as_plain(as_text(output))
 
 
@@ -266,18 +286,10 @@ def _markdown(text: str, attached: dict[str, Any]) -> str:
         return f"<pre>{escape(text, quote=False)}</pre>"
 
     def attachment(found: re.Match[str]) -> str:
-        data = _dict(attached.get(unquote(unescape(found[1]))))
+        data = as_dict(attached.get(unquote(unescape(found[1]))))
         for mime in PICTURES:
             if mime in data:
                 return f'src="data:{mime};base64,{_picture(as_text(data[mime]))}"'
         return found[0]
 
     return clean_html(_ATTACHED.sub(attachment, written))[0]
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

@@ -13,7 +13,15 @@ from olrunbook.pages.clean import PRIVATE
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["CONTROLS", "as_text", "plain", "templates", "terminal"]
+__all__ = [
+    "CONTROLS",
+    "as_dict",
+    "as_list",
+    "as_text",
+    "plain",
+    "templates",
+    "terminal",
+]
 
 MOST = 1_000_000  # characters of one output; a page must open on any machine
 
@@ -55,6 +63,16 @@ def as_text(value: Any) -> str:
         return json.dumps(value, indent=1, ensure_ascii=False, default=str)
     except (RecursionError, ValueError):
         return "(nested too deeply to be shown)"
+
+
+def as_dict(value: Any) -> dict[str, Any]:
+    """Return a dict; an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return a list; an empty one for anything else."""
+    return value if isinstance(value, list) else []
 
 
 def terminal(text: str) -> tuple[str, str]:

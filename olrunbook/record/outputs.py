@@ -26,6 +26,7 @@ STREAMS = 50  # pieces of streams kept apart between other outputs, for one cell
 OUTPUTS = ("stream", "display_data", "execute_result", "error", "clear_output")
 BINARY = ("image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf")
 UPDATE = "update_display_data"
+ECHO = "echo_update"
 ENDINGS = {"text/plain": "txt", "image/svg+xml": "svg", "text/latex": "tex"}
 
 
@@ -124,6 +125,13 @@ class Outputs(NotebookClient):
 
     def handle_comm_msg(self, outs: Any, msg: Any, cell_index: int) -> None:
         """Follow a widget; one that is closed is shown nowhere any more."""
+        data = msg["content"]["data"]
+        if (
+            data.get("method") == ECHO
+            and msg["content"]["comm_id"] in self.comm_objects
+        ):
+            # The kernel repeats late what it was told that an Output holds.
+            data["state"].pop("outputs", None)
         super().handle_comm_msg(outs, msg, cell_index)
         if msg["msg_type"] == "comm_close":
             self.widget_state.pop(msg["content"]["comm_id"], None)

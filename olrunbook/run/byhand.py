@@ -13,6 +13,7 @@ from olrunbook.archive.seal import seal
 from olrunbook.archive.supervised import left
 from olrunbook.errors import UsageError
 from olrunbook.processes.left import VARIABLE
+from olrunbook.processes.threads import still_working, unheard
 from olrunbook.record.executed import notebook_of
 from olrunbook.record.files import as_json, write_atomic
 from olrunbook.record.heartbeat import Heartbeat
@@ -46,6 +47,7 @@ class ByHand:
         self._cells: Cells | None = None
         self._heartbeat = Heartbeat(place.folder)
         self._concluded = self._sealed = False
+        self._before = still_working()  # of earlier runs in this kernel
 
     @classmethod
     def end_before(cls) -> Path | None:
@@ -121,7 +123,7 @@ class ByHand:
         status, cause = _ending(entries, why, concluded=self._concluded)
         masked = self._redactor.masked
         os.environ.pop(VARIABLE, None)
-        goes_on = left(self._place)
+        goes_on = left(self._place) + unheard(still_working(self._before))
         end = {"status": status, "cause": cause, "masked": masked}
         self._journal.add("end", **end, **({"left": goes_on} if goes_on else {}))
         if self._cells:

@@ -13,6 +13,7 @@ import pytest
 
 from olrunbook.pages import cells as html_parts
 from olrunbook.pages.run import render
+from olrunbook.record.model import GateRecord
 from tests.test_html import HOSTILE, PNG, code, run_record, shows
 
 pytestmark = [pytest.mark.browser]
@@ -164,6 +165,40 @@ def test_a_print_has_the_source_and_no_column_cut_off(look) -> None:
     assert page.get_by_text("print(1)").is_visible()
     ground = "() => getComputedStyle(document.documentElement).backgroundColor"
     assert page.evaluate(ground) == "rgb(255, 255, 255)"
+
+
+GATE = GateRecord(
+    gate="Production",
+    question="Update Production of tika?",
+    status="approved",
+    shown=f"replace 1, update 2, 14 unchanged; server ami-{'0df7e95b' * 8}",
+    digest="none",
+    by="ann, bob",
+    known="signature, operating system",
+    reason="The tests in QA are green and the change was announced",
+    decided_at="2026-11-29T05:27:32+00:00",
+    until="2026-11-30T05:27:32+00:00",
+)
+BROKEN = """() => [...document.querySelectorAll('.olr-gates th, .olr-gates td')]
+  .flatMap(cell => [...cell.textContent.matchAll(/\\b[a-z]{1,12}\\b/gi)].filter(at => {
+    const range = document.createRange();
+    range.setStart(cell.firstChild, at.index);
+    range.setEnd(cell.firstChild, at.index + at[0].length);
+    return new Set([...range.getClientRects()].map(r => r.top)).size > 1;
+  })).map(word => word[0])"""
+
+
+@pytest.mark.parametrize(
+    ("width", "media"), [(1200, "screen"), (700, "screen"), (700, "print")]
+)
+def test_no_word_of_the_gates_is_broken(look, width, media) -> None:
+    """What is too wide scrolls in its own place; on paper nothing is cut off."""
+    page, _ = look(render(run_record(gates=[GATE]), {"cells": [code()]}))
+    page.set_viewport_size({"width": width, "height": 700})
+    page.emulate_media(media=media)
+    assert page.evaluate(BROKEN) == []
+    wide = "() => document.documentElement.scrollWidth <= window.innerWidth"
+    assert page.evaluate(wide)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
