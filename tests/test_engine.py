@@ -128,6 +128,24 @@ def test_our_errors_tell_how_a_run_ended(execute, error, status, code) -> None:
     assert record.cause == "because of this"
 
 
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("%nosuchmagic", "UsageError"),
+        *(
+            (f"class {name}(Exception): pass\nraise {name}('no')", name)
+            for name in ("UsageError", "RefusedError", "WaitingError", "StepError")
+        ),
+    ],
+)
+def test_an_error_of_others_is_told_from_ours(execute, source, name) -> None:
+    """A class that only has the name of one of ours fails the run as any error does."""
+    ours = "from olrunbook.errors import RefusedError\nraise RefusedError('ours')"
+    record, _, _ = execute(ours, source, DONE, tags={2: "raises-exception"})
+    assert (record.status, record.exit_code) == ("failed", 1)
+    assert record.cause.startswith(f"cell 4: {name}: ")
+
+
 def test_a_killed_kernel_is_no_completion(execute) -> None:
     """SIGKILL in a silent cell: kernel-died, exit 5, the rest not-run."""
     record, _, cells = execute(

@@ -10,7 +10,7 @@ from typing import Any
 
 import zmq
 
-from olrunbook.engine.endings import Ending, verdict
+from olrunbook.engine.endings import Ending, may_be_ours, verdict
 from olrunbook.engine.kernel import Kernel, KernelError
 from olrunbook.engine.notebook_file import NotebookFile, mark_not_run
 from olrunbook.engine.stopping import Stopper, handled
@@ -57,6 +57,7 @@ class Execution:
         self.notebook, self.file, self.kernel = notebook, file, kernel
         self.redactor, self.on_progress = redactor, on_progress
         self.heartbeat = heartbeat
+        self.changed = False  # by a step
         self.unsaved = False  # the last state could not be written
         self.index = 0
         self.channels: Any = None
@@ -165,8 +166,18 @@ class Execution:
                 }
                 self._save_running(clock)
         meta.pop("heartbeat", None)
+        self._hear(where)  # what the last step told just before the reply
         stop = self.stopper.ending
-        return verdict(reply, where, stop, self.redactor, expected=expected)
+        ask = may_be_ours(reply) and not stop and not expected
+        return verdict(
+            reply,
+            where,
+            stop,
+            self.redactor,
+            expected=expected,
+            ours=ask and self.kernel.raised_ours(self.channels),
+            changed=self.changed,
+        )
 
     def _save_running(self, clock: float) -> None:
         self.client.flush(self.index)
@@ -198,6 +209,7 @@ class Execution:
             clock = time.monotonic()
             if "secret" in said:
                 self.redactor.learn(said["secret"])
+            self.changed |= said.get("changed", False)
             if "step" in said:
                 self.watch.begun = True
                 self.watch.enter(

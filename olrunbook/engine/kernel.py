@@ -26,6 +26,8 @@ __all__ = ["Kernel", "KernelError"]
 
 CHANNELS = ("shell", "iopub", "stdin", "control", "hb")
 READY_S = 90.0
+ANSWER_S = 5.0
+LAST_ERROR = "type(__import__('sys').last_value).__module__"
 
 
 class KernelError(OlrunbookError):
@@ -132,6 +134,29 @@ class Kernel:
             while client.iopub_channel.msg_ready():
                 message = client.iopub_channel.get_msg(timeout=0)
                 joined |= message["parent_header"].get("msg_id") in asked
+
+    def raised_ours(self, client: BlockingKernelClient) -> bool:
+        """Ask the kernel whether the error that ended the cell is one of our own.
+
+        Its reply has only the name of the class, and IPython has a UsageError, too.
+        """
+        deadline = time.monotonic() + ANSWER_S
+        asked = ""
+        while self.process.poll() is None and time.monotonic() < deadline:
+            asked = asked or client.execute(
+                "", silent=True, user_expressions={"module": LAST_ERROR}
+            )
+            if not client.shell_channel.socket.poll(100):
+                continue
+            reply = client.shell_channel.get_msg(timeout=0)
+            if reply["parent_header"].get("msg_id") != asked:
+                continue
+            if reply["content"]["status"] == "ok":
+                told = reply["content"]["user_expressions"]["module"]
+                text = told.get("data", {}).get("text/plain", "")
+                return bool(text == repr(OlrunbookError.__module__))
+            asked = ""  # dropped with what waited behind the failed cell
+        return False
 
     def hear(self) -> list[dict[str, Any]]:
         """Return what the kernel told us beside its outputs since the last call."""
