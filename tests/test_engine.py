@@ -111,6 +111,13 @@ def test_an_expected_error_goes_on(execute) -> None:
     assert statuses(cells) == ["done", "done", "done"]
 
 
+def test_a_skipped_cell_is_not_run_and_no_fault(execute) -> None:
+    """A cell tagged skip-execution is shown as not run; the others decide."""
+    record, _, cells = execute("1/0", "print('on')", DONE, tags={2: "skip-execution"})
+    assert (record.status, record.cells_not_run) == ("succeeded", 1)
+    assert statuses(cells) == ["not-run", "done", "done"]
+
+
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [

@@ -15,6 +15,7 @@ from olrunbook.engine.kernel import Kernel, KernelError
 from olrunbook.engine.notebook_file import NotebookFile, mark_not_run
 from olrunbook.engine.stopping import Stopper, handled
 from olrunbook.record.heartbeat import EVERY_S, Heartbeat
+from olrunbook.record.judge import skipped
 from olrunbook.record.outputs import Outputs, is_output
 from olrunbook.redact import Redactor
 
@@ -101,6 +102,8 @@ class Execution:
         return ending
 
     def _cell(self, cell: Any) -> Ending | None:
+        if skipped(cell):
+            return None
         meta, began = cell.metadata["papermill"], time.monotonic()
         self.file.forget([self.index])
         meta.update(start_time=_now(), status="running", exception=False)
