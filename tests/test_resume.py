@@ -267,6 +267,22 @@ def test_a_run_made_by_a_path_is_resumed_by_the_path(
     assert (new.status, new.resumes) == ("succeeded", old.run_id)
 
 
+@pytest.mark.parametrize("damage", ["[]", "\x00\xff", None])
+def test_a_record_that_cannot_be_read_is_said_to_be_so(
+    archive: Callable[..., Found], damage: str | None
+) -> None:
+    """It is not told that the run goes on; `verify` says more."""
+    place = archive("image_build", end=CUT).place
+    place.record.unlink()
+    if damage is None:
+        place.record.mkdir()
+    else:
+        place.record.write_text(damage, encoding="latin-1")
+    with pytest.raises(RefusedError, match=r"run\.json cannot be read") as refused:
+        call(place.run_id)
+    assert "olrunbook verify" in refused.value.hint
+
+
 def test_resume_refuses_what_differs_unless_a_reason_is_given(
     project: Project, own: Path
 ) -> None:

@@ -15,7 +15,7 @@ from olrunbook.cli.common import (
     project,
 )
 from olrunbook.cli.complete import complete_run, run_named
-from olrunbook.cli.state import settle
+from olrunbook.cli.state import UNREADABLE, settle, state_of
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.record.files import short
 from olrunbook.record.journal import Typed
@@ -112,6 +112,10 @@ def take_up(
     from olrunbook.steps.resumption import Found, require_resumable  # noqa: PLC0415
 
     record = read_record(place)
+    if record is None and state_of(place.folder) == UNREADABLE:
+        msg = f"{place.folder.name}: its run.json cannot be read"
+        hint = f"Look at it: {command()} verify {short(place.run_id)}"
+        raise RefusedError(msg, hint)
     if record is None:
         msg = f"{place.folder.name} has no record yet: it is still running"
         raise RefusedError(msg, "Wait until it ends: olrunbook runs")
