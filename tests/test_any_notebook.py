@@ -113,6 +113,13 @@ def test_a_second_begin_is_refused_where_a_notebook_runs_headless(
     assert len(list(list_runs(project.outputs))) == 1
 
 
+def test_a_run_concludes_with_a_plain_value(project, make_notebook) -> None:
+    """It is taken as the value of a step is."""
+    path = make_notebook(OWN, "run.conclude({'files': 3})")
+    record = run_notebook(Session(project, path, {}))
+    assert (record.status, record.headline) == ("succeeded", "{'files': 3}")
+
+
 def test_a_run_is_not_filed_where_another_belongs(project, make_notebook) -> None:
     """What `begin` is given at run time must be what the record's folder says."""
     path = make_notebook(
