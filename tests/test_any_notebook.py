@@ -87,6 +87,39 @@ def test_a_step_of_one_s_own_that_raises_fails_the_run(project, make_notebook) -
     assert steps == [("mend", "failed"), ("look", "not-run")]
 
 
+@pytest.mark.parametrize(
+    ("changes", "ending"), [(True, ("failed", 1)), (False, ("refused", 2))]
+)
+def test_a_wrong_call_after_a_change_is_not_told_as_nothing_ran(
+    project, make_notebook, changes, ending
+) -> None:
+    """Exit code 2 is for what changed nothing."""
+    path = make_notebook(
+        OWN, f"run.step('mend', int, changes={changes})", "run.step('a/b', int)"
+    )
+    record = run_notebook(Session(project, path, {}))
+    assert (record.status, record.exit_code) == ending
+    assert record.cause == "'a/b' cannot be the name of a step"
+
+
+def test_a_second_begin_is_refused_where_a_notebook_runs_headless(
+    project, make_notebook
+) -> None:
+    """It would make a run that nobody ends; also where the cell may fail."""
+    path = make_notebook(OWN, OWN, OWN, tags={1: "raises-exception"})
+    record = run_notebook(Session(project, path, {}))
+    assert (record.status, record.exit_code) == ("refused", 2)
+    assert record.cause.startswith("begin was called again")
+    assert len(list(list_runs(project.outputs))) == 1
+
+
+def test_a_run_concludes_with_a_plain_value(project, make_notebook) -> None:
+    """It is taken as the value of a step is."""
+    path = make_notebook(OWN, "run.conclude({'files': 3})")
+    record = run_notebook(Session(project, path, {}))
+    assert (record.status, record.headline) == ("succeeded", "{'files': 3}")
+
+
 def test_a_run_is_not_filed_where_another_belongs(project, make_notebook) -> None:
     """What `begin` is given at run time must be what the record's folder says."""
     path = make_notebook(

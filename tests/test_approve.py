@@ -53,6 +53,19 @@ def waits(stand: Stand, call: Call, stage: str = "CI") -> str:
     return stand.last(stage).run_id
 
 
+def test_what_to_type_is_said_only_where_the_run_waits(
+    stand: Stand, call: Call
+) -> None:
+    """A run whose cell swallowed the wait has failed: there is nothing to approve."""
+    swallowed = "try:\n    await run.gate(plan)\nexcept Exception:\n    pass"
+    write_notebook(stand.path, "plan = run.preview()", swallowed, "run.conclude()")
+    code, said = call(*RUN, "CI")
+    record = stand.last()
+    assert (code, record.status, record.gates[-1].status) == (1, "failed", "waiting")
+    assert "Waiting for approval" not in said
+    assert "olrunbook approve" not in said
+
+
 def test_waiting_then_approved_then_resumed(stand: Stand, call: Call) -> None:
     """Exit 3 with the lines to type; they do what they say; the records name it all."""
     code, said = call(*RUN, "CI")

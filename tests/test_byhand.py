@@ -63,6 +63,18 @@ def test_a_shutdown_after_a_bad_step_is_that_ending(
     assert ours(cells_of(only(desk))[1])["status"] == status
 
 
+@pytest.mark.parametrize(
+    "source",
+    ["%nosuchmagic", "class RefusedError(Exception): pass\nraise RefusedError"],
+)
+def test_an_error_of_others_is_told_from_ours(desk: Desk, source: str) -> None:
+    """A class that only has the name of one of ours fails the run as any error does."""
+    desk.run(BEGIN)
+    assert desk.run(source) == "error"
+    desk.shut_down()
+    assert record_of(only(desk)).status == "failed"
+
+
 def test_begin_again_closes_the_run_before(desk: Desk) -> None:
     """Run All once more: two runs, the first ended early, the imports in both."""
     for _ in range(2):

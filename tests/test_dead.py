@@ -66,6 +66,30 @@ def test_a_run_whose_process_is_gone_is_closed(opened: Opened, tmp_path: Path) -
     assert close_dead(tmp_path) == []
 
 
+def test_a_cell_that_was_to_be_skipped_has_not_run(
+    opened: Opened, tmp_path: Path
+) -> None:
+    """Also where the run died in a later one: those before it are said to have run."""
+    place = opened(ended_process())
+    cells = [
+        {
+            "cell_type": "code",
+            "source": "1",
+            "outputs": [],
+            "metadata": {"tags": tags, "olrunbook": {"status": "not-run"}},
+        }
+        for tags in (["skip-execution"], [], [])
+    ]
+    body = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (place.folder / "notebook.ipynb").write_text(json.dumps(body))
+    beat = {"at": "2026-11-23T00:00:00+00:00", "where": "cell 3"}
+    (place.folder / "heartbeat.json").write_text(json.dumps(beat))
+    close_dead(tmp_path)
+    found = json.loads((place.folder / "notebook.ipynb").read_text())["cells"]
+    told = [cell["metadata"]["olrunbook"]["status"] for cell in found]
+    assert told == ["not-run", "done", "interrupted"]
+
+
 def test_another_process_of_the_same_number_is_another_one(opened: Opened) -> None:
     """A pid that was given again does not keep a dead run alive."""
     assert life(opened({**process_facts(), "start": "1"})) == "dead"

@@ -111,6 +111,13 @@ def test_an_expected_error_goes_on(execute) -> None:
     assert statuses(cells) == ["done", "done", "done"]
 
 
+def test_a_skipped_cell_is_not_run_and_no_fault(execute) -> None:
+    """A cell tagged skip-execution is shown as not run; the others decide."""
+    record, _, cells = execute("1/0", "print('on')", DONE, tags={2: "skip-execution"})
+    assert (record.status, record.cells_not_run) == ("succeeded", 1)
+    assert statuses(cells) == ["not-run", "done", "done"]
+
+
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
@@ -126,6 +133,24 @@ def test_our_errors_tell_how_a_run_ended(execute, error, status, code) -> None:
     record, _, _ = execute(source, DONE)
     assert (record.status, record.exit_code) == (status, code)
     assert record.cause == "because of this"
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("%nosuchmagic", "UsageError"),
+        *(
+            (f"class {name}(Exception): pass\nraise {name}('no')", name)
+            for name in ("UsageError", "RefusedError", "WaitingError", "StepError")
+        ),
+    ],
+)
+def test_an_error_of_others_is_told_from_ours(execute, source, name) -> None:
+    """A class that only has the name of one of ours fails the run as any error does."""
+    ours = "from olrunbook.errors import RefusedError\nraise RefusedError('ours')"
+    record, _, _ = execute(ours, source, DONE, tags={2: "raises-exception"})
+    assert (record.status, record.exit_code) == ("failed", 1)
+    assert record.cause.startswith(f"cell 4: {name}: ")
 
 
 def test_a_killed_kernel_is_no_completion(execute) -> None:

@@ -217,6 +217,23 @@ def test_a_signal_to_papermill_leaves_a_true_output(
     assert statuses(body)[2:] == [("failed", "interrupted"), ("pending", "not-run")]
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_the_project_is_found_as_the_command_line_finds_it(
+    papermill, project, make_notebook, tmp_path, named
+) -> None:
+    """By OLRUNBOOK_PROJECT, else upwards, else the catalog is the one shipped."""
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    path = make_notebook("print(1)")
+    env = {"OLRUNBOOK_PROJECT": str(project.root)} if named else {}
+    done = papermill(path, "out.ipynb", cwd=foreign, env=env)
+    assert done.returncode == 0, done.stderr
+    (place,) = list_runs((project.root if named else foreign) / "outputs")
+    record = read_record(place)
+    assert record is not None
+    assert record.status == "succeeded"
+
+
 def test_the_output_can_be_standard_output(papermill, project, make_notebook) -> None:
     """One whole notebook and nothing else; an expected error is no failure."""
     path = make_notebook(CELL, JOURNAL, "1/0", SHOW, DONE, tags={2: "raises-exception"})

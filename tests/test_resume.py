@@ -247,6 +247,42 @@ def test_resume_makes_a_new_run_that_names_the_old_one(
     assert place.record.read_bytes() == before
 
 
+def test_a_run_made_by_a_path_is_resumed_by_the_path(
+    project: Project, own: Path
+) -> None:
+    """Its name alone leads to no notebook; the refusal says what to type."""
+    from olrunbook.engine.session import Session, run_notebook  # noqa: PLC0415
+
+    path = own.rename(project.root / "elsewhere.ipynb")
+    old = run_notebook(Session(project, path, {}))
+    (project.root / "go").touch()
+    with pytest.raises(UsageError, match="no notebook 'elsewhere'") as refused:
+        call(old.run_id)
+    assert refused.value.hint.endswith("--notebook PATH")
+    words = [old.run_id, "--json", "--notebook", str(path)]
+    done = CliRunner().invoke(resume, words, standalone_mode=False)
+    assert done.exception is None, done.output
+    new = read_record(next(list_runs(project.outputs)))
+    assert new is not None
+    assert (new.status, new.resumes) == ("succeeded", old.run_id)
+
+
+@pytest.mark.parametrize("damage", ["[]", "\x00\xff", None])
+def test_a_record_that_cannot_be_read_is_said_to_be_so(
+    archive: Callable[..., Found], damage: str | None
+) -> None:
+    """It is not told that the run goes on; `verify` says more."""
+    place = archive("image_build", end=CUT).place
+    place.record.unlink()
+    if damage is None:
+        place.record.mkdir()
+    else:
+        place.record.write_text(damage, encoding="latin-1")
+    with pytest.raises(RefusedError, match=r"run\.json cannot be read") as refused:
+        call(place.run_id)
+    assert "olrunbook verify" in refused.value.hint
+
+
 def test_resume_refuses_what_differs_unless_a_reason_is_given(
     project: Project, own: Path
 ) -> None:

@@ -59,6 +59,7 @@ SOURCES = [
     for name, cells in {**SORTS, **{n: cells for n, (cells, _) in LATE.items()}}.items()
     for number, source in enumerate(cells)
 ]
+SKIPPED = "print('skipped')"
 # Names that are others each time: of a model, and of a kernel's temporary folder.
 MODEL = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])|(?<=ipykernel_)\d+")
 Shown = dict[str, list[dict[str, Any]]]
@@ -67,9 +68,11 @@ Shown = dict[str, list[dict[str, Any]]]
 def notebook_for(way: str, folder: Path) -> Path:
     """Write the notebook of all sorts; an error in a cell is expected."""
     cells = []
-    for number, (_, source) in enumerate([("", BEGIN[way]), *SOURCES, ("", END[way])]):
+    named = [("", BEGIN[way]), *SOURCES, ("", SKIPPED), ("", END[way])]
+    for number, (_, source) in enumerate(named):
         cell = nbformat.v4.new_code_cell(source, id=f"cell-{number}")
-        cell.metadata["tags"] = ["raises-exception"]
+        skip = ["skip-execution"] if source == SKIPPED else []
+        cell.metadata["tags"] = ["raises-exception", *skip]
         cells.append(cell)
     notebook = nbformat.v4.new_notebook(cells=cells)
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -126,6 +129,7 @@ def shown(notebook: dict[str, Any]) -> Shown:
         for cell in notebook["cells"]
         if cell["cell_type"] == "code"
         and not {"papermill-error-cell-tag"} & set(cell["metadata"].get("tags", ()))
+        and cell["source"] != SKIPPED
     ]
     assert len(cells) == len(SOURCES) + 2
     return {
@@ -187,6 +191,15 @@ def test_what_papermill_has_is_in_the_record(recorded, sort, way) -> None:
     for number in range(len(SORTS[sort])):
         name = f"{sort} {number}"
         assert mine[name] == theirs[name]
+
+
+@pytest.mark.parametrize("way", ["headless", "papermill"])
+def test_a_cell_tagged_skip_execution_is_skipped(recorded, way) -> None:
+    """By both engines: it shows nothing and has no number."""
+    cells = [c for c in recorded[way]["cells"] if c["source"] == SKIPPED]
+    assert [(cell["execution_count"], cell["outputs"]) for cell in cells] == [
+        (None, [])
+    ]
 
 
 @pytest.mark.parametrize("way", ["headless", "by hand"])

@@ -23,6 +23,7 @@ from olrunbook.record.executed import notebook_of
 from olrunbook.record.files import as_json, sha256_file, write_atomic
 from olrunbook.record.heartbeat import process_facts, read_heartbeat
 from olrunbook.record.journal import Journal, read_journal
+from olrunbook.record.judge import skipped
 from olrunbook.record.model import RunRecord
 from olrunbook.record.shapes import notebook_at
 from olrunbook.redact import Redactor, new_key
@@ -177,6 +178,8 @@ def _repair_notebook(place: RunPlace, entries: list[dict[str, Any]]) -> None:
     where = AT_CELL.match(read_heartbeat(place.folder).get("where", ""))
     at = int(where[1]) if where else 0
     for number, cell in enumerate(notebook["cells"], 1):
+        if skipped(cell):
+            continue
         ours = cell.setdefault("metadata", {}).setdefault("olrunbook", {})
         theirs = cell["metadata"].setdefault("papermill", {})
         if number < at and ours.get("status") in ("not-run", "running"):

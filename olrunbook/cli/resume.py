@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from olrunbook.cli.common import EchoEvents, ensure_cloud, notebook_path, project
+from olrunbook.cli.common import (
+    EchoEvents,
+    command,
+    ensure_cloud,
+    notebook_path,
+    project,
+)
 from olrunbook.cli.complete import complete_run, run_named
-from olrunbook.cli.state import settle
+from olrunbook.cli.state import UNREADABLE, settle, state_of
 from olrunbook.errors import RefusedError, UsageError
+from olrunbook.record.files import short
 from olrunbook.record.journal import Typed
 from olrunbook.steps.flow import RELEASE
 
 if TYPE_CHECKING:
     from olrunbook.archive.place import RunPlace
+    from olrunbook.project.catalog import Project
+    from olrunbook.record.model import RunRecord
 
 
 @click.command(
@@ -36,6 +46,11 @@ Examples:
     metavar="NAME VALUE",
     help="Give a parameter again that is masked in the record.",
 )
+@click.option(
+    "--notebook",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The notebook, where the run was made by its path.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print run.json.")
 def resume(
     reference: str,
@@ -43,6 +58,7 @@ def resume(
     anyway: bool,
     reason: str,
     given: tuple[tuple[str, str], ...],
+    notebook: Path | None,
     as_json: bool,
 ) -> int:
     """Resume RUN, or a whole release, that did not succeed, as a new run.
@@ -62,6 +78,7 @@ def resume(
     return take_up(
         run_named(reference),
         dict(given),
+        notebook=notebook,
         anyway=anyway,
         reason=reason,
         as_json=as_json,
@@ -72,6 +89,7 @@ def take_up(
     place: RunPlace,
     given: dict[str, str] | None = None,
     *,
+    notebook: Path | None = None,
     anyway: bool = False,
     reason: str = "",
     as_json: bool = False,
@@ -81,6 +99,7 @@ def take_up(
     Args:
         place: The run.
         given: Parameters that are masked in its record, given again.
+        notebook: Its notebook; None: the project's of that name.
         anyway: Resume although something differs.
         reason: Why.
         as_json: Print run.json.
@@ -93,6 +112,10 @@ def take_up(
     from olrunbook.steps.resumption import Found, require_resumable  # noqa: PLC0415
 
     record = read_record(place)
+    if record is None and state_of(place.folder) == UNREADABLE:
+        msg = f"{place.folder.name}: its run.json cannot be read"
+        hint = f"Look at it: {command()} verify {short(place.run_id)}"
+        raise RefusedError(msg, hint)
     if record is None:
         msg = f"{place.folder.name} has no record yet: it is still running"
         raise RefusedError(msg, "Wait until it ends: olrunbook runs")
@@ -100,7 +123,8 @@ def take_up(
     require_resumable(found)
     if record.notebook == RELEASE:
         return _release(found, anyway=anyway, reason=reason, as_json=as_json)
-    return _run(found, given or {}, anyway=anyway, reason=reason, as_json=as_json)
+    how: Any = {"anyway": anyway, "reason": reason, "as_json": as_json}
+    return _run(found, given or {}, notebook, **how)
 
 
 def _agreed(differs: list[str], *, anyway: bool, reason: str) -> list[str]:
@@ -116,8 +140,23 @@ def _cloud_id(found: Any, target: str) -> str:
     return str(ensure_cloud(found, target, EchoEvents())[0].cloud_id)
 
 
+def _notebook(here: Project, record: RunRecord) -> Path:
+    """Return the notebook of the project a run was made of."""
+    try:
+        return notebook_path(here, record.notebook)
+    except UsageError as error:
+        hint = f"It was run by its path: {command()} resume {short(record.run_id)}"
+        raise UsageError(str(error), f"{hint} --notebook PATH") from None
+
+
 def _run(
-    found: Any, given: dict[str, str], *, anyway: bool, reason: str, as_json: bool
+    found: Any,
+    given: dict[str, str],
+    notebook: Path | None,
+    *,
+    anyway: bool,
+    reason: str,
+    as_json: bool,
 ) -> int:
     from olrunbook.cli.run import execute, targets_of  # noqa: PLC0415
     from olrunbook.project.params import check, declared, read_notebook  # noqa: PLC0415
@@ -127,7 +166,7 @@ def _run(
     )
 
     here, record = project(), found.record
-    path = notebook_path(here, record.notebook)
+    path = notebook.absolute() if notebook else _notebook(here, record)
     hidden = masked_parameters(record)
     if missing := [name for name in hidden if name not in given]:
         msg = (

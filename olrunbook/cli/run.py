@@ -221,7 +221,8 @@ def _run(
         session = Session(found, path, values, on_progress=progress, **resumed)
         record = run_notebook(session)
         _print(record, session.place, as_json=as_json)
-        waits = None if as_json else waiting_run(session.place, record)
+        asks = record.status == "waiting" and not as_json
+        waits = waiting_run(session.place, record) if asks else None
         if waits is None or not answered(found, *waits):
             return record.exit_code
         if changed := differences(found, record, path):
@@ -243,11 +244,12 @@ def _print(record: RunRecord, place: RunPlace, *, as_json: bool) -> None:
         news = "" if record.status == "waiting" else news
         took = f"{record.status} after {duration(seconds)}"
         click.echo(f"{mark} {line} {took}{f': {news}' if news else ''}")
-        if waiting_run(place, record):
+        waits = record.status == "waiting"
+        if waits and waiting_run(place, record):
             click.echo("\n".join(waiting_lines(record)))
         else:
             for step in record.steps:
-                if step.hint:
+                if step.hint and (waits or step.status != "waiting"):
                     click.echo(f"  What you can do: {step.hint}")
         click.echo(f"  record {place.folder}")
         for left in record.finishing:

@@ -15,7 +15,7 @@ from olrunbook.errors import (
 from olrunbook.record.model import EXIT_CODES, RunRecord, RunStatus
 from olrunbook.redact import Redactor
 
-__all__ = ["Ending", "RunEndedError", "verdict"]
+__all__ = ["Ending", "RunEndedError", "may_be_ours", "verdict"]
 
 # Names of our errors as the kernel reports them: how the run ended, and its exit code.
 ENDINGS: dict[str, tuple[RunStatus, int]] = {
@@ -25,6 +25,7 @@ ENDINGS: dict[str, tuple[RunStatus, int]] = {
     },
     "KeyboardInterrupt": ("interrupted", 130),
 }
+FAILED: tuple[RunStatus, int] = ("failed", 1)
 WELL = ("", "0")  # what sys.exit says when nothing is wrong
 OURS = ("StepError", "ToolError", "OlrunbookError")
 
@@ -66,8 +67,21 @@ class Ending:
         return EXIT_CODES[self.status] if self.code is None else self.code
 
 
+def may_be_ours(reply: Any) -> bool:
+    """Whether a cell's reply names an error as we do; others may do so, too."""
+    name = reply.get("ename", "")
+    return name in OURS or (name in ENDINGS and name != "KeyboardInterrupt")
+
+
 def verdict(
-    reply: Any, where: str, stop: Ending | None, redactor: Redactor, *, expected: bool
+    reply: Any,
+    where: str,
+    stop: Ending | None,
+    redactor: Redactor,
+    *,
+    expected: bool,
+    ours: bool,
+    changed: bool,
 ) -> Ending | None:
     """Return how a cell's reply ends the run; None when the next cell is to run.
 
@@ -77,6 +91,8 @@ def verdict(
         stop: The ending a signal has already decided.
         redactor: Masks the cause.
         expected: The cell is tagged `raises-exception`.
+        ours: An error that is named like ours is ours.
+        changed: A step has changed something: it cannot be told that nothing ran.
 
     """
     if reply["status"] == "ok":
@@ -91,7 +107,10 @@ def verdict(
         return Ending("failed", f"{where}: ended early by sys.exit({value})", "failed")
     if expected:
         return None
-    status, code = ENDINGS.get(name, ("failed", 1))
+    known = ours or name == "KeyboardInterrupt"
+    status, code = ENDINGS.get(name, FAILED) if known else FAILED
+    if code == UsageError.exit_code and changed:
+        status, code = FAILED
     line = (f"{value}".splitlines() or [""])[0]
-    cause = line if name in ENDINGS or name in OURS else f"{where}: {name}: {line}"
+    cause = line if known else f"{where}: {name}: {line}"
     return Ending(status, redactor.text(cause[:500]), status, code)

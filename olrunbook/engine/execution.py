@@ -10,11 +10,12 @@ from typing import Any
 
 import zmq
 
-from olrunbook.engine.endings import Ending, verdict
+from olrunbook.engine.endings import Ending, may_be_ours, verdict
 from olrunbook.engine.kernel import Kernel, KernelError
 from olrunbook.engine.notebook_file import NotebookFile, mark_not_run
 from olrunbook.engine.stopping import Stopper, handled
 from olrunbook.record.heartbeat import EVERY_S, Heartbeat
+from olrunbook.record.judge import skipped
 from olrunbook.record.outputs import Outputs, is_output
 from olrunbook.redact import Redactor
 
@@ -57,6 +58,7 @@ class Execution:
         self.notebook, self.file, self.kernel = notebook, file, kernel
         self.redactor, self.on_progress = redactor, on_progress
         self.heartbeat = heartbeat
+        self.changed = False  # by a step
         self.unsaved = False  # the last state could not be written
         self.index = 0
         self.channels: Any = None
@@ -100,6 +102,8 @@ class Execution:
         return ending
 
     def _cell(self, cell: Any) -> Ending | None:
+        if skipped(cell):
+            return None
         meta, began = cell.metadata["papermill"], time.monotonic()
         self.file.forget([self.index])
         meta.update(start_time=_now(), status="running", exception=False)
@@ -165,8 +169,18 @@ class Execution:
                 }
                 self._save_running(clock)
         meta.pop("heartbeat", None)
+        self._hear(where)  # what the last step told just before the reply
         stop = self.stopper.ending
-        return verdict(reply, where, stop, self.redactor, expected=expected)
+        ask = may_be_ours(reply) and not stop and not expected
+        return verdict(
+            reply,
+            where,
+            stop,
+            self.redactor,
+            expected=expected,
+            ours=ask and self.kernel.raised_ours(self.channels),
+            changed=self.changed,
+        )
 
     def _save_running(self, clock: float) -> None:
         self.client.flush(self.index)
@@ -198,6 +212,7 @@ class Execution:
             clock = time.monotonic()
             if "secret" in said:
                 self.redactor.learn(said["secret"])
+            self.changed |= said.get("changed", False)
             if "step" in said:
                 self.watch.begun = True
                 self.watch.enter(

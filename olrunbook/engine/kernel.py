@@ -28,8 +28,8 @@ __all__ = ["Kernel", "KernelError"]
 
 CHANNELS = ("shell", "iopub", "stdin", "control", "hb")
 READY_S = 90.0
-ANSWER_S = 2.0  # for a question after the last cell; a cell may have left it busy
-NOTHING = {"text/plain": "''"}
+ANSWER_S = 5.0  # for a question between cells; one may have left the kernel busy
+LAST_ERROR = "type(__import__('sys').last_value).__module__"
 # In the kernel: what a record says of threads that still work.
 THREADS = """(lambda of: chr(10).join(of.unheard(of.still_working())))(
 __import__("olrunbook.processes.threads", fromlist=["threads"]))"""
@@ -140,6 +140,32 @@ class Kernel:
                 message = client.iopub_channel.get_msg(timeout=0)
                 joined |= message["parent_header"].get("msg_id") in asked
 
+    def raised_ours(self, client: BlockingKernelClient) -> bool:
+        """Ask the kernel whether the error that ended the cell is one of our own.
+
+        Its reply has only the name of the class, and IPython has a UsageError, too.
+        """
+        return self._told(client, LAST_ERROR) == repr(OlrunbookError.__module__)
+
+    def _told(self, client: BlockingKernelClient, expression: str) -> str:
+        """Ask for an expression's value, silently; empty: the kernel did not answer."""
+        deadline = time.monotonic() + ANSWER_S
+        asked = ""
+        while self.process.poll() is None and time.monotonic() < deadline:
+            asked = asked or client.execute(
+                "", silent=True, user_expressions={"told": expression}
+            )
+            if not client.shell_channel.socket.poll(100):
+                continue
+            reply = client.shell_channel.get_msg(timeout=0)
+            if reply["parent_header"].get("msg_id") != asked:
+                continue
+            if reply["content"]["status"] == "ok":
+                told = reply["content"]["user_expressions"]["told"]
+                return str(told.get("data", {}).get("text/plain", ""))
+            asked = ""  # dropped with what waited behind the failed cell
+        return ""
+
     def hear(self) -> list[dict[str, Any]]:
         """Return what the kernel told us beside its outputs since the last call."""
         got = b""
@@ -159,24 +185,8 @@ class Kernel:
             client: From `client`; the kernel is idle, or it does not answer.
 
         """
-        deadline = time.monotonic() + ANSWER_S
-        reply: dict[str, Any] = {"status": "aborted"}
-        asked = ""
-        # Just after a cell that failed it aborts what it is asked.
-        while time.monotonic() < deadline and self.process.poll() is None:
-            if reply["status"] == "aborted":
-                expressions = {"threads": THREADS}
-                asked = client.execute("", silent=True, user_expressions=expressions)
-                reply = {"status": ""}
-            if client.shell_channel.socket.poll(100):
-                message = client.shell_channel.get_msg(timeout=0)
-                if message["parent_header"].get("msg_id") == asked:
-                    reply = message["content"]
-            if reply["status"] == "ok":
-                found = reply["user_expressions"]["threads"].get("data", NOTHING)
-                with contextlib.suppress(ValueError, SyntaxError):  # shown by others
-                    return str(literal_eval(found["text/plain"])).splitlines()
-                break
+        with contextlib.suppress(ValueError, SyntaxError):  # shown by others
+            return str(literal_eval(self._told(client, THREADS) or "''")).splitlines()
         return []
 
     def last_words(self) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from olrunbook.record.files import as_json, write_atomic
+from olrunbook.record.judge import SKIP, skipped
 from olrunbook.redact import Redactor
 
 __all__ = ["NotebookFile", "mark_not_run"]
@@ -26,6 +27,8 @@ def mark_not_run(notebook: Any) -> None:
             "status": "pending",
         }
         cell["metadata"]["olrunbook"] = {"status": "not-run"}
+        if skipped(cell):
+            cell["metadata"]["olrunbook"]["cause"] = f"it is tagged {SKIP}"
         if cell["cell_type"] == "code":
             cell["execution_count"], cell["outputs"] = None, []
 

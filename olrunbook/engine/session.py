@@ -186,7 +186,7 @@ class Session:
         name = str(meta["input_path"])
         local = base / name
         return cls(
-            find_project(base),
+            find_project(here=base),
             local if local.is_file() else Path(name.partition("?")[0]),
             {n: value for n, value in given.items() if n not in PAPERMILLS_OWN},
             source=None if local.is_file() else nb,

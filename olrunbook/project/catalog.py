@@ -357,14 +357,16 @@ class Project:
         return archive_of(self.root)
 
 
-def find_project(start: Path | None = None) -> Project:
-    """Return the project in use: `start` or upwards from it, else what was shipped.
+def find_project(start: Path | None = None, here: Path | None = None) -> Project:
+    """Return the project in use.
 
     Args:
-        start: A folder; None: the working directory. OLRUNBOOK_PROJECT comes before.
+        start: A folder; None: OLRUNBOOK_PROJECT, else the nearest one upwards from
+            `here` that holds a catalog, else `here` with the catalog that was shipped.
+        here: Where relative paths start; None: the working directory.
 
     Raises:
         UsageError: A folder was named and has no catalog, or the catalog is wrong.
 
     """
-    return Project(*find_root(start))
+    return Project(*find_root(start, here))

@@ -16,25 +16,26 @@ __all__ = ["CATALOG", "archive_of", "cache_dir", "find_root", "shipped"]
 CATALOG = "catalog.toml"
 
 
-def find_root(start: Path | None = None) -> tuple[Path, Path]:
+def find_root(start: Path | None = None, here: Path | None = None) -> tuple[Path, Path]:
     """Return the project's folder and its catalog file.
 
     Args:
-        start: A folder; None: the nearest one upwards from the working directory that
-            holds a catalog, else the working directory with the catalog that was
-            shipped. OLRUNBOOK_PROJECT comes before.
+        start: A folder; None: OLRUNBOOK_PROJECT, else the nearest one upwards from
+            `here` that holds a catalog, else `here` with the catalog that was shipped.
+        here: Where relative paths start; None: the working directory.
 
     Raises:
         UsageError: A folder was named and has no catalog.
 
     """
+    here = here or Path.cwd()
     if named := start or os.environ.get("OLRUNBOOK_PROJECT"):
-        root = Path(named).absolute()
+        root = (here / named).absolute()
         if not (root / CATALOG).is_file():
             msg = f"{Path(named)} has no {CATALOG}"
-            raise UsageError(msg, "Name the folder that holds it with --project.")
+            hint = "Name the folder that holds it: --project, or OLRUNBOOK_PROJECT."
+            raise UsageError(msg, hint)
         return root, root / CATALOG
-    here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / CATALOG).is_file():
             return folder, folder / CATALOG

@@ -8,8 +8,9 @@ from typing import Any
 
 from olrunbook.record.model import StepRecord
 
-__all__ = ["cells_not_run", "status", "steps"]
+__all__ = ["SKIP", "cells_not_run", "skipped", "status", "steps"]
 
+SKIP = "skip-execution"  # the tag by which papermill and nbclient skip a cell
 _STEP_CALL = re.compile(r"""\brun\.(?:step\(\s*["']([^"']+)|([a-z_]+)\()""")
 _OF_THE_LINE = ("at", "kind", "event", "name")
 _NO_STEPS = {"conclude", "leave", "plot", "step"}
@@ -75,6 +76,12 @@ def steps(entries: list[dict[str, Any]], notebook: dict[str, Any]) -> list[StepR
                 if name not in found and name not in _NO_STEPS:
                     found[name] = StepRecord(name=name, status="not-run")
     return list(found.values())
+
+
+def skipped(cell: Any) -> bool:
+    """Whether a cell is to be skipped where a notebook runs headless."""
+    tags = cell.get("metadata", {}).get("tags") or []
+    return cell.get("cell_type") == "code" and SKIP in tags
 
 
 def cells_not_run(notebook: dict[str, Any]) -> int:

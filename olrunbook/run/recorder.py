@@ -170,7 +170,8 @@ class Recorder:
             self.finishing += outcome["finishing"]
             raise
         finally:
-            self.tell(step="")
+            done = outcome["status"] in ("done", "failed", "interrupted")
+            self.tell(step="", changed=changes and done)
             self._outcomes[name] = outcome["status"]
             seconds = round(time.monotonic() - began, 3)
             self.journal.add(

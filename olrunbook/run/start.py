@@ -33,6 +33,8 @@ from olrunbook.targets import Target, load_target, require_built
 
 __all__ = ["begin"]
 
+HEADLESS = "olrunbook_headless"
+
 
 def begin(
     notebook: str,
@@ -119,6 +121,11 @@ def _place(
 ) -> tuple[RunPlace, bool]:
     """Return the run's directory, and whether an engine made it."""
     given = os.environ.pop("OLRUNBOOK_RUN_DIR", "")
+    if shell := kernel_shell():
+        if not given and shell.meta.get(HEADLESS):
+            msg = "begin was called again: a notebook that runs headless is one run"
+            raise UsageError(msg, "Call olrunbook.begin once.")
+        shell.meta[HEADLESS] = bool(given)
     if given and (place := place_of(Path(given))):
         named = (target, app, stage or place.notebook)
         if named != (place.target, place.app, place.room):

@@ -293,20 +293,25 @@ class Run:
 
         return rollout_plot(cast("RolloutResult", shown.result))
 
-    def conclude(self, answer: Shown | Result | None = None) -> None:
+    def conclude(self, answer: object = None) -> None:
         """Say that the run came to its end. An ending before this is a failure.
 
         Args:
-            answer: The result that answers the notebook's question; None: the last.
+            answer: What answers the notebook's question: a step's result or a plain
+                value; None: the last result.
 
         Raises:
             StepError: A step did not end well.
 
         """
-        from olrunbook.display import note  # noqa: PLC0415
+        from olrunbook.display import Shown, note  # noqa: PLC0415
+        from olrunbook.steps.results import own  # noqa: PLC0415
 
         self._recorder.require_done()
-        headline = answer.headline() if answer is not None else self._recorder.headline
+        headline = self._recorder.headline
+        if answer is not None:
+            value = answer.result if isinstance(answer, Shown) else answer
+            headline = own(value).headline()
         journal = self._recorder.journal
         journal.add("conclude", headline=headline)
         self._recorder.tell(progress=headline)

@@ -34,7 +34,8 @@ def require_resumable(found: Found) -> None:
     name = f"{record.notebook} {record.app} {record.stage}".strip()
     if record.status == "succeeded":
         msg = f"{name} ({short(record.run_id)}) succeeded: there is nothing to resume"
-        raise RefusedError(msg, f"Run it again: olrunbook run {record.notebook}")
+        hint = f"Run it again: olrunbook run {record.notebook} (or by its path)"
+        raise RefusedError(msg, hint)
     if record.executed_by != "olrunbook":
         msg = f"{name} ({short(record.run_id)}) was executed by {record.executed_by}"
         raise RefusedError(msg, "Continue in that notebook, or run it headless.")
