@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from olrunbook import __version__
+from olrunbook.cli.streams import lasting
 from olrunbook.errors import OlrunbookError, RefusedError
 
 __all__ = ["main"]
@@ -86,29 +87,37 @@ def cli(project: Path | None) -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    streams = lasting()
+    code = _run(args)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    for fault in [stream.fault for stream in streams if stream.fault]:
+        _complain(f"Error: what was to be printed could not be written: {fault}", "")
+        code = code or 1
+    sys.exit(code)
+
+
+def _run(args: list[str] | None) -> int:
+    """Run the command line and return its exit code."""
     try:
         code = cli.main(args, prog_name="olrunbook", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
     except OlrunbookError as error:
         word = "Refused" if isinstance(error, RefusedError) else "Error"
         _complain(f"{word}: {error}", error.hint)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.UsageError as error:
         error.show()
-        sys.exit(2)
+        return 2
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         _complain("Interrupted.", "")
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader (head, less) left: what it wanted it has.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return 130
     except OSError as error:
         _complain(f"Error: {error}", "")
-        sys.exit(1)
+        return 1
+    return code if isinstance(code, int) else 0
 
 
 def _complain(text: str, hint: str) -> None:
