@@ -45,7 +45,7 @@ Examples:
 
 \b
 Exit codes: 0 succeeded, 1 failed, 2 usage, 3 waiting for approval, 4 refused,
-5 kernel died, 124 timed out, 130 SIGINT, 143 SIGTERM."""
+5 kernel died, 124 timed out, 129 SIGHUP, 130 SIGINT, 143 SIGTERM."""
 
 
 class Commands(click.Group):
