@@ -267,6 +267,13 @@ def test_nohup_keeps_a_run_alive(project, make_notebook, eventually) -> None:
     assert child.wait(90) == 143
 
 
+def test_a_keyboard_interrupt_of_a_cell_is_a_cause(execute) -> None:
+    """It says nothing itself: cell and name are the cause."""
+    record, _, _ = execute("raise KeyboardInterrupt", "print('never')")
+    assert (record.status, record.exit_code) == ("interrupted", 130)
+    assert record.cause == "cell 3: KeyboardInterrupt"
+
+
 def test_the_journal_opens_with_who_and_what(execute) -> None:
     """The first line names parameters, operator, versions and the source's hash."""
     record, folder, _ = execute(DONE)

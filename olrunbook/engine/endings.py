@@ -93,5 +93,6 @@ def verdict(
         return None
     status, code = ENDINGS.get(name, ("failed", 1))
     line = (f"{value}".splitlines() or [""])[0]
-    cause = line if name in ENDINGS or name in OURS else f"{where}: {name}: {line}"
-    return Ending(status, redactor.text(cause[:500]), status, code)
+    if not (line and (name in ENDINGS or name in OURS)):
+        line = ": ".join(part for part in (where, name, line) if part)
+    return Ending(status, redactor.text(line[:500]), status, code)
