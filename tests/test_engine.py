@@ -237,7 +237,7 @@ def _start(project, path: Path) -> subprocess.Popen[bytes]:
 def test_a_signal_ends_the_run_with_its_record(
     project, make_notebook, eventually, number, code
 ) -> None:
-    """Ctrl-C, SIGTERM, SIGHUP interrupt the cell; record, exit code, statuses are true."""
+    """Ctrl-C, SIGTERM, SIGHUP interrupt the cell; record, code, statuses are true."""
     flag = project.root / "running"
     source = f"import time; open({str(flag)!r}, 'w').close(); time.sleep(60)"
     child = _start(project, make_notebook(CELL, JOURNAL, source, DONE))
