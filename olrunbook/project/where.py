@@ -11,7 +11,14 @@ from pathlib import Path
 
 from olrunbook.errors import UsageError
 
-__all__ = ["CATALOG", "archive_of", "cache_dir", "find_root", "shipped"]
+__all__ = [
+    "CATALOG",
+    "archive_of",
+    "cache_dir",
+    "find_root",
+    "shipped",
+    "working_folder",
+]
 
 CATALOG = "catalog.toml"
 
@@ -25,7 +32,8 @@ def find_root(start: Path | None = None) -> tuple[Path, Path]:
             shipped. OLRUNBOOK_PROJECT comes before.
 
     Raises:
-        UsageError: A folder was named and has no catalog.
+        UsageError: A folder was named and has no catalog, or there is no working
+            directory.
 
     """
     if named := start or os.environ.get("OLRUNBOOK_PROJECT"):
@@ -34,11 +42,25 @@ def find_root(start: Path | None = None) -> tuple[Path, Path]:
             msg = f"{Path(named)} has no {CATALOG}"
             raise UsageError(msg, "Name the folder that holds it with --project.")
         return root, root / CATALOG
-    here = Path.cwd()
+    here = working_folder()
     for folder in (here, *here.parents):
         if (folder / CATALOG).is_file():
             return folder, folder / CATALOG
     return here, shipped() / CATALOG
+
+
+def working_folder() -> Path:
+    """Return the working directory.
+
+    Raises:
+        UsageError: It was removed.
+
+    """
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        msg = "the folder you are in was removed, or made anew under the same name"
+        raise UsageError(msg, "Go to one that is there: cd /path/to/folder") from None
 
 
 def archive_of(root: Path) -> Path:
