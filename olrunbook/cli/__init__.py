@@ -6,12 +6,15 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from olrunbook import __version__
 from olrunbook.cli.streams import lasting
 from olrunbook.errors import OlrunbookError, RefusedError
+from olrunbook.project.where import working_folder
 
 __all__ = ["main"]
 
@@ -48,6 +51,25 @@ Exit codes: 0 succeeded, 1 failed, 2 usage, 3 waiting for approval, 4 refused,
 5 kernel died, 124 timed out, 129 SIGHUP, 130 SIGINT, 143 SIGTERM."""
 
 
+def _not_empty(ctx: click.Context, option: click.Parameter, value: str) -> str:
+    """Refuse `--to "$STAGE"` where STAGE is empty: it is not an option left out."""
+    typed = ctx.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+    if typed and value == "":
+        msg = "it is empty; leave the option out, or give a value."
+        raise click.BadParameter(msg, ctx, option)
+    return value
+
+
+class Folder(click.Path):
+    """A folder, by a name that is not empty."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Refuse `--project "$FOLDER"` where FOLDER is empty."""
+        if not str(value):
+            self.fail("it is empty; leave the option out, or give a value.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class Commands(click.Group):
     """A group whose commands live in modules that are imported when needed."""
 
@@ -61,6 +83,9 @@ class Commands(click.Group):
             return None
         module = import_module(f"olrunbook.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name)
+        for option in command.params:
+            if isinstance(option, click.Option) and option.default == "":
+                option.callback = option.callback or _not_empty
         return command
 
     def format_commands(
@@ -75,14 +100,14 @@ class Commands(click.Group):
 @click.command(cls=Commands, epilog=EPILOG, context_settings={"max_content_width": 96})
 @click.option(
     "--project",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=Folder(path_type=Path, file_okay=False),
     help="Folder with catalog.toml; default: the nearest one upwards.",
 )
 @click.version_option(__version__, prog_name="olrunbook")
 def cli(project: Path | None) -> None:
     """Operations runbooks as notebooks, from image sources to production."""
     if project is not None:
-        os.environ["OLRUNBOOK_PROJECT"] = str(project.absolute())
+        os.environ["OLRUNBOOK_PROJECT"] = str(working_folder() / project)
 
 
 def main(args: list[str] | None = None) -> None:
