@@ -108,10 +108,11 @@ def make_notebook(tmp_path: Path) -> Callable[..., Path]:
 def pytest_configure() -> None:
     """Take nothing from the caller that tests rely on.
 
-    A shell's background job has its children ignore SIGINT, and tests send it. Child
-    processes of the tests write bytecode: they start faster with it.
+    A shell's background job has its children ignore SIGINT (`nohup`: SIGHUP), and tests
+    send them. Child processes of the tests write bytecode: they start faster with it.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 

@@ -256,12 +256,13 @@ def _start(project, path: Path) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
 )
 def test_a_signal_ends_the_run_with_its_record(
     project, make_notebook, eventually, number, code
 ) -> None:
-    """Ctrl-C and SIGTERM interrupt the cell; record, exit code, statuses are true."""
+    """Ctrl-C, SIGTERM, SIGHUP interrupt the cell; record, code, statuses are true."""
     flag = project.root / "running"
     source = f"import time; open({str(flag)!r}, 'w').close(); time.sleep(60)"
     child = _start(project, make_notebook(CELL, JOURNAL, source, DONE))
@@ -274,6 +275,28 @@ def test_a_signal_ends_the_run_with_its_record(
     assert (record.status, record.exit_code) == ("interrupted", code)
     assert signal.Signals(number).name in record.cause
     assert record.cells_not_run == 1
+
+
+def test_nohup_keeps_a_run_alive(project, make_notebook, eventually) -> None:
+    """A SIGHUP that was ignored at the start stays so: another signal ends the run."""
+    flag = project.root / "running"
+    source = f"import time; open({str(flag)!r}, 'w').close(); time.sleep(60)"
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        child = _start(project, make_notebook(CELL, JOURNAL, source, DONE))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    eventually(flag.exists)
+    os.kill(child.pid, signal.SIGHUP)
+    os.kill(child.pid, signal.SIGTERM)
+    assert child.wait(90) == 143
+
+
+def test_a_keyboard_interrupt_of_a_cell_is_a_cause(execute) -> None:
+    """It says nothing itself: cell and name are the cause."""
+    record, _, _ = execute("raise KeyboardInterrupt", "print('never')")
+    assert (record.status, record.exit_code) == ("interrupted", 130)
+    assert record.cause == "cell 3: KeyboardInterrupt"
 
 
 def test_the_journal_opens_with_who_and_what(execute) -> None:

@@ -400,7 +400,8 @@ def test_it_runs_alone_and_says_so_by_its_exit_code(archive) -> None:
     assert (code, json.loads(text)["good"]) == (0, True)
     assert call("--print-head")[1].splitlines()[-1].startswith("archive ")
     assert call("fff")[0] == 2
-    assert call("--head", "none")[0] == 2
+    for words in (("--head", "none"), ("--head", ""), ("--archive", "")):
+        assert call(*words)[0] == 2
     (run / "logs/up.log").write_text("\x1b[2J")
     (run / "logs/\x1b[2J").write_text("")
     code, text = call(run.name[-36:])

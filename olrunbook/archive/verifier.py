@@ -676,15 +676,22 @@ def lines(report: dict[str, Any]) -> list[str]:
     return ["".join(c if c.isprintable() else "?" for c in line) for line in said]
 
 
-def read_kept(head: str) -> str:
+def read_kept(head: str | None) -> str:
     """Return what was kept: a sha256 as it is, else what the file of the name says.
+
+    Of None, that nothing was kept.
 
     Raises:
         OSError: It is no sha256, and there is no such file.
 
     """
-    if re.fullmatch(r"[0-9a-f]{64}", head) or not head:
+    if head is None:
+        return ""
+    if re.fullmatch(r"[0-9a-f]{64}", head):
         return head
+    if not head:
+        msg = "--head is empty: it must be a sha256 or a file"
+        raise OSError(msg)
     kept = Path(head).read_text(encoding="utf-8")
     if not re.search(r"\b[0-9a-f]{64}\b", kept):
         msg = "it holds no head"
@@ -705,10 +712,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="everything (the default)")
     parser.add_argument("--archive", default=here, help="default: this folder")
     text = "check that this sha256, or the file of --print-head, fits the chains"
-    parser.add_argument("--head", default="", metavar="HASH|FILE", help=text)
+    parser.add_argument("--head", metavar="HASH|FILE", help=text)
     parser.add_argument("--print-head", action="store_true", help="what to keep")
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args(argv)
+    if not given.archive:
+        parser.error("--archive is empty: it must be a folder")
     if given.run and given.all:
         parser.error("give a run or --all, not both")
     for stream in (sys.stdout, sys.stderr):

@@ -6,11 +6,15 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from olrunbook import __version__
+from olrunbook.cli.streams import lasting
 from olrunbook.errors import OlrunbookError, RefusedError
+from olrunbook.project.where import working_folder
 
 __all__ = ["main"]
 
@@ -44,7 +48,26 @@ Examples:
 
 \b
 Exit codes: 0 succeeded, 1 failed, 2 usage, 3 waiting for approval, 4 refused,
-5 kernel died, 124 timed out, 130 SIGINT, 143 SIGTERM."""
+5 kernel died, 124 timed out, 129 SIGHUP, 130 SIGINT, 143 SIGTERM."""
+
+
+def _not_empty(ctx: click.Context, option: click.Parameter, value: str) -> str:
+    """Refuse `--to "$STAGE"` where STAGE is empty: it is not an option left out."""
+    typed = ctx.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+    if typed and value == "":
+        msg = "it is empty; leave the option out, or give a value."
+        raise click.BadParameter(msg, ctx, option)
+    return value
+
+
+class Folder(click.Path):
+    """A folder, by a name that is not empty."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Refuse `--project "$FOLDER"` where FOLDER is empty."""
+        if not str(value):
+            self.fail("it is empty; leave the option out, or give a value.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Commands(click.Group):
@@ -60,6 +83,9 @@ class Commands(click.Group):
             return None
         module = import_module(f"olrunbook.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name)
+        for option in command.params:
+            if isinstance(option, click.Option) and option.default == "":
+                option.callback = option.callback or _not_empty
         return command
 
     def format_commands(
@@ -74,41 +100,49 @@ class Commands(click.Group):
 @click.command(cls=Commands, epilog=EPILOG, context_settings={"max_content_width": 96})
 @click.option(
     "--project",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=Folder(path_type=Path, file_okay=False),
     help="Folder with catalog.toml; default: the nearest one upwards.",
 )
 @click.version_option(__version__, prog_name="olrunbook")
 def cli(project: Path | None) -> None:
     """Operations runbooks as notebooks, from image sources to production."""
     if project is not None:
-        os.environ["OLRUNBOOK_PROJECT"] = str(project.absolute())
+        os.environ["OLRUNBOOK_PROJECT"] = str(working_folder() / project)
 
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    streams = lasting()
+    code = _run(args)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    for fault in [stream.fault for stream in streams if stream.fault]:
+        _complain(f"Error: what was to be printed could not be written: {fault}", "")
+        code = code or 1
+    sys.exit(code)
+
+
+def _run(args: list[str] | None) -> int:
+    """Run the command line and return its exit code."""
     try:
         code = cli.main(args, prog_name="olrunbook", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
     except OlrunbookError as error:
         word = "Refused" if isinstance(error, RefusedError) else "Error"
         _complain(f"{word}: {error}", error.hint)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.UsageError as error:
         error.show()
-        sys.exit(2)
+        return 2
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         _complain("Interrupted.", "")
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader (head, less) left: what it wanted it has.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return 130
     except OSError as error:
         _complain(f"Error: {error}", "")
-        sys.exit(1)
+        return 1
+    return code if isinstance(code, int) else 0
 
 
 def _complain(text: str, hint: str) -> None:

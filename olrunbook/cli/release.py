@@ -28,6 +28,7 @@ from olrunbook.cli.gates import (
 )
 from olrunbook.cli.state import settle
 from olrunbook.errors import UsageError
+from olrunbook.processes.grace import grace_s
 from olrunbook.project.imageset import parse_images
 from olrunbook.record.model import RunRecord
 
@@ -217,6 +218,7 @@ def run_release(
             of the one that it takes up.
 
     """
+    grace_s(0.0)  # a wrong one is told before anything is started
     console = Console(stderr=as_json, highlight=False)
     resumed["variables"] = variables
     stages = found.catalog.stages_of(app)

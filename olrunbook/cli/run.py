@@ -28,6 +28,7 @@ from olrunbook.cli.gates import (
 from olrunbook.cli.parameters import VALUE, NotebookCommand, options_of
 from olrunbook.cli.state import settle
 from olrunbook.errors import RefusedError, UsageError
+from olrunbook.processes.grace import grace_s
 from olrunbook.project.catalog import Project
 from olrunbook.project.params import (
     NONE,
@@ -189,6 +190,7 @@ def execute(
         The exit code.
 
     """
+    grace_s(0.0)  # a wrong one is told before anything is started
     found, merged = project(), defaults(parameters) | values
     for parameter in parameters.values():
         if parameter.kind in ("Target", "TargetName"):

@@ -46,7 +46,9 @@ def verify(
         raise UsageError(msg)
     outputs = project().outputs
     try:
-        report = verifier.verify(str(outputs), reference, verifier.read_kept(head))
+        report = verifier.verify(
+            str(outputs), reference, verifier.read_kept(head or None)
+        )
     except LookupError as error:
         raise UsageError(str(error.args[0]), "List them: olrunbook runs") from None
     except (OSError, UnicodeDecodeError) as error:

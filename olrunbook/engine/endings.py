@@ -112,5 +112,6 @@ def verdict(
     if code == UsageError.exit_code and changed:
         status, code = FAILED
     line = (f"{value}".splitlines() or [""])[0]
-    cause = line if known else f"{where}: {name}: {line}"
-    return Ending(status, redactor.text(cause[:500]), status, code)
+    if not (line and known):
+        line = ": ".join(part for part in (where, name, line) if part)
+    return Ending(status, redactor.text(line[:500]), status, code)

@@ -25,6 +25,7 @@ from olrunbook.engine.notebook_file import NotebookFile, mark_not_run
 from olrunbook.engine.stopping import StoppedError, Stopper, deaf, raising
 from olrunbook.engine.watch import Watch
 from olrunbook.errors import UsageError
+from olrunbook.processes.grace import GRACE_VARIABLE, grace_s
 from olrunbook.processes.left import VARIABLE
 from olrunbook.project.catalog import Project, find_project
 from olrunbook.project.params import (
@@ -76,8 +77,8 @@ class Session:
         on_progress: Called with a line whenever there is news.
 
     Raises:
-        UsageError: A parameter is wrong, or the notebook cannot be read or is not in
-            Python.
+        UsageError: A parameter or OLRUNBOOK_GRACE_S is wrong, or the notebook cannot be
+            read or is not in Python.
 
     """
 
@@ -97,6 +98,8 @@ class Session:
         cwd: Path | None = None,
         on_progress: Callable[[str], None] = lambda text: None,
     ) -> None:
+        at_terminal = sys.stdin and sys.stdin.isatty()
+        self.patience_s = grace_s(PERSON_S if at_terminal else CI_S)
         self.path = path
         remote = source is not None
         name = _archive_name(path)
@@ -143,15 +146,13 @@ class Session:
             self.journal.add("warning", text=text)
         self.on_progress = on_progress
         self.limits = project.catalog.limits
-        patience = PERSON_S if sys.stdin and sys.stdin.isatty() else CI_S
-        self.patience_s = float(os.environ.get("OLRUNBOOK_GRACE_S", patience))
         self.kernel = Kernel(
             cwd or project.root,
             {
                 "OLRUNBOOK_PROJECT": str(project.root),
                 "OLRUNBOOK_ARCHIVE": str(project.outputs),
                 "OLRUNBOOK_RUN_DIR": str(self.place.folder),
-                "OLRUNBOOK_GRACE_S": str(self.patience_s),
+                GRACE_VARIABLE: str(self.patience_s),
                 "MPLBACKEND": "module://matplotlib_inline.backend_inline",
                 KEY_VARIABLE: key,
                 VARIABLE: self.place.run_id,

@@ -16,7 +16,7 @@ from olrunbook.engine.watch import Watch
 __all__ = ["StoppedError", "Stopper", "deaf", "handled", "raising"]
 
 HURRY_S = 3.0
-NUMBERS = (signal.SIGINT, signal.SIGTERM)
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -99,12 +99,15 @@ class StoppedError(KeyboardInterrupt):
 
 @contextmanager
 def handled(by: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Hand SIGINT and SIGTERM to a function.
+    """Hand SIGINT, SIGTERM and SIGHUP to a function.
 
     Only the main thread may do that: for a caller in another one they stay as they are.
+    A SIGHUP that is ignored (`nohup`) stays ignored.
     """
     main = threading.current_thread() is threading.main_thread()
-    numbers = NUMBERS if main else ()
+    numbers = set(NUMBERS if main else ())
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        numbers.discard(signal.SIGHUP)
     before = {number: signal.signal(number, by) for number in numbers}
     try:
         yield

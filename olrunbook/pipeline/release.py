@@ -20,6 +20,7 @@ from olrunbook.archive.place import (
 )
 from olrunbook.archive.seal import seal
 from olrunbook.engine.session import Session, run_notebook
+from olrunbook.engine.stopping import StoppedError, raising
 from olrunbook.errors import UsageError
 from olrunbook.pipeline.reporter import Reporter
 from olrunbook.project.catalog import Project
@@ -133,10 +134,12 @@ class Release:
         for text in self.warnings:
             self.journal.add("warning", text=text)
         try:
-            if all(self._stage(stage) for stage in ("", *self.stages)):
-                return self._close()
-        except KeyboardInterrupt:
-            return self._interrupted("SIGINT between two runs", 130)
+            with raising():
+                if all(self._stage(stage) for stage in ("", *self.stages)):
+                    return self._close()
+        except StoppedError as stopped:
+            cause = f"{stopped} between two runs"
+            return self._interrupted(cause, stopped.exit_code)
         assert self.last is not None
         if self.last.status == "interrupted":
             step = f"{self.last.notebook} {self.last.stage}".strip()

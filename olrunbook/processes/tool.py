@@ -23,6 +23,7 @@ from typing import Any, Self
 
 from olrunbook.errors import InterruptedRunError, ToolError
 from olrunbook.events import Event
+from olrunbook.processes.grace import grace_s
 from olrunbook.redact import Redactor
 
 __all__ = [
@@ -36,7 +37,6 @@ __all__ = [
     "Tool",
 ]
 
-GRACE_VARIABLE = "OLRUNBOOK_GRACE_S"
 SUPERVISOR = "olrunbook.processes.supervisor"
 
 
@@ -194,8 +194,7 @@ class Tool:
         )
         policy = asdict(self.command.policy)
         # Whoever runs us knows how long to wait: a person, or CI before its SIGKILL.
-        if grace := os.environ.get(GRACE_VARIABLE):
-            policy["grace_s"] = float(grace)
+        policy["grace_s"] = grace_s(self.command.policy.grace_s)
         self._send(
             {
                 "tool": self.command.tool,

@@ -11,7 +11,14 @@ from pathlib import Path
 
 from olrunbook.errors import UsageError
 
-__all__ = ["CATALOG", "archive_of", "cache_dir", "find_root", "shipped"]
+__all__ = [
+    "CATALOG",
+    "archive_of",
+    "cache_dir",
+    "find_root",
+    "shipped",
+    "working_folder",
+]
 
 CATALOG = "catalog.toml"
 
@@ -25,10 +32,11 @@ def find_root(start: Path | None = None, here: Path | None = None) -> tuple[Path
         here: Where relative paths start; None: the working directory.
 
     Raises:
-        UsageError: A folder was named and has no catalog.
+        UsageError: A folder was named and has no catalog, or there is no working
+            directory.
 
     """
-    here = here or Path.cwd()
+    here = here or working_folder()
     if named := start or os.environ.get("OLRUNBOOK_PROJECT"):
         root = (here / named).absolute()
         if not (root / CATALOG).is_file():
@@ -40,6 +48,20 @@ def find_root(start: Path | None = None, here: Path | None = None) -> tuple[Path
         if (folder / CATALOG).is_file():
             return folder, folder / CATALOG
     return here, shipped() / CATALOG
+
+
+def working_folder() -> Path:
+    """Return the working directory.
+
+    Raises:
+        UsageError: It was removed.
+
+    """
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        msg = "the folder you are in was removed, or made anew under the same name"
+        raise UsageError(msg, "Go to one that is there: cd /path/to/folder") from None
 
 
 def archive_of(root: Path) -> Path:

@@ -90,6 +90,19 @@ def test_sigterm_leaves_a_complete_record(ended: Ended) -> None:
     assert not ended.left
 
 
+@ending(
+    "SIGHUP (the terminal was closed) in a silent step, its tool obeys",
+    lambda: signalled("step('build', OBEYS)", signal.SIGHUP),
+)
+def test_sighup_leaves_a_complete_record(ended: Ended) -> None:
+    """As by Ctrl-C, with its own exit code: 129."""
+    assert ended.how == ("interrupted", 129)
+    assert ended.cause.startswith("SIGHUP after")
+    assert ended.step("build") == "interrupted"
+    assert ended.cells == ["interrupted", "not-run", "not-run"]
+    assert not ended.left
+
+
 @ending("SIGTERM in a cell without a step", lambda: signalled(SILENT, signal.SIGTERM))
 def test_sigterm_ends_a_cell(ended: Ended) -> None:
     """The cell is interrupted, what follows did not run."""
