@@ -224,7 +224,8 @@ def test_the_project_is_found_as_the_command_line_finds_it(
     """By OLRUNBOOK_PROJECT, else upwards, else the catalog is the one shipped."""
     foreign = tmp_path / "foreign"
     foreign.mkdir()
-    path = make_notebook("print(1)")
+    begin = "import olrunbook; run = olrunbook.begin('x', app='tika')"
+    path = make_notebook(begin, "run.conclude('fine')")
     env = {"OLRUNBOOK_PROJECT": str(project.root)} if named else {}
     done = papermill(path, "out.ipynb", cwd=foreign, env=env)
     assert done.returncode == 0, done.stderr

@@ -29,7 +29,7 @@ def lab(*, port: int, no_browser: bool) -> None:
         hint = f"Copy the shipped ones: cp -r {shipped() / 'notebooks'} {found.root}"
         raise UsageError(msg, hint)
     ensure_cloud(found, "rehearsal", EchoEvents())
-    own = {**os.environ, "OLRUNBOOK_PROJECT": str(found.root)}
+    own = {**os.environ, **found.named}
     env = environment(cache_dir() / "lab", own)
     argv = [
         sys.executable,

@@ -149,7 +149,7 @@ class Session:
         self.kernel = Kernel(
             cwd or project.root,
             {
-                "OLRUNBOOK_PROJECT": str(project.root),
+                **project.named,
                 "OLRUNBOOK_ARCHIVE": str(project.outputs),
                 "OLRUNBOOK_RUN_DIR": str(self.place.folder),
                 GRACE_VARIABLE: str(self.patience_s),

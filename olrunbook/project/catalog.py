@@ -333,6 +333,12 @@ class Project:
                 hint = "It lists who may sign; docs/approvals.md shows one."
                 raise UsageError(msg, hint)
 
+    @property
+    def named(self) -> dict[str, str]:
+        """The environment in which others find this project; without a catalog none."""
+        own = self.catalog_file.parent == self.root
+        return {"OLRUNBOOK_PROJECT": str(self.root)} if own else {}
+
     def notebooks(self) -> list[Path]:
         """Return the notebooks of the project, and those that were shipped."""
         found = [base.glob("notebooks/*.ipynb") for base in (self.root, shipped())]
