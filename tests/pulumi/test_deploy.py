@@ -201,10 +201,10 @@ def test_an_image_set_that_names_no_node_type_is_a_usage_error(
         deploy.preview(deploys.run(), {})
 
 
-def test_a_replacement_of_the_group_is_refused(
+def test_a_replacement_of_the_group_is_denied(
     deploys: Deploys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What serves may not go without a person's word, and nothing was changed."""
+    """What serves may not go without a person's word: `up` refuses such a preview."""
     run = deploys.run()
     prepare = pulumi.prepare
 
@@ -220,8 +220,9 @@ def test_a_replacement_of_the_group_is_refused(
         return prepared
 
     monkeypatch.setattr(pulumi, "prepare", renamed)
-    with pytest.raises(RefusedError, match=r"this would .*loadBalancer"):
-        deploy.preview(run, {"server": deploys.images[0]})
+    plan = deploy.preview(run, {"server": deploys.images[0]})
+    assert {finding.rule for finding in plan.denied} == {"serving-goes"}
+    assert any("loadBalancer" in finding.text for finding in plan.denied)
 
 
 def test_secrets_are_nowhere_in_clear(

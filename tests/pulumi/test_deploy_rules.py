@@ -17,6 +17,7 @@ from olrunbook.steps.deploy.rules import (
     guarded,
     outlook,
     resource_changes,
+    sizes,
     wrong_images,
 )
 
@@ -233,3 +234,19 @@ def test_a_new_group_replaces_nothing() -> None:
 def test_nothing_to_do_says_nothing() -> None:
     """No change, no outlook."""
     assert lines(found()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"minSize": 1, "maxSize": 3, "desiredCapacity": 2}, {"web": (1, 2, 3)}),
+        ({"minSize": 2.0, "maxSize": "4", "desiredCapacity": None}, {"web": (2, 2, 4)}),
+        ({"minSize": 0, "maxSize": 4}, {"web": (0, 1, 4)}),
+        ({"minSize": 1, "maxSize": "04da6b54-80e4-46f7-96ec-b56ff0331ba9"}, {}),
+        ({}, {}),
+    ],
+)
+def test_sizes_are_those_after_the_update(given: Any, wanted: Any) -> None:
+    """Left open, the wanted size stays; what Pulumi does not know yet is left out."""
+    facts = {"urn": {"type": GROUP, "tags": {"Name": "web"}, **given}}
+    assert sizes(found().model_copy(update={"facts": facts})) == wanted

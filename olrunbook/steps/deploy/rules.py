@@ -84,12 +84,23 @@ def sizes(found: Found) -> dict[str, tuple[int, int, int]]:
     given = {}
     for urn, fact in found.facts.items():
         if fact["type"] == GROUP:
-            least, most = (int(fact.get(n) or 0) for n in ("minSize", "maxSize"))
+            least, most = _number(fact.get("minSize")), _number(fact.get("maxSize"))
+            if least is None or most is None:  # not known before the update
+                continue
+            wanted = _number(fact.get("desiredCapacity"))
             # Where the program leaves it open, it stays as it is.
-            wanted = int(fact.get("desiredCapacity", max(least, 1)))
+            wanted = max(least, 1) if wanted is None else wanted
             tag = str((fact.get("tags") or {}).get("Name", urn))
             given[tag] = (least, wanted, most)
     return given
+
+
+def _number(value: Any) -> int | None:
+    """Return a whole number; None: there is none, or Pulumi does not know it yet."""
+    try:
+        return int(float(value))
+    except (TypeError, ValueError):
+        return None
 
 
 def wrong_images(
@@ -156,7 +167,9 @@ def _group_outlook(
     template_changes: bool,
 ) -> list[str]:
     desired = (
-        group.desired if group and group.name else int(fact.get("desiredCapacity") or 0)
+        group.desired
+        if group and group.name
+        else _number(fact.get("desiredCapacity")) or 0
     )
     name = (group.name if group else "") or str(
         (fact.get("tags") or {}).get("Name", "")
@@ -203,14 +216,10 @@ def _camel(name: str) -> str:
 def _preferences(fact: Mapping[str, Any]) -> RefreshSeen:
     given = (fact.get("instanceRefresh") or {}).get("preferences") or {}
 
-    def number(name: str) -> int | None:
-        value = given.get(name)
-        return None if value in (None, "") else int(float(value))
-
     return RefreshSeen(
         id="",
         status="",
-        min_healthy=number("minHealthyPercentage"),
-        max_healthy=number("maxHealthyPercentage"),
-        warmup_s=number("instanceWarmup"),
+        min_healthy=_number(given.get("minHealthyPercentage")),
+        max_healthy=_number(given.get("maxHealthyPercentage")),
+        warmup_s=_number(given.get("instanceWarmup")),
     )
