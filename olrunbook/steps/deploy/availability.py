@@ -6,20 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 
 from olrunbook.adapters.aws.seen import (
-    GroupSeen,
-    ImageSeen,
     InstanceSeen,
     RefreshSeen,
     TemplateSeen,
     short,
 )
-from olrunbook.project.imageset import format_images
 
 __all__ = [
     "availability",
     "cancels",
     "consequences",
-    "previous_images",
     "replaced_first",
 ]
 
@@ -83,32 +79,17 @@ def cancels(refreshes: Sequence[RefreshSeen]) -> list[str]:
     ]
 
 
-def previous_images(before: Sequence[GroupSeen]) -> dict[str, str]:
-    """Return the image set that ran before the update; empty: not one set of all."""
-    images = {}
-    for group in before:
-        found = {instance.image for instance in group.instances if instance.image}
-        if len(found) != 1:
-            return {}
-        (images[group.node_type],) = found
-    return images
-
-
 def consequences(
-    app: str,
-    stage: str,
     instances: Mapping[str, Sequence[InstanceSeen]],
     templates: Mapping[str, TemplateSeen],
-    previous: Mapping[str, ImageSeen],
+    way_back: str,
 ) -> list[str]:
     """Return what a failed rollout leaves behind, and the way back.
 
     Args:
-        app: The app.
-        stage: The stage.
         instances: Group to its instances now.
         templates: Group to its launch template.
-        previous: Node type to what is seen of the image it ran before; empty: unknown.
+        way_back: How to go back, or why not.
 
     """
     lines = []
@@ -127,22 +108,5 @@ def consequences(
             "AWS's own rollback is not available: the group launches from the "
             "template version $Latest."
         )
-    lines.append(_way_back(app, stage, previous))
+    lines.append(way_back)
     return lines
-
-
-def _way_back(app: str, stage: str, previous: Mapping[str, ImageSeen]) -> str:
-    if not previous:
-        return (
-            "There is no previous image set to go back to: deploy another one, "
-            "or build one."
-        )
-    images = format_images({node: image.id for node, image in previous.items()})
-    missing = [image.id for image in previous.values() if image.state != "available"]
-    if missing:
-        gone = ", ".join(missing)
-        return f"The previous image set, {images}, cannot be used: {gone} is gone."
-    return (
-        f"To go back to the previous image set: olrunbook run deploy "
-        f"-p app {app} -p stage {stage} -p images {images}"
-    )

@@ -186,7 +186,7 @@ def _group_outlook(
     if str(fact.get("version") or "").startswith("$"):
         lines.append(
             f"{name}: AWS's own rollback is not available, because the group launches "
-            f"from {fact['version']}. To go back, deploy the previous image set."
+            f"from {fact['version']}. The way back: olrunbook rollback."
         )
     return lines
 
