@@ -1,15 +1,23 @@
-"""Rules that look at the archive."""
+"""Rules that look at the archive, and at the account where the archive has no word."""
 
 from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from olrunbook.errors import RefusedError
+from olrunbook.project.catalog import find_project
+from olrunbook.record.model import RollbackRecord
 from olrunbook.steps import order
 from olrunbook.steps.images.results import ImageBuildResult
 from olrunbook.steps.results import DeployResult
 from olrunbook.steps.rollout.model import RolloutResult
 from tests.archives import sealed_run
+from tests.rollout import conftest as kit
+
+aws, clock, events, ctx, app = kit.aws, kit.clock, kit.events, kit.ctx, kit.app
 
 # What answers is the result, not the notebook's name.
 SCHEMAS = {
@@ -17,78 +25,151 @@ SCHEMAS = {
     "deploy": DeployResult.schema_name,
     "rollout": RolloutResult.schema_name,
 }
-AMI, OLD = {"server": "ami-0a17000000000000a"}, {"server": "ami-0df7e95b351bd8408"}
+AMI, OLD = {"server": kit.NEW}, {"server": kit.OLD}
 
 
 @pytest.fixture
 def add(project, redactor):
     """Return a function that puts a finished run into the archive."""
 
-    def make(notebook, stage, images, status="succeeded", cloud="c1"):
+    def make(notebook, stage, images, status="succeeded", **begin):
         step = {"name": notebook, "result": {"ok": True}, "status": "done"}
-        found = sealed_run(
+        cloud = {"cloud_id": "cloud-1", "account": "123456789012"}
+        return sealed_run(
             project,
             redactor,
             notebook,
             stage,
-            begin={"images": images, "cloud_id": cloud},
+            begin={"images": images, **cloud, **begin},
             steps=[{**step, "result_schema": SCHEMAS[notebook]}],
             end={"status": status, "cause": "", "masked": 0},
-        )
-        return found.place.run_id
+        ).place
 
     return make
 
 
-def before(project, stage, images=AMI, cloud="c1"):
-    """Ask the rule about a stage."""
-    return order.require_stage_before(
-        project.outputs,
-        project.catalog,
-        target="rehearsal",
-        cloud_id=cloud,
-        app="tika",
-        stage=stage,
-        images=images,
-    )
+@pytest.fixture
+def before(project, ctx):
+    """Return a function that asks the guard about a stage."""
+
+    def ask(stage, images=AMI, rollback=None, **changes):
+        now = {"stage": stage, "project": find_project(project.root)}
+        now |= {"clock": lambda: datetime.now(UTC), **changes}
+        run = dataclasses.replace(ctx, **now)
+        return order.require_stage_before(run, images, rollback)
+
+    return ask
 
 
-def test_the_first_stage_needs_nothing(project) -> None:
+def serving(aws, image, number=1):
+    """Have every group of the account run an image."""
+    machines = tuple(kit.Machine(f"i-{n}", image) for n in range(number))
+    groups = tuple((f"g-{s}", f"tika-server-tika-{s}") for s in ("ci", "qa"))
+    aws.script = [(0, kit.Picture(machines, desired=number, groups=groups))]
+
+
+def test_the_first_stage_needs_nothing(before) -> None:
     """CI may always be deployed."""
-    assert before(project, "CI") == ""
+    assert before("CI").on == "first stage"
 
 
-def test_a_stage_needs_the_one_before_on_this_image_set(project, add) -> None:
+def test_a_stage_needs_the_one_before_on_this_image_set(before, add) -> None:
     """A succeeded rollout of exactly this image set opens the next stage."""
-    run_id = add("rollout", "CI", AMI)
-    assert before(project, "QA") == run_id
+    place = add("rollout", "CI", AMI)
+    relied = before("QA")
+    assert (relied.on, relied.run_id) == ("archive", place.run_id)
+    assert "CI rolled out these images at" in relied.text
 
 
-def test_a_stage_out_of_order_is_refused_and_says_what_serves(project, add) -> None:
+def test_a_stage_out_of_order_is_refused_and_says_what_serves(before, add) -> None:
     """The refusal names what the stage before serves and what can be done."""
     add("rollout", "QA", OLD)
     with pytest.raises(
         RefusedError, match="Production needs a succeeded QA rollout"
     ) as caught:
-        before(project, "Production")
+        before("Production")
     assert "ami-0df7" in str(caught.value)
+    assert "The account says of QA now: nothing yet" in str(caught.value)
     assert "--to QA" in caught.value.hint
     assert caught.value.exit_code == 4
 
 
 @pytest.mark.parametrize("status", ["failed", "interrupted", "refused"])
-def test_a_rollout_that_did_not_succeed_opens_nothing(project, add, status) -> None:
+def test_a_rollout_that_did_not_succeed_opens_nothing(before, add, status) -> None:
     """Only success counts."""
     add("rollout", "CI", AMI, status)
-    with pytest.raises(RefusedError):
-        before(project, "QA")
+    with pytest.raises(RefusedError, match="there is none"):
+        before("QA")
 
 
-def test_records_of_another_cloud_feed_no_rule(project, add) -> None:
+@pytest.mark.parametrize("other", [{"cloud_id": "gone"}, {"account": "9"}])
+def test_records_of_another_cloud_or_account_feed_no_rule(before, add, other) -> None:
     """A rollout in an earlier incarnation of the rehearsal is no reason."""
-    add("rollout", "CI", AMI, cloud="gone")
+    add("rollout", "CI", AMI, **other)
     with pytest.raises(RefusedError):
-        before(project, "QA")
+        before("QA")
+
+
+def test_a_record_that_does_not_verify_opens_nothing(before, add) -> None:
+    """Whoever edits a record, or its chain, is told so."""
+    place = add("rollout", "CI", AMI)
+    text = place.record.read_text()
+    place.record.write_text(text.replace('"app": "tika"', '"app": "Tika"'))
+    with pytest.raises(RefusedError, match="does not verify"):
+        before("QA")
+    place.record.write_text(text)
+    assert before("QA").on == "archive"
+
+
+def test_a_rollout_may_be_too_old(project, before, add, aws) -> None:
+    """The catalog says how old; the account's word may be too old as well."""
+    place = add("rollout", "CI", AMI)
+    head = "[targets.rehearsal]\n"
+    text = project.catalog_file.read_text()
+    project.catalog_file.write_text(text.replace(head, head + 'fresh = "3 days"\n'))
+    assert before("QA").run_id == place.run_id
+    late = {"clock": lambda: datetime.now(UTC) + timedelta(days=4)}
+    with pytest.raises(RefusedError, match="older than 3 days"):
+        before("QA", **late)
+    serving(aws, kit.NEW)
+    with pytest.raises(RefusedError, match=r"CI runs it, but that is of .* older than"):
+        before("QA", **late)
+
+
+def test_where_the_archive_has_no_record_the_account_is_asked(before, aws) -> None:
+    """All instances of the stage before in service on the set, and since when."""
+    serving(aws, kit.NEW, 2)
+    relied = before("QA")
+    assert (relied.on, relied.run_id, relied.since) == ("account", "", kit.START)
+    assert "all instances since 2026-11-23 15:00 UTC" in relied.text
+    serving(aws, kit.OLD)
+    with pytest.raises(RefusedError, match="1 of 1 healthy on ami-0df7…408"):
+        before("QA")
+
+
+def test_half_a_stage_on_the_set_opens_nothing(before, aws) -> None:
+    """A refresh that goes on, an instance that is sick: not in full."""
+    mixed = (kit.Machine("i-1"), kit.Machine("i-2", kit.OLD))
+    sick = (kit.Machine("i-1"), kit.Machine("i-2", target="unhealthy"))
+    for machines in (mixed, sick, mixed[:1]):
+        aws.script = [(0, kit.Picture(machines, desired=2))]
+        with pytest.raises(RefusedError, match="The account says of CI now"):
+            before("QA")
+
+
+def test_what_served_well_in_a_stage_may_come_back(before, add, aws) -> None:
+    """Whatever the stage before runs now."""
+    serving(aws, kit.OLD)
+    place = add("rollout", "QA", AMI)
+    relied = before("QA")
+    assert (relied.on, relied.run_id) == ("served here", place.run_id)
+
+
+def test_a_rollback_needs_nothing_of_the_stage_before(before) -> None:
+    """It names the rollout by which the set served well."""
+    back = RollbackRecord(left=OLD, run_id="0193-run")
+    relied = before("Production", rollback=back)
+    assert (relied.on, relied.run_id) == ("rollback", "0193-run")
 
 
 def test_the_image_set_built_last_is_taken(project, add) -> None:
@@ -109,7 +190,7 @@ def test_a_rollout_needs_a_deploy(project, add) -> None:
     """A rollout follows a succeeded deploy: the named one, else the newest."""
     with pytest.raises(RefusedError, match="no succeeded deploy"):
         order.last_deploy(project.outputs, "rehearsal", "tika", "CI")
-    first, second = add("deploy", "CI", OLD), add("deploy", "CI", AMI)
+    first, second = (add("deploy", "CI", images).run_id for images in (OLD, AMI))
     find = order.last_deploy
     assert find(project.outputs, "rehearsal", "tika", "CI").record.run_id == second
     assert (

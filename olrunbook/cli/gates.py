@@ -168,7 +168,8 @@ def asked_of(project: Project, place: RunPlace, record: RunRecord) -> Asked:
     from olrunbook.steps.approval.model import Asked  # noqa: PLC0415
 
     gate, line = record.gates[-1], Lineage.of(place)
-    now = project.catalog.gate(place.target, gate.gate)
+    back = record.rollback is not None
+    now = project.catalog.gate(place.target, gate.gate, rollback=back)
     spec = line.strictest(gate.gate, now) or GateSpec()
     return Asked(
         gate=gate.gate,

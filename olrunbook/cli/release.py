@@ -29,7 +29,7 @@ from olrunbook.cli.gates import (
 from olrunbook.cli.state import settle
 from olrunbook.errors import UsageError
 from olrunbook.processes.grace import grace_s
-from olrunbook.project.imageset import parse_images
+from olrunbook.project.imageset import LAST_GOOD, parse_images
 from olrunbook.record.model import RunRecord
 
 QUIET_S = 20.0  # how often a log without a terminal is told that work goes on
@@ -109,13 +109,14 @@ class Rows:
         self.console.print(row, soft_wrap=not self.console.is_terminal)
 
 
-def _gated(function: Any) -> Any:
+def gated(function: Any) -> Any:
     """Add the options about gates."""
     function.__click_params__ = gate_options()[::-1]  # click's own order
     return function
 
 
-def _complete_app(ctx: Any, param: Any, incomplete: str) -> list[str]:
+def complete_app(ctx: Any, param: Any, incomplete: str) -> list[str]:
+    """Offer the apps."""
     del ctx, param
     return [name for name in project().catalog.apps if name.startswith(incomplete)]
 
@@ -128,7 +129,7 @@ Examples:
   olrunbook release tika --images server=ami-0df7e95b351bd8408
   olrunbook release tika --gate Production                 waits there for approval"""
 )
-@click.argument("app", shell_complete=_complete_app)
+@click.argument("app", shell_complete=complete_app)
 @click.option("--to", default="", metavar="STAGE", help="The last stage; default: all.")
 @click.option(
     "--images",
@@ -147,7 +148,7 @@ Examples:
     "--target", default="rehearsal", show_default=True, help="Where to release."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the release's run.json.")
-@_gated
+@gated
 def release(
     app: str,
     *,
@@ -211,7 +212,7 @@ def run_release(
         app: The app.
         target: Where it is released.
         to: The last stage; empty: all.
-        images: The image set; empty: build one.
+        images: The image set; empty: build one; `last-good`: the stage `to` goes back.
         variables: Packer variables for the build, `k=v;…`.
         as_json: Print its record for a program.
         resumed: What else a `Release` takes: what was typed about gates and rules, and
@@ -223,7 +224,10 @@ def run_release(
     resumed["variables"] = variables
     stages = found.catalog.stages_of(app)
     through = ", ".join(stages[: stages.index(to) + 1] if to else stages)
-    console.print(f"olrunbook · {target} of {app} through {through}")
+    what = f"{target} of {app} through {through}"
+    if images == LAST_GOOD:
+        what = f"rollback of {app} in {to}, {target}"
+    console.print(f"olrunbook · {what}")
     settle()
     while True:
         made, record = _release(

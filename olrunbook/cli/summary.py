@@ -63,6 +63,8 @@ def summary(record: RunRecord, place: RunPlace, *, status: str = "") -> Summary:
     lines += _gates(record)
     why = record.overrides.items()
     lines += [("OVERRIDDEN", f'rule {rule}: "{text}"') for rule, text in why]
+    back = record.rollback
+    lines += [("ROLLBACK", text) for text in (back.lines if back else ())]
     lines += _outcome(record)
     lines += _left(record)
     names = sorted(record.files, key=lambda name: (not name.startswith("logs/"), name))
@@ -166,6 +168,8 @@ def _outcome(record: RunRecord) -> list[tuple[str, str]]:
             by_hand = " && ".join(by_hand)
         if by_hand and ("command", by_hand) not in lines:
             lines.append(("command", by_hand))
+        if relied := result.get("relied"):
+            lines.append(("relied on", relied))
         changes = result.get("changes")
         if step.name == "up" and isinstance(changes, list) and changes:
             told = [_change(change) for change in changes[:MANY]]

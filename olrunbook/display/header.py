@@ -26,6 +26,7 @@ def header_view(
     folder: Path,
     headless: bool,
     warning: str = "",
+    rollback: str = "",
 ) -> View:
     """Return the head of a run.
 
@@ -37,6 +38,7 @@ def header_view(
         folder: The run's directory.
         headless: An engine runs us.
         warning: What the reader must know about secrets.
+        rollback: What it goes back to, and from what; empty: it is no rollback.
 
     """
     place = context.place
@@ -49,6 +51,7 @@ def header_view(
         ("identity", place.identity_arn if place else ""),
         ("from", _from(context.commit)),
         ("images", f"{format_images(dict(images))} ({images_from})" if images else ""),
+        ("rollback", rollback),
         ("serves now", serving_now(context) if place and context.stage else ""),
         ("record", str(folder)),
         ("secrets", warning),

@@ -93,6 +93,8 @@ def deploy_view(result: DeployResult) -> View:
     took = (result.ended_at - result.started_at).total_seconds()
     rows = [(Cell(name), Cell(value)) for name, value in result.outputs.items()]
     notes = [Note("Updated does not mean in service: run the rollout next.")]
+    if result.relied:
+        notes.append(Note(f"It relied on this: {result.relied}"))
     if result.url:
         notes.insert(0, Note(f"The stage answers at {result.url}"))
     caption = f"What changed in {result.stack}, state version {result.version}"
@@ -127,12 +129,16 @@ def release_view(result: ReleaseResult) -> View:
     good = result.stages == result.wanted and all(
         row.outcome == "succeeded" for row in result.rows
     )
+    relied = [
+        f"{row.stage} relied on this: {row.relied}" for row in result.rows if row.relied
+    ]
     columns = ("step", "stage", "outcome", "result", "took", "record")
     return View(
         f"{result.headline()} · {seconds(result.seconds).text}",
         tone="ok" if good else "bad",
         word="released" if good else "not released",
         tables=[Table(f"Runs of release {result.release}", columns, rows)],
+        notes=plain([*result.rollback, *relied]),
     )
 
 

@@ -24,13 +24,14 @@ from olrunbook.engine.stopping import StoppedError, raising
 from olrunbook.errors import UsageError
 from olrunbook.pipeline.reporter import Reporter
 from olrunbook.project.catalog import Project
-from olrunbook.project.imageset import format_images, parse_images
+from olrunbook.project.imageset import LAST_GOOD, format_images, parse_images
 from olrunbook.record.journal import Journal, Typed
 from olrunbook.record.model import RunRecord
 from olrunbook.record.provenance import opening
 from olrunbook.redact import Redactor, new_key
 from olrunbook.run.lock import HELD_VARIABLE
 from olrunbook.steps.flow import FLOW, RELEASE, Row
+from olrunbook.steps.results import DeployResult
 from olrunbook.steps.resumption import Found, Parts
 from olrunbook.steps.rollout.probe import SAMPLES_VARIABLE, Probe
 from olrunbook.targets import Target
@@ -47,7 +48,8 @@ class Release:
         app: The app.
         target: Where it is released.
         to: The last stage; empty: all.
-        images: The image set; empty: it is tested and built first.
+        images: The image set; empty: it is tested and built first; `last-good`: that
+            one stage goes back.
         variables: Packer variables for the build, `k=v;…`.
         typed: What was typed about gates and rules.
         notebook: Returns the path of a notebook.
@@ -94,8 +96,11 @@ class Release:
         last = catalog.stage(self.to, self.app) if self.to else order[-1]
         self.stages = order[: order.index(last) + 1]
         types = spec.node_types
-        self.given = parse_images(self.images, types) if self.images else {}
-        images = format_images(self.given)
+        if self.rollback:
+            self.stages, self.given = [last], {}
+        else:
+            self.given = parse_images(self.images, types) if self.images else {}
+        images = LAST_GOOD if self.rollback else format_images(self.given)
         self.handed = {"images": images, "variables": self.variables}
         self.place = new_place(
             self.project.outputs,
@@ -106,6 +111,11 @@ class Release:
         )
         secrets = self.target.secret_values()
         self.journal = Journal(self.place.folder, Redactor(new_key(), secrets))
+
+    @property
+    def rollback(self) -> bool:
+        """Whether one stage goes back to the set that served well before."""
+        return self.images == LAST_GOOD
 
     def run(self) -> RunRecord:
         """Run it to its end or to the first run that did not succeed.
@@ -149,7 +159,7 @@ class Release:
 
     def _stage(self, stage: str) -> bool:
         """Run the notebooks of a stage; of none: those that make the image set."""
-        if not stage and self.given:
+        if not stage and (self.given or self.rollback):
             return True
         rows = [row for row in FLOW if row.each_stage == bool(stage)]
         if not stage or all((row.notebook, stage) in self.parts.done for row in rows):
@@ -182,7 +192,11 @@ class Release:
             headline=record.headline,
             seconds=seconds,
             record=str(found.place.folder.relative_to(self.project.outputs)),
+            relied=(record.result(DeployResult.schema_name) or {}).get("relied", ""),
         )
+        if back := record.rollback:
+            told = {"images": record.images, "rollback": back.model_dump()}
+            self.journal.add("release", **told)
         if kept:
             self.report.kept(*key, record)
         else:

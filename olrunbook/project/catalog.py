@@ -9,13 +9,21 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 
 from olrunbook.errors import UsageError
-from olrunbook.project.gates import GateSpec
+from olrunbook.project.gates import GateSpec, duration, lasting
 from olrunbook.project.limits import Limits
 from olrunbook.project.stack import StackSpec
 from olrunbook.project.where import CATALOG, archive_of, find_root, shipped
@@ -52,6 +60,8 @@ class TargetSpec(Strict):
         gates: Stage to the gate that an update of it must pass; none: nobody is asked.
         signers: File of the people whose signatures count, from the project's folder
             (OpenSSH's allowed_signers).
+        fresh: How old a rollout of the stage before may be that opens the next one;
+            None: any age.
 
     """
 
@@ -59,6 +69,9 @@ class TargetSpec(Strict):
     kind: Literal["rehearsal", "aws"] = "rehearsal"
     gates: dict[Name, GateSpec] = {}
     signers: str = ""
+    fresh: (
+        Annotated[timedelta, BeforeValidator(lasting), PlainSerializer(duration)] | None
+    ) = None
 
     @model_validator(mode="after")
     def _signers_are_known(self) -> Self:
@@ -151,6 +164,7 @@ class App(Strict):
         probe: The request that is repeated while an update runs.
         checks: What a deployed stage must answer.
         sizes: Least and most instances that a group of it may have; None: any from 1.
+        rollback: What must be done by hand before it can go back; empty: nothing.
 
     """
 
@@ -162,6 +176,7 @@ class App(Strict):
     probe: ProbeSpec = ProbeSpec()
     checks: list[Check] = []
     sizes: tuple[int, int] | None = None
+    rollback: str = ""
 
     @model_validator(mode="after")
     def _node_types_agree(self) -> Self:
@@ -206,10 +221,13 @@ class Catalog(Strict):
                     raise ValueError(msg)
         return self
 
-    def gate(self, target: str, stage: str) -> GateSpec | None:
-        """Return the gate of a stage; None: nobody is asked."""
+    def gate(
+        self, target: str, stage: str, *, rollback: bool = False
+    ) -> GateSpec | None:
+        """Return the gate of a stage, as a rollback meets it; None: nobody is asked."""
         spec = self.targets.get(target)
-        return spec.gates.get(stage) if spec else None
+        gate = spec.gates.get(stage) if spec else None
+        return gate.of_rollback if gate and rollback else gate
 
     def app(self, name: str) -> App:
         """Return an app; a UsageError suggests names where there is none."""

@@ -65,10 +65,12 @@ class GateSpec(BaseModel, frozen=True, extra="forbid"):
         people: How many people must approve; more than one needs `signature`.
         lasts: How long an approval holds: a number of days, or a text like `12h`.
         signature: Only signed approvals count.
+        rollback_people: How many people must approve a rollback, where that is fewer.
 
     """
 
     people: int = Field(1, ge=1, le=9)
+    rollback_people: int = Field(1, ge=1, le=9)
     lasts: Annotated[timedelta, BeforeValidator(lasting), PlainSerializer(duration)] = (
         timedelta(days=7)
     )
@@ -84,6 +86,12 @@ class GateSpec(BaseModel, frozen=True, extra="forbid"):
     def protected(self) -> bool:
         """Whether nobody can pass it alone, without proof."""
         return self.signature or self.people > 1
+
+    @property
+    def of_rollback(self) -> Self:
+        """The gate as a rollback meets it."""
+        fewer = min(self.people, self.rollback_people)
+        return self.model_copy(update={"people": fewer})
 
     @model_validator(mode="after")
     def _proof(self) -> Self:

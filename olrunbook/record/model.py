@@ -13,6 +13,7 @@ __all__ = [
     "GateRecord",
     "Known",
     "PartRecord",
+    "RollbackRecord",
     "RunRecord",
     "RunStatus",
     "StepRecord",
@@ -133,8 +134,30 @@ class GateRecord(Strict):
     emergency: bool = False
 
 
+class RollbackRecord(Strict):
+    """What a rollback goes back to, and from what.
+
+    Args:
+        left: The image set that is left: what the stage launches until now.
+        run_id: The rollout by which the set served well here.
+        lines: What people must know of it, a sentence each.
+        revoked: That all that served well is revoked, so the set is too; empty: no.
+        by_hand: What must be done by hand first; empty: nothing.
+
+    """
+
+    left: dict[str, str]
+    run_id: str
+    lines: list[str] = []
+    revoked: str = ""
+    by_hand: str = ""
+
+
 class PartRecord(Strict):
-    """One run that belongs to a release."""
+    """One run that belongs to a release.
+
+    Beside its facts, `relied`: what its update relied on (the stage before, …).
+    """
 
     run_id: str
     notebook: str
@@ -144,6 +167,7 @@ class PartRecord(Strict):
     headline: str = ""
     seconds: float
     record: str
+    relied: str = ""
 
 
 class RunRecord(Strict):
@@ -156,6 +180,7 @@ class RunRecord(Strict):
         known: How facts of this record are known, by the name of their field.
         gates: The gates it came to, each as it was left.
         overrides: Rules that were overridden, with the reasons.
+        rollback: What it goes back to, and from what; None: it is no rollback.
         release: Id of the release this run belongs to.
         resumes: Id of the run that this one takes up again.
         executed_by: What ran the cells: `olrunbook` (the engine), `kernel` (a person,
@@ -198,6 +223,7 @@ class RunRecord(Strict):
     parts: list[PartRecord] = []
     gates: list[GateRecord] = []
     overrides: dict[str, str] = {}
+    rollback: RollbackRecord | None = None
     release: str = ""
     resumes: str = ""
     executed_by: str = "olrunbook"

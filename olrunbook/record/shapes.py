@@ -97,6 +97,11 @@ FACTS: dict[str, Test] = {
     **dict.fromkeys(("stage", "commit", "identity", "release", "resumes"), TEXT),
     **dict.fromkeys(("account", "cloud_id", "source_sha256", "executed_by"), TEXT),
     **dict.fromkeys(("dirty", "stand_ins"), _texts),
+    "rollback": lambda value: _fits(
+        value,
+        {"left": DICT, "run_id": TEXT},
+        {"lines": _texts, "revoked": TEXT, "by_hand": TEXT},
+    ),
 }
 OPENING = {**FACTS, "lacks": _texts, "process": process_fits}
 STEP: dict[str, Test] = {"event": TEXT, "name": TEXT}
@@ -108,7 +113,7 @@ LINES: dict[str, tuple[dict[str, Test], dict[str, Test]]] = {
     "step": (STEP, STEP_MORE),
     "part": (
         dict.fromkeys(("run_id", "notebook", "stage", "status", "record"), TEXT),
-        {"seconds": NUMBER},
+        {"seconds": NUMBER, "relied": TEXT},
     ),
     "gate": (
         dict.fromkeys(("gate", "question", "status"), TEXT),

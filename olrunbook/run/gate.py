@@ -91,7 +91,7 @@ class Gate:
         It is let through once.
         """
         _refuse_denied(plan)
-        if self._spec(Lineage.of(self.place)) is None:
+        if self._spec(Lineage.of(self.place), plan) is None:
             return
         passed, self.passed = self.passed, None
         if passed != plan:
@@ -116,7 +116,7 @@ class Gate:
         if not kept:
             _refuse_denied(plan)
         line = Lineage.of(self.place)
-        spec = self._spec(line)
+        spec = self._spec(line, plan)
         if spec is None or kept:
             status = "not asked" if kept else "no gate"
             return self._past(plan, None, [], status=status)
@@ -144,10 +144,11 @@ class Gate:
     def _room(self) -> Path:
         return self.place.folder.parent
 
-    def _spec(self, line: Lineage) -> GateSpec | None:
+    def _spec(self, line: Lineage, plan: PreviewResult) -> GateSpec | None:
         """Return the stage's gate, as strict as the catalog or a run before has it."""
-        stage = self.context.stage
-        spec = self.context.project.catalog.gate(self.place.target, stage)
+        stage, back = self.context.stage, plan.rollback is not None
+        catalog = self.context.project.catalog
+        spec = catalog.gate(self.place.target, stage, rollback=back)
         spec = spec or (GateSpec() if stage in self.typed.gates.split(",") else None)
         return line.strictest(stage, spec)
 

@@ -12,6 +12,7 @@ from olrunbook.archive.dead import SCRATCH
 from olrunbook.archive.place import RunPlace, new_place, place_of
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.project.catalog import Project, find_project
+from olrunbook.project.imageset import LAST_GOOD
 from olrunbook.record.heartbeat import process_facts
 from olrunbook.record.journal import Journal
 from olrunbook.record.provenance import opening
@@ -52,14 +53,15 @@ def begin(
         app: The app.
         stage: The stage; empty for image notebooks.
         images: The image set, `server=ami-…`; empty: the one built last for this app;
-            None: the notebook needs none.
+            `last-good`: a rollback; None: the notebook needs none.
         target: Where to work.
         node_type: Only this node type (image notebooks).
 
     Raises:
         UsageError: A value is wrong, or the run is filed where another app, stage or
             target belongs; nothing was started.
-        RefusedError: No image set was named, and nothing was built yet.
+        RefusedError: No image set was named, and nothing was built yet; there is no
+            way back.
 
     """
     project = find_project()
@@ -187,7 +189,12 @@ def _open(
     for value in where.secret_values() if where else ():
         context.redactor.learn(value)
     source = ""
-    if images is not None:
+    if images == LAST_GOOD:
+        from olrunbook.steps.way_back import taken_up, way_back  # noqa: PLC0415
+
+        found = taken_up(place) or way_back(context)
+        run.images, run.rollback, source = found.images, found.record, LAST_GOOD
+    elif images is not None:
         run.images, source = images_for(
             context.project.outputs,
             place.target,
@@ -196,6 +203,7 @@ def _open(
             images,
         )
     facts: dict[str, Any] = {"images": run.images} if run.images else {}
+    facts |= {"rollback": run.rollback.model_dump()} if run.rollback else {}
     if where:
         facts |= where.model_dump(include={"account", "cloud_id", "stand_ins", "tools"})
         facts["identity"] = where.identity_arn
@@ -208,6 +216,7 @@ def _open(
         notebook=place.notebook,
         images=run.images,
         images_from=source,
+        rollback=run.rollback.lines[0] if run.rollback else "",
         folder=place.folder,
         headless=headless,
         warning=warning,

@@ -21,6 +21,7 @@ from olrunbook.steps.step import Step
 if TYPE_CHECKING:
     from olrunbook.adapters.context import Context
     from olrunbook.display import Shown
+    from olrunbook.record.model import RollbackRecord
     from olrunbook.run.byhand import ByHand
     from olrunbook.run.gate import Gate
     from olrunbook.run.recorder import Recorder
@@ -57,6 +58,7 @@ class Run:
         node_type: str,
     ) -> None:
         self.images: dict[str, str] = {}
+        self.rollback: RollbackRecord | None = None  # where the images are the way back
         self._context, self._place, self._recorder = context, place, recorder
         self._gate, self._by_hand, self._node_type = gate, by_hand, node_type
 
@@ -130,7 +132,7 @@ class Run:
                 self._context,
                 need=need,
                 images=self.images,
-                stage_before=self._stage_before if self._context.stage else None,
+                rollback=self.rollback,
             ),
         )
 
@@ -176,7 +178,9 @@ class Run:
 
         return self._do(
             update.PREVIEW,
-            lambda: update.preview(self._context, self.images, self._gate.overrides),
+            lambda: update.preview(
+                self._context, self.images, self._gate.overrides, self.rollback
+            ),
         )
 
     def override(self, rule: str, reason: str) -> None:
@@ -336,18 +340,6 @@ class Run:
         )
         result = found.record.result(DeployResult.schema_name)
         return DeployResult.model_validate(result)
-
-    def _stage_before(self) -> str:
-        context = self._context
-        return order.require_stage_before(
-            context.project.outputs,
-            context.project.catalog,
-            target=self._place.target,
-            cloud_id=context.target.cloud_id,
-            app=context.app_name,
-            stage=context.stage,
-            images=self.images,
-        )
 
     def _release(self, release: str) -> RunPlace:
         """Return the release named, else the newest that has runs."""

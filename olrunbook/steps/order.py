@@ -1,28 +1,39 @@
-"""Rules that look at the archive: what must have happened before this may."""
+"""What must have happened before this may: by the archive, else by the account."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
+from olrunbook.adapters.aws.reads import Account
+from olrunbook.adapters.context import Context
 from olrunbook.archive.place import RunPlace, list_runs, read_record
 from olrunbook.errors import RefusedError
-from olrunbook.project.catalog import Catalog
+from olrunbook.project.gates import duration
 from olrunbook.project.imageset import format_images, parse_images
 from olrunbook.record.files import short
-from olrunbook.record.model import RunRecord
-from olrunbook.steps.images.results import ImageBuildResult
+from olrunbook.record.model import RollbackRecord, RunRecord
+from olrunbook.steps.approval.lineage import require_verified
 from olrunbook.steps.results import DeployResult
-from olrunbook.steps.rollout.model import RolloutResult
+from olrunbook.steps.serving import in_words
 
 __all__ = [
+    "ROLLOUT",
     "Found",
+    "Relied",
     "images_for",
     "last_build",
     "last_deploy",
+    "not_verified",
     "require_stage_before",
+    "succeeded",
 ]
+
+# By name: their rooms import this module.
+BUILD, ROLLOUT = "olrunbook/image-build/1", "olrunbook/rollout/1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,24 @@ class Found:
 
     place: RunPlace
     record: RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Relied:
+    """What allowed an image set in a stage.
+
+    Args:
+        on: Of which kind it is.
+        text: In words.
+        run_id: The run whose record it is; empty: it is none.
+        since: The moment of it (UTC).
+
+    """
+
+    on: Literal["first stage", "archive", "account", "served here", "rollback"]
+    text: str
+    run_id: str = ""
+    since: datetime | None = None
 
 
 def _succeeded(
@@ -51,7 +80,7 @@ def last_build(
 
     Only succeeded builds of all node types count.
     """
-    for found in _succeeded(outputs, target, app, None, ImageBuildResult.schema_name):
+    for found in _succeeded(outputs, target, app, None, BUILD):
         record = found.record
         if set(record.images) == set(node_types):
             return dict(record.images), record.run_id
@@ -77,52 +106,117 @@ def last_deploy(
 
 
 def require_stage_before(
-    outputs: Path,
-    catalog: Catalog,
-    *,
-    target: str,
-    cloud_id: str,
-    app: str,
-    stage: str,
-    images: dict[str, str],
-) -> str:
-    """Return the run that rolled this image set out in the stage before.
+    ctx: Context, images: Mapping[str, str], rollback: RollbackRecord | None = None
+) -> Relied:
+    """Return what allows an image set in a stage.
+
+    That is a succeeded rollout of the same set in the stage before: same target, cloud
+    and account, verified, and no older than the catalog says. Where the archive has
+    none: what the instances there run now. A set that served well in the stage itself
+    may come back.
 
     Args:
-        outputs: The archive.
-        catalog: Gives the order of the stages.
-        target: The target.
-        cloud_id: This incarnation of the cloud; records of another feed no rule.
-        app: The app.
-        stage: The stage that is to be deployed.
+        ctx: The run.
         images: The image set.
-
-    Returns:
-        The run id; empty for the first stage.
+        rollback: The way back, where this is one: it needs nothing else.
 
     Raises:
-        RefusedError: The stage before has no succeeded rollout of this image set.
+        RefusedError: Nothing allows it.
+        ToolError: The account had to be asked, and does not answer.
 
     """
-    before = catalog.before(stage, app)
+    if rollback:
+        which = short(rollback.run_id)
+        text = f"a rollback: these images served well in {ctx.stage}, run {which}"
+        return Relied("rollback", text, rollback.run_id)
+    before = ctx.project.catalog.before(ctx.stage, ctx.app_name)
     if before is None:
-        return ""
-    serves = ""
-    for found in _succeeded(outputs, target, app, before, RolloutResult.schema_name):
+        return Relied("first stage", "this is the first stage")
+    why, serves = [], ""
+    for found in succeeded(ctx, before, ROLLOUT):
         record = found.record
-        if record.cloud_id != cloud_id:
+        if record.images != images:
+            since = f"{_minute(record.ended_at)} (run {short(record.run_id)})"
+            last = format_images(record.images)
+            serves = serves or f"{before} serves {last} since {since}"
             continue
-        if record.images == images:
-            return record.run_id
-        if not serves:
-            since = f"{record.ended_at:%Y-%m-%d %H:%M} UTC (run {short(record.run_id)})"
-            serves = f" {before} serves {format_images(record.images)} since {since}."
-    msg = (
-        f"{stage} needs a succeeded {before} rollout of {format_images(images)}, "
-        f"there is none.{serves}"
-    )
-    hint = f"olrunbook release {app} --to {before} --images {format_images(images)}"
+        which = f"run {short(record.run_id)}"
+        if wrong := not_verified(found):
+            why.append(wrong)
+            continue
+        if stale := _stale(ctx, record.ended_at):
+            why.append(f"{which} {stale}")
+            continue
+        text = f"{before} rolled out these images at {_minute(record.ended_at)}: "
+        text += f"{which}, verified"
+        return Relied("archive", text, record.run_id, record.ended_at)
+    said = _account_says(ctx, before, images)
+    if isinstance(said, Relied):
+        return said
+    for found in succeeded(ctx, ctx.stage, ROLLOUT):
+        record = found.record
+        if record.images == images and not not_verified(found):
+            text = f"these images served well in {ctx.stage} before: "
+            text += f"run {short(record.run_id)}"
+            return Relied("served here", text, record.run_id, record.ended_at)
+    there = "; ".join(why) if why else "there is none"
+    msg = f"{ctx.stage} needs a succeeded {before} rollout of "
+    msg += f"{format_images(dict(images))}, {there}."
+    msg += "".join(f" {text}." for text in (serves, said) if text)
+    set_ = format_images(dict(images))
+    hint = f"olrunbook release {ctx.app_name} --to {before} --images {set_}"
     raise RefusedError(msg, hint)
+
+
+def succeeded(ctx: Context, stage: str, schema: str) -> Iterator[Found]:
+    """Yield the succeeded runs of a stage in this cloud and account, newest first."""
+    place = ctx.target
+    where = (ctx.project.outputs, place.name, ctx.app_name, stage)
+    for found in _succeeded(*where, schema):
+        record = found.record
+        if (record.cloud_id, record.account) == (place.cloud_id, place.account):
+            yield found
+
+
+def not_verified(found: Found) -> str:
+    """Return why a record is no evidence; empty: it verifies, and its chain."""
+    try:
+        require_verified(found.place)
+    except RefusedError as error:
+        return str(error)
+    return ""
+
+
+def _stale(ctx: Context, at: datetime) -> str:
+    """Return that a moment is too long ago; empty: it is not."""
+    spec = ctx.project.catalog.targets.get(ctx.target.name)
+    fresh = spec.fresh if spec else None
+    if fresh is None or ctx.clock() - at <= fresh:
+        return ""
+    return f"is of {_minute(at)}, older than {duration(fresh)}"
+
+
+def _account_says(ctx: Context, stage: str, images: Mapping[str, str]) -> Relied | str:
+    """Return that a stage runs an image set in full now, or what it runs instead."""
+    runs, moments, whole = [], [], True
+    for group in Account(ctx.target).groups(ctx.app, stage):
+        wanted = images.get(group.node_type)
+        staying = [one for one in group.instances if not one.leaving]
+        good = [one for one in staying if one.serves and one.image == wanted]
+        whole = whole and len(good) == len(staying) >= max(group.desired, 1)
+        moments += [one.launched_at for one in good if one.launched_at]
+        runs.append(in_words(group, many=len(images) > 1))
+    if not whole or not moments:
+        return f"The account says of {stage} now: {'; '.join(runs)}"
+    if wrong := _stale(ctx, since := max(moments)):
+        return f"The account says that {stage} runs it, but that {wrong}"
+    text = f"the archive has no such rollout; the account says that {stage} runs these "
+    text += f"images on all instances since {_minute(since)}"
+    return Relied("account", text, since=since)
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def images_for(

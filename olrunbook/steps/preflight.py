@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from olrunbook.adapters.context import Context
 from olrunbook.errors import OlrunbookError, RefusedError, UsageError
 from olrunbook.events import Event
+from olrunbook.record.model import RollbackRecord
 from olrunbook.steps.preflight_checks import CHECKS, Asked, Seen, Status
 from olrunbook.steps.results import Result, Value
 from olrunbook.steps.step import Step
@@ -108,7 +109,7 @@ def preflight(
     *,
     need: Sequence[str],
     images: Mapping[str, str] | None = None,
-    stage_before: Callable[[], str] | None = None,
+    rollback: RollbackRecord | None = None,
 ) -> PreflightResult:
     """Check what must hold; change nothing.
 
@@ -116,11 +117,10 @@ def preflight(
         ctx: The step's context.
         need: The checks, by name; see `checks_for`.
         images: The image set that is to be deployed.
-        stage_before: Returns the run that brought the image set to the stage before
-            (empty: there is no stage before), or raises RefusedError.
+        rollback: The way back, where this is one.
 
     """
-    asked, rows = Asked(ctx, images or {}, stage_before), []
+    asked, rows = Asked(ctx, images or {}, rollback), []
     for name in need:
         try:
             seen = CHECKS[name](asked)

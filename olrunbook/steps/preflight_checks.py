@@ -16,6 +16,8 @@ from olrunbook.adapters.context import Context
 from olrunbook.adapters.docker.command import docker
 from olrunbook.adapters.tool_version import tool_version
 from olrunbook.errors import OlrunbookError, RefusedError
+from olrunbook.record.model import RollbackRecord
+from olrunbook.steps.order import require_stage_before
 from olrunbook.targets import tool_environment
 
 __all__ = ["CHECKS", "Asked", "Seen", "Status"]
@@ -44,7 +46,7 @@ class Asked:
 
     ctx: Context
     images: Mapping[str, str]
-    stage_before: Callable[[], str] | None
+    rollback: RollbackRecord | None
 
 
 def _target(asked: Asked) -> Seen:
@@ -129,8 +131,11 @@ def _images(asked: Asked) -> Seen:
             wrong.append(f"{node}: {image.id} is {image.state}")
         elif not fnmatch.fnmatchcase(image.name, pattern):
             wrong.append(f"{node}: {image.id} is {image.name}, not {pattern}")
+        elif image.revoked and not (asked.rollback and asked.rollback.revoked):
+            wrong.append(f"{node}: {image.id} was revoked {image.revoked}")
         else:
-            found.append(f"{node}={image.id}, {image.name}")
+            words = f", revoked {image.revoked}" if image.revoked else ""
+            found.append(f"{node}={image.id}, {image.name}{words}")
     wanted = f"available images of {asked.ctx.app_name}"
     if wrong or not found:
         hint = f"Build one: olrunbook run image_build -p app {asked.ctx.app_name}"
@@ -142,20 +147,11 @@ def _images(asked: Asked) -> Seen:
 def _stage_order(asked: Asked) -> Seen:
     order = asked.ctx.project.catalog.stages_of(asked.ctx.app_name)
     wanted = f"{' → '.join(order)}, the same images in each"
-    if asked.stage_before is None:
-        return Seen("warn", "not asked", wanted)
     try:
-        run = asked.stage_before()
+        relied = require_stage_before(asked.ctx, asked.images, asked.rollback)
     except RefusedError as error:
         return Seen("failed", str(error), wanted, error.hint)
-    ctx = asked.ctx
-    before = ctx.project.catalog.before(ctx.stage, ctx.app_name)
-    found = (
-        f"{before} rolled out these images: run {run}"
-        if run
-        else "this is the first stage"
-    )
-    return Seen("ok", found, wanted)
+    return Seen("ok", relied.text, wanted)
 
 
 def _no_refresh(asked: Asked) -> Seen:
@@ -166,6 +162,8 @@ def _no_refresh(asked: Asked) -> Seen:
             if refresh.active:
                 what = f"refresh {short(refresh.id)} of {group.name}"
                 found = f"{what} is {refresh.status}, {refresh.percent} %"
+                if asked.rollback:
+                    return Seen("warn", f"{found}: the way back", wanted)
                 hint = "Wait until it ends: olrunbook run rollout"
                 return Seen("failed", found, wanted, hint)
     return Seen("ok", "none", wanted)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from olrunbook.errors import OlrunbookError, RefusedError, StepError, WaitingError
 from olrunbook.steps.flow import FLOW
 from olrunbook.steps.results import Result, Value
@@ -27,6 +29,7 @@ class PartRow(Value):
         seconds: How long it took.
         record: Its directory, seen from the archive.
         run_id: Its id.
+        relied: What its update relied on.
 
     """
 
@@ -37,6 +40,7 @@ class PartRow(Value):
     seconds: float
     record: str
     run_id: str
+    relied: str = ""
 
 
 class ReleaseResult(Result):
@@ -49,6 +53,7 @@ class ReleaseResult(Result):
         wanted: The stages it was to reach.
         rows: Its runs in order.
         seconds: From the first run's start to the last one's end.
+        rollback: What a rollback goes back to, and from what, a sentence each.
 
     """
 
@@ -60,10 +65,13 @@ class ReleaseResult(Result):
     wanted: list[str]
     rows: list[PartRow]
     seconds: float
+    rollback: list[str] = Field(default_factory=list)
 
     def headline(self) -> str:
         """Return where the image set was released to."""
         images = ", ".join(self.images.values()) or "no image"
+        if self.rollback and self.stages:
+            return f"{self.stages[0]} went back to {images}"
         if not self.stages:
             return f"{images} was released to no stage"
         *first, last = self.stages
@@ -89,6 +97,7 @@ def parts(release: str, entries: Sequence[dict[str, Any]]) -> ReleaseResult:
                 seconds=entry["seconds"],
                 record=entry["record"],
                 run_id=entry["run_id"],
+                relied=entry.get("relied", ""),
             )
         )
         if entry["notebook"] == FLOW[-1].notebook and entry["status"] in GOOD:
@@ -100,6 +109,7 @@ def parts(release: str, entries: Sequence[dict[str, Any]]) -> ReleaseResult:
         wanted=opened.get("stages", []),
         rows=rows,
         seconds=round(sum(row.seconds for row in rows), 1),
+        rollback=opened.get("rollback", {}).get("lines", []),
     )
 
 

@@ -117,6 +117,8 @@ class DeployResult(Result):
         started_at: When the update began (UTC).
         ended_at: When it ended (UTC).
         by_hand: The command that does the same without olrunbook.
+        relied: What allowed it: the stage before, by record or account; a rollback.
+        rollback: It was one.
 
     """
 
@@ -135,11 +137,13 @@ class DeployResult(Result):
     started_at: datetime
     ended_at: datetime
     by_hand: str
+    relied: str = ""
+    rollback: bool = False
 
     def headline(self) -> str:
-        """Return the counts: `17 created`, `3 updated, 14 same`."""
+        """Return the counts: `17 created`, `rollback: 3 updated, 14 same`."""
         words = {"create": "created", "update": "updated", "delete": "deleted"}
         words |= {"replace": "replaced"}
         parts = [f"{n} {words.get(op, op)}" for op, n in self.counts.items() if n]
         parts.sort(key=lambda part: part.endswith("same"))
-        return ", ".join(parts) or "nothing"
+        return ("rollback: " if self.rollback else "") + (", ".join(parts) or "nothing")

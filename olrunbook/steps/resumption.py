@@ -9,7 +9,7 @@ from typing import Any
 from olrunbook.archive.place import list_runs, place_of, read_record
 from olrunbook.errors import OlrunbookError, RefusedError
 from olrunbook.project.catalog import Project
-from olrunbook.project.imageset import format_images
+from olrunbook.project.imageset import LAST_GOOD, format_images
 from olrunbook.record.files import sha256_file, short
 from olrunbook.record.model import RunRecord
 from olrunbook.steps.approval.lineage import refuse_rejected, require_verified
@@ -81,8 +81,9 @@ def differences(
         before = record.parameters.get(name)
         if value != before and name not in hidden:
             found.append(f"parameter {name} was {before!r} and is {value!r}")
-    if record.images and "images" in record.parameters:
-        text = str((parameters or record.parameters).get("images", ""))
+    text = str((parameters or record.parameters).get("images", ""))
+    # A rollback keeps the set that it goes back to.
+    if record.images and "images" in record.parameters and text != LAST_GOOD:
         node_types = project.catalog.app(record.app).node_types
         try:
             images = images_for(

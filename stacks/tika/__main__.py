@@ -6,7 +6,8 @@ wherever the two were copied to.
 
 Config: `tika:auto_scale`, `tika:business_unit`, `tika:target_vpc`,
 `tika:web_host_domain`, `tika:instance_type`, the secret `tika:access_token`, and
-`tika:image_id`, which pins the image; without it the newest own one is taken.
+`tika:image_id`, which pins the image; without it the newest own one is taken that is
+not revoked.
 """
 
 import json
@@ -31,6 +32,7 @@ from components.auto_scaling import (  # noqa: E402
 )
 from components.aws_base import AWSBase  # noqa: E402
 from components.cloud_config import WriteFile, user_data  # noqa: E402
+from components.images import find_image  # noqa: E402
 from components.network import find_network  # noqa: E402
 from components.stack_info import parse_stack  # noqa: E402
 
@@ -51,21 +53,13 @@ base = AWSBase(
     }
 )
 
-# The image: the newest of our own, unless one is pinned.
-image_filters = {
-    "name": f"{APP}-*",
-    "virtualization-type": "hvm",
-    "root-device-type": "ebs",
-}
-if pinned := config.get("image_id"):
-    image_filters["image-id"] = pinned
-image = aws.ec2.get_ami(
-    owners=[account],
-    most_recent=True,
-    filters=[
-        aws.ec2.GetAmiFilterArgs(name=name, values=[value])
-        for name, value in image_filters.items()
-    ],
+# The image: the newest of our own that is not revoked, unless one is pinned.
+image = find_image(
+    f"{APP}-*",
+    account,
+    config.get("image_id"),
+    virtualization_type="hvm",
+    root_device_type="ebs",
 )
 
 # What an instance may do in AWS.

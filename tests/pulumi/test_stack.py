@@ -22,6 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = ROOT / "stacks"
 TOKEN = "a-made-up-token"
+REVOKED = "ami-0cccccccccccccccc"
 NEWEST, PINNED = "ami-0aaaaaaaaaaaaaaaa", "ami-0bbbbbbbbbbbbbbbb"
 Made = dict[str, tuple[str, dict[str, Any]]]
 
@@ -46,7 +47,11 @@ class Cloud(mocks.Mocks):
             item["name"]: item["values"] for item in args.args.get("filters") or []
         }
         return {
-            "aws:ec2/getAmi:getAmi": {"id": wanted.get("image-id", [NEWEST])[0]},
+            "aws:ec2/getAmiIds:getAmiIds": {"ids": [REVOKED, NEWEST, PINNED]},
+            "aws:ec2/getAmi:getAmi": {
+                "id": (ami := wanted.get("image-id", [""])[0]),
+                "tags": {"revoked": "at noon"} if ami == REVOKED else {},
+            },
             "aws:ec2/getVpc:getVpc": {"id": "vpc-1"},
             "aws:ec2/getSubnets:getSubnets": {
                 "id": "x",
@@ -153,14 +158,14 @@ def test_the_group_is_found_by_the_name_in_the_catalog(
         assert spec.group_tags(stage) == [("server", tags["Name"])]
 
 
-def test_without_a_pin_the_newest_own_image_is_taken(
+def test_without_a_pin_the_newest_own_image_that_is_not_revoked_is_taken(
     deploy: Callable[..., Cloud],
 ) -> None:
     """As upstream does: newest `tika-server-*` of the caller's account."""
     cloud = deploy("CI")
 
-    (args,) = [args for token, args in cloud.asked if "getAmi" in token]
-    assert args["mostRecent"] is True
+    (args,) = [args for token, args in cloud.asked if "getAmiIds" in token]
+    assert one(cloud, "aws:ec2/launchTemplate:LaunchTemplate")["imageId"] == NEWEST
     assert args["owners"] == ["123456789012"]
     assert {"name": "name", "values": ["tika-server-*"]} in args["filters"]
 

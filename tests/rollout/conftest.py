@@ -96,7 +96,7 @@ class FakeAws:
         self.clock, self.page = clock, page
         self.script: list[tuple[float, Picture]] = [(0.0, Picture())]
         self.identity = IDENTITY
-        self.images: dict[str, dict[str, str]] = {
+        self.images: dict[str, dict[str, Any]] = {
             OLD: {"Name": "tika-server-20261123140000", "State": "available"},
             NEW: {"Name": "tika-server-20261123150000", "State": "available"},
         }
@@ -242,6 +242,7 @@ class FakeTarget:
     kind: str = "rehearsal"
     identity_arn: str = IDENTITY
     cloud_id: str = "cloud-1"
+    account: str = "123456789012"
     endpoint: str = "http://127.0.0.1:9"
 
     def client(self, service: str) -> FakeAws:

@@ -13,6 +13,7 @@ from olrunbook.adapters.context import Commit, Context
 from olrunbook.adapters.tool_version import ToolFound, tool_version
 from olrunbook.errors import RefusedError, ToolError
 from olrunbook.events import Event
+from olrunbook.record.model import RollbackRecord
 from olrunbook.steps import preflight_checks
 from olrunbook.steps.preflight import NEEDS, preflight, require
 
@@ -32,9 +33,7 @@ def test_every_need_is_a_check_there_is() -> None:
 
 def test_a_deploy_that_may_begin(ctx: Context, kit: Any, events: list[Event]) -> None:
     """All is well: every check says what it found, and nothing is raised."""
-    result = preflight(
-        ctx, need=DEPLOY, images={"server": kit.NEW}, stage_before=lambda: ""
-    )
+    result = preflight(ctx, need=DEPLOY, images={"server": kit.NEW})
     assert [row.status for row in result.rows] == ["ok"] * len(DEPLOY)
     assert result.headline() == "6 checks passed"
     assert [event.data["name"] for event in events] == list(DEPLOY)
@@ -75,21 +74,52 @@ def test_no_image_set_is_a_failure(ctx: Context) -> None:
     assert _row(ctx, "images").found == "no image set"
 
 
-def test_the_stage_order_is_what_the_archive_says(ctx: Context) -> None:
-    """A refusal becomes a row with its hint; a run is named; unasked is said."""
-
-    def refuse() -> str:
-        msg = "QA needs a succeeded CI rollout"
-        raise RefusedError(msg, "olrunbook release tika --to CI")
-
-    row = _row(ctx, "stage order", stage_before=refuse)
-    assert (row.status, row.hint) == ("failed", "olrunbook release tika --to CI")
+def test_the_stage_order_is_a_row(
+    ctx: Context, aws: Any, kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was relied on is said; a refusal becomes a row with its hint."""
+    monkeypatch.setenv("OLRUNBOOK_ARCHIVE", str(tmp_path / "archive"))
+    images = {"server": kit.NEW}
+    row = _row(ctx, "stage order", images=images)
+    assert (row.status, row.found) == ("ok", "this is the first stage")
     ctx = dataclasses.replace(ctx, stage="QA")
-    assert (
-        "CI rolled out these images: run 42"
-        in _row(ctx, "stage order", stage_before=lambda: "42").found
-    )
-    assert _row(ctx, "stage order").status == "warn"
+    row = _row(ctx, "stage order", images=images)
+    assert row.status == "failed"
+    assert "QA needs a succeeded CI rollout" in row.found
+    assert row.hint.startswith("olrunbook release tika --to CI")
+    aws.script = [(0, kit.Picture((kit.Machine("i-1"),)))]
+    row = _row(ctx, "stage order", images=images)
+    assert "the account says that CI runs these images on all instances" in row.found
+
+
+def test_a_revoked_image_is_refused_and_says_when_and_why(
+    ctx: Context, aws: Any, kit: Any
+) -> None:
+    """No forward deploy of it; a rollback only where all others are revoked."""
+    said = "at 2026-11-29T18:00:00Z by ann@host: leaks"
+    aws.images[kit.NEW] |= {"Tags": [{"Key": "revoked", "Value": said}]}
+    images = {"server": kit.NEW}
+    row = _row(ctx, "images", images=images)
+    assert row.status == "failed"
+    assert f"was revoked {said}" in row.found
+    back = RollbackRecord(left={"server": kit.OLD}, run_id="r")
+    assert _row(ctx, "images", images=images, rollback=back).status == "failed"
+    back = back.model_copy(update={"revoked": "everything"})
+    row = _row(ctx, "images", images=images, rollback=back)
+    assert row.status == "ok"
+    assert f"revoked {said}" in row.found
+
+
+def test_a_refresh_at_work_lets_a_rollback_pass(
+    ctx: Context, aws: Any, kit: Any
+) -> None:
+    """It is what the rollback is there for; the table says how far it is."""
+    aws.script = [(0, kit.Picture(refreshes=(kit.Refresh("r1", "InProgress", 25),)))]
+    back = RollbackRecord(left={"server": kit.NEW}, run_id="r")
+    row = _row(ctx, "instance refresh", rollback=back)
+    assert row.status == "warn"
+    assert "r1" in row.found
+    assert "25 %" in row.found
 
 
 @pytest.mark.parametrize("status", ["Pending", "InProgress", "Baking", "Cancelling"])

@@ -362,15 +362,7 @@ def test_a_failed_rollout_says_what_it_leaves(play: Play) -> None:
     assert "i-0ld1…001 on ami-0df7…408" in text
     assert "launches from now on gets ami-0a17…223" in text
     assert "AWS's own rollback is not available" in text
-    assert f"-p stage CI -p images server={OLD}" in text
-
-
-def test_a_previous_image_that_is_gone_is_no_way_back(play: Play, aws: Any) -> None:
-    """The image set before is looked for before it is recommended."""
-    del aws.images[OLD]
-    result = play("failed: Failed")
-    assert "is gone" in result.consequences[-1]
-    assert "olrunbook run deploy" not in result.consequences[-1]
+    assert "There is no way back: no other image set served well in CI" in text
 
 
 def test_progress_says_how_many_serve_and_how_old_the_news_is(

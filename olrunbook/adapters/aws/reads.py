@@ -37,11 +37,12 @@ if TYPE_CHECKING:
     from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_autoscaling.type_defs import AutoScalingGroupTypeDef
     from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_ec2.type_defs import InstanceTypeDef
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef, TagTypeDef
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
-__all__ = ["Account", "images_exist", "require_identity", "unseen"]
+__all__ = ["REVOKED", "Account", "images_exist", "require_identity", "unseen"]
 
+REVOKED = "revoked"  # the tag of an image that no stage may get any more
 CHUNK = 100  # ids in one request
 DEFAULT_PORTS = {"HTTPS": 443, "HTTP": 80}
 
@@ -302,5 +303,12 @@ class Account:
                     id=item["ImageId"],
                     name=item.get("Name", ""),
                     state=item.get("State", ""),
+                    revoked=_revoked(item.get("Tags", [])),
                 )
         return found
+
+
+def _revoked(tags: Sequence[TagTypeDef]) -> str:
+    """Return what the tag of a revoked image says; empty: it has none."""
+    found = {tag["Key"]: tag["Value"] for tag in tags}
+    return (found[REVOKED] or "without a word") if REVOKED in found else ""

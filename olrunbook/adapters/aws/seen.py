@@ -168,11 +168,20 @@ class TemplateSeen(Seen):
 
 
 class ImageSeen(Seen):
-    """An image (AMI); its state is empty where there is none of the id."""
+    """An image (AMI).
+
+    Args:
+        id: Its id.
+        name: Its name.
+        state: As the API says; empty: there is no image of the id.
+        revoked: When, by whom and why it was revoked; empty: it is not.
+
+    """
 
     id: str
     name: str = ""
     state: str = ""
+    revoked: str = ""
 
 
 def short(identifier: str) -> str:

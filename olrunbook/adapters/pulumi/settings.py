@@ -29,6 +29,7 @@ __all__ = [
     "keep_settings",
     "prepare",
     "reopen",
+    "settings_pin",
     "stack_spec",
 ]
 
@@ -142,6 +143,14 @@ def reopen(ctx: Context, token: str) -> Prepared:
         msg = "the preview's files are gone"
         raise RefusedError(msg, "Run the preview again, then apply that.")
     return _describe(ctx, root, folder)
+
+
+def settings_pin(ctx: Context) -> dict[str, str]:
+    """Return the image set that the stack's own settings pin; empty: none."""
+    spec = stack_spec(ctx)
+    name = f"Pulumi.{spec.stack_name(ctx.stage)}.yaml"
+    config = read_yaml(ctx.project.path(spec.path) / name).get("config") or {}
+    return {n: config[key] for n, key in spec.image_config.items() if key in config}
 
 
 def _describe(ctx: Context, root: Path, folder: Path) -> Prepared:

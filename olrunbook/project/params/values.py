@@ -12,7 +12,7 @@ from typing import Any
 
 from olrunbook.errors import UsageError
 from olrunbook.project.catalog import unknown
-from olrunbook.project.imageset import parse_images
+from olrunbook.project.imageset import LAST_GOOD, parse_images
 
 __all__ = [
     "PAPERMILLS_OWN",
@@ -121,7 +121,8 @@ def _check_for_app(values: dict[str, Any], parameters: dict[str, Parameter]) -> 
             continue
         its = list(parameter.by_app[app])
         if parameter.kind == "ImageSet":
-            parse_images(value, its)
+            if value != LAST_GOOD:
+                parse_images(value, its)
         elif value not in its:
             msg = (
                 f"{parameter.name} {value!r} is not in {app}; it has: {', '.join(its)}"

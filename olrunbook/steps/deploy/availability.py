@@ -6,16 +6,18 @@ import math
 from collections.abc import Mapping, Sequence
 
 from olrunbook.adapters.aws.seen import (
-    GroupSeen,
-    ImageSeen,
     InstanceSeen,
     RefreshSeen,
     TemplateSeen,
     short,
 )
-from olrunbook.project.imageset import format_images
 
-__all__ = ["availability", "consequences", "previous_images", "replaced_first"]
+__all__ = [
+    "availability",
+    "cancels",
+    "consequences",
+    "replaced_first",
+]
 
 AWS_MIN_HEALTHY = 90  # where a refresh does not say
 
@@ -62,32 +64,32 @@ def availability(desired: int, refresh: RefreshSeen) -> str:
     )
 
 
-def previous_images(before: Sequence[GroupSeen]) -> dict[str, str]:
-    """Return the image set that ran before the update; empty: not one set of all."""
-    images: dict[str, set[str]] = {}
-    for group in before:
-        found = {instance.image for instance in group.instances if instance.image}
-        images.setdefault(group.node_type, set()).update(found)
-    if any(len(found) != 1 for found in images.values()):
-        return {}
-    return {node: found.pop() for node, found in images.items()}
+def cancels(refreshes: Sequence[RefreshSeen]) -> list[str]:
+    """Return which refreshes of a group its next refresh cancels, a sentence each.
+
+    Args:
+        refreshes: The group's refreshes; those that have ended say nothing.
+
+    """
+    return [
+        f"This update cancels refresh {short(refresh.id)} "
+        f"({refresh.status}, {refresh.percent} % done)."
+        for refresh in refreshes
+        if refresh.active
+    ]
 
 
 def consequences(
-    app: str,
-    stage: str,
     instances: Mapping[str, Sequence[InstanceSeen]],
     templates: Mapping[str, TemplateSeen],
-    previous: Mapping[str, ImageSeen],
+    way_back: str,
 ) -> list[str]:
     """Return what a failed rollout leaves behind, and the way back.
 
     Args:
-        app: The app.
-        stage: The stage.
         instances: Group to its instances now.
         templates: Group to its launch template.
-        previous: Node type to what is seen of the image it ran before; empty: unknown.
+        way_back: How to go back, or why not.
 
     """
     lines = []
@@ -106,22 +108,5 @@ def consequences(
             "AWS's own rollback is not available: the group launches from the "
             "template version $Latest."
         )
-    lines.append(_way_back(app, stage, previous))
+    lines.append(way_back)
     return lines
-
-
-def _way_back(app: str, stage: str, previous: Mapping[str, ImageSeen]) -> str:
-    if not previous:
-        return (
-            "There is no previous image set to go back to: deploy another one, "
-            "or build one."
-        )
-    images = format_images({node: image.id for node, image in previous.items()})
-    missing = [image.id for image in previous.values() if image.state != "available"]
-    if missing:
-        gone = ", ".join(missing)
-        return f"The previous image set, {images}, cannot be used: {gone} is gone."
-    return (
-        f"To go back to the previous image set: olrunbook run deploy "
-        f"-p app {app} -p stage {stage} -p images {images}"
-    )

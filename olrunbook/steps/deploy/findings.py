@@ -67,11 +67,28 @@ def _size(preview: PreviewResult) -> Iterator[Said]:
             yield deny(f"{size}; the catalog allows {low} to {high}")
 
 
+def _revoked(preview: PreviewResult) -> Iterator[Said]:
+    """Deny to go back to what is revoked: people say why, or do not."""
+    if preview.rollback and preview.rollback.revoked:
+        yield deny(preview.rollback.revoked)
+
+
+def _by_hand(preview: PreviewResult) -> Iterator[Said]:
+    """Deny to go back before the app has what it needs first."""
+    if preview.rollback and preview.rollback.by_hand:
+        yield deny(f"do this first, by hand: {preview.rollback.by_hand}")
+
+
 BUILT_IN: dict[str, Rule] = {
     "serving-goes": _serving_goes,
     "image-roll": _image_roll,
     "size": _size,
+    "revoked": _revoked,
+    "by-hand": _by_hand,
 }
+# What denies a rollback too; what other rules deny, it only says: nothing but its gate
+# stands between people and the way back.
+OF_ROLLBACKS = ("serving-goes", "revoked", "by-hand")
 
 
 def rules_of(root: Path) -> dict[str, Rule]:
@@ -131,16 +148,19 @@ def findings(
         UsageError: A file of rules cannot be loaded.
 
     """
-    return [
-        Finding(
-            rule=name,
-            verdict=said.verdict,
-            text=said.text,
-            overridden=overrides.get(name, "") if said.verdict == "deny" else "",
-        )
-        for name, rule in rules_of(root).items()
-        for said in _ask(rule, preview)
-    ]
+    found = []
+    for name, rule in rules_of(root).items():
+        for said in _ask(rule, preview):
+            denied = said.verdict == "deny"
+            denied = denied and (not preview.rollback or name in OF_ROLLBACKS)
+            finding = Finding(
+                rule=name,
+                verdict="deny" if denied else "warn",
+                text=said.text,
+                overridden=overrides.get(name, "") if denied else "",
+            )
+            found.append(finding)
+    return found
 
 
 def _ask(rule: Rule, preview: PreviewResult) -> list[Said]:

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from olrunbook.record.model import RollbackRecord
 from olrunbook.steps.deploy.rules import apart
 from olrunbook.steps.results import GroupSeen, ResourceChange, Result, Value
 
@@ -51,6 +52,7 @@ class PreviewResult(Result):
         bounds: Least and most instances that the catalog allows a group; None: any.
         findings: What the rules say of it.
         outlook: What the update means for what serves, a sentence each.
+        rollback: What it goes back to, and from what; None: it is no rollback.
         by_hand: The command that does the same without olrunbook.
         digest: Over everything that an approval of this preview approves.
         parts: The digest of each part of it, by name: they say what differs.
@@ -76,6 +78,7 @@ class PreviewResult(Result):
     bounds: tuple[int, int] | None = None
     findings: list[Finding] = Field(default_factory=list)
     outlook: list[str]
+    rollback: RollbackRecord | None = None
     by_hand: str
     digest: str
     parts: dict[str, str] = Field(default_factory=dict)
@@ -105,4 +108,4 @@ class PreviewResult(Result):
         if self.denied:
             rules = dict.fromkeys(finding.rule for finding in self.denied)
             text += f"; denied by {', '.join(rules)}"
-        return text
+        return f"rollback: {text}" if self.rollback else text

@@ -10,6 +10,7 @@ from olrunbook.adapters.pulumi import stack as pulumi
 from olrunbook.adapters.pulumi.settings import stack_spec
 from olrunbook.errors import RefusedError, StepError, UsageError
 from olrunbook.project.imageset import format_images
+from olrunbook.record.model import RollbackRecord
 from olrunbook.steps.approval.digest import canonical_groups, digest, part_digests
 from olrunbook.steps.deploy.findings import findings
 from olrunbook.steps.deploy.plan import PreviewResult
@@ -20,6 +21,7 @@ from olrunbook.steps.deploy.rules import (
     sizes,
     wrong_images,
 )
+from olrunbook.steps.order import require_stage_before
 from olrunbook.steps.results import DeployResult, GroupSeen
 from olrunbook.steps.step import Step
 
@@ -30,6 +32,7 @@ def preview(
     ctx: Context,
     images: Mapping[str, str],
     overrides: Mapping[str, str] | None = None,
+    rollback: RollbackRecord | None = None,
 ) -> PreviewResult:
     """Show what an update would change, drift included.
 
@@ -37,19 +40,21 @@ def preview(
         ctx: The run.
         images: The image set to deploy, one image for each node type.
         overrides: Rule to the reason why what it denies is done nevertheless.
+        rollback: The way back, where this is one.
 
     Raises:
         UsageError: The image set does not name every node type of the app, or a rule
             of the project cannot be loaded.
-        RefusedError: An image is not there or not available; the stack is locked or has
-            pending operations; the program does not use the images it was given.
+        RefusedError: An image is not there, not available or revoked; the stack is
+            locked or has pending operations; the program does not use the images it was
+            given.
         ToolError: Pulumi failed.
         InterruptedRunError: The run was interrupted.
 
     """
     _whole_set(ctx, images)
     require_identity(ctx)
-    _available(ctx, images)
+    _available(ctx, images, rollback)
     prepared = pulumi.prepare(ctx, images)
     found = pulumi.preview(ctx, prepared)
     _free(prepared.stack, found)
@@ -61,12 +66,14 @@ def preview(
         )
         raise RefusedError(msg, hint)
     seen = Account(ctx.target).observe(ctx.app, ctx.stage)
-    outlooks = outlook(found, changes, seen)
+    lines = rollback.lines if rollback else []
+    outlooks = [*lines, *outlook(found, changes, seen)]
     # Pulumi works at several resources at once, in an order of its own.
     ordered = sorted(found.changes, key=lambda change: change.urn)
     keys = stack_spec(ctx).image_config
     pins = " ".join(f"-c {keys[node]}={image}" for node, image in images.items())
-    gate = ctx.project.catalog.gate(ctx.target.name, ctx.stage)
+    back = rollback is not None
+    gate = ctx.project.catalog.gate(ctx.target.name, ctx.stage, rollback=back)
     plan = PreviewResult(
         app=ctx.app_name,
         stage=ctx.stage,
@@ -84,6 +91,7 @@ def preview(
         sizes=sizes(found),
         bounds=ctx.app.sizes,
         outlook=outlooks,
+        rollback=rollback,
         by_hand=pulumi.by_hand(ctx, f"up --refresh --yes {pins}"),
         digest="",
     )
@@ -116,7 +124,8 @@ def up(ctx: Context, plan: PreviewResult) -> DeployResult:
 
     Raises:
         RefusedError: The state is no longer the one that was previewed, an image has
-            gone, or the stack is locked or has pending operations.
+            gone or was revoked, nothing allows the images in this stage, or the stack
+            is locked or has pending operations.
         StepError: The update ended, but the group or its template is on another image.
         ToolError: Pulumi failed.
         InterruptedRunError: The run was interrupted.
@@ -124,7 +133,8 @@ def up(ctx: Context, plan: PreviewResult) -> DeployResult:
     """
     prepared = pulumi.reopen(ctx, plan.token)
     require_identity(ctx)
-    _available(ctx, plan.images)
+    _available(ctx, plan.images, plan.rollback)
+    relied = require_stage_before(ctx, plan.images, plan.rollback)
     account = Account(ctx.target)
     before = account.groups(ctx.app, ctx.stage)
     started_at = ctx.clock()
@@ -150,6 +160,8 @@ def up(ctx: Context, plan: PreviewResult) -> DeployResult:
         # A clock that was set back makes no negative duration.
         ended_at=max(ctx.clock(), started_at),
         by_hand=plan.by_hand,
+        relied=relied.text,
+        rollback=plan.rollback is not None,
     )
 
 
@@ -161,8 +173,13 @@ def _whole_set(ctx: Context, images: Mapping[str, str]) -> None:
         raise UsageError(msg, "Name an image for each: images=node_type=ami-…")
 
 
-def _available(ctx: Context, images: Mapping[str, str]) -> None:
+def _available(
+    ctx: Context, images: Mapping[str, str], rollback: RollbackRecord | None
+) -> None:
     for node, image in images_exist(ctx, images).items():
+        if image.revoked and not (rollback and rollback.revoked):
+            msg = f"image {image.id} of {node} was revoked {image.revoked}"
+            raise RefusedError(msg, "Deploy another image set.")
         if image.state != "available":
             state = image.state or "missing"
             msg = f"image {image.id} of {node} is {state}, wanted available"

@@ -6,21 +6,13 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-from olrunbook.adapters.aws.reads import (
-    Account,
-    images_exist,
-    require_identity,
-    unseen,
-)
-from olrunbook.adapters.aws.seen import TemplateSeen
+from olrunbook.adapters.aws.reads import Account, require_identity, unseen
+from olrunbook.adapters.aws.seen import GroupSeen, TemplateSeen
 from olrunbook.adapters.context import Context
 from olrunbook.errors import StepError, ToolError, UsageError
 from olrunbook.events import Event
-from olrunbook.steps.deploy.availability import (
-    availability,
-    consequences,
-    previous_images,
-)
+from olrunbook.steps import way_back
+from olrunbook.steps.deploy.availability import availability, consequences
 from olrunbook.steps.results import DeployResult
 from olrunbook.steps.rollout.group import GroupWatch
 from olrunbook.steps.rollout.model import GroupRollout, Outcome, RolloutResult
@@ -98,7 +90,7 @@ def rollout(
         probe=probe,
         probe_seconds=per_second(seen, since, ended),
         notes=_notes(ctx, groups, probe_notes(ctx, deploy, probe, began, own=own)),
-        consequences=_aftermath(ctx, account, watches, deploy) if failed else [],
+        consequences=_aftermath(ctx, account, watches) if failed else [],
         started_at=began,
         ended_at=ended,
         by_hand="\n".join(f"{SHOW} {group.group}" for group in groups if group.group),
@@ -247,20 +239,14 @@ def _notes(ctx: Context, groups: list[GroupRollout], probe: list[str]) -> list[s
 
 
 def _aftermath(
-    ctx: Context,
-    account: Account,
-    watches: dict[str, GroupWatch],
-    deploy: DeployResult,
+    ctx: Context, account: Account, watches: dict[str, GroupWatch]
 ) -> list[str]:
     """Return what a failed rollout leaves behind."""
     there = {watch.now.name: watch.now for watch in watches.values() if watch.now.name}
-    previous = previous_images(deploy.before)
     return consequences(
-        ctx.app_name,
-        ctx.stage,
         {name: group.instances for name, group in there.items()},
         {name: account.template(name) for name in there},
-        images_exist(ctx, previous),
+        way_back.in_words(ctx),
     )
 
 

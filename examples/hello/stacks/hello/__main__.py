@@ -26,6 +26,7 @@ from components.auto_scaling import (
     TagSpecification,
 )
 from components.aws_base import AWSBase
+from components.images import find_image
 from components.network import find_network
 from components.stack_info import parse_stack
 
@@ -45,17 +46,7 @@ base = AWSBase(
     }
 )
 
-image_filters = {"name": f"{APP}-*", "root-device-type": "ebs"}
-if pinned := config.get("image_id"):
-    image_filters["image-id"] = pinned
-image = aws.ec2.get_ami(
-    owners=["self"],
-    most_recent=True,
-    filters=[
-        aws.ec2.GetAmiFilterArgs(name=name, values=[value])
-        for name, value in image_filters.items()
-    ],
-)
+image = find_image(f"{APP}-*", "self", config.get("image_id"), root_device_type="ebs")
 
 role = aws.iam.Role(
     f"{APP}-instance-role",

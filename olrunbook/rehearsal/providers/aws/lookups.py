@@ -61,6 +61,16 @@ def get_ami(call: Caller, args: Props) -> Props:
     }
 
 
+def get_ami_ids(call: Caller, args: Props) -> Props:
+    """Return the ids of the AMIs that fit, the newest first."""
+    owners = {"Owners": args["owners"]} if args.get("owners") else {}
+    found = call.api("ec2").describe_images(Filters=_filters(args), **owners)["Images"]
+    found.sort(key=lambda item: item.get("CreationDate") or "")
+    if not args.get("sortAscending"):
+        found.reverse()
+    return {"id": call.region, "ids": [image["ImageId"] for image in found]}
+
+
 def get_vpc(call: Caller, args: Props) -> Props:
     """Return the one VPC that fits."""
     wanted = _filters(args)
@@ -228,6 +238,7 @@ def get_policy_document(_call: Caller, args: Props) -> Props:
 FUNCTIONS: dict[str, Function] = {
     "aws:acm/getCertificate:getCertificate": get_certificate,
     "aws:ec2/getAmi:getAmi": get_ami,
+    "aws:ec2/getAmiIds:getAmiIds": get_ami_ids,
     "aws:ec2/getSubnet:getSubnet": get_subnet,
     "aws:ec2/getSubnets:getSubnets": get_subnets,
     "aws:ec2/getVpc:getVpc": get_vpc,

@@ -1,0 +1,86 @@
+"""Revoke images: no stage gets them any more. The tag of the image is the record."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from olrunbook.adapters.aws.answers import asked
+from olrunbook.adapters.aws.reads import REVOKED, Account
+from olrunbook.errors import RefusedError
+from olrunbook.project.catalog import App, Catalog
+from olrunbook.targets import Target
+
+__all__ = ["revoke"]
+
+LONGEST = 256  # characters of a tag's value
+
+
+def revoke(
+    catalog: Catalog, target: Target, images: Sequence[str], reason: str, who: str
+) -> list[str]:
+    """Tag images as revoked, with when, who and why.
+
+    Args:
+        catalog: Says whose images they are.
+        target: Whose account has them.
+        images: Their ids.
+        reason: Why.
+        who: Who does it.
+
+    Returns:
+        What was done and who serves them, a line each.
+
+    Raises:
+        RefusedError: The identity is not the target's; an image is not there, is of no
+            app of the catalog, or all are revoked already. Nothing was changed.
+        ToolError: The account does not answer.
+
+    """
+    account = Account(target)
+    if (found := account.identity()) != target.identity_arn:
+        msg = f"the AWS identity is {found}, wanted {target.identity_arn}"
+        raise RefusedError(msg, "Credentials of another account are in use.")
+    seen = account.images(images)
+    for image in seen.values():
+        if not image.state:
+            msg = f"{image.id} does not exist"
+            raise RefusedError(msg)
+        if not list(_apps(catalog, image.name)):
+            msg = f"{image.id} is {image.name}, of no app in the catalog"
+            raise RefusedError(msg)
+    new = [image for image in seen.values() if not image.revoked]
+    if not new:
+        msg = "; ".join(f"{one.id} was revoked {one.revoked}" for one in seen.values())
+        raise RefusedError(msg, "There is nothing more to do.")
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    text = f"at {at} by {who}: {reason}"[:LONGEST]
+    with asked("to tag the images"):
+        target.client("ec2").create_tags(
+            Resources=[image.id for image in new],
+            Tags=[{"Key": REVOKED, "Value": text}],
+        )
+    lines = [f"Revoked {image.id}, {image.name}: {text}" for image in new]
+    for image in new:
+        for name, app in _apps(catalog, image.name):
+            lines += _served(account, catalog, name, app, image.id)
+    return lines
+
+
+def _apps(catalog: Catalog, image: str) -> Iterator[tuple[str, App]]:
+    """Yield the apps that an image is of, by its name."""
+    for name, app in catalog.apps.items():
+        patterns = (app.image.name.format(node_type=node) for node in app.node_types)
+        if any(fnmatch.fnmatchcase(image, pattern) for pattern in patterns):
+            yield name, app
+
+
+def _served(
+    account: Account, catalog: Catalog, name: str, app: App, image: str
+) -> Iterator[str]:
+    """Yield the stages that run an image, with the way back."""
+    for stage in catalog.stages_of(name) if app.stack else ():
+        groups = account.groups(app, stage)
+        if any(one.image == image for group in groups for one in group.instances):
+            yield f"{stage} runs {image}: olrunbook rollback {name} {stage}"

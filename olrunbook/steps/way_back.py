@@ -1,0 +1,153 @@
+"""The way back: the newest image set that served well in a stage before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from olrunbook.adapters.aws.reads import Account
+from olrunbook.adapters.context import Context
+from olrunbook.adapters.pulumi.settings import settings_pin
+from olrunbook.archive.place import RunPlace
+from olrunbook.errors import OlrunbookError, RefusedError
+from olrunbook.project.imageset import format_images
+from olrunbook.record.files import short
+from olrunbook.record.model import RollbackRecord
+from olrunbook.steps.approval.lineage import Lineage
+from olrunbook.steps.order import ROLLOUT, Found, not_verified, succeeded
+from olrunbook.steps.results import DeployResult
+
+__all__ = ["WayBack", "in_words", "taken_up", "way_back"]
+
+
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """Where a stage goes back to.
+
+    Args:
+        images: The image set.
+        record: What the run's record says of it.
+
+    """
+
+    images: dict[str, str]
+    record: RollbackRecord
+
+
+def way_back(ctx: Context) -> WayBack:
+    """Return the newest image set that served well in a stage, and is not its own now.
+
+    It had a succeeded rollout there, in this cloud; it exists, and is not revoked; and
+    no rollback has left it since. Where all of them are revoked, the newest of those,
+    and its record says so.
+
+    Args:
+        ctx: The run.
+
+    Raises:
+        RefusedError: There is none.
+        ToolError: The account does not answer.
+
+    """
+    account = Account(ctx.target)
+    groups = [g for g in account.groups(ctx.app, ctx.stage) if g.name]
+    left = {group.node_type: account.template(group.name).image for group in groups}
+    passed: list[str] = []
+    revoked: list[tuple[Found, str]] = []
+    for found in _served(ctx, left):
+        images, name = found.record.images, format_images(found.record.images)
+        seen = account.images(list(images.values())).values()
+        if gone := [one.id for one in seen if one.state != "available"]:
+            passed.append(f"{name}: {', '.join(gone)} is gone")
+        elif why := [one.revoked for one in seen if one.revoked]:
+            passed.append(f"{name}: revoked {why[0]}")
+            revoked.append((found, why[0]))
+        else:
+            return _back(ctx, found, left, passed)
+    if revoked:
+        found, words = revoked[0]
+        text = f"everything that served well in {ctx.stage} is revoked; this is the "
+        return _back(ctx, found, left, passed, f"{text}newest of it, revoked {words}")
+    msg = f"no other image set served well in {ctx.stage} before"
+    msg = "; ".join([msg, *passed])
+    hint = f"Deploy one that {ctx.stage} never had, or build one: olrunbook release"
+    raise RefusedError(msg, hint)
+
+
+def in_words(ctx: Context) -> str:
+    """Return how a stage goes back, or why it cannot; it never fails."""
+    try:
+        found = way_back(ctx)
+    except OlrunbookError as error:
+        return f"There is no way back: {error}. {error.hint}".rstrip()
+    first = f" First by hand: {found.record.by_hand}" if found.record.by_hand else ""
+    command = f"olrunbook rollback {ctx.app_name} {ctx.stage}"
+    text = f"To go back to {format_images(found.images)}, which served well in "
+    return f"{text}{ctx.stage}: {command}{first}"
+
+
+def taken_up(place: RunPlace) -> WayBack | None:
+    """Return what the run that this one takes up goes back to; None: it takes up none.
+
+    It stays the same: once the update is done, another set would be the last good one.
+    """
+    for record in Lineage.of(place).records[1:]:
+        if record.rollback:
+            return WayBack(dict(record.images), record.rollback)
+    return None
+
+
+def _served(ctx: Context, left: Mapping[str, str]) -> Iterator[Found]:
+    """Yield rollouts of the sets that served well, each once, newest first."""
+    given_up = [
+        (found.record.rollback.left, found.record.ended_at)
+        for found in succeeded(ctx, ctx.stage, DeployResult.schema_name)
+        if found.record.rollback
+    ]
+    known = [dict(left)]
+    for found in succeeded(ctx, ctx.stage, ROLLOUT):
+        images = found.record.images
+        if images in known or set(images) != set(ctx.app.node_types):
+            continue
+        known.append(images)
+        later = [at for was, at in given_up if was == images]
+        if not any(at > found.record.started_at for at in later):
+            yield found
+
+
+def _back(
+    ctx: Context,
+    found: Found,
+    left: dict[str, str],
+    passed: list[str],
+    revoked: str = "",
+) -> WayBack:
+    """Return the way back to a set, and what people must know of it."""
+    images, which = dict(found.record.images), short(found.record.run_id)
+    at = f"{found.record.ended_at:%Y-%m-%d %H:%M} UTC"
+    was, to = format_images(left) or "nothing", format_images(images)
+    text = f"A rollback from {was} to {to}, which served well in {ctx.stage}: rolled "
+    lines = [f"{text}out at {at}, run {which}."]
+    lines += [f"Passed over: {text}." for text in passed]
+    if wrong := not_verified(found):
+        lines.append(f"Look at the archive: {wrong}.")
+    if by_hand := ctx.app.rollback:
+        lines.append(f"First by hand: {by_hand}")
+    lines.append(_pin(ctx, images, left))
+    record = RollbackRecord(
+        left=left,
+        run_id=found.record.run_id,
+        lines=lines,
+        revoked=revoked,
+        by_hand=by_hand,
+    )
+    return WayBack(images, record)
+
+
+def _pin(ctx: Context, images: Mapping[str, str], left: Mapping[str, str]) -> str:
+    """Return whether the set stays pinned for updates that olrunbook does not make."""
+    if settings_pin(ctx) == images:
+        return "The stack's own settings pin this set: it holds outside olrunbook too."
+    text = "The pin holds in olrunbook only: the stack's own settings do not name this "
+    text += "set. An update outside olrunbook looks for the newest image, and may undo "
+    return f"it. Revoke {format_images(dict(left)) or 'that image'} against that."
