@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -303,8 +303,10 @@ def answered(project: Project, place: RunPlace, record: RunRecord) -> bool:
 
 def _told(record: RunRecord) -> list[str]:
     """Return what a run would change, a line a change, and what that means."""
+    from olrunbook.steps.approval.lineage import PLANS  # noqa: PLC0415
     from olrunbook.steps.results import ResourceChange  # noqa: PLC0415
 
-    result = record.result("olrunbook/preview/1") or {}
+    shown: dict[str, Any] = {}
+    result = next(filter(None, map(record.result, PLANS)), shown)
     changes = map(ResourceChange.model_validate, result.get("changes", []))
     return [*(change.line() for change in changes), *result.get("outlook", [])]

@@ -24,6 +24,9 @@ from olrunbook.steps.deploy.findings import require_rules
 
 if TYPE_CHECKING:
     from olrunbook.steps.deploy.plan import PreviewResult
+    from olrunbook.steps.rollout.refresh import RefreshPlan
+
+    Plan = PreviewResult | RefreshPlan  # what is asked about
 
 __all__ = ["Gate"]
 
@@ -49,7 +52,7 @@ class Gate:
     headless: bool = field(kw_only=True)
     form: bool = field(kw_only=True)
     typed: Typed = field(default_factory=Typed, init=False)
-    passed: PreviewResult | None = field(default=None, init=False)
+    passed: Plan | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Take what the engine was told, before any cell ran."""
@@ -85,7 +88,7 @@ class Gate:
         self.typed = replace(self.typed, overrides=given)
         self.note("run", overrides=given)
 
-    def require(self, plan: PreviewResult) -> None:
+    def require(self, plan: Plan) -> None:
         """Raise RefusedError unless exactly this preview came past the gate.
 
         It is let through once.
@@ -100,7 +103,7 @@ class Gate:
             hint = "Preview, then: await run.gate(plan), then: run.up(plan)"
             raise RefusedError(msg + stage, hint)
 
-    async def ask(self, plan: PreviewResult, *, kept: bool = False) -> GateResult:
+    async def ask(self, plan: Plan, *, kept: bool = False) -> GateResult:
         """Return how a preview came past the gate.
 
         Args:
@@ -154,7 +157,7 @@ class Gate:
 
     def _past(
         self,
-        plan: PreviewResult,
+        plan: Plan,
         spec: GateSpec | None,
         found: list[Approval],
         *,
@@ -182,7 +185,7 @@ class Gate:
             approvals=found,
         )
 
-    def _note(self, plan: PreviewResult, spec: GateSpec, **more: Any) -> None:
+    def _note(self, plan: Plan, spec: GateSpec, **more: Any) -> None:
         gate = GateRecord(
             gate=self.context.stage,
             question=question_of(self.context.stage),
@@ -209,7 +212,7 @@ class Gate:
         decide(self._room, asked, by, reason, approved=True)
         return use(self._room, asked)[0]
 
-    async def _form(self, plan: PreviewResult, asked: Asked) -> list[Approval]:
+    async def _form(self, plan: Plan, asked: Asked) -> list[Approval]:
         """Ask the person at the screen, and use what they decide."""
         from olrunbook.display.ask import Question, ask  # noqa: PLC0415  (heavy)
         from olrunbook.display.render import html  # noqa: PLC0415
@@ -227,7 +230,7 @@ class Gate:
             raise RefusedError(msg, "Nothing was changed.")
         return use(self._room, asked)[0]
 
-    def _news(self, line: Lineage, plan: PreviewResult) -> list[str]:
+    def _news(self, line: Lineage, plan: Plan) -> list[str]:
         """Return what differs from what the run before showed; empty: nothing."""
         before = line.shown_before()
         if before is None or before.get("digest") == plan.digest:
@@ -236,9 +239,7 @@ class Gate:
         told = differences(was.parts, plan.parts, was.changes, plan.changes)
         return [f"differs from what run {short(line.ids[1])} showed: {', '.join(told)}"]
 
-    def _waiting(
-        self, plan: PreviewResult, spec: GateSpec, notes: list[str]
-    ) -> WaitingError:
+    def _waiting(self, plan: Plan, spec: GateSpec, notes: list[str]) -> WaitingError:
         stage, run = self.context.stage, short(self.place.run_id)
         who = "" if spec == GateSpec() else f" ({spec})"
         text = f'"{question_of(stage)}" {_shown(plan)}{who}'
@@ -252,7 +253,7 @@ class Gate:
         return WaitingError("; ".join([text, *notes]), hint)
 
 
-def _refuse_denied(plan: PreviewResult) -> None:
+def _refuse_denied(plan: Plan) -> None:
     """Raise RefusedError where a rule denies what was previewed."""
     if denied := plan.denied:
         msg = "; ".join(f"rule {one.rule}: {one.text}" for one in denied)
@@ -260,7 +261,7 @@ def _refuse_denied(plan: PreviewResult) -> None:
         raise RefusedError(msg, f'{hint}--override {denied[0].rule} --reason "…"')
 
 
-def _shown(plan: PreviewResult) -> str:
+def _shown(plan: Plan) -> str:
     """Return what is approved in one line: counts, and the image set."""
     images = format_images(plan.images)
     return f"{plan.headline()}, {images}" if images else plan.headline()

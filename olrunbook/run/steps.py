@@ -14,6 +14,7 @@ from olrunbook.processes.orphans import since
 from olrunbook.record.files import short
 from olrunbook.record.journal import read_journal
 from olrunbook.run.lock import one_at_a_time
+from olrunbook.run.refresh import RefreshSteps
 from olrunbook.steps import order
 from olrunbook.steps.flow import RELEASE
 from olrunbook.steps.step import Step
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from olrunbook.display import Shown
     from olrunbook.record.model import RollbackRecord
     from olrunbook.run.byhand import ByHand
-    from olrunbook.run.gate import Gate
+    from olrunbook.run.gate import Gate, Plan
     from olrunbook.run.recorder import Recorder
     from olrunbook.steps.deploy.plan import PreviewResult
     from olrunbook.steps.results import DeployResult, Result
@@ -34,7 +35,7 @@ __all__ = ["Run"]
 OWN_NAME = re.compile(r"[A-Za-z][\w -]{0,62}")
 
 
-class Run:
+class Run(RefreshSteps):
     """One run of a notebook. Made by `begin`.
 
     Args:
@@ -116,7 +117,8 @@ class Run:
         """Check what must hold before anything changes; a failed check ends here.
 
         Args:
-            what: What is to be done: `image_test`, `image_build`, `deploy`, `rollout`.
+            what: What is to be done: `image_test`, `image_build`, `deploy`, `rollout`,
+                `refresh`.
 
         Raises:
             UsageError: There are no checks of that name.
@@ -197,11 +199,11 @@ class Run:
         """
         self._gate.override(rule, reason)
 
-    async def gate(self, plan: Shown | PreviewResult) -> Shown:
-        """Go on where the stage has no gate, or people have approved the preview.
+    async def gate(self, plan: Shown | Plan) -> Shown:
+        """Go on where the stage has no gate, or people have approved what was shown.
 
         Args:
-            plan: What `preview` returned.
+            plan: What `preview` or `planned` returned.
 
         Raises:
             WaitingError: Nobody has approved it yet; it says what to type.
@@ -210,12 +212,11 @@ class Run:
         """
         from olrunbook.steps.approval.model import STEP  # noqa: PLC0415
         from olrunbook.steps.deploy.update import UP  # noqa: PLC0415
+        from olrunbook.steps.rollout.refresh import BEGAN  # noqa: PLC0415
 
-        preview = cast("PreviewResult", getattr(plan, "result", plan))
-        kept = self._recorder.keeps(UP)
-        return await self._recorder.ask(
-            STEP, lambda: self._gate.ask(preview, kept=kept)
-        )
+        shown = cast("Plan", getattr(plan, "result", plan))
+        kept = any(self._recorder.keeps(step) for step in (UP, BEGAN))
+        return await self._recorder.ask(STEP, lambda: self._gate.ask(shown, kept=kept))
 
     def up(self, plan: Shown | PreviewResult) -> Shown:
         """Apply exactly what the preview showed, once it is past the gate.

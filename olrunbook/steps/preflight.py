@@ -46,6 +46,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
         "checkout",
     ),
     "rollout": ("target", "group"),
+    "refresh": ("target", "group"),
 }
 
 

@@ -21,6 +21,7 @@ PARAMETERS = {
     "image_build": ["app", "target", "node_type", "on_error", "variables"],
     "deploy": ["app", "stage", "images", "target"],
     "rollout": ["app", "stage", "deploy_run", "target"],
+    "refresh": ["app", "stage", "min_healthy", "max_healthy", "target"],
     "release": ["app", "release", "target"],
 }
 LINES = 5

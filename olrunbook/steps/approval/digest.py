@@ -29,6 +29,7 @@ WORDS = {
     "groups": "the groups",
     "images": "the image set",
     "rules": "what the rules say",
+    "refresh": "template or settings of the refresh",
     "findings": "what is no part of an image roll",
     "target": "target or account",
 }

@@ -18,9 +18,16 @@ from olrunbook.record.model import GateRecord, Known, RunRecord
 from olrunbook.record.provenance import uncommitted
 from olrunbook.steps.approval.decisions import require_not_rejected
 
-__all__ = ["Lineage", "names_of", "refuse_rejected", "require_verified", "signers_of"]
+__all__ = [
+    "PLANS",
+    "Lineage",
+    "names_of",
+    "refuse_rejected",
+    "require_verified",
+    "signers_of",
+]
 
-PREVIEW = "olrunbook/preview/1"
+PLANS = ("olrunbook/preview/1", "olrunbook/refresh-plan/1")  # what gates ask about
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +100,9 @@ class Lineage:
         return list(dict.fromkeys(names))
 
     def shown_before(self) -> dict[str, Any] | None:
-        """Return the preview that the run before this one showed; None: none is."""
-        return self.records[1].result(PREVIEW) if len(self.records) > 1 else None
+        """Return what the run before this one asked about; None: nothing."""
+        shown = (one.result(plan) for one in self.records[1:2] for plan in PLANS)
+        return next((result for result in shown if result), None)
 
 
 def names_of(operator: Mapping[str, Known]) -> list[str]:

@@ -1,0 +1,153 @@
+"""A refresh of the same image against the rehearsal's own API."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from olrunbook.adapters.aws.reads import Account
+from olrunbook.adapters.aws.refresh import start_refresh
+from olrunbook.adapters.context import Context
+from olrunbook.errors import RefusedError, UsageError
+from olrunbook.steps.rollout import refresh
+from olrunbook.steps.rollout.verdict import Patience
+from tests.rehearsal.support import FAST, cloud_at
+from tests.rehearsal.world import World
+
+pytestmark = pytest.mark.rehearsal
+
+TAG = "tika-server-tika-ci"
+QUICK = Patience(every_s=0.05, settle_s=1.0, refresh_grace_s=0.5, deadline_s=60)
+ASKED = {"min_healthy": "", "max_healthy": ""}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Return AMIs and a template in a cloud of records."""
+    with cloud_at(tmp_path_factory.mktemp("refresh"), FAST) as account:
+        account.pace(progression="time", seconds=0.2)
+        yield World(account)
+
+
+@pytest.fixture
+def real(world: World, ctx: Context) -> Iterator[Context]:
+    """Return a context on that cloud; the stage's groups are removed afterwards."""
+    target = world.account.target
+    clock = {"sleep": time.sleep, "clock": lambda: datetime.now(UTC)}
+    found = dataclasses.replace(ctx, place=target, **clock)  # type: ignore[arg-type]
+    yield found
+    for group in Account(target).groups(found.app, found.stage):
+        if group.name:
+            world.account.asg.delete_auto_scaling_group(
+                AutoScalingGroupName=group.name, ForceDelete=True
+            )
+
+
+def group(world: World, desired: int = 2, version: str = "1") -> str:
+    """Make the stage's group."""
+    tag = {"Key": "Name", "Value": TAG, "PropagateAtLaunch": True}
+    return world.make(desired, version, Tags=[tag])
+
+
+def test_every_instance_is_replaced_by_one_of_the_same_image(
+    world: World, real: Context
+) -> None:
+    """Planned, begun and watched: other instances, the image and its template stay."""
+    name = group(world)
+    before = set(world.account.members(name))
+    plan = refresh.planned(real, ASKED)
+    assert plan.headline() == "2 instances to replace, the image stays"
+    assert plan.images == {"server": world.amis[0]}
+    assert "New instances serve before old ones go" in plan.outlook[0]
+    assert not world.account.asg.describe_instance_refreshes(AutoScalingGroupName=name)[
+        "InstanceRefreshes"
+    ]
+    began = refresh.began(real, plan)
+    seen = world.account.refresh(name)
+    assert began.refreshes == {name: seen["InstanceRefreshId"]}
+    assert not seen["Preferences"]["SkipMatching"]
+    assert seen["Preferences"]["MinHealthyPercentage"] == 90
+    assert seen["Preferences"]["MaxHealthyPercentage"] == 110
+    result = refresh.watched(real, began, QUICK)
+    assert result.outcome == "refreshed", result.headline()
+    assert not before & set(world.account.members(name))
+
+
+def test_percentages_come_from_the_last_refresh_or_are_asked_for(
+    world: World, real: Context
+) -> None:
+    """The one of the group before is the default; what AWS refuses is refused first."""
+    name = group(world)
+    world.roll(name, None, MinHealthyPercentage=50, InstanceWarmup=1)
+    (one,) = refresh.planned(real, ASKED).groups
+    assert (one.min_healthy, one.max_healthy, one.warmup_s) == (50, 110, 1)
+    asked = {"min_healthy": "0", "max_healthy": "100 %"}
+    (one,) = refresh.planned(real, asked).groups
+    assert (one.min_healthy, one.max_healthy) == (0, 100)
+    for low, high in (("101", ""), ("half", ""), ("", "99"), ("10", "150")):
+        with pytest.raises(UsageError):
+            refresh.planned(real, {"min_healthy": low, "max_healthy": high})
+
+
+def test_there_is_never_a_second_refresh(world: World, real: Context) -> None:
+    """It is refused when it is planned, when it is to begin, and by AWS itself."""
+    name = group(world, 4)
+    plan = refresh.planned(real, ASKED)
+    slow = {"MinHealthyPercentage": 90, "InstanceWarmup": 100_000}
+    first = world.start(name, None, **slow)
+    for step in (
+        lambda: refresh.planned(real, ASKED),
+        lambda: refresh.began(real, plan),
+    ):
+        with pytest.raises(RefusedError, match=r"refresh .* is (Pend|InPro)"):
+            step()
+    with pytest.raises(RefusedError, match="in progress"):
+        start_refresh(real.target, name, min_healthy=90, max_healthy=110)
+    assert world.account.refresh(name)["InstanceRefreshId"] == first
+
+
+def test_what_is_not_as_planned_does_not_begin(world: World, real: Context) -> None:
+    """A template or a size that somebody changed meanwhile: plan it again."""
+    name = group(world)
+    plan = refresh.planned(real, ASKED)
+    world.account.asg.update_auto_scaling_group(
+        AutoScalingGroupName=name, DesiredCapacity=3
+    )
+    with pytest.raises(RefusedError, match="not as it was planned: the groups"):
+        refresh.began(real, plan)
+    world.account.asg.update_auto_scaling_group(
+        AutoScalingGroupName=name, **world.desired("2")
+    )
+    with pytest.raises(RefusedError, match="its launch template has"):
+        refresh.planned(real, ASKED)
+
+
+def test_a_group_that_is_not_there_is_refused(real: Context) -> None:
+    """With the command that makes it."""
+    with pytest.raises(RefusedError, match="no instance to replace") as caught:
+        refresh.planned(real, ASKED)
+    assert "run deploy -p app tika -p stage CI" in caught.value.hint
+
+
+@pytest.mark.parametrize("end", ["cancelled", "another"])
+def test_a_refresh_that_others_disturb_has_failed(
+    world: World, real: Context, end: str
+) -> None:
+    """Cancelled, or followed by somebody else's: not every instance is known new."""
+    name = group(world, 4)
+    began = refresh.began(real, refresh.planned(real, ASKED))
+    if end == "cancelled":
+        world.account.asg.cancel_instance_refresh(AutoScalingGroupName=name)
+    else:
+        world.account.watch(name)
+        world.roll(name, None, MinHealthyPercentage=90)
+    result = refresh.watched(real, began, QUICK)
+    assert result.outcome == "failed"
+    assert result.consequences
+    words: dict[str, Any] = {"cancelled": "Cancelled", "another": "was not the last"}
+    assert words[end] in result.headline()
