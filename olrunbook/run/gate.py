@@ -147,9 +147,10 @@ class Gate:
     def _room(self) -> Path:
         return self.place.folder.parent
 
-    def _spec(self, line: Lineage, plan: PreviewResult) -> GateSpec | None:
+    def _spec(self, line: Lineage, plan: Plan) -> GateSpec | None:
         """Return the stage's gate, as strict as the catalog or a run before has it."""
-        stage, back = self.context.stage, plan.rollback is not None
+        stage = self.context.stage
+        back = isinstance(plan, PreviewResult) and plan.rollback is not None
         catalog = self.context.project.catalog
         spec = catalog.gate(self.place.target, stage, rollback=back)
         spec = spec or (GateSpec() if stage in self.typed.gates.split(",") else None)

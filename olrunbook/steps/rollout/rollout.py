@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from olrunbook.adapters.aws.reads import Account, require_identity, unseen
-from olrunbook.adapters.aws.seen import GroupSeen, TemplateSeen
+from olrunbook.adapters.aws.seen import TemplateSeen
 from olrunbook.adapters.context import Context
 from olrunbook.errors import StepError, ToolError, UsageError
 from olrunbook.events import Event
