@@ -99,6 +99,10 @@ class RefreshPlan(Result):
         """Rules are over updates of the stack; this is none."""
         return []
 
+    @property
+    def rollback(self) -> None:
+        """It goes back to nothing."""
+
     def headline(self) -> str:
         """Return how many instances are replaced: `2 instances to replace`."""
         number = sum(len(one.group.instances) for one in self.groups)
