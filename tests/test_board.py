@@ -77,7 +77,7 @@ def test_an_empty_archive_says_that_nothing_is_known(project: Project) -> None:
     """Without the cloud too: it says that nobody was asked, and why."""
     found = board(project)
     assert [row.stage for row in found.rows] == ["CI", "QA", "Production"]
-    assert found.headline() == "tika: CI and QA and Production nothing known"
+    assert found.headline() == "tika: nothing known in CI, QA and Production"
     assert found.asked == "the rehearsal is not up"
 
 

@@ -6,6 +6,7 @@ the cloud is up; what differs was done by somebody else.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -101,8 +102,11 @@ class Board(Result):
             by_set: dict[str, list[str]] = {}
             for row in rows:
                 images = ", ".join(f"{n}={short(i)}" for n, i in row.images.items())
-                by_set.setdefault(images or "nothing known", []).append(row.stage)
-            said = (f"{' and '.join(at)} {images}" for images, at in by_set.items())
+                by_set.setdefault(images, []).append(row.stage)
+            said = [
+                f"{_all(at)} {images}" if images else f"nothing known in {_all(at)}"
+                for images, at in by_set.items()
+            ]
             apps.append(f"{app}: {', '.join(said)}")
         open_ends = {
             "in refresh": sum(bool(row.refresh) for row in self.rows),
@@ -157,6 +161,11 @@ def board(
                 facts |= _present(project, place, name, one, past)
             rows.append(StageStatus(**facts))
     return Board(target=target, at=moment, now=at is None, asked=asked, rows=rows)
+
+
+def _all(names: Sequence[str]) -> str:
+    """Return names as a person says them: `CI, QA and Production`."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _place(project: Project, name: str) -> tuple[Target | None, str]:
