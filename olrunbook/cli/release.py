@@ -255,7 +255,7 @@ def _release(
     **asked: Any,
 ) -> tuple[Any, RunRecord]:
     """Make a release and run it to its end, or until it waits."""
-    from olrunbook.run.lock import one_at_a_time  # noqa: PLC0415
+    from olrunbook.steps.lock import one_at_a_time  # noqa: PLC0415
 
     spec = found.catalog.app(app)
     with one_at_a_time(found.root, app, "olrunbook release"):

@@ -29,8 +29,8 @@ from olrunbook.record.journal import Journal, Typed
 from olrunbook.record.model import RunRecord
 from olrunbook.record.provenance import opening
 from olrunbook.redact import Redactor, new_key
-from olrunbook.run.lock import HELD_VARIABLE
 from olrunbook.steps.flow import FLOW, RELEASE, Row
+from olrunbook.steps.lock import HELD_VARIABLE
 from olrunbook.steps.results import DeployResult
 from olrunbook.steps.resumption import Found, Parts
 from olrunbook.steps.rollout.probe import SAMPLES_VARIABLE, Probe

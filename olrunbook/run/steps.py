@@ -13,10 +13,10 @@ from olrunbook.processes.left import own_words
 from olrunbook.processes.orphans import since
 from olrunbook.record.files import short
 from olrunbook.record.journal import read_journal
-from olrunbook.run.lock import one_at_a_time
 from olrunbook.run.refresh import RefreshSteps
 from olrunbook.steps import order
 from olrunbook.steps.flow import RELEASE
+from olrunbook.steps.lock import one_at_a_time
 from olrunbook.steps.step import Step
 
 if TYPE_CHECKING:
