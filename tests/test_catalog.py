@@ -79,6 +79,14 @@ def test_an_app_may_have_stages_of_its_own(project, make_notebook) -> None:
             lambda t: t.replace('{ server = "tika:image_id" }', '{ web = "x" }'),
             "image_config",
         ),
+        (
+            lambda t: t.replace('"tika-server-tika-{stage_lower}"', "[]"),
+            "names no group of node type server",
+        ),
+        (
+            lambda t: t.replace('"tika-server-tika-{stage_lower}"', '["a", "a"]'),
+            "names a twice",
+        ),
         (lambda t: t + "\n[broken", "TOML"),
     ],
 )
@@ -88,6 +96,19 @@ def test_a_wrong_catalog_is_refused_with_the_place(project, change, says) -> Non
     path.write_text(change(path.read_text()))
     with pytest.raises(UsageError, match=says):
         load_catalog(path)
+
+
+def test_a_node_type_may_have_several_groups(project) -> None:
+    """A list of tags beside one tag; each is filled in, in the catalog's order."""
+    path = project.catalog_file
+    text = path.read_text().replace(
+        'groups = { server = "tika-server-tika-{stage_lower}" }',
+        'groups = { server = ["a-{stage_lower}", "b-{stage}"] }',
+    )
+    path.write_text(text)
+    stack = load_catalog(path).app("tika").stack
+    assert stack is not None
+    assert stack.group_tags("QA") == [("server", "a-qa"), ("server", "b-QA")]
 
 
 def test_the_nearest_catalog_upwards_is_used(project, monkeypatch) -> None:

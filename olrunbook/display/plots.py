@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from olrunbook.steps.rollout.model import RolloutResult, RolloutSample
@@ -66,12 +67,12 @@ def rollout_plot(result: RolloutResult) -> Picture:
     # The first moment of which anything is known.
     start = min([result.started_at, *(item.at for item in result.probe_seconds[:1])])
     end = (result.ended_at - start).total_seconds()
-    by_node: dict[str, list[RolloutSample]] = {}
+    by_group: dict[str, list[RolloutSample]] = {}
     for sample in result.timeline:
-        by_node.setdefault(sample.node_type, []).append(sample)
+        by_group.setdefault(sample.group, []).append(sample)
     if refreshed:
-        _percent(axes.pop(0), by_node, start, end)
-    _instances(axes.pop(0), by_node, start, end)
+        _percent(axes.pop(0), by_group, start, end)
+    _instances(axes.pop(0), by_group, start, end)
     if result.probe_seconds:
         _requests(axes.pop(0), result, start)
     last = figure.axes[-1]
@@ -104,11 +105,11 @@ def _legend(axis: Axes) -> None:
 
 
 def _percent(
-    axis: Axes, by_node: dict[str, list[RolloutSample]], start: datetime, end: float
+    axis: Axes, by_group: dict[str, list[RolloutSample]], start: datetime, end: float
 ) -> None:
-    for style, (node, samples) in zip(STYLES, by_node.items(), strict=False):
+    for style, (group, samples) in zip(cycle(STYLES), by_group.items(), strict=False):
         times, values = _stairs(samples, "percent", start, end)
-        label = f"{node}: {samples[-1].status}"
+        label = f"{group}: {samples[-1].status}"
         axis.step(times, values, where="post", color=BLUE, linestyle=style, label=label)
     axis.set_ylabel("refresh, %")
     axis.set_ylim(-4, 104)
@@ -116,12 +117,12 @@ def _percent(
 
 
 def _instances(
-    axis: Axes, by_node: dict[str, list[RolloutSample]], start: datetime, end: float
+    axis: Axes, by_group: dict[str, list[RolloutSample]], start: datetime, end: float
 ) -> None:
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415  (heavy)
 
-    for style, (node, samples) in zip(STYLES, by_node.items(), strict=False):
-        name = f"{node}: " if len(by_node) > 1 else ""
+    for style, (group, samples) in zip(cycle(STYLES), by_group.items(), strict=False):
+        name = f"{group}: " if len(by_group) > 1 else ""
         for field, colour, label, width in (
             ("desired", GREY, "desired", 1.0),
             ("serving", BLUE, "healthy", 2.5),
@@ -167,11 +168,11 @@ def _words(result: RolloutResult) -> str:
     took = (result.ended_at - result.started_at).total_seconds()
     parts = [f"Plot of {took:.0f} s: {result.headline()}."]
     for group in result.groups:
-        samples = [s for s in result.timeline if s.node_type == group.node_type]
+        samples = [s for s in result.timeline if s.group == group.label]
         if samples:
             low = min(sample.serving for sample in samples)
             parts.append(
-                f"{group.node_type}: at least {low} of {group.desired} instances were "
+                f"{group.label}: at least {low} of {group.desired} instances were "
                 f"healthy at each look, at the end {samples[-1].on_image} on the image."
             )
     if result.probe:

@@ -52,7 +52,7 @@ def rollout_view(result: RolloutResult) -> View:
 
 def _instances(group: GroupRollout) -> Table:
     rows = [_instance(track, group) for track in group.instances]
-    caption = f"Instances of {group.group or group.node_type}, before and after"
+    caption = f"Instances of {group.group or group.label}, before and after"
     columns = (
         "instance",
         "image",

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from olrunbook.errors import UsageError
 from olrunbook.project.gates import GateSpec
 from olrunbook.project.limits import Limits
+from olrunbook.project.stack import StackSpec
 from olrunbook.project.where import CATALOG, archive_of, find_root, shipped
 
 __all__ = [
@@ -103,36 +104,6 @@ class ImageSpec(Strict):
     def default_template(self) -> bool:
         """Whether the template is a folder shared by apps (needs `app_name`)."""
         return not self.template.endswith(".pkr.hcl")
-
-
-class StackSpec(Strict):
-    """The Pulumi project that deploys an app.
-
-    Args:
-        path: Folder of the project.
-        project: Pulumi project name.
-        stack: Stack name; `{stage}` and `{stage_lower}` are filled in.
-        image_config: Node type to the config key that pins its image.
-        groups: Node type to the tag `Name` of its Auto Scaling group (same
-        placeholders).
-        secrets: Config keys whose values are secret; a rehearsal makes them up.
-
-    """
-
-    path: str
-    project: str
-    stack: str
-    image_config: dict[str, str]
-    groups: dict[str, str]
-    secrets: list[str] = []
-
-    def stack_name(self, stage: str) -> str:
-        """Return the stack's name in a stage."""
-        return self.stack.format(stage=stage, stage_lower=stage.lower())
-
-    def group_tag(self, node_type: str, stage: str) -> str:
-        """Return the tag `Name` of a node type's Auto Scaling group in a stage."""
-        return self.groups[node_type].format(stage=stage, stage_lower=stage.lower())
 
 
 class ProbeSpec(Strict):

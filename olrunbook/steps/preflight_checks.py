@@ -174,7 +174,7 @@ def _no_refresh(asked: Asked) -> Seen:
 def _group(asked: Asked) -> Seen:
     groups = Account(asked.ctx.target).groups(asked.ctx.app, asked.ctx.stage)
     missing = [group.tag_name for group in groups if not group.name]
-    wanted = "one Auto Scaling group for each node type"
+    wanted = "every Auto Scaling group of the catalog"
     if missing:
         found = f"no group is tagged Name={', '.join(missing)}"
         hint = f"Deploy first: olrunbook run deploy -p stage {asked.ctx.stage}"

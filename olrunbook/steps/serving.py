@@ -22,7 +22,7 @@ def serving_now(ctx: Context) -> str:
 
 def in_words(group: GroupSeen, *, many: bool = False) -> str:
     """Return what a group serves: `2 of 2 healthy on ami-0df7…408`."""
-    prefix = f"{group.node_type}: " if many else ""
+    prefix = f"{group.label}: " if many else ""
     if not group.name:
         return f"{prefix}nothing yet"
     serving = [instance for instance in group.instances if instance.serves]

@@ -79,6 +79,7 @@ def rollout_result(*, failed: bool = False) -> RolloutResult:
     ]
     group = GroupRollout(
         node_type="server",
+        label="server",
         group="tika-server-tika-ci-1a2b3c",
         image=NEW,
         outcome="failed" if failed else "refreshed",
@@ -97,7 +98,7 @@ def rollout_result(*, failed: bool = False) -> RolloutResult:
     timeline = [
         RolloutSample(
             at=at(second),
-            node_type="server",
+            group="server",
             status=status,
             percent=percent,
             serving=serving,

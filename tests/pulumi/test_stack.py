@@ -150,7 +150,7 @@ def test_the_group_is_found_by_the_name_in_the_catalog(
     for stage in ("CI", "QA", "Production"):
         group = one(deploy(stage), "aws:autoscaling/group:Group")
         tags = {tag["key"]: tag["value"] for tag in group["tags"]}
-        assert tags["Name"] == spec.group_tag("server", stage)
+        assert spec.group_tags(stage) == [("server", tags["Name"])]
 
 
 def test_without_a_pin_the_newest_own_image_is_taken(

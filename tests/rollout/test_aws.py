@@ -56,6 +56,25 @@ def test_two_groups_of_one_tag_are_an_error(ctx: Context, aws: Any, kit: Any) ->
         groups_seen(ctx)
 
 
+def test_the_groups_of_a_node_type_are_told_apart(
+    ctx: Context, aws: Any, kit: Any
+) -> None:
+    """Each has a label with its tag; a node type's only group is just that."""
+    stack = ctx.app.stack
+    assert stack is not None
+    tags = {"web": ["web-ci"], "worker": ["worker-a-{stage_lower}", "worker-b"]}
+    stack = stack.model_copy(update={"groups": tags})
+    app = ctx.app.model_copy(update={"node_types": ["web", "worker"], "stack": stack})
+    named = (("w", "web-ci"), ("b", "worker-b"))
+    aws.script = [(0, kit.Picture(groups=named))]
+    seen = Account(ctx.target).groups(app, "CI")
+    assert [(group.label, group.name) for group in seen] == [
+        ("web", "w"),
+        ("worker worker-a-ci", ""),
+        ("worker worker-b", "b"),
+    ]
+
+
 def test_refreshes_are_read_to_the_last_page(ctx: Context, aws: Any, kit: Any) -> None:
     """The one that began last is first, wherever it stood."""
     refreshes = tuple(

@@ -506,7 +506,7 @@ def test_two_groups_are_one_rollout(
     """Each node type has its ending; the worst of them is the rollout's."""
     stack = ctx.app.stack
     assert stack is not None
-    tags = {"web": "web-{stage_lower}", "worker": "worker-{stage_lower}"}
+    tags = {"web": ["web-{stage_lower}"], "worker": ["worker-{stage_lower}"]}
     pins = {"web": "c:web", "worker": "c:worker"}
     stack = stack.model_copy(update={"groups": tags, "image_config": pins})
     app = ctx.app.model_copy(update={"node_types": ["web", "worker"], "stack": stack})
@@ -528,3 +528,31 @@ def test_two_groups_are_one_rollout(
     result = rollout(dataclasses.replace(ctx, app=app), wrong)
     assert result.outcome == "failed"
     assert result.headline().startswith("web: i-0e11…001 runs ami-0a17…223")
+
+
+def test_each_group_of_a_node_type_must_come_to_a_good_end(
+    ctx: Context, aws: Any, kit: Any, deployed: Deployed
+) -> None:
+    """One that is missing fails the rollout, and is named by its tag."""
+    stack = ctx.app.stack
+    assert stack is not None
+    tags = {"server": ["infra-{stage_lower}", "ocw-{stage_lower}"]}
+    stack = stack.model_copy(update={"groups": tags})
+    ctx = dataclasses.replace(ctx, app=ctx.app.model_copy(update={"stack": stack}))
+    machine = kit.Machine("i-0e1100000000000001")
+    both = (("infra-1", "infra-ci"), ("ocw-1", "ocw-ci"))
+    aws.script = [(0, kit.Picture((machine,), groups=both))]
+    result = rollout(ctx, deployed(None))
+    assert [group.label for group in result.groups] == [
+        "server infra-ci",
+        "server ocw-ci",
+    ]
+    assert {sample.group for sample in result.timeline} == {
+        "server infra-ci",
+        "server ocw-ci",
+    }
+    assert result.outcome == "launched"
+    aws.script = [(0, kit.Picture((machine,), groups=both[:1]))]
+    result = rollout(ctx, deployed(None))
+    assert [group.outcome for group in result.groups] == ["launched", "failed"]
+    assert "server ocw-ci: there is no group" in result.headline()

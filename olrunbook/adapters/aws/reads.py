@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
-__all__ = ["Account", "images_exist", "require_identity"]
+__all__ = ["Account", "images_exist", "require_identity", "unseen"]
 
 CHUNK = 100  # ids in one request
 DEFAULT_PORTS = {"HTTPS": 443, "HTTP": 80}
@@ -67,6 +67,22 @@ def images_exist(ctx: Context, images: Mapping[str, str]) -> dict[str, ImageSeen
     """Return what is seen of each image of a set; an empty state: there is none."""
     found = Account(ctx.target).images(list(images.values()))
     return {node: found[image] for node, image in images.items()}
+
+
+def unseen(app: App, stage: str) -> list[GroupSeen]:
+    """Return an app's groups in a stage as if none were there.
+
+    Raises:
+        UsageError: The app has no stack.
+
+    """
+    if app.stack is None:
+        msg = f"{app.title} has no stack in the catalog: nothing of it is deployed"
+        raise UsageError(msg)
+    return [
+        GroupSeen(node_type=node, tag_name=tag, alone=len(app.stack.groups[node]) == 1)
+        for node, tag in app.stack.group_tags(stage)
+    ]
 
 
 class Account:
@@ -98,7 +114,7 @@ class Account:
             return self._target.client("sts").get_caller_identity()["Arn"]
 
     def groups(self, app: App, stage: str) -> list[GroupSeen]:
-        """Return the app's groups in a stage, one per node type, in their order."""
+        """Return the app's groups in a stage, in the catalog's order."""
         return [group for group, _ in self.observe(app, stage)]
 
     def observe(
@@ -115,16 +131,13 @@ class Account:
             ToolError: A tag `Name` belongs to two groups, or the API does not answer.
 
         """
-        if app.stack is None:
-            msg = f"{app.title} has no stack in the catalog: nothing of it is deployed"
-            raise UsageError(msg)
-        tags = {node: app.stack.group_tag(node, stage) for node in app.node_types}
-        wanted = [{"Name": "tag:Name", "Values": sorted(tags.values())}]
+        none = unseen(app, stage)
+        wanted = [{"Name": "tag:Name", "Values": sorted(g.tag_name for g in none)}]
         with asked(f"the groups of {stage}"):
             found = self._described(Filters=wanted)
         raw = [group for group in found if not group.get("Status")]  # being deleted
         machines = self._machines(raw)
-        return [self._group(node, tag, raw, machines) for node, tag in tags.items()]
+        return [self._group(group, raw, machines) for group in none]
 
     def _described(self, **wanted: object) -> list[AutoScalingGroupTypeDef]:
         found = pages(self._asg.describe_auto_scaling_groups, **wanted)
@@ -132,14 +145,15 @@ class Account:
 
     def _group(
         self,
-        node_type: str,
-        tag: str,
+        none: GroupSeen,
         raw: Sequence[AutoScalingGroupTypeDef],
         machines: Mapping[str, InstanceTypeDef],
     ) -> tuple[GroupSeen, list[RefreshSeen]]:
+        """Return a group of a tag `Name` as it is, in place of what names it."""
+        tag = none.tag_name
         found = [group for group in raw if tags_of(group).get("Name") == tag]
         if not found:
-            return GroupSeen(node_type=node_type, tag_name=tag), []
+            return none, []
         if len(found) > 1:
             names = ", ".join(sorted(group["AutoScalingGroupName"] for group in found))
             msg = f"{len(found)} Auto Scaling groups are tagged Name={tag}: {names}"
@@ -151,15 +165,13 @@ class Account:
             instance_seen(item, machines.get(item["InstanceId"], {}), health)
             for item in group["Instances"]
         ]
-        seen = GroupSeen(
-            node_type=node_type,
-            tag_name=tag,
-            name=group["AutoScalingGroupName"],
-            desired=group["DesiredCapacity"],
-            refresh_ids=[refresh.id for refresh in refreshes],
-            instances=sorted(instances, key=lambda item: item.id),
-        )
-        return seen, refreshes
+        seen = {
+            "name": group["AutoScalingGroupName"],
+            "desired": group["DesiredCapacity"],
+            "refresh_ids": [refresh.id for refresh in refreshes],
+            "instances": sorted(instances, key=lambda item: item.id),
+        }
+        return none.model_copy(update=seen), refreshes
 
     def _machines(
         self, groups: Sequence[AutoScalingGroupTypeDef]

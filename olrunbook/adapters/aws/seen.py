@@ -82,6 +82,7 @@ class GroupSeen(Seen):
     Args:
         node_type: Node type of the app.
         tag_name: Tag `Name` it is found by.
+        alone: Its node type has no other group.
         name: Its physical name; empty: there is none.
         desired: Desired capacity.
         refresh_ids: Ids of its instance refreshes, newest first.
@@ -91,10 +92,16 @@ class GroupSeen(Seen):
 
     node_type: str
     tag_name: str
+    alone: bool = True
     name: str = ""
     desired: int = 0
     refresh_ids: list[str] = []
     instances: list[InstanceSeen] = []
+
+    @property
+    def label(self) -> str:
+        """What people call it: its node type, and its tag where that has several."""
+        return self.node_type if self.alone else f"{self.node_type} {self.tag_name}"
 
 
 class RefreshSeen(Seen):

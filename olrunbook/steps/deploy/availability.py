@@ -64,13 +64,13 @@ def availability(desired: int, refresh: RefreshSeen) -> str:
 
 def previous_images(before: Sequence[GroupSeen]) -> dict[str, str]:
     """Return the image set that ran before the update; empty: not one set of all."""
-    images = {}
+    images: dict[str, set[str]] = {}
     for group in before:
         found = {instance.image for instance in group.instances if instance.image}
-        if len(found) != 1:
-            return {}
-        (images[group.node_type],) = found
-    return images
+        images.setdefault(group.node_type, set()).update(found)
+    if any(len(found) != 1 for found in images.values()):
+        return {}
+    return {node: found.pop() for node, found in images.items()}
 
 
 def consequences(

@@ -108,8 +108,8 @@ def wrong_images(
 ) -> list[str]:
     """Return what does not carry the image it should, in words.
 
-    Every image of the set must be in a launch template, and the tag of each node type's
-    group must name that node type's image.
+    Every image of the set must be in a launch template, and the tag of each group must
+    name its node type's image.
     """
     templates = {
         str(fact.get("image"))
@@ -124,11 +124,11 @@ def wrong_images(
     ]
     for fact in found.facts.values():
         tags: Mapping[str, str] = fact.get("tags") or {}
-        for node, image in images.items():
-            if tags.get("Name") != spec.group_tag(node, stage):
+        for node, tag in spec.group_tags(stage):
+            if tags.get("Name") != tag:
                 continue
-            if tags.get(IMAGE_TAG, image) != image:
-                wrong.append(f"the group of {node} is tagged {tags[IMAGE_TAG]}")
+            if tags.get(IMAGE_TAG, images[node]) != images[node]:
+                wrong.append(f"the {node} group {tag} is tagged {tags[IMAGE_TAG]}")
     return wrong
 
 

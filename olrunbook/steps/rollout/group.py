@@ -127,7 +127,7 @@ class GroupWatch:
         staying = self.now.instances
         sample = RolloutSample(
             at=at,
-            node_type=self.before.node_type,
+            group=self.now.label,
             status=new[0].status if new else "",
             percent=new[0].percent if new else 0,
             serving=sum(instance.serves for instance in staying),

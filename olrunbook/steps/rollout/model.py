@@ -50,6 +50,7 @@ class GroupRollout(Value):
 
     Args:
         node_type: Node type of the app.
+        label: What people call the group, `worker concourse-worker-infra-ci`.
         group: The group's physical name; empty: there is none.
         image: The image that was wanted.
         outcome: How it ended.
@@ -66,6 +67,7 @@ class GroupRollout(Value):
     """
 
     node_type: str
+    label: str
     group: str
     image: str
     outcome: Outcome
@@ -97,7 +99,7 @@ class RolloutSample(Value):
 
     Args:
         at: The moment (UTC).
-        node_type: Node type of the app.
+        group: The group's label.
         status: Status of the newest refresh since the update; empty: none.
         percent: How much of it is done.
         serving: Instances in service and healthy, whatever their image.
@@ -107,7 +109,7 @@ class RolloutSample(Value):
     """
 
     at: datetime
-    node_type: str
+    group: str
     status: str
     percent: int
     serving: int
@@ -157,7 +159,7 @@ class RolloutResult(Result):
         """Return the endings, and what the probe saw of them."""
         many = len(self.groups) > 1
         parts = [
-            f"{group.node_type}: {group.sentence()}" if many else group.sentence()
+            f"{group.label}: {group.sentence()}" if many else group.sentence()
             for group in self.groups
         ]
         text = "; ".join(parts)

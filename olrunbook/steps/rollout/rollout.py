@@ -6,8 +6,13 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-from olrunbook.adapters.aws.reads import Account, images_exist, require_identity
-from olrunbook.adapters.aws.seen import GroupSeen, TemplateSeen
+from olrunbook.adapters.aws.reads import (
+    Account,
+    images_exist,
+    require_identity,
+    unseen,
+)
+from olrunbook.adapters.aws.seen import TemplateSeen
 from olrunbook.adapters.context import Context
 from olrunbook.errors import StepError, ToolError, UsageError
 from olrunbook.events import Event
@@ -77,8 +82,8 @@ def rollout(
     since = began if own else deploy.started_at
     probe = summarise(seen, since, ended, new=new) if file else None
     groups = [
-        _group(account, watches[node], verdicts[node], deploy.started_at)
-        for node in ctx.app.node_types
+        _group(account, watch, verdicts[tag], deploy.started_at)
+        for tag, watch in watches.items()
     ]
     outcome = next(word for word in ORDER if word in {g.outcome for g in groups})
     failed = outcome == "failed"
@@ -109,20 +114,17 @@ def require(result: RolloutResult) -> None:
 def _watches(
     ctx: Context, deploy: DeployResult, began: datetime
 ) -> dict[str, GroupWatch]:
-    """Return a watch for each node type."""
-    assert ctx.app.stack is not None  # a deploy is of a stack
-    before = {group.node_type: group for group in deploy.before}
-    watches = {}
-    for node in ctx.app.node_types:
-        tag = ctx.app.stack.group_tag(node, ctx.stage)
-        none = GroupSeen(node_type=node, tag_name=tag)
-        watches[node] = GroupWatch(
-            deploy.images[node],
-            before.get(node, none),
+    """Return a watch for each group, by its tag `Name`."""
+    before = {group.tag_name: group for group in deploy.before}
+    return {
+        none.tag_name: GroupWatch(
+            deploy.images[none.node_type],
+            before.get(none.tag_name, none),
             began,
             updated=bool(deploy.changes),
         )
-    return watches
+        for none in unseen(ctx.app, ctx.stage)
+    }
 
 
 def _follow(
@@ -147,10 +149,10 @@ def _follow(
             ctx.sleep(patience.every_s)
             continue
         verdicts = {
-            node: judge(watch.evidence(at), patience) for node, watch in watches.items()
+            tag: judge(watch.evidence(at), patience) for tag, watch in watches.items()
         }
-        for node, verdict in verdicts.items():
-            ctx.emit(_progress(watches[node], verdict, at, many=len(watches) > 1))
+        for tag, verdict in verdicts.items():
+            ctx.emit(_progress(watches[tag], verdict, at, many=len(watches) > 1))
         if all(verdict.outcome for verdict in verdicts.values()):
             return verdicts
         if patience.deadline_s and (at - began).total_seconds() >= patience.deadline_s:
@@ -174,7 +176,7 @@ def _look(
 ) -> None:
     """Look at every group once."""
     for group, refreshes in account.observe(ctx.app, ctx.stage):
-        watch = watches[group.node_type]
+        watch = watches[group.tag_name]
         template, failed = TemplateSeen(), []
         if group.name and not any(refresh.active for refresh in refreshes):
             template = account.template(group.name)
@@ -190,10 +192,9 @@ def _progress(
 ) -> Event:
     """Return where a group stands, as an event."""
     text = watch.progress(at, verdict)
-    node = watch.before.node_type
-    sample = watch.timeline[-1]
-    data = {"node_type": node, "percent": sample.percent, "serving": sample.serving}
-    return Event("aws", "progress", f"{node}: {text}" if many else text, data)
+    sample, label = watch.timeline[-1], watch.now.label
+    data = {"node_type": label, "percent": sample.percent, "serving": sample.serving}
+    return Event("aws", "progress", f"{label}: {text}" if many else text, data)
 
 
 def _late(verdict: Verdict, patience: Patience) -> Verdict:
@@ -216,6 +217,7 @@ def _group(
         activities = account.activities(name, since)[:MAX_ACTIVITIES]
     return GroupRollout(
         node_type=watch.before.node_type,
+        label=watch.now.label,
         group=name,
         image=watch.image,
         outcome=verdict.outcome,
@@ -235,7 +237,7 @@ def _notes(ctx: Context, groups: list[GroupRollout], probe: list[str]) -> list[s
     """Return what is to be said about availability."""
     many = len(groups) > 1
     notes = [
-        f"{group.node_type}: {group.availability}" if many else group.availability
+        f"{group.label}: {group.availability}" if many else group.availability
         for group in groups
         if group.availability
     ]

@@ -1,0 +1,59 @@
+"""The stack of an app and the groups that it makes. Part of the catalog."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, field_validator
+
+__all__ = ["StackSpec"]
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class StackSpec(BaseModel, frozen=True, extra="forbid"):
+    """The Pulumi project that deploys an app.
+
+    Args:
+        path: Folder of the project.
+        project: Pulumi project name.
+        stack: Stack name; `{stage}` and `{stage_lower}` are filled in.
+        image_config: Node type to the config key that pins its image.
+        groups: Node type to the tag `Name` of its Auto Scaling group, or a list of
+            them (same placeholders).
+        secrets: Config keys whose values are secret; a rehearsal makes them up.
+
+    """
+
+    path: str
+    project: str
+    stack: str
+    image_config: dict[str, str]
+    groups: dict[str, Annotated[list[str], BeforeValidator(_listed)]]
+    secrets: list[str] = []
+
+    @field_validator("groups")
+    @classmethod
+    def _each_has_a_group(cls, groups: dict[str, list[str]]) -> dict[str, list[str]]:
+        if empty := [node for node, tags in groups.items() if not tags]:
+            msg = f"names no group of node type {empty[0]}: wanted at least one"
+            raise ValueError(msg)
+        every = [tag for tags in groups.values() for tag in tags]
+        if twice := sorted({tag for tag in every if every.count(tag) > 1}):
+            msg = f"names {twice[0]} twice: each group has a tag Name of its own"
+            raise ValueError(msg)
+        return groups
+
+    def stack_name(self, stage: str) -> str:
+        """Return the stack's name in a stage."""
+        return self.stack.format(stage=stage, stage_lower=stage.lower())
+
+    def group_tags(self, stage: str) -> list[tuple[str, str]]:
+        """Return node type and tag `Name` of each Auto Scaling group in a stage."""
+        return [
+            (node, tag.format(stage=stage, stage_lower=stage.lower()))
+            for node, tags in self.groups.items()
+            for tag in tags
+        ]
