@@ -69,6 +69,9 @@ class Target(BaseModel, frozen=True, extra="forbid"):
         state: The target's private folder.
         stand_ins: What is not the real thing, one line each, for the record.
         tools: Name to version and origin of each tool that `path` leads to.
+        calls: API calls that a rollout may make in a minute: for its first group, and
+            for each more; None: it may look as often as it likes.
+        renew: What to type when the credentials have expired.
 
     """
 
@@ -88,6 +91,8 @@ class Target(BaseModel, frozen=True, extra="forbid"):
     state: Path
     stand_ins: list[str] = []
     tools: dict[str, str] = {}
+    calls: tuple[int, int] | None = (12, 4)
+    renew: str = "aws sso login"
     schema_: str = Field("olrunbook/target/1", alias="schema")
 
     def environment(self) -> dict[str, str]:
@@ -159,7 +164,7 @@ class Target(BaseModel, frozen=True, extra="forbid"):
             endpoint_url=self.endpoint or None,
             config=Config(
                 proxies={},  # the endpoint is never reached through one
-                retries={"mode": "standard", "max_attempts": 5},
+                retries={"mode": "adaptive", "max_attempts": 5},
                 connect_timeout=5,
                 read_timeout=60,
             ),

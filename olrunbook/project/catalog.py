@@ -127,6 +127,19 @@ class ProbeSpec(Strict):
     interval_s: float = Field(0.2, gt=0, le=60)
 
 
+class SoakSpec(Strict):
+    """How long a stage must go on serving before its rollout counts.
+
+    Args:
+        seconds: So long.
+        max_failed: Requests of the probe that may fail meanwhile.
+
+    """
+
+    seconds: int = Field(gt=0, le=86400)
+    max_failed: int = Field(0, ge=0)
+
+
 class Check(Strict):
     """One request to a deployed stage and the answer it must give.
 
@@ -162,6 +175,7 @@ class App(Strict):
         image: How its images are tested and baked.
         stack: The Pulumi project that deploys it; None: nothing does.
         probe: The request that is repeated while an update runs.
+        soak: How long it must go on serving before a rollout counts; None: not at all.
         checks: What a deployed stage must answer.
         sizes: Least and most instances that a group of it may have; None: any from 1.
         rollback: What must be done by hand before it can go back; empty: nothing.
@@ -174,6 +188,7 @@ class App(Strict):
     image: ImageSpec
     stack: StackSpec | None = None
     probe: ProbeSpec = ProbeSpec()
+    soak: SoakSpec | None = None
     checks: list[Check] = []
     sizes: tuple[int, int] | None = None
     rollback: str = ""

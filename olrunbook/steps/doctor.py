@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,7 +12,7 @@ from olrunbook.errors import RefusedError
 from olrunbook.project.catalog import Project, one_of
 from olrunbook.record.provenance import git_state
 from olrunbook.redact import Redactor, new_key
-from olrunbook.steps.order import last_build, require_stage_before
+from olrunbook.steps.order import last_build
 from olrunbook.steps.preflight import CheckRow, PreflightResult, look
 from olrunbook.steps.preflight_checks import CHECKS, Asked
 from olrunbook.targets import Target, load_target
@@ -98,14 +97,4 @@ def _asked(project: Project, target: str, app: str, stage: str) -> Asked:
         work=scratch,
         redactor=Redactor(new_key()),
     )
-    before = partial(
-        require_stage_before,
-        project.outputs,
-        project.catalog,
-        target=target,
-        cloud_id=place.cloud_id if place else "",
-        app=app,
-        stage=stage,
-        images=images,
-    )
-    return Asked(ctx, images, before if place and stage and images else None)
+    return Asked(ctx, images, None)

@@ -241,7 +241,7 @@ def _pending(asked: Asked) -> Seen:
 def _orphans(asked: Asked) -> Seen:
     """Look for resources with the stack's tag Name that its state does not know."""
     ctx, spec = asked.ctx, stack_spec(asked.ctx)
-    names = sorted({spec.group_tag(node, ctx.stage) for node in ctx.app.node_types})
+    names = sorted(tag for _, tag in spec.group_tags(ctx.stage))
     known = _backend(asked).ids
     found = tagged(ctx.target, names)
     strange = {name: kind for name, kind in found.items() if name not in known}
