@@ -512,8 +512,18 @@ def change(new: str, old: str = "a") -> ResourceChange:
 
 def test_a_digest_is_of_the_values_not_of_what_moves_by_itself() -> None:
     """Masks, statuses of refreshes and made up names are left out; values are not."""
-    one = {"a": ["x [masked:0123abcd]", "this update cancels refresh r1 (Pending)."]}
-    two = {"a": ["x [masked:ffffffff]", "this update cancels refresh r1 (Baking)."]}
+    one = {
+        "a": [
+            "x [masked:0123abcd]",
+            "This update cancels refresh r1 (Pending, 0 % done).",
+        ]
+    }
+    two = {
+        "a": [
+            "x [masked:ffffffff]",
+            "This update cancels refresh r1 (Baking, 100 % done).",
+        ]
+    }
     assert part_digests(one) == part_digests(two)
     names = ({"lb-0a1b2c3": "urn"}, {"lb-3c2b1a0": "urn"})
     made = [part_digests({"a": [next(iter(name))]}, name) for name in names]

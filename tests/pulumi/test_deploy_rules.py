@@ -195,12 +195,14 @@ def test_a_moving_version_has_no_rollback_of_awss() -> None:
 
 
 def test_a_refresh_in_progress_is_cancelled_by_the_update() -> None:
-    """Said with its id and status; one that ended is not."""
-    active = RefreshSeen(id="4219be33-f041-4ca6-ae46-1beefe7ebc15", status="InProgress")
+    """Said with its id, status and percent; one that ended is not."""
+    active = RefreshSeen(
+        id="4219be33-f041-4ca6-ae46-1beefe7ebc15", status="InProgress", percent=25
+    )
     ended = RefreshSeen(id="00000000-f041-4ca6-ae46-1beefe7ebc15", status="Successful")
     text = "\n".join(lines(found(*ROLL), 1, active, ended))
 
-    assert "cancels refresh 4219be33 (InProgress)" in text
+    assert "cancels refresh 4219be33 (InProgress, 25 % done)" in text
     assert "00000000" not in text
 
 

@@ -20,7 +20,7 @@ __all__ = ["canonical_groups", "differences", "digest", "part_digests"]
 # Masks are under the key of one run. What they hide is in the worker's fingerprint of
 # the resource's inputs, under a key of the target.
 MASK = re.compile(r"\[masked:[0-9a-f]{8}\]")
-REFRESH_STATUS = re.compile(r"(cancels refresh \S+) \(\w+\)")
+REFRESH_STATUS = re.compile(r"(cancels refresh \S+) \([^)]*\)")
 WORDS = {
     "commit": "the commit or the files that differ from it",
     "state": "the state of the stack",

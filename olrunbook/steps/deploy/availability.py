@@ -15,7 +15,13 @@ from olrunbook.adapters.aws.seen import (
 )
 from olrunbook.project.imageset import format_images
 
-__all__ = ["availability", "consequences", "previous_images", "replaced_first"]
+__all__ = [
+    "availability",
+    "cancels",
+    "consequences",
+    "previous_images",
+    "replaced_first",
+]
 
 AWS_MIN_HEALTHY = 90  # where a refresh does not say
 
@@ -60,6 +66,21 @@ def availability(desired: int, refresh: RefreshSeen) -> str:
         f"{first} of {desired} instances at a time go before their replacements serve; "
         f"{desired - first} serve meanwhile {how}."
     )
+
+
+def cancels(refreshes: Sequence[RefreshSeen]) -> list[str]:
+    """Return which refreshes of a group its next refresh cancels, a sentence each.
+
+    Args:
+        refreshes: The group's refreshes; those that have ended say nothing.
+
+    """
+    return [
+        f"This update cancels refresh {short(refresh.id)} "
+        f"({refresh.status}, {refresh.percent} % done)."
+        for refresh in refreshes
+        if refresh.active
+    ]
 
 
 def previous_images(before: Sequence[GroupSeen]) -> dict[str, str]:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from olrunbook.adapters.aws.seen import GroupSeen, RefreshSeen, short
+from olrunbook.adapters.aws.seen import GroupSeen, RefreshSeen
 from olrunbook.adapters.pulumi.stack import Change, Found
 from olrunbook.project.catalog import StackSpec
-from olrunbook.steps.deploy.availability import availability
+from olrunbook.steps.deploy.availability import availability, cancels
 from olrunbook.steps.results import PropertyChange, ResourceChange
 
 __all__ = ["apart", "guarded", "outlook", "resource_changes", "sizes", "wrong_images"]
@@ -182,11 +182,7 @@ def _group_outlook(
             return [f"{name}: {LEFT_ALONE}"]
         return []
     lines = [f"{name}: {availability(desired, _preferences(fact))}"]
-    lines += [
-        f"{name}: this update cancels refresh {short(refresh.id)} ({refresh.status})."
-        for refresh in refreshes
-        if refresh.active
-    ]
+    lines += [f"{name}: {line}" for line in cancels(refreshes)]
     if str(fact.get("version") or "").startswith("$"):
         lines.append(
             f"{name}: AWS's own rollback is not available, because the group launches "
