@@ -31,6 +31,9 @@ WORDS = {
     "rules": "what the rules say",
     "findings": "what is no part of an image roll",
     "target": "target or account",
+    "outside": "what was changed outside",
+    "user_data": "the user data",
+    "since": "what else changed since what serves was built",
 }
 
 
