@@ -141,9 +141,9 @@ def since(
 
     """
     rows: list[Since] = []
-    for group in groups:
-        node, new = group.node_type, images[group.node_type]
-        serving = {i.image for i in group.instances if i.image and not i.leaving}
+    for node, new in images.items():
+        mine = [i for g in groups if g.node_type == node for i in g.instances]
+        serving = {one.image for one in mine if one.image and not one.leaving}
         old = sorted(serving - {new})
         if len(old) > 1:
             which = f"{', '.join(old)} serve at once"
