@@ -37,7 +37,7 @@ from olrunbook.steps.results import DeployResult, PropertyChange, ResourceChange
 root = find_project().root
 kept = dict(project="p", stack="s", version=1, counts={"update": 1}, by_hand="x")
 
-def preview(ctx, images, overrides, rollback):
+def preview(ctx, images, overrides, rollback=None):
     size = (root / "size").read_text()
     change = PropertyChange(path="maxSize", kind="update", old="1", new=size)
     group = dict(op="update", type="aws:autoscaling/group:Group", name="g", urn="u")

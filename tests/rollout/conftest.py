@@ -260,6 +260,11 @@ class FakeAws:
         ]
         return self._paged("Images", found, asked)
 
+    def create_tags(self, **asked: Any) -> None:
+        """Tag images."""
+        for name in asked["Resources"]:
+            self.images[name]["Tags"] = asked["Tags"]
+
     def describe_target_groups(self, **asked: Any) -> dict[str, Any]:
         """Describe target groups."""
         return {"TargetGroups": [{"LoadBalancerArns": ["arn:lb"] if self.dns else []}]}
