@@ -75,10 +75,12 @@ CELLS = (
 )
 
 
-def write_notebook(path: Path, *cells: str) -> Path:
+def write_notebook(
+    path: Path, *cells: str, head: tuple[str, ...] = (FAKE, BEGIN)
+) -> Path:
     """Write a notebook of the project: parameters, the fakes, begin, these cells."""
     body: dict[str, Any] = {"nbformat": 4, "nbformat_minor": 5}
-    sources = [PARAMETERS.lstrip(), FAKE, BEGIN, *cells]
+    sources = [PARAMETERS.lstrip(), *head, *cells]
     body["cells"] = [
         {
             "cell_type": "code",

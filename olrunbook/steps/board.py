@@ -19,6 +19,7 @@ from olrunbook.adapters.aws.seen import GroupSeen, short
 from olrunbook.adapters.pulumi.backend import StackSeen, look_at
 from olrunbook.archive import chain
 from olrunbook.archive.place import list_runs, read_record
+from olrunbook.archive.seal import build_record
 from olrunbook.errors import OlrunbookError
 from olrunbook.project.catalog import Project, one_of
 from olrunbook.project.imageset import format_images
@@ -194,7 +195,8 @@ class _Past:
         self.records: list[RunRecord] = []  # newest first
         self.later: list[str] = []
         self.spans: list[tuple[datetime, datetime]] = []  # of what changes a stage
-        entries = [e for e in chain.entries(room) if _moment(e.get("at"), at) <= at]
+        now = at.isoformat(timespec="milliseconds")
+        entries = [e for e in chain.entries(room) if str(e.get("at")) <= now]
         self.known = {str(e.get("run_id")) for e in of_kind(entries, "open")}
         self._read(room, place.cloud_id if place else "", at)
         self.images, self.since, self.run = self._served()
@@ -210,22 +212,37 @@ class _Past:
         outputs, where = room.parents[2], dict(zip(ROOM, room.parts[-3:], strict=True))
         served: set[str] = set()
         for run in list_runs(outputs, **where):
-            record = read_record(run) if run.at <= at else None
-            if record is None or record.ended_at > at:
-                began = record.started_at if record else run.at
-                if began <= at and (record or run.marker.exists()):
-                    text = f"{run.notebook} {short_run(run.run_id)} goes on since "
-                    self.later.append(f"{text}{run.at:{MINUTE}}")
-                    self.spans.append((run.at, at))
+            if run.at > at or not (run.record.exists() or run.marker.exists()):
+                continue
+            record = read_record(run) or build_record(run, {})
+            if record.started_at > at:
+                continue
+            if run.marker.exists() or record.ended_at > at:
+                text = f"{run.notebook} {short_run(run.run_id)} goes on since "
+                self.later.append(f"{text}{run.at:{MINUTE}}")
+                self._spans(record, at)
                 continue
             cloud = cloud or record.cloud_id
             if record.cloud_id and record.cloud_id != cloud:
                 return  # the cloud was made anew since: nothing of before serves
             self.records.append(record)
+            self._spans(record, record.ended_at)
             if record.result(RolloutResult.schema_name):
                 served.add(format_images(record.images))
             if len(served) > 1 and run.at < at - KEPT:
                 return
+
+    def _spans(self, record: RunRecord, end: datetime) -> None:
+        """Note when a run changed the stage; the end of what has none is given."""
+        for step in filter(_changed, record.steps):
+            assert step.started_at
+            took = step.seconds
+            to = end if took is None else step.started_at + timedelta(seconds=took)
+            self.spans.append((step.started_at - SLACK, to + SLACK))
+
+    def explains(self, at: datetime) -> bool:
+        """Whether a run changed the stage at a moment."""
+        return any(start <= at <= end for start, end in self.spans)
 
     def _served(self) -> tuple[dict[str, str], datetime | None, str]:
         """Return the set last seen serving, since when, and the run that saw it."""
@@ -236,12 +253,6 @@ class _Past:
             for step in reversed(record.steps):
                 rolled = step.result_schema == RolloutResult.schema_name
                 changes = _changed(step)
-                if changes and step.started_at:
-                    took = step.seconds
-                    end = record.ended_at
-                    if took is not None:
-                        end = step.started_at + timedelta(seconds=took)
-                    self.spans.append((step.started_at - SLACK, end + SLACK))
                 if broken or not (rolled or changes):
                     continue
                 if rolled and step.status == "done" and record.images:
@@ -292,7 +303,7 @@ def _present(
             text = f"refresh {short(one.id)} of {group.name}, {one.status}"
             active += [f"{text}, {one.percent} %"] if one.active else []
             at = one.started_at
-            if at and not any(start <= at <= end for start, end in past.spans):
+            if at and not past.explains(at):
                 odd.append(f"{text}, began {at:{SECOND}}")
         runs = {i.image for i in group.instances if not i.leaving}
         was = past.images.get(group.node_type, "")
@@ -319,8 +330,9 @@ def _foreign(stack: StackSeen, past: _Past) -> list[str]:
             text = f"pulumi {update.kind} of the stack, {update.result}, began "
             odd.append(f"{text}{update.began:{SECOND}}")
     last = stack.updates[0].ended if stack.updates else None
-    if last and stack.written and stack.written > last + SLACK and not stack.locks:
-        odd.append(f"the stack's state was written {stack.written:{SECOND}}, by none")
+    at = stack.written
+    if last and at and at > last + SLACK and not (stack.locks or past.explains(at)):
+        odd.append(f"the stack's state was written {at:{SECOND}}, by no update")
     return odd
 
 
@@ -332,11 +344,3 @@ def _mixed(group: GroupSeen) -> str:
     what = {"images": images, "template versions": versions}
     told = [f"{name} {' and '.join(v)}" for name, v in what.items() if len(v) > 1]
     return f"{group.name}: {', '.join(told)}" if told else ""
-
-
-def _moment(text: Any, default: datetime) -> datetime:
-    """Return the moment of an entry; the default where it has none."""
-    try:
-        return datetime.fromisoformat(str(text)).astimezone(UTC)
-    except ValueError:
-        return default

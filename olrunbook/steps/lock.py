@@ -23,10 +23,12 @@ def holder(root: Path, app: str) -> str:
         return ""  # our caller, for us
     path = state_dir(root) / "locks" / f"{app}.lock"
     with contextlib.suppress(FileNotFoundError), path.open() as lock:
+        text = lock.read().strip()  # whoever leaves it empties it, or died
         try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            if text:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return lock.read().strip() or "another process"
+            return text
     return ""
 
 
