@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -142,6 +144,15 @@ def test_what_a_cut_off_update_left_comes_first(
     assert held.hint.endswith(
         "pulumi cancel --yes -s applications.tika.CI -C stacks/tika"
     )
+    assert held.hint.startswith("Wait; if that process is gone: ")
+    gone = subprocess.Popen(["/bin/true"])
+    gone.wait()
+    put(
+        f"locks/organization/{STACK}/1.json",
+        {**lock, "pid": gone.pid, "hostname": platform.node()},
+    )
+    held = rows(run("tika", "CI", "--json")[1])["tika CI", "stack lock"]
+    assert held.hint.startswith("That process is gone: pulumi cancel")
     pending = found["tika CI", "pending operations"]
     assert pending.status == "failed"
     assert pending.found.startswith("creating aws:lb/loadBalancer:LoadBalancer")

@@ -54,6 +54,7 @@ def doctor_view(found: Diagnosis) -> View:
         Note(
             " ".join(filter(None, (row.name, ", ".join(places)))) + f": {row.hint}",
             tone="bad" if row.status == "failed" else "warn",
+            code=True,
         )
         for row, places in alike.items()
         if row.hint and row.status != "ok"

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import platform
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
+
+import psutil
 
 from olrunbook.adapters.aws.reads import Account, images_exist, require_identity
 from olrunbook.adapters.aws.seen import short
@@ -30,6 +34,7 @@ VERSIONS = {"packer": (1, 14), "pulumi": (3, 199), "pyinfra": (3,)}
 FREE_GB = 3.0
 GB = 1e9
 FILES_NAMED = 3
+HOLDER = re.compile(r"@(\S+) \(pid (\d+)\)")  # of a stack's lock
 
 
 Status = Literal["ok", "warn", "failed"]
@@ -222,10 +227,13 @@ def _by_hand(asked: Asked, verb: str) -> str:
 
 def _stack_lock(asked: Asked) -> Seen:
     wanted = "no update holds the stack"
-    if locks := _backend(asked).locks:
-        hint = "Wait for it; if that process is gone: "
-        hint += _by_hand(asked, "cancel --yes")
-        return Seen("failed", "; ".join(locks), wanted, hint)
+    if locks := "; ".join(_backend(asked).locks):
+        here = HOLDER.search(locks)
+        gone = (
+            here and here[1] == platform.node() and not psutil.pid_exists(int(here[2]))
+        )
+        hint = "That process is gone: " if gone else "Wait; if that process is gone: "
+        return Seen("failed", locks, wanted, hint + _by_hand(asked, "cancel --yes"))
     return Seen("ok", "free", wanted)
 
 
