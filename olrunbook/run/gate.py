@@ -146,7 +146,8 @@ class Gate:
 
     def _spec(self, line: Lineage, plan: PreviewResult) -> GateSpec | None:
         """Return the stage's gate, as strict as the catalog or a run before has it."""
-        stage, back = self.context.stage, plan.rollback is not None
+        # What is no preview (a refresh) is no rollback.
+        stage, back = self.context.stage, bool(getattr(plan, "rollback", None))
         catalog = self.context.project.catalog
         spec = catalog.gate(self.place.target, stage, rollback=back)
         spec = spec or (GateSpec() if stage in self.typed.gates.split(",") else None)
