@@ -149,8 +149,7 @@ class Gate:
 
     def _spec(self, line: Lineage, plan: Plan) -> GateSpec | None:
         """Return the stage's gate, as strict as the catalog or a run before has it."""
-        stage = self.context.stage
-        back = plan.rollback is not None
+        stage, back = self.context.stage, plan.rollback is not None
         catalog = self.context.project.catalog
         spec = catalog.gate(self.place.target, stage, rollback=back)
         spec = spec or (GateSpec() if stage in self.typed.gates.split(",") else None)
