@@ -240,6 +240,19 @@ def test_what_no_record_explains_is_found(
 
 
 @pytest.mark.rehearsal
+def test_a_backend_that_cannot_be_read_is_said(world: World, up: Project) -> None:
+    """What the account says stands beside it."""
+    name = "ol-infrastructure-tika-server/applications.tika.QA"
+    key = f".pulumi/history/{name}/x-1.history.json"
+    world.account.client("s3").put_object(
+        Bucket="mitol-pulumi-state", Key=key, Body=b"{"
+    )
+    (row,) = board(up, stage="QA").rows
+    assert row.serving == "nothing yet"
+    assert row.later[0].startswith("the stack was not asked: the state of applications")
+
+
+@pytest.mark.rehearsal
 def test_a_refresh_from_outside_and_mixed_instances_are_found(
     world: World, up: Project, redactor: Redactor
 ) -> None:

@@ -28,7 +28,7 @@ def board_view(board: Board) -> View:
     ]
     told = [note for row in board.rows for note in _notes(row)]
     if board.asked:
-        told.append(Note(f"Account and stacks were not asked: {board.asked}."))
+        told.append(Note(f"Account and stacks were not asked, because {board.asked}."))
     when = "now" if board.now else f"at {board.at:%Y-%m-%d %H:%M:%S} UTC"
     columns = ("app", "stage", "image set", "since", "by run", "the account says")
     odd = any(row.unexplained or row.mixed for row in board.rows)

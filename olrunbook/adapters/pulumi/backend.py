@@ -67,18 +67,23 @@ def look_at(
 
     """
     project, stack = spec.project, spec.stack_name(stage)
-    with asked(f"the state of {stack}"):
-        backend = open_backend(folder, target.env, lambda: target.client("s3"))
-        if backend is None:
-            msg = f"the backend of {stack} is none that can be read here"
-            raise ToolError(msg, f"Look: pulumi stack history -s {stack}")
-        names = backend.names(f".pulumi/history/{project}/{stack}/")
-        history = [name for name in names if name.endswith(".history.json")][-updates:]
-        texts = [json.loads(backend.text(name)) for name in reversed(history)]
-        state = f".pulumi/stacks/{project}/{stack}.json"
-        there = state in backend.names(f".pulumi/stacks/{project}/")
-        saved = json.loads(backend.text(state)) if there else {}
-        locks = find_locks(backend, project, stack)
+    try:
+        with asked(f"the state of {stack}"):
+            backend = open_backend(folder, target.env, lambda: target.client("s3"))
+            if backend is None:
+                msg = f"the backend of {stack} is none that can be read here"
+                raise ToolError(msg, f"Look: pulumi stack history -s {stack}")
+            names = backend.names(f".pulumi/history/{project}/{stack}/")
+            history = [name for name in names if name.endswith(".history.json")]
+            history = history[-updates:]
+            texts = [json.loads(backend.text(name)) for name in reversed(history)]
+            state = f".pulumi/stacks/{project}/{stack}.json"
+            there = state in backend.names(f".pulumi/stacks/{project}/")
+            saved = json.loads(backend.text(state)) if there else {}
+            locks = find_locks(backend, project, stack)
+    except (OSError, ValueError) as error:
+        msg = f"the state of {stack} cannot be read: {error}"
+        raise ToolError(msg) from error
     latest = saved.get("checkpoint", {}).get("latest") or {}
     written = (latest.get("manifest") or {}).get("time")
     return StackSeen(
