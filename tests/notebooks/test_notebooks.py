@@ -20,7 +20,7 @@ PARAMETERS = {
     "image_test": ["app", "target", "base", "node_type"],
     "image_build": ["app", "target", "node_type", "on_error", "variables"],
     "deploy": ["app", "stage", "images", "target"],
-    "rollout": ["app", "stage", "deploy_run", "target"],
+    "rollout": ["app", "stage", "deploy_run", "images", "since", "target"],
     "release": ["app", "release", "target"],
 }
 LINES = 5
