@@ -433,9 +433,9 @@ def test_groups_that_are_not_there_cannot_be_watched(
     def none(run: str) -> DeployResult:
         raise AssertionError(run)
 
-    for given in (("run", f"server={NEW}", ""), ("", "", "2026-11-29"), ("r", "", "x")):
+    for words in (("run", f"server={NEW}", ""), ("", "", "2026-11-29"), ("r", "", "x")):
         with pytest.raises(UsageError, match="by deploy_run, or by images"):
-            chosen(ctx, none, *given)
+            chosen(ctx, none, *words)
     with pytest.raises(UsageError, match="'yesterday' is not a time"):
         by_groups(ctx, {"server": NEW}, "yesterday")
     assert not aws.asked
