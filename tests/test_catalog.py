@@ -87,6 +87,10 @@ def test_an_app_may_have_stages_of_its_own(project, make_notebook) -> None:
             lambda t: t.replace('"tika-server-tika-{stage_lower}"', '["a", "a"]'),
             "names a twice",
         ),
+        (
+            lambda t: t.replace('node_type = "web" ', 'node_type = "x" '),
+            "probe.node_type is x",
+        ),
         (lambda t: t + "\n[broken", "TOML"),
     ],
 )

@@ -278,7 +278,9 @@ def _summary(console: Console, made: Any, record: RunRecord) -> None:
     console.print()
     if record.status == "succeeded":
         line = record.headline or "released"
-        note = f"({made.target.name}; Vault and Consul are stand-ins)"
+        own = made.project.catalog.app(made.app).stand_ins
+        what = f"Vault, Consul and {made.app}" if own else "Vault and Consul"
+        note = f"({made.target.name}; {what} are stand-ins)"
         console.print(f"{line[0].upper()}{line[1:]}.   {note}", style="bold")
     elif record.status == "waiting" and (waits := waiting_run(made.place, record)):
         for text in waiting_lines(waits[1], record.run_id):

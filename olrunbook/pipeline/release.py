@@ -126,7 +126,8 @@ class Release:
             account=self.target.account,
             cloud_id=self.target.cloud_id,
             identity=self.target.identity_arn,
-            stand_ins=self.target.stand_ins,
+            stand_ins=self.target.stand_ins
+            + self.project.catalog.app(self.app).stand_ins,
             tools=self.target.tools,
             resumes=self.resumes,
             **opening(self.project.root),

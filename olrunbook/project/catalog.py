@@ -107,8 +107,17 @@ class ImageSpec(Strict):
 
 
 class ProbeSpec(Strict):
-    """The request that is repeated while an update runs (GET, without credentials)."""
+    """The request that is repeated while an update runs (GET, without credentials).
 
+    Args:
+        node_type: The only node type that answers requests; empty: each does.
+        path: Its path.
+        expect: Text the answer must contain.
+        interval_s: Seconds between two requests.
+
+    """
+
+    node_type: str = ""
     path: str = "/"
     expect: str = ""
     interval_s: float = Field(0.2, gt=0, le=60)
@@ -139,6 +148,7 @@ class Check(Strict):
         secret_headers: Header to the config key whose secret value it carries.
         status: Status wanted.
         contains: Text the answer must contain.
+        within_s: Seconds it may take until the answer is right.
 
     """
 
@@ -150,6 +160,7 @@ class Check(Strict):
     secret_headers: dict[str, str] = {}
     status: int = 200
     contains: str = ""
+    within_s: float = Field(0, ge=0, le=3600)
 
 
 class App(Strict):
@@ -158,6 +169,7 @@ class App(Strict):
     Args:
         title: What it is, for people.
         node_types: The kinds of instances it consists of.
+        stand_ins: What of it is not the real thing, one line each, for the record.
         stages: Its stages, in order; empty: the catalog's.
         image: How its images are tested and baked.
         stack: The Pulumi project that deploys it; None: nothing does.
@@ -170,6 +182,7 @@ class App(Strict):
 
     title: str
     node_types: list[Name] = Field(min_length=1)
+    stand_ins: list[str] = []
     stages: list[Name] = []
     image: ImageSpec
     stack: StackSpec | None = None
@@ -180,6 +193,9 @@ class App(Strict):
 
     @model_validator(mode="after")
     def _node_types_agree(self) -> Self:
+        if (node := self.probe.node_type) and node not in self.node_types:
+            msg = f"probe.node_type is {node}, node_types {sorted(self.node_types)}"
+            raise ValueError(msg)
         if self.stack:
             for field in ("image_config", "groups"):
                 given, wanted = set(getattr(self.stack, field)), set(self.node_types)

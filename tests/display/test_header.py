@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from olrunbook.adapters.aws.seen import GroupSeen, InstanceSeen
@@ -55,6 +56,22 @@ def test_the_head_says_what_and_from_which_commit(tmp_path: Path) -> None:
     ):
         assert wanted in plain
     assert not view.banner
+
+
+def test_an_apps_own_stand_ins_are_named(tmp_path: Path) -> None:
+    """Also where there is no cloud: the image test of a stand-in says what it is."""
+    made = context(tmp_path, Commit("a" * 40))
+    app = made.app.model_copy(update={"stand_ins": ["Tika: a stand-in"]})
+    view = header_view(
+        replace(made, app=app),
+        notebook="image_test",
+        images={},
+        images_from="",
+        folder=tmp_path,
+        headless=True,
+    )
+    assert "Tika: a stand-in" in text(view)
+    assert replace(made, app=app).stand_ins == ["Tika: a stand-in"]
 
 
 def test_what_serves_is_said_in_words() -> None:

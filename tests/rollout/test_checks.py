@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -31,8 +32,12 @@ class Tika(BaseHTTPRequestHandler):
         self.wfile.write(text.encode())
 
     def do_GET(self) -> None:
-        """Say the version."""
-        self._say(200, "Apache Tika 3.2.2")
+        """Say the version, once it is ready."""
+        self.server.early -= 1  # type: ignore[attr-defined]
+        if self.server.early >= 0:  # type: ignore[attr-defined]
+            self._say(503, "not yet")
+        else:
+            self._say(200, "Apache Tika 3.2.2")
 
     def do_PUT(self) -> None:
         """Return a document's text, or refuse."""
@@ -52,6 +57,7 @@ def tika() -> Iterator[ThreadingHTTPServer]:
     """Return a Tika on loopback."""
     made = ThreadingHTTPServer(("127.0.0.1", 0), Tika)
     made.word = VALUE  # type: ignore[attr-defined]
+    made.early = 0  # type: ignore[attr-defined]
     threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
     yield made
     made.shutdown()
@@ -85,6 +91,24 @@ def test_no_secret_value_is_ever_in_the_result(
     assert VALUE not in told
     with pytest.raises(StepError, match="a document's text comes out: 403"):
         require(result)
+
+
+def test_an_answer_may_have_time_to_come_right(
+    ctx: Context, tika: ThreadingHTTPServer, clock: Any
+) -> None:
+    """It is asked again until then, and once only where the catalog gives no time."""
+    version = ctx.app.checks[0].model_copy(update={"within_s": 2.0})
+    app = ctx.app.model_copy(update={"checks": [version]})
+    slow = dataclasses.replace(ctx, app=app)
+    tika.early = 3  # type: ignore[attr-defined]
+    began = clock()
+    assert run_checks(slow, _url(tika), SECRETS).headline() == "1 of 1 checks passed"
+    assert (clock() - began).total_seconds() == 1.5
+    tika.early = 30  # type: ignore[attr-defined]
+    assert "503: not yet" in run_checks(slow, _url(tika), SECRETS).headline()
+    assert tika.early == 25  # type: ignore[attr-defined]
+    assert "503: not yet" in run_checks(ctx, _url(tika), SECRETS).headline()
+    assert tika.early == 24  # type: ignore[attr-defined]
 
 
 def test_a_stage_that_is_silent_fails_every_check(ctx: Context) -> None:
