@@ -14,6 +14,8 @@ from pyinfra.facts.files import Directory
 from pyinfra.operations import apt, files, server, systemd
 from pyinfra.operations.util import any_changed
 
+from olrunbook.artifacts.console import failures_to_console
+
 NODE_TYPE = os.environ.get("NODE_TYPE") or "web"
 VERSION = os.environ.get("CONCOURSE_VERSION") or "stand-in"
 AMI_TAGS = json.loads(os.environ.get("AMI_TAGS") or "{}")
@@ -41,6 +43,7 @@ files.put(
     dest="/etc/concourse/image.json",
     mode="644",
 )
+console = failures_to_console()
 unit = files.template(
     name=f"Install the unit of {NODE_TYPE}",
     src="templates/concourse.service.j2",
@@ -55,7 +58,7 @@ files.put(
     mode="644",
 )
 if host.get_fact(Directory, path="/run/systemd/system"):
-    systemd.daemon_reload(name="Reload systemd", _if=any_changed(unit))
+    systemd.daemon_reload(name="Reload systemd", _if=any_changed(console, unit))
     systemd.service(
         name="Enable Concourse", service="concourse", running=False, enabled=True
     )

@@ -11,7 +11,6 @@ from olrunbook.archive.place import RunPlace, list_runs
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.processes.left import own_words
 from olrunbook.processes.orphans import since
-from olrunbook.project.imageset import parse_images
 from olrunbook.record.files import short
 from olrunbook.record.journal import read_journal
 from olrunbook.run.refresh import RefreshSteps
@@ -247,10 +246,9 @@ class Run(RefreshSteps):
 
         Args:
             deploy_run: The deploy, by run id; empty: the last that succeeded here.
-            images: The image set that is wanted, where no record of the deploy is at
-                hand: what else must be known, the groups say.
-            since: When that update began, as `2026-11-29T18:05` (UTC); empty: since
-                the newest refresh began.
+            images: The wanted image set, where no record of the deploy is at hand.
+            since: When that update began, `2026-11-29T18:05` (UTC); empty: since the
+                newest refresh began.
 
         Raises:
             UsageError: A deploy and images were named, or `since` without images.
@@ -258,15 +256,9 @@ class Run(RefreshSteps):
         """
         from olrunbook.steps.rollout import awaited, rollout  # noqa: PLC0415
 
-        if (deploy_run and (images or since)) or (since and not images):
-            msg = "a rollout is watched by deploy_run, or by images and since"
-            raise UsageError(msg, "Give deploy_run alone, or images without it.")
-        if images:
-            parsed = parse_images(images, self._context.app.node_types)
-            found = awaited.by_groups(self._context, parsed, since)
-        else:
-            found = awaited.of_deploy(self._deploy(deploy_run))
-        self._awaited = found
+        self._awaited = found = awaited.chosen(
+            self._context, self._deploy, deploy_run, images, since
+        )
         self._travels(found.images)
         return self._do(rollout.STEP, lambda: rollout.rollout(self._context, found))
 

@@ -30,6 +30,7 @@ from olrunbook.steps.preflight import CheckRow, PreflightResult
 from olrunbook.steps.release import PartRow, ReleaseResult
 from olrunbook.steps.results import DeployResult, PropertyChange, ResourceChange
 from olrunbook.steps.rollout.model import (
+    Ailment,
     GroupRollout,
     InstanceTrack,
     RolloutResult,
@@ -93,6 +94,16 @@ def rollout_result(*, failed: bool = False) -> RolloutResult:
         refresh=refresh,
         activities=[
             ActivitySeen(at=at(5), status="Failed", description="Launching", cause=EVIL)
+        ],
+        unhealthy=[
+            Ailment(
+                id=new.id,
+                image=NEW,
+                at=at(6),
+                reason=EVIL,
+                console=["caddy.service: Failed", EVIL],
+                log=f"console-{new.id}.log",
+            )
         ],
     )
     timeline = [

@@ -163,6 +163,16 @@ def test_a_failed_rollout_ends_with_the_way_back(failed_rollout: RolloutResult) 
     assert plain.startswith("✗ failed")
 
 
+def test_an_ill_instance_is_shown_with_its_console(
+    failed_rollout: RolloutResult,
+) -> None:
+    """Why, where more of its console is, and its last lines."""
+    plain = text(view_of(failed_rollout))
+    assert "that turned unhealthy" in plain
+    assert "logs/console-i-072db11223344.log" in plain
+    assert "caddy.service: Failed" in plain
+
+
 def test_the_failed_operation_is_shown_with_its_output(results: dict[str, Any]) -> None:
     """Commands, output, and what can be done."""
     plain = text(view_of(results["ImageTestResult"]))

@@ -21,7 +21,7 @@ PARAMETERS = {
     "image_test": ["app", "target", "base", "node_type"],
     "image_build": ["app", "target", "node_type", "on_error", "variables"],
     "deploy": ["app", "stage", "images", "target"],
-    "rollout": ["app", "stage", "deploy_run", "target"],
+    "rollout": ["app", "stage", "deploy_run", "images", "since", "target"],
     "refresh": ["app", "stage", "min_healthy", "max_healthy", "target"],
     "release": ["app", "release", "target"],
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from olrunbook.adapters.docker.command import docker
+from olrunbook.artifacts.console import DROP_IN
 from tests.rehearsal.support import Account
 from tests.rehearsal.web import inside, launch
 
@@ -89,3 +92,31 @@ def test_image_has_what_was_written(
     eventually(
         lambda: not docker("images", "-q", "--filter", f"label=olrunbook.ami={ami}")
     )
+
+
+def test_a_failed_unit_is_on_the_console(
+    containers: Account, eventually: Callable[..., Any]
+) -> None:
+    """By the drop-in of our images; a console is kept when its instance is gone."""
+    unit = "[Service]\nUser=nobody\nExecStart=/bin/sh -c 'echo woe; exit 3'\n"
+    files = {
+        "/etc/systemd/system/service.d/console.conf": DROP_IN,
+        "/etc/systemd/system/bad.service": unit,
+    }
+    entries = [
+        {"path": path, "content": base64.b64encode(text.encode()).decode()}
+        | {"encoding": "b64"}
+        for path, text in files.items()
+    ]
+    commands = ["systemctl daemon-reload", "systemctl start bad.service || true"]
+    data = "#cloud-config\n" + json.dumps({"write_files": entries, "runcmd": commands})
+    name = launch(containers, containers.base_image(), UserData=data)
+
+    def console() -> str:
+        return str(containers.ec2.get_console_output(InstanceId=name)["Output"])
+
+    eventually(lambda: "woe" in console())
+    assert "== bad.service ended: exit-code 3" in console()
+    containers.ec2.terminate_instances(InstanceIds=[name])
+    eventually(lambda: containers.instance(name)["State"]["Name"] == "terminated")
+    assert "woe" in console()

@@ -108,6 +108,7 @@ class FakeAws:
         self.dns = "127.77.200.1"
         self.listeners = [{"Protocol": "HTTPS", "Port": 443}]
         self.silent: Callable[[], bool] = lambda: False
+        self.console_of: dict[str, str] = {}  # of those that are gone
         self.error: Callable[[], str] = lambda: ""
         self.asked: list[tuple[datetime, str]] = []
         self.exceptions = SimpleNamespace(ClientError=ClientError)
@@ -221,7 +222,7 @@ class FakeAws:
     def get_console_output(self, **asked: Any) -> dict[str, Any]:
         """Return a console."""
         self._ask("ConsoleOutput")
-        texts = {m.id: m.console for m in self.picture.machines}
+        texts = self.console_of | {m.id: m.console for m in self.picture.machines}
         return {"Output": texts[asked["InstanceId"]]}
 
     def describe_instance_refreshes(self, **asked: Any) -> dict[str, Any]:

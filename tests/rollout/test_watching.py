@@ -22,7 +22,7 @@ from olrunbook.events import Event
 from olrunbook.project.catalog import SoakSpec
 from olrunbook.project.stack import StackSpec
 from olrunbook.steps.results import DeployResult
-from olrunbook.steps.rollout.awaited import by_groups
+from olrunbook.steps.rollout.awaited import by_groups, chosen
 from olrunbook.steps.rollout.pace import Pace
 from olrunbook.steps.rollout.rollout import Patience, require, rollout
 
@@ -252,6 +252,22 @@ def test_a_console_is_masked_and_capped(
     assert "[masked:" in ailment.console[-1]
 
 
+def test_one_that_is_gone_before_it_served_was_ill(
+    ctx: Context, aws: Any, kit: Any, ill: DeployResult, events: list[Event]
+) -> None:
+    """Its group gave it up between two looks; the young one after it is not ill."""
+    at, last = aws.script[-1]
+    young = kit.Machine("i-0e12", lifecycle="Pending", target="initial")
+    aws.script[-1] = (at, dataclasses.replace(last, machines=(young,)))
+    aws.console_of = {"i-0e11": "kept for a while\n"}
+    result = rollout(ctx, ill)
+    assert result.outcome == "failed"
+    (ailment,) = result.groups[0].unhealthy
+    assert (ailment.id, ailment.lost) == ("i-0e11", True)
+    assert ailment.console == ["kept for a while"]
+    assert len(_said(events, "error")) == 1
+
+
 def test_a_slow_start_is_no_illness(
     ctx: Context, aws: Any, kit: Any, ill: DeployResult, events: list[Event]
 ) -> None:
@@ -413,6 +429,13 @@ def test_groups_that_are_not_there_cannot_be_watched(
     with pytest.raises(RefusedError, match="no group tagged Name=tika-server-tika-ci"):
         by_groups(ctx, {"server": NEW}, "")
     aws.asked.clear()
+
+    def none(run: str) -> DeployResult:
+        raise AssertionError(run)
+
+    for words in (("run", f"server={NEW}", ""), ("", "", "2026-11-29"), ("r", "", "x")):
+        with pytest.raises(UsageError, match="by deploy_run, or by images"):
+            chosen(ctx, none, *words)
     with pytest.raises(UsageError, match="'yesterday' is not a time"):
         by_groups(ctx, {"server": NEW}, "yesterday")
     assert not aws.asked

@@ -48,19 +48,18 @@ class Wards:
         """
         for track in watch.tracks:
             seen, known = track.after, self._found.get(track.id)
-            if seen is None or (seen.leaving and not seen.sick):
+            if seen is None:
+                lost = known is not None and track.served_at is None
+            elif seen.sick:
+                served = track.served_at or (track.before and track.before.serves)
+                lost = last or bool(served) or seen.health != "Healthy"
+            else:
                 continue
-            if not (seen.sick or (last and not seen.serves)):
-                continue
-            lost = (
-                last
-                or track.served_at is not None
-                or bool(track.before and track.before.serves)
-                or seen.health != "Healthy"
-            )
-            if (known is None and len(self._found) < MOST) or (
-                known and lost and not known.lost
-            ):
+            if known is None:
+                new = seen is not None and len(self._found) < MOST
+            else:
+                new = lost and not known.lost
+            if new:
                 self._note(track, watch.at, known, lost=lost)
 
     def of(self, watch: GroupWatch) -> list[Ailment]:
@@ -75,10 +74,11 @@ class Wards:
     def _note(
         self, track: InstanceTrack, at: datetime, known: Ailment | None, *, lost: bool
     ) -> None:
-        seen = track.after
-        assert seen is not None  # only what is there is examined
-        mask = self._ctx.redactor.text
-        said = seen.reason or f"{seen.lifecycle}, {seen.health}"
+        mask, seen = self._ctx.redactor.text, track.after
+        if seen:
+            said = seen.reason or f"{seen.lifecycle}, {seen.health}"
+        else:
+            said = known.reason if known else ""
         lines, log = self._console(track.id)
         self._found[track.id] = Ailment(
             id=track.id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,9 +10,10 @@ from olrunbook.adapters.aws.reads import Account, require_identity
 from olrunbook.adapters.aws.seen import GroupSeen, RefreshSeen
 from olrunbook.adapters.context import Context
 from olrunbook.errors import RefusedError, UsageError
+from olrunbook.project.imageset import parse_images
 from olrunbook.steps.results import DeployResult, Value
 
-__all__ = ["Awaited", "by_groups", "of_deploy"]
+__all__ = ["Awaited", "by_groups", "chosen", "of_deploy"]
 
 
 class Awaited(Value):
@@ -33,6 +35,34 @@ class Awaited(Value):
     started_at: datetime
     updated: bool = True
     recorded: bool = True
+
+
+def chosen(
+    ctx: Context,
+    deploy: Callable[[str], DeployResult],
+    deploy_run: str,
+    images: str,
+    since: str,
+) -> Awaited:
+    """Return what is to be watched, by a deploy's record or by images.
+
+    Args:
+        ctx: The step's context.
+        deploy: Returns a deploy by its run id; empty: the last that succeeded.
+        deploy_run: Its run id.
+        images: The image set, `server=ami-…`; empty: the deploy's.
+        since: See `by_groups`.
+
+    Raises:
+        UsageError: A deploy and images were named, or `since` without images.
+
+    """
+    if (deploy_run and images) or (since and not images):
+        msg = "a rollout is watched by deploy_run, or by images and perhaps since"
+        raise UsageError(msg, "Give deploy_run alone, or images without it.")
+    if not images:
+        return of_deploy(deploy(deploy_run))
+    return by_groups(ctx, parse_images(images, ctx.app.node_types), since)
 
 
 def of_deploy(deploy: DeployResult) -> Awaited:

@@ -173,7 +173,9 @@ class GroupWatch:
         if any(refresh.active for refresh in self.refreshes):
             parts.insert(0, verdict.reason)
         coming = [i for i in self.now.instances if not i.serves and not i.leaving]
-        parts += [f"{short(item.id)} {item.state}" for item in coming[:2]]
+        for item in coming[:2]:
+            why = f" (unhealthy: {item.reason})" if item.sick and item.reason else ""
+            parts.append(f"{short(item.id)} {item.state}{why}")
         silent = (at - self.changed).total_seconds()
         parts.append(f"last news {silent:.0f} s ago")
         return " · ".join(parts)
