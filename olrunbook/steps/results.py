@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel
 
@@ -12,8 +12,10 @@ from olrunbook.adapters.aws.seen import GroupSeen, InstanceSeen
 
 __all__ = [
     "DeployResult",
+    "Difference",
     "GroupSeen",
     "InstanceSeen",
+    "OutsideChange",
     "OwnResult",
     "PropertyChange",
     "ResourceChange",
@@ -62,6 +64,28 @@ def own(value: Any) -> Result:
         return value
     plain = getattr(value, "model_dump", lambda **_: value)(mode="json")
     return OwnResult(value=json.loads(json.dumps(plain, default=str)))
+
+
+class Difference(Value):
+    """One thing that differs: where (file, resource, node type), what, old and new."""
+
+    where: str
+    what: str
+    old: str = ""
+    new: str = ""
+
+
+class OutsideChange(Difference):
+    """A property that somebody changed: `old` in the state, `new` in the account.
+
+    Args:
+        urn: The resource's URN; `what` is empty where the resource is gone.
+        then: What the update does about it.
+
+    """
+
+    urn: str
+    then: Literal["puts it back", "sets another value", "leaves it"]
 
 
 class PropertyChange(Value):

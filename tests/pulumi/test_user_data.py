@@ -45,7 +45,7 @@ def rows(old: str, new: str, *known: str, secret: bool = True) -> list[dict[str,
 def short(old: str, new: str, *known: str) -> list[tuple[str, str, str, str]]:
     """Return what differs: file, key, old, new."""
     found = rows(old, new, *known)
-    return [(r["file"], r["key"], r["old"], r["new"]) for r in found]
+    return [(r["where"], r["what"], r["old"], r["new"]) for r in found]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ class Change(_Value):
         inputs: Of a preview: fingerprint of the inputs it gets, under the target's key
             and over secret values too.
         changes: What changes in it: path, kind, old, new.
-        user_data: What changes in its user data: file, key, kind, old, new.
+        user_data: What changes in its user data: file (where), key (what), old, new.
 
     """
 

@@ -8,10 +8,16 @@ from pydantic import Field
 
 from olrunbook.record.model import RollbackRecord
 from olrunbook.steps.deploy.rules import apart
-from olrunbook.steps.deploy.since import Since
-from olrunbook.steps.results import GroupSeen, ResourceChange, Result, Value
+from olrunbook.steps.results import (
+    Difference,
+    GroupSeen,
+    OutsideChange,
+    ResourceChange,
+    Result,
+    Value,
+)
 
-__all__ = ["Finding", "OutsideChange", "PreviewResult", "UserDataChange"]
+__all__ = ["Finding", "PreviewResult"]
 
 
 class Finding(Value):
@@ -29,52 +35,6 @@ class Finding(Value):
     verdict: Literal["deny", "warn"]
     text: str
     overridden: str = ""
-
-
-class UserDataChange(Value):
-    """One value that changes in what an instance gets at its first boot.
-
-    Args:
-        name: Logical name of the resource that has the user data.
-        file: The file it is in, or the part.
-        key: Its key, or its line.
-        kind: add, delete, update.
-        old: Before; secrets are masked.
-        new: Afterwards; likewise.
-
-    """
-
-    name: str
-    file: str
-    key: str
-    kind: str
-    old: str = ""
-    new: str = ""
-
-
-class OutsideChange(Value):
-    """One property that somebody changed outside: it is not as the state has it.
-
-    Args:
-        type: Pulumi type token.
-        name: Logical name.
-        urn: Its URN.
-        path: The property; empty: the resource is gone.
-        state: As the last update left it.
-        account: As it is.
-        then: What the update does about it.
-        undone: The update puts it back, and does nothing else to it.
-
-    """
-
-    type: str
-    name: str
-    urn: str
-    path: str
-    state: str
-    account: str
-    then: str
-    undone: bool
 
 
 class PreviewResult(Result):
@@ -123,8 +83,8 @@ class PreviewResult(Result):
     counts: dict[str, int]
     changes: list[ResourceChange]
     outside: list[OutsideChange] = Field(default_factory=list)
-    user_data: list[UserDataChange] = Field(default_factory=list)
-    since: list[Since] = Field(default_factory=list)
+    user_data: list[Difference] = Field(default_factory=list)
+    since: list[Difference] = Field(default_factory=list)
     images: dict[str, str]
     groups: list[GroupSeen]
     sizes: dict[str, tuple[int, int, int]] = Field(default_factory=dict)
@@ -144,12 +104,12 @@ class PreviewResult(Result):
     @property
     def programs(self) -> list[ResourceChange]:
         """The changes without what only puts back what was changed outside."""
-        undone = {(one.urn, one.path) for one in self.outside if one.undone}
+        undone = {
+            (one.urn, one.what) for one in self.outside if one.then == "puts it back"
+        }
         found = []
         for change in self.changes:
-            left = [
-                item for item in change.changes if (change.urn, item.path) not in undone
-            ]
+            left = [c for c in change.changes if (change.urn, c.path) not in undone]
             if left or not (change.changes or (change.urn, "") in undone):
                 found.append(change.model_copy(update={"changes": left}))
         return found

@@ -10,9 +10,17 @@ from olrunbook.adapters.aws.seen import GroupSeen, RefreshSeen
 from olrunbook.adapters.pulumi.stack import Change, Found
 from olrunbook.project.catalog import StackSpec
 from olrunbook.steps.deploy.availability import availability, cancels
-from olrunbook.steps.results import PropertyChange, ResourceChange
+from olrunbook.steps.results import OutsideChange, PropertyChange, ResourceChange
 
-__all__ = ["apart", "guarded", "outlook", "resource_changes", "sizes", "wrong_images"]
+__all__ = [
+    "apart",
+    "guarded",
+    "outlook",
+    "outside",
+    "resource_changes",
+    "sizes",
+    "wrong_images",
+]
 
 GROUP = "aws:autoscaling/group:Group"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
@@ -79,6 +87,23 @@ def guarded(changes: Sequence[ResourceChange]) -> list[ResourceChange]:
     return [
         change for change in changes if change.op in GOES and GUARDED.match(change.type)
     ]
+
+
+def outside(found: Found) -> list[OutsideChange]:
+    """Return what somebody changed outside, and what the update does about it."""
+    after = {(c.urn, i["path"]): i["new"] for c in found.changes for i in c.changes}
+    after |= {(c.urn, ""): "there" for c in found.changes if c.op == "create"}
+    gone = [{"path": "", "old": "there", "new": "gone"}]
+    rows = []
+    for seen in sorted(found.outside, key=lambda change: change.urn):
+        for item in gone if seen.op == "delete" else seen.changes:
+            new, then = after.get((seen.urn, item["path"])), "leaves it"
+            if new is not None:
+                then = "puts it back" if new == item["old"] else "sets another value"
+            row = {"where": seen.name, "what": item["path"], "urn": seen.urn}
+            row |= {"old": item["old"], "new": item["new"], "then": then}
+            rows.append(OutsideChange.model_validate(row))
+    return rows
 
 
 def sizes(found: Found) -> dict[str, tuple[int, int, int]]:

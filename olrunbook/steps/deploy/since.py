@@ -11,37 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from olrunbook.adapters.aws.seen import GroupSeen, short
-from olrunbook.adapters.context import Commit, Context
+from olrunbook.adapters.context import Commit
 from olrunbook.archive.place import list_runs, read_record
+from olrunbook.project.catalog import Project
 from olrunbook.record.provenance import commits_between
 from olrunbook.steps.images.results import (
     BuiltImage,
     ImageBuildResult,
     ImageTestResult,
 )
-from olrunbook.steps.results import Value
+from olrunbook.steps.results import Difference
 
-__all__ = ["COMMIT", "Archived", "Since", "archived", "doubts", "since"]
+__all__ = ["COMMIT", "Archived", "archived", "doubts", "since"]
 
-MOST_COMMITS, MOST_PACKAGES = 20, 30
+MOST = 25  # commits, packages
 COMMIT = "commit"
-
-
-class Since(Value):
-    """One thing that differs between what serves and what is to serve.
-
-    Args:
-        node_type: Node type.
-        what: What differs: base image, a product, a package, a commit.
-        old: As it serves.
-        new: As it is to serve.
-
-    """
-
-    node_type: str
-    what: str
-    old: str = ""
-    new: str = ""
+Row = tuple[str, str, str]  # what, old, new
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,62 +36,47 @@ class Archived:
     Args:
         image: The image as it was built.
         commit: What it was built from.
+        folder: The run that built it.
         tested: A test of its deploy at that commit succeeded.
-        packages: Its packages and their versions; empty: they were not recorded.
 
     """
 
     image: BuiltImage
     commit: Commit
+    folder: Path
     tested: bool
-    packages: dict[str, str]
+
+    def packages(self) -> dict[str, str]:
+        """Return package to version; empty: they were not recorded."""
+        try:
+            text = (self.folder / self.image.packages_file).read_text(encoding="utf-8")
+        except (OSError, ValueError):  # where none is named: the folder itself
+            return {}
+        return dict(line.split("\t", 1) for line in text.splitlines() if "\t" in line)
 
 
-def archived(ctx: Context, images: Sequence[str]) -> dict[str, Archived]:
-    """Return what the archive has of images; one that was not built here is not in it.
-
-    Args:
-        ctx: The run.
-        images: Their ids.
-
-    """
+def archived(project: Project, target: str, app: str) -> dict[str, Archived]:
+    """Return the images of the app that were built here, by id."""
     built: dict[str, tuple[BuiltImage, Commit, Path]] = {}
     tested: set[tuple[str, Commit]] = set()
-    stages = ctx.project.catalog.stages_of(ctx.app_name)
-    outputs, target = ctx.project.outputs, ctx.target.name
-    for place in list_runs(outputs, target=target, app=ctx.app_name):
-        if place.room in stages or not (record := read_record(place)):
-            continue
-        if record.status != "succeeded":
+    stages = project.catalog.stages_of(app)
+    for place in list_runs(project.outputs, target=target, app=app):
+        record = None if place.room in stages else read_record(place)
+        if record is None or record.status != "succeeded":
             continue
         if found := record.result(ImageBuildResult.schema_name):
-            result = ImageBuildResult.model_validate(found)
-            commit = Commit(result.commit, tuple(result.dirty))
-            # A run that kept a build has its result, but not its files: the older one.
-            built |= {b.ami: (b, commit, place.folder) for b in result.builds}
+            made = ImageBuildResult.model_validate(found)
+            commit = Commit(made.commit, tuple(made.dirty))
+            # The oldest counts: a run that kept a build has its result, not its files.
+            built |= {image.ami: (image, commit, place.folder) for image in made.builds}
         if found := record.result(ImageTestResult.schema_name):
-            of = Commit(record.commit, tuple(record.dirty))
+            commit = Commit(record.commit, tuple(record.dirty))
             tests = ImageTestResult.model_validate(found).tests
-            tested |= {(test.node_type, of) for test in tests}
+            tested |= {(test.node_type, commit) for test in tests}
     return {
-        ami: Archived(
-            image, commit, (image.node_type, commit) in tested, _packages(image, folder)
-        )
-        for ami, (image, commit, folder) in built.items()
-        if ami in images
+        ami: Archived(*facts, tested=(facts[0].node_type, facts[1]) in tested)
+        for ami, facts in built.items()
     }
-
-
-def _packages(image: BuiltImage, folder: Path) -> dict[str, str]:
-    """Return package to version, as `dpkg-query --show` has written them."""
-    if not image.packages_file:
-        return {}
-    try:
-        lines = (folder / image.packages_file).read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return {}
-    pairs = (line.partition("\t") for line in lines.splitlines())
-    return {name: version for name, _, version in pairs if version}
 
 
 def doubts(images: Mapping[str, str], known: Mapping[str, Archived]) -> list[str]:
@@ -115,75 +85,62 @@ def doubts(images: Mapping[str, str], known: Mapping[str, Archived]) -> list[str
     for node, ami in images.items():
         found = known.get(ami)
         if found is None:
-            lines.append(f"{node}: {short(ami)} was not built here; no record has it.")
+            lines.append(f"{node}: {short(ami)} was not built here: no record has it.")
         elif not found.tested:
             of = f"commit {found.commit.sha[:7]}" if found.commit.sha else "its files"
-            lines.append(
-                f"{node}: {short(ami)} was not tested here; no record has a succeeded "
-                f"test of {of}."
-            )
+            why = f"no record has a succeeded test of {of}."
+            lines.append(f"{node}: {short(ami)} was not tested here: {why}")
     return lines
 
 
 def since(
-    ctx: Context,
+    root: Path,
     images: Mapping[str, str],
     groups: Sequence[GroupSeen],
     known: Mapping[str, Archived],
-) -> list[Since]:
+) -> list[Difference]:
     """Return what else changed, for each node type whose image changes.
 
     Args:
-        ctx: The run.
+        root: The project's folder.
         images: What is to serve.
         groups: What serves.
-        known: What the archive has of both.
+        known: The images that were built here.
 
     """
-    rows: list[Since] = []
+    rows: list[Difference] = []
     for node, new in images.items():
         mine = [i for g in groups if g.node_type == node for i in g.instances]
         serving = {one.image for one in mine if one.image and not one.leaving}
-        old = sorted(serving - {new})
-        if len(old) > 1:
-            which = f"{', '.join(old)} serve at once"
-            rows.append(Since(node_type=node, what="image", old=which, new=new))
-        for ami in old[:1] if len(old) == 1 else ():
-            found = list(_compare(ctx.project.root, known.get(ami), known.get(new)))
+        for old in sorted(serving - {new}):
+            found = [("image", old, new)]
+            found += _compare(root, known.get(old), known.get(new))
             rows += [
-                Since(node_type=node, what=what, old=one, new=other)
-                for what, one, other in (("image", ami, new), *found)
+                Difference(where=node, what=what, old=one, new=other)
+                for what, one, other in found
             ]
     return rows
 
 
-Row = tuple[str, str, str]
-
-
 def _compare(root: Path, old: Archived | None, new: Archived | None) -> Iterator[Row]:
-    """Yield what differs between two images: what, old, new."""
+    """Yield what differs between two images."""
     if old is None or new is None:
         text = "not built here: not known"
         yield "what it is made of", "" if old else text, "" if new else text
         return
     yield from _commits(root, old.commit, new.commit)
-    base = [f"{one.image.base_name} {one.image.base_ami}".strip() for one in (old, new)]
-    if base[0] != base[1]:
-        yield "base image", base[0] or "not recorded", base[1] or "not recorded"
-    products = [
-        {a.name: f"{a.version} (sha256 {a.sha256[:8]})" for a in one.image.artifacts}
-        for one in (old, new)
+    facts = [
+        {"base image": f"{i.base_name} {i.base_ami}"}
+        | {a.name: f"{a.version} (sha256 {a.sha256[:8]})" for a in i.artifacts}
+        for i in (old.image, new.image)
     ]
-    yield from _differ("", *products)
-    if not old.packages or not new.packages:
-        counts = [len(one.packages) for one in (old, new)]
-        texts = [f"{count} recorded" if count else "not recorded" for count in counts]
-        yield "packages", texts[0], texts[1]
-        return
-    packages = list(_differ("package ", old.packages, new.packages))
-    yield from packages[:MOST_PACKAGES]
-    if (more := len(packages) - MOST_PACKAGES) > 0:
-        yield f"and {more} more packages", "", ""
+    yield from _differ("", *facts)
+    was, now = old.packages(), new.packages()
+    if was and now:
+        yield from _some("package", list(_differ("package ", was, now)))
+    else:
+        none = "not recorded"
+        yield "packages", "recorded" if was else none, "recorded" if now else none
 
 
 def _differ(kind: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Row]:
@@ -193,22 +150,23 @@ def _differ(kind: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterat
             yield kind + name, was, now
 
 
+def _some(kind: str, rows: list[Row]) -> list[Row]:
+    """Return as many rows as are read, and how many more there are."""
+    more = len(rows) - MOST
+    return [*rows[:MOST], (kind, "", f"and {more} more")] if more > 0 else rows
+
+
 def _commits(root: Path, old: Commit, new: Commit) -> Iterator[Row]:
     """Yield the commits that one image has and the other has not, newest first."""
     if old.dirty or new.dirty:
         yield "files not committed", old.difference(3), new.difference(3)
     if old.sha == new.sha:
         return
-    unknown = "not recorded"
-    yield "built from", old.sha[:12] or unknown, new.sha[:12] or unknown
+    yield "built from", old.sha[:12] or "not recorded", new.sha[:12] or "not recorded"
     fresh = commits_between(root, old.sha, new.sha)
     gone = commits_between(root, new.sha, old.sha)
     if fresh is None or gone is None:
-        yield "commits between", "not in this checkout: not known", ""
+        yield COMMIT, "", "one of the two is not in this checkout: not known"
         return
-    for column, found in ((1, fresh), (0, gone)):
-        lines = found[:MOST_COMMITS]
-        if len(found) > MOST_COMMITS:
-            lines.append(f"and {len(found) - MOST_COMMITS} more")
-        for line in lines:
-            yield (COMMIT, "", line) if column else (COMMIT, line, "")
+    yield from _some(COMMIT, [(COMMIT, "", line) for line in fresh])
+    yield from _some(COMMIT, [(COMMIT, line, "") for line in gone])

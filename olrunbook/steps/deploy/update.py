@@ -13,17 +13,18 @@ from olrunbook.project.imageset import format_images
 from olrunbook.record.model import RollbackRecord
 from olrunbook.steps.approval.digest import canonical_groups, digest, part_digests
 from olrunbook.steps.deploy.findings import findings
-from olrunbook.steps.deploy.plan import OutsideChange, PreviewResult, UserDataChange
+from olrunbook.steps.deploy.plan import PreviewResult
 from olrunbook.steps.deploy.rules import (
     apart,
     outlook,
+    outside,
     resource_changes,
     sizes,
     wrong_images,
 )
 from olrunbook.steps.deploy.since import COMMIT, archived, doubts, since
 from olrunbook.steps.order import require_stage_before
-from olrunbook.steps.results import DeployResult, GroupSeen
+from olrunbook.steps.results import DeployResult, Difference, GroupSeen
 from olrunbook.steps.step import Step
 
 __all__ = ["PREVIEW", "UP", "PreviewResult", "preview", "up"]
@@ -68,8 +69,7 @@ def preview(
         raise RefusedError(msg, hint)
     seen = Account(ctx.target).observe(ctx.app, ctx.stage)
     groups = [group for group, _ in seen]
-    serving = [i.image for group in groups for i in group.instances]
-    known = archived(ctx, [*images.values(), *serving])
+    known = archived(ctx.project, ctx.target.name, ctx.app_name)
     lines = rollback.lines if rollback else []
     outlooks = [*lines, *outlook(found, changes, seen), *doubts(images, known)]
     # Pulumi works at several resources at once, in an order of its own.
@@ -91,12 +91,8 @@ def preview(
         counts=found.counts,
         changes=changes,
         outside=outside(found),
-        user_data=[
-            UserDataChange(name=change.name, **row)
-            for change in ordered
-            for row in change.user_data
-        ],
-        since=since(ctx, images, groups, known),
+        user_data=[Difference(**row) for change in ordered for row in change.user_data],
+        since=since(ctx.project.root, images, groups, known),
         images=dict(images),
         groups=groups,
         sizes=sizes(found),
@@ -178,31 +174,6 @@ def up(ctx: Context, plan: PreviewResult) -> DeployResult:
         relied=relied.text,
         rollback=plan.rollback is not None,
     )
-
-
-def outside(found: pulumi.Found) -> list[OutsideChange]:
-    """Return what somebody changed outside, and what the update does about it."""
-    after = {
-        (change.urn, item["path"]): item["new"]
-        for change in found.changes
-        for item in change.changes
-    }
-    made = {change.urn for change in found.changes if change.op == "create"}
-    rows = []
-    for seen in sorted(found.outside, key=lambda change: change.urn):
-        facts = {"type": seen.type, "name": seen.name, "urn": seen.urn}
-        if seen.op == "delete":
-            then = "makes it anew" if seen.urn in made else "leaves it out"
-            row = {"path": "", "state": "there", "account": "gone", "then": then}
-            rows.append(OutsideChange(**facts, **row, undone=seen.urn in made))
-        for item in seen.changes:
-            then, new = "leaves it", after.get((seen.urn, item["path"]))
-            if new is not None:
-                then = "puts it back" if new == item["old"] else f"sets it to {new}"
-            row = {"path": item["path"], "state": item["old"], "account": item["new"]}
-            undone = then == "puts it back"
-            rows.append(OutsideChange(**facts, **row, then=then, undone=undone))
-    return rows
 
 
 def _whole_set(ctx: Context, images: Mapping[str, str]) -> None:

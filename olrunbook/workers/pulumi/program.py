@@ -67,8 +67,8 @@ def stack_program(folder: Path, captured: Captured) -> Callable[[], None]:
 def secret_texts() -> set[str]:
     """Return a set that fills with the texts of a program's secret outputs.
 
-    Wherever they come from (a setting, a look-up in Vault, another resource), and
-    whatever they are put into: what is made of one is secret too.
+    Wherever they come from (a setting, Vault, another resource): what is made of one
+    is secret too.
     """
     import pulumi  # noqa: PLC0415  (heavy: only in the worker)
 
@@ -78,17 +78,14 @@ def secret_texts() -> set[str]:
     name = "_track" if hasattr(pulumi.Output, "_track") else "__init__"
     made = getattr(pulumi.Output, name)
 
-    async def look(output: pulumi.Output[Any]) -> None:
+    async def look(output: Any) -> None:
         with contextlib.suppress(Exception):  # the program says it better
-            if await output.is_secret() and isinstance(
-                text := await output.future(), str
-            ):
-                found.add(text)
+            value = await output.future() if await output.is_secret() else None
+            found.update([value] if isinstance(value, str) else [])
 
-    def noted(output: pulumi.Output[Any], *args: Any, **more: Any) -> None:
+    def noted(output: Any, *args: Any, **more: Any) -> None:
         made(output, *args, **more)
-        task = asyncio.ensure_future(look(output))
-        looks.add(task)
+        looks.add(task := asyncio.ensure_future(look(output)))
         task.add_done_callback(looks.discard)
 
     setattr(pulumi.Output, name, noted)

@@ -150,25 +150,20 @@ class Rows:
         self._tell("resource", text, **row, seconds=seconds)
 
     def _refreshed(self, urn: str, kind: str, plain: dict[str, Any]) -> None:
-        """Note what a refresh finds otherwise than the state has it: old, new.
-
-        Only what a program can write counts; what a provider computes moves by itself.
-        """
-        row = {"urn": urn, "type": kind, "name": changes.resource_name(urn)}
+        """Note what is not as the state has it, of what a program can write."""
         old, new = plain.get("old") or {}, plain.get("new") or {}
-        if old and not new:
-            self.outside.append({**row, "op": "delete", "changes": []})
-            return
         was, now = old.get("inputs") or {}, new.get("inputs") or {}
-        told = {
-            path: detail
-            for path, detail in plain["detailedDiff"].items()
-            if detail["inputDiff"]
-        }
-        other = [k for k in was if k != changes.DEFAULTS and was[k] != now.get(k)]
-        told = told or {k: {"diffKind": "update", "inputDiff": True} for k in other}
-        if other and (found := _shown({**plain, "detailedDiff": told})):
-            self.outside.append({**row, "op": "update", "changes": found})
+        other = [k for k in {*was, *now} if was.get(k) != now.get(k)]
+        found = []
+        if new and (differs := set(other) - {changes.DEFAULTS}):
+            paths = plain["detailedDiff"] or sorted(differs)
+            told = [p for p in paths if differs.intersection(changes.steps(p)[:1])]
+            detail = {"diffKind": "update", "inputDiff": True}
+            found = _shown({**plain, "detailedDiff": dict.fromkeys(told, detail)})
+        if found or (old and not new):
+            row = {"urn": urn, "type": kind, "name": changes.resource_name(urn)}
+            op = "update" if new else "delete"
+            self.outside.append({**row, "op": op, "changes": found})
 
     def _diagnostic(self, event: Any) -> None:
         if event.severity not in ("error", "warning"):

@@ -250,7 +250,7 @@ class Work:
             old = json.loads(old["plaintext"]) if sealed else old
             key = (row["type"], row["name"], change["path"].lower())
             new = self.captured.get(key, self.rows.given(row["urn"], change["path"]))
-            if changes.is_hidden(change["path"]):
+            if changes.is_hidden(change["path"]) and self.request["op"] == "preview":
                 row["user_data"] += self._user_data(old, new, secret=sealed)
             for side, value in (("old", old), ("new", new)):
                 if change[side] == changes.SECRET and isinstance(value, str):
@@ -260,7 +260,7 @@ class Work:
         """Return what differs between two user data, by file and key."""
         if not isinstance(new, str):
             text = "not known before the update"
-            return [{"file": "", "key": "", "kind": "update", "old": "", "new": text}]
+            return [{"where": "user data", "what": "", "new": text}]
         # Known here alone: what is made of a secret is often no secret elsewhere.
         whole = {v for key, v in self.captured.items() if changes.is_hidden(key[2])}
         mask = Redactor(self.request["mask_key"], {*self.redactor.values} - whole)
