@@ -358,8 +358,7 @@ def test_a_soak_counts_what_the_probe_sees(
     ctx = _in_app(ctx, soak=SoakSpec(seconds=60, max_failed=most))
     file = _probed(tmp_path / "samples", kit.START, bad)
     result = rollout(ctx, refresh, samples=file)
-    assert result.soak is not None
-    assert result.soak.requests in (61, 62)
+    assert f"soak of 60 s: {len([n for n in bad if n >= 720])} of 6" in result.soak
     assert (result.ended_at - kit.START).total_seconds() >= 780
     assert result.groups[0].outcome == "refreshed"
     if good:

@@ -18,7 +18,6 @@ __all__ = [
     "Outcome",
     "RolloutResult",
     "RolloutSample",
-    "SoakSeen",
 ]
 
 Outcome = Literal["launched", "refreshed", "unchanged", "failed"]
@@ -69,33 +68,6 @@ class Ailment(Value):
     console: list[str] = Field(default_factory=list)
     log: str = ""
     lost: bool = True
-
-
-class SoakSeen(Value):
-    """What the probe saw while a finished rollout had to go on serving.
-
-    Args:
-        seconds: How long that was to be.
-        requests: Requests meanwhile.
-        failed: How many of them failed.
-        max_failed: How many might.
-
-    """
-
-    seconds: int
-    requests: int
-    failed: int
-    max_failed: int
-
-    @property
-    def good(self) -> bool:
-        """Whether it was within its limits."""
-        return self.failed <= self.max_failed
-
-    def sentence(self) -> str:
-        """Return the finding in a few words."""
-        found = f"{self.failed} of {self.requests} requests failed"
-        return f"soak of {self.seconds} s: {found}, at most {self.max_failed} may"
 
 
 class GroupRollout(Value):
@@ -185,7 +157,8 @@ class RolloutResult(Result):
         timeline: The groups over time.
         probe: What the probe saw from the update to the end; None: not probed.
         probe_seconds: The probe's requests second by second.
-        soak: What it saw in the soak; None: there was none, or it was not reached.
+        soak: What it saw in the soak, in a sentence; empty: there was none, or it was
+            not reached.
         notes: Sentences on availability.
         consequences: What a failed rollout leaves behind, and the way back.
         started_at: When the watching began (UTC).
@@ -210,7 +183,7 @@ class RolloutResult(Result):
     started_at: datetime
     ended_at: datetime
     by_hand: str
-    soak: SoakSeen | None = None
+    soak: str = ""
 
     def headline(self) -> str:
         """Return the endings, and what the probe saw of them."""
@@ -222,9 +195,8 @@ class RolloutResult(Result):
         text = "; ".join(parts)
         if self.probe and self.probe.requests and self.probed_all:
             text += f" · {self.probe.sentence()}"
-        if self.soak and not self.soak.good:
-            text = f"{self.soak.sentence()}; {text}"
-        return text
+        only_soak = self.soak and self.outcome == "failed"
+        return f"{self.soak}; {text}" if only_soak else text
 
     @property
     def probed_all(self) -> bool:

@@ -14,12 +14,7 @@ from olrunbook.steps.deploy.availability import availability, consequences
 from olrunbook.steps.results import DeployResult
 from olrunbook.steps.rollout.awaited import Awaited, of_deploy
 from olrunbook.steps.rollout.group import GroupWatch
-from olrunbook.steps.rollout.model import (
-    GroupRollout,
-    Outcome,
-    RolloutResult,
-    SoakSeen,
-)
+from olrunbook.steps.rollout.model import GroupRollout, Outcome, RolloutResult
 from olrunbook.steps.rollout.probe import SAMPLES_VARIABLE
 from olrunbook.steps.rollout.probing import collected, probe_notes, probing
 from olrunbook.steps.rollout.samples import Sample, per_second, summarise
@@ -86,8 +81,8 @@ def rollout(
         for tag, watch in watches.items()
     ]
     outcome = next(word for word in ORDER if word in {g.outcome for g in groups})
-    soak = _soak(ctx, watching.good_since, seen, ended)
-    if failed := outcome == "failed" or (soak is not None and not soak.good):
+    soak, soaked = _soak(ctx, watching.good_since, seen, ended)
+    if failed := outcome == "failed" or not soaked:
         outcome = "failed"
     return RolloutResult(
         app=ctx.app_name,
@@ -120,13 +115,13 @@ def require(result: RolloutResult) -> None:
 
 def _soak(
     ctx: Context, since: datetime | None, seen: list[Sample], ended: datetime
-) -> SoakSeen | None:
-    """Return what the probe saw in the soak."""
+) -> tuple[str, bool]:
+    """Return what the probe saw in the soak, and whether that is within its limits."""
     if ctx.app.soak is None or since is None:
-        return None
-    probe = summarise(seen, since, ended)
-    found = {"requests": probe.requests, "failed": probe.failed}
-    return SoakSeen(**ctx.app.soak.model_dump(), **found)
+        return "", True
+    probe, most = summarise(seen, since, ended), ctx.app.soak.max_failed
+    found = f"{probe.failed} of {probe.requests} requests failed, at most {most} may"
+    return f"soak of {ctx.app.soak.seconds} s: {found}", probe.failed <= most
 
 
 def _watches(ctx: Context, deploy: Awaited, began: datetime) -> dict[str, GroupWatch]:
@@ -180,7 +175,7 @@ def _notes(
     ctx: Context,
     deploy: Awaited,
     groups: list[GroupRollout],
-    soak: SoakSeen | None,
+    soak: str,
     probe: list[str],
 ) -> list[str]:
     """Return what is to be said about availability."""
@@ -191,7 +186,7 @@ def _notes(
         if group.availability
     ]
     if soak:
-        probe = [f"{soak.sentence().capitalize()}.", *probe]
+        probe = [f"{soak.capitalize()}.", *probe]
     if not deploy.recorded:
         text = "Watched without a deploy's record: what went before is not shown."
         probe = [*probe, text]
