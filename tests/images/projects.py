@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from pathlib import Path
 
@@ -18,7 +19,7 @@ order = ["CI"]
 
 [apps.small]
 title = "a small app"
-node_types = ["server"]
+node_types = NODE_TYPES
 
 [apps.small.image]
 template = "images/default"
@@ -28,10 +29,11 @@ name = "small-{node_type}-*"
 """
 
 
-def small_project(root: Path, deploy: str) -> Project:
-    """Write a project whose app `small` has the given deploy file."""
+def small_project(root: Path, deploy: str, *node_types: str) -> Project:
+    """Write a project whose app `small` has the given deploy file and node types."""
     folder = root / "images" / "small"
     folder.mkdir(parents=True)
     (folder / "deploy.py").write_text(textwrap.dedent(deploy))
-    (root / "catalog.toml").write_text(CATALOG)
+    types = json.dumps(node_types or ["server"])
+    (root / "catalog.toml").write_text(CATALOG.replace("NODE_TYPES", types))
     return Project(root, root / "catalog.toml")

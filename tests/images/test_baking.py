@@ -153,8 +153,8 @@ RUN = """
 
 @pytest.fixture
 def building(account: Account, tmp_path: Path) -> Callable[[], subprocess.Popen[str]]:
-    """Return a function that starts a build and waits until it provisions."""
-    project = small_project(tmp_path / "sleeper", SLEEPER)
+    """Return a function that starts two builds and waits until both provision."""
+    project = small_project(tmp_path / "sleeper", SLEEPER, "web", "worker")
     work = tmp_path / "building"
     work.mkdir()
     target = account.target
@@ -175,7 +175,11 @@ def building(account: Account, tmp_path: Path) -> Callable[[], subprocess.Popen[
         assert child.stdout is not None
         child.stdin.write(json.dumps(shown))
         child.stdin.close()
-        assert any(line.strip() == "Sleep" for line in child.stdout)
+        awaited = {"web: Sleep", "worker: Sleep"}
+        while awaited:
+            line = child.stdout.readline()
+            assert line, f"never came to {awaited}"
+            awaited.discard(line.strip())
         return child
 
     return start
@@ -193,13 +197,13 @@ def tools(word: str) -> list[psutil.Process]:
 def test_an_interrupted_build_cleans_up(
     account, building, tmp_path, eventually
 ) -> None:
-    """Ctrl-C: Packer removes builder, key and group; the error says what is left.
+    """Ctrl-C: both Packers remove builder, key and group; the error says what is left.
 
     The builder's key is off this machine, and no tool goes on.
     """
     child = building()
     work = tmp_path / "building"
-    assert list(work.rglob("key"))
+    assert len(list(work.rglob("key"))) == 2
     child.send_signal(signal.SIGINT)
     rest = child.stdout.read()
     assert child.wait(60) == 130
@@ -212,7 +216,7 @@ def test_an_interrupted_build_cleans_up(
 def test_a_killed_build_is_cleaned_up_by_its_supervisor(
     account, building, tmp_path, eventually
 ) -> None:
-    """Kill -9 of the run: the supervisor tells Packer, which removes what it made."""
+    """Kill -9 of the run: each supervisor tells its Packer, which removes all of it."""
     child = building()
     work = tmp_path / "building"
     child.kill()
@@ -220,4 +224,5 @@ def test_a_killed_build_is_cleaned_up_by_its_supervisor(
     eventually(lambda: nothing_of_packers(account))
     eventually(lambda: not tools(str(work)))
     assert not list(work.rglob("key"))
-    assert "Cleanly cancelled" in (work / "packer-server.log").read_text()
+    for node in ("web", "worker"):
+        assert "Cleanly cancelled" in (work / f"packer-{node}.log").read_text()
