@@ -37,6 +37,39 @@ def test_a_kernel_of_a_headless_run_loads_no_client() -> None:
     assert said(source) == "False"
 
 
+def test_papermill_loads_no_cloud_and_no_http_for_a_run() -> None:
+    """A run's notebook is a file; who reads one from elsewhere later still can."""
+    source = """
+import sys
+from olrunbook.record.jupyter import later
+with later("papermill.s3", "requests"):
+    from papermill import iorw
+print([name for name in ("boto3", "requests", "arrow") if name in sys.modules])
+print(iorw.requests.Session.__module__, iorw.S3().__class__.__module__)
+import papermill.s3, requests
+print(requests.Session is iorw.requests.Session)
+"""
+    assert said(source).splitlines() == [
+        "[]",
+        "requests.sessions papermill.s3",
+        "True",
+    ]
+
+
+def test_uris_and_durations_are_still_checked() -> None:
+    """Where somebody's schema has one."""
+    source = """
+import olrunbook.record.jupyter
+import jsonschema
+check = jsonschema.Draft202012Validator.FORMAT_CHECKER
+print(check.conforms("https://a.example/", "uri"), check.conforms("no uri", "uri"))
+print(check.conforms("P1D", "duration"), check.conforms("1 day", "duration"))
+import isoduration
+print(isoduration.parse_duration("P0003-06-04T12:30:05"))
+"""
+    assert said(source) == "True False\nTrue False\nP3Y6M4DT12H30M5S"
+
+
 def test_iris_are_still_checked() -> None:
     """Where somebody's schema has one, and the grammar itself can be imported."""
     source = """

@@ -210,7 +210,6 @@ def _run(
     found: Any, path: Any, values: dict[str, Any], *, as_json: bool, **resumed: Any
 ) -> int:
     from olrunbook.engine.session import Session, run_notebook  # noqa: PLC0415
-    from olrunbook.steps.resumption import differences  # noqa: PLC0415
 
     last = [""]
 
@@ -227,6 +226,8 @@ def _run(
         waits = waiting_run(session.place, record) if asks else None
         if waits is None or not answered(found, *waits):
             return record.exit_code
+        from olrunbook.steps.resumption import differences  # noqa: PLC0415  (heavy)
+
         if changed := differences(found, record, path):
             msg = f"it cannot go on: {'; '.join(changed)}"
             raise RefusedError(msg, "Run it again.")

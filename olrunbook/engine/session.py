@@ -287,10 +287,11 @@ def run_notebook(session: Session) -> RunRecord:
 
     try:
         with raising():
-            import olrunbook.record.jupyter  # noqa: F401, PLC0415  (makes the next quick)
+            from olrunbook.record.jupyter import later  # noqa: PLC0415  (quick so)
 
             logging.getLogger("papermill").setLevel(logging.ERROR)
-            from papermill.execute import execute_notebook  # noqa: PLC0415
+            with later("papermill.s3", "requests"):  # our notebooks are files
+                from papermill.execute import execute_notebook  # noqa: PLC0415
 
             execute_notebook(
                 str(session.path),
