@@ -75,7 +75,7 @@ def ci(project: Project, at: datetime | None = None) -> StageStatus:
 
 def test_an_empty_archive_says_that_nothing_is_known(project: Project) -> None:
     """Without the cloud too: it says that nobody was asked, and why."""
-    found = board(project)
+    found = board(project, app="tika")
     assert [row.stage for row in found.rows] == ["CI", "QA", "Production"]
     assert found.headline() == "tika: nothing known in CI, QA and Production"
     assert found.asked == "the rehearsal is not up"
@@ -92,7 +92,7 @@ def test_what_serves_is_what_was_rolled_out_last(project: Project, add: Add) -> 
     assert (row.images, row.run) == (AMI, first.record.run_id)
     assert row.since == first.record.ended_at
     assert not row.later
-    assert board(project, stage="CI").headline() == "tika: CI server=ami-0a17…00a"
+    assert board(project, app="tika", stage="CI").headline() == "tika: CI server=ami-0a17…00a"
 
 
 def test_what_was_done_since_is_told(project: Project, add: Add) -> None:

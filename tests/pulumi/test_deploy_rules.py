@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from olrunbook.adapters.aws.seen import GroupSeen, InstanceSeen, RefreshSeen
+from olrunbook.adapters.aws.seen import GroupSeen, RefreshSeen
 from olrunbook.adapters.pulumi.stack import Change, Found, State
 from olrunbook.project.catalog import StackSpec
-from olrunbook.steps.deploy.availability import previous_images
 from olrunbook.steps.deploy.rules import (
     GROUP,
     TEMPLATE,
@@ -162,20 +161,6 @@ def test_each_group_of_a_node_type_must_carry_its_image() -> None:
 
     (text,) = wrong_images(spec, "CI", {"server": NEW}, seen)
     assert text == f"the server group other is tagged {OLD}"
-
-
-def test_groups_of_one_node_type_ran_one_image_or_there_is_no_set() -> None:
-    """A way back is only named where every group agrees."""
-
-    def group(tag: str, image: str) -> GroupSeen:
-        one = InstanceSeen(
-            id=f"i-{tag}", image=image, lifecycle="InService", health="Healthy"
-        )
-        return GroupSeen(node_type="server", tag_name=tag, instances=[one])
-
-    same = [group("a", OLD), group("b", OLD)]
-    assert previous_images(same) == {"server": OLD}
-    assert previous_images([group("a", OLD), group("b", NEW)]) == {}
 
 
 def seen(desired: int = 1, *refreshes: RefreshSeen) -> list[tuple[GroupSeen, Any]]:
