@@ -92,7 +92,10 @@ def test_what_serves_is_what_was_rolled_out_last(project: Project, add: Add) -> 
     assert (row.images, row.run) == (AMI, first.record.run_id)
     assert row.since == first.record.ended_at
     assert not row.later
-    assert board(project, app="tika", stage="CI").headline() == "tika: CI server=ami-0a17…00a"
+    assert (
+        board(project, app="tika", stage="CI").headline()
+        == "tika: CI server=ami-0a17…00a"
+    )
 
 
 def test_what_was_done_since_is_told(project: Project, add: Add) -> None:
