@@ -19,7 +19,8 @@ from olrunbook.steps.approval.digest import (
 )
 from olrunbook.steps.deploy.availability import AWS_MIN_HEALTHY, availability
 from olrunbook.steps.deploy.plan import Finding
-from olrunbook.steps.results import DeployResult, ResourceChange, Result, Value
+from olrunbook.steps.results import ResourceChange, Result, Value
+from olrunbook.steps.rollout.awaited import Awaited
 from olrunbook.steps.rollout.model import GroupRollout, RolloutResult
 from olrunbook.steps.rollout.rollout import Patience, require, rollout
 from olrunbook.steps.step import Step
@@ -239,10 +240,9 @@ def watched(
         OlrunbookError: As `rollout` does.
 
     """
-    # What a rollout must know of an update; this one is no update of the stack.
     facts = refresh.model_dump(include={"images", "url", "started_at"})
-    deploy = DeployResult.model_construct(**facts, before=refresh.before, changes=[])
-    result = rollout(ctx, deploy, patience=patience)
+    awaited = Awaited(**facts, before=refresh.before)
+    result = rollout(ctx, awaited, patience=patience)
     groups = [_strict(one, refresh.refreshes.get(one.group)) for one in result.groups]
     if groups == result.groups:
         return result
