@@ -84,6 +84,8 @@ def test_what_was_changed_outside_is_apart_from_what_the_program_changes(
         ("Listener", ""): ("there", "gone", "puts it back"),
     }
     assert {c.type: [p.path for p in c.changes] for c in plan.programs} == ROLL
+    assert all(change.expected for change in plan.programs)
+    assert not all(change.expected for change in plan.changes)
     assert {c.type for c in plan.changes} == {*ROLL, "aws:lb/listener:Listener"}
     assert plan.digest == again.digest
     differ = {name for name in plan.parts if plan.parts[name] != before.parts[name]}

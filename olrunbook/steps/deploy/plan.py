@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from olrunbook.record.model import RollbackRecord
-from olrunbook.steps.deploy.rules import apart
+from olrunbook.steps.deploy.rules import apart, is_roll
 from olrunbook.steps.results import (
     Difference,
     GroupSeen,
@@ -111,7 +111,9 @@ class PreviewResult(Result):
         for change in self.changes:
             left = [c for c in change.changes if (change.urn, c.path) not in undone]
             if left or not (change.changes or (change.urn, "") in undone):
-                found.append(change.model_copy(update={"changes": left}))
+                roll = is_roll(change.op, change.type, [item.path for item in left])
+                told = {"changes": left, "expected": change.expected or roll}
+                found.append(change.model_copy(update=told))
         return found
 
     @property

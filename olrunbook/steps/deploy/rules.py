@@ -15,6 +15,7 @@ from olrunbook.steps.results import OutsideChange, PropertyChange, ResourceChang
 __all__ = [
     "apart",
     "guarded",
+    "is_roll",
     "outlook",
     "outside",
     "resource_changes",
@@ -68,13 +69,13 @@ def resource_changes(found: Found) -> list[ResourceChange]:
 def _expected(change: Change, *, first: bool) -> bool:
     if change.op == "create":
         return first
-    paths = IMAGE_ROLL.get(change.type)
-    return (
-        change.op == "update"
-        and paths is not None
-        and bool(change.changes)
-        and all(paths.fullmatch(item["path"]) for item in change.changes)
-    )
+    return is_roll(change.op, change.type, [item["path"] for item in change.changes])
+
+
+def is_roll(op: str, kind: str, paths: Sequence[str]) -> bool:
+    """Whether these properties of a resource are some that an image roll changes."""
+    roll = IMAGE_ROLL.get(kind) if op == "update" and paths else None
+    return roll is not None and all(map(roll.fullmatch, paths))
 
 
 def apart(changes: Sequence[ResourceChange]) -> list[ResourceChange]:
