@@ -131,6 +131,7 @@ class Desk:
 
     def shut_down(self) -> None:
         """Shut the kernel down as a front end does it."""
+        self.manager.shutdown_wait_time = READY_S  # on a busy machine 5 s may not do
         self.manager.shutdown_kernel()
 
     def places(self) -> list[RunPlace]:

@@ -55,11 +55,25 @@ def test_what_carries_the_run_s_id_is_found(started) -> None:
     assert carriers(new_run_id()) == []
 
 
+def test_it_is_found_in_the_midst_of_its_exec(tmp_path) -> None:
+    """A process shows neither command nor environment then; yet it is there."""
+    again, run = tmp_path / "again.sh", new_run_id()
+    again.write_text('#!/bin/sh\nexec "$0"\n')
+    again.chmod(0o755)
+    environment = {**os.environ, VARIABLE: run}
+    with subprocess.Popen([str(again)], env=environment) as process:
+        try:
+            found = [[c.pid for c in carriers(run)] for _ in range(200)]
+        finally:
+            process.kill()
+    assert found == [[process.pid]] * 200
+
+
 def test_what_is_meant_to_stay_stays_with_what_it_started(started, eventually) -> None:
     """A process that was declared, and its children."""
     run = new_run_id()
     above = started(ABOVE, run)
-    eventually(lambda: len(carriers(run)) == 2)  # in its exec it carries nothing yet
+    eventually(lambda: len(carriers(run)) == 2)  # its child may not be there yet
     assert carriers(run, [(above.pid, since(above.pid))]) == []
     assert len(carriers(run, [(above.pid, "1")])) == 2  # another of the same number
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from olrunbook.archive.place import RunPlace
-from olrunbook.processes.left import carriers, end_carriers
+from olrunbook.processes.left import carriers, command_of, end_carriers
 from olrunbook.record.journal import read_journal
 
 __all__ = ["Kept", "end_left", "left", "settle", "supervised"]
@@ -45,16 +45,14 @@ class Kept:
 def supervised(place: RunPlace) -> list[Kept]:
     """Return the tools of a run whose supervisors are there.
 
-    Every run that ends asks several times, so one small file a process is read; that of
-    a process which only has to be reaped is empty.
+    A process which only has to be reaped is none: it has no command line.
     """
     inside, found = f"{place.logs}{os.sep}", []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            raw = (folder / "cmdline").read_bytes()
+            words = [os.fsdecode(word) for word in command_of(folder)]
         except OSError:
             continue
-        words = os.fsdecode(raw).split("\0")[:-1]
         if MODULE in words and words[-1].startswith(inside):
             found.append(Kept(int(folder.name), Path(words[-1])))
     return sorted(found, key=lambda kept: kept.pid)

@@ -18,7 +18,15 @@ from pathlib import Path
 
 from olrunbook.processes.orphans import since
 
-__all__ = ["VARIABLE", "Carrier", "carriers", "end_carriers", "own_words"]
+__all__ = [
+    "VARIABLE",
+    "Carrier",
+    "carried",
+    "carriers",
+    "command_of",
+    "end_carriers",
+    "own_words",
+]
 
 VARIABLE = "OLRUNBOOK_RUN_ID"
 # They end by themselves when what they look after has ended.
@@ -26,6 +34,8 @@ OURS = (b"olrunbook.processes.supervisor", b"olrunbook.archive.dead")
 # First a moment for helpers that end just after their parent; then told, then made.
 STEPS = ((0, 0.3), (signal.SIGTERM, 2.0), (signal.SIGKILL, 1.0))
 LENGTH = 200  # characters of a command that is named
+KERNEL_THREAD = 0x00200000  # PF_KTHREAD of linux/sched.h, in the flags of proc(5)
+EXEC_S, LOOKS = 1.0, 4  # how long, and how often, a process in its exec is asked again
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +74,10 @@ def carriers(run_id: str, spare: Collection[tuple[int, str]] = ()) -> list[Carri
         try:
             if folder.stat().st_uid != os.getuid():
                 continue
-            if mark not in (folder / "environ").read_bytes().split(b"\0"):
+            environment, words = carried(folder)
+            if mark not in environment:
                 continue
-            words = (folder / "cmdline").read_bytes().split(b"\0")[:-1]
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            fields = _fields(folder)
         except OSError:
             continue
         pid, began = int(folder.name), "" if fields[0] in "ZX" else fields[19]
@@ -80,6 +90,46 @@ def carriers(run_id: str, spare: Collection[tuple[int, str]] = ()) -> list[Carri
     while more := {p for p, (_, up) in found.items() if up in staying} - staying:
         staying |= more
     return [carrier for pid, (carrier, _) in found.items() if pid not in staying]
+
+
+def command_of(folder: Path) -> list[bytes]:
+    """Return the command line of a process, by its folder in /proc; empty: it has none.
+
+    While a process executes another program, it has none for a moment; it is asked
+    again until it has one. Kernel threads and processes that have ended never have.
+
+    Raises:
+        OSError: It is gone.
+
+    """
+    end = time.monotonic() + EXEC_S
+    while not (words := (folder / "cmdline").read_bytes().split(b"\0")[:-1]):
+        fields = _fields(folder)
+        ended = fields[0] in "ZX" or int(fields[6]) & KERNEL_THREAD
+        if ended or time.monotonic() > end:
+            break
+        time.sleep(0.001)
+    return words
+
+
+def carried(folder: Path) -> tuple[list[bytes], list[bytes]]:
+    """Return environment and command line of a process; see `command_of`.
+
+    Raises:
+        OSError: It is gone, or another user's.
+
+    """
+    for _ in range(LOOKS):  # without an environment: it really has none, or is in one
+        words = command_of(folder)
+        found = (folder / "environ").read_bytes().split(b"\0")[:-1]
+        if found or not words:
+            break
+        time.sleep(0.001)
+    return found, words
+
+
+def _fields(folder: Path) -> list[str]:
+    return (folder / "stat").read_text().rpartition(")")[2].split()
 
 
 def own_words(words: list[str]) -> str:

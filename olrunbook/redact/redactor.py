@@ -217,7 +217,7 @@ class Redactor:
                 yield start, end, mask
                 continue
             # Not one that is wrapped: perhaps one below the other.
-            for at, stop in user_data.lines(text, start, end):
+            for at, stop in user_data.lines(text, mapped, start, end):
                 line = text[at:stop]
                 if len(set(line)) >= user_data.FEWEST and (
                     mask := self._blob(line, depth)

@@ -7,6 +7,7 @@ import binascii
 import re
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 
 __all__ = ["blobs", "decoded", "lines", "looks_like_user_data", "packed", "runs"]
 
@@ -16,6 +17,7 @@ HEAD = 256  # letters that tell text from pictures and digests
 MOST = 4 << 20  # bytes a packed blob may unpack to before we stop looking
 
 _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
+NEEDLE = b"x" * SHORTEST
 _MAP = bytes(0x78 if code in _LETTERS else 0x20 for code in range(256))
 # A blob may be wrapped; in a literal or in JSON its line breaks are written out.
 _BLOB = re.compile(
@@ -49,8 +51,8 @@ def blobs(text: str, mapped: bytes) -> Iterator[tuple[int, int]]:
         mapped: Its map, from `runs`.
 
     """
-    needle, at = b"x" * SHORTEST, 0
-    while (at := mapped.find(needle, at)) >= 0:
+    at = 0
+    while (at := mapped.find(NEEDLE, at)) >= 0:
         end = mapped.find(b" ", at)
         end = len(mapped) if end < 0 else end
         # The n of a line break that is written out is none of the blob's letters.
@@ -62,9 +64,14 @@ def blobs(text: str, mapped: bytes) -> Iterator[tuple[int, int]]:
         at = end
 
 
-def lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+def lines(text: str, mapped: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Yield start and end of each long line of a blob that has more than one."""
-    if "\n" not in text[start:end] and "\\" not in text[start:end]:
+    first = mapped.find(b" ", start, end)
+    # The first line begins as the blob does: where that is no text, neither is it.
+    if first < 0 or (
+        mapped.find(NEEDLE, first, end) < 0
+        and not _begins_well(text[start : start + SHORTEST])
+    ):
         return
     breaks = [found.span() for found in _BREAK.finditer(text, start, end)]
     if breaks:
@@ -76,8 +83,7 @@ def lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def decoded(blob: str) -> str | None:
     """Return the text inside a blob; None where it holds something else."""
-    head = _bytes(blob[:SHORTEST])  # most are no text, and end here
-    if not head or not (_packed(head) or _readable(head[:-3])):
+    if not _begins_well(blob[:SHORTEST]):  # most are no text, and end here
         return None
     head = _bytes(_BREAK.sub("", blob[:HEAD]))
     if not head or not (_packed(head) or _readable(head[:-3])):
@@ -86,6 +92,13 @@ def decoded(blob: str) -> str | None:
     if _packed(raw):
         raw = _unpacked(raw)
     return raw.decode(errors="replace") if raw and _readable(raw[:HEAD]) else None
+
+
+@lru_cache(maxsize=4096)  # lines of a log begin alike: rules, paths, columns
+def _begins_well(letters: str) -> bool:
+    """Tell whether the first letters of a blob may begin a text or a gzip."""
+    head = _bytes(letters)
+    return bool(head) and (_packed(head) or _readable(head[:-3]))
 
 
 def packed(blob: str) -> bool:

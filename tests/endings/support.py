@@ -21,6 +21,7 @@ import psutil
 
 from olrunbook.archive import chain, verifier
 from olrunbook.archive.place import RunPlace, list_runs, read_record
+from olrunbook.processes.left import carried
 from olrunbook.record.heartbeat import read_heartbeat
 from olrunbook.record.model import RunRecord
 
@@ -300,16 +301,16 @@ class Desk:
         mine = str(self.folder)
         for process in psutil.process_iter():
             try:
-                if process.status() == psutil.STATUS_ZOMBIE:
-                    continue
-                line = process.cmdline()
-                known = any(mine in word for word in line)
-                if process.pid != os.getpid() and (
-                    known or process.environ().get("ENDINGS_DESK") == mine
-                ):
-                    found.append((process, line))
-            except psutil.Error:
+                # A process in its exec shows neither: it is asked until it does.
+                shown = carried(Path(f"/proc/{process.pid}"))
+            except OSError:
                 continue
+            environment, line = (list(map(os.fsdecode, part)) for part in shown)
+            known = any(mine in word for word in line)
+            if process.pid != os.getpid() and (
+                known or f"ENDINGS_DESK={mine}" in environment
+            ):
+                found.append((process, line))
         return [p for p, line in found if all(word in line for word in words)]
 
     def _processes(self, ended: Ended) -> None:
