@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from importlib import import_module
@@ -123,6 +124,7 @@ def main(args: list[str] | None = None) -> None:
     for fault in [stream.fault for stream in streams if stream.fault]:
         _complain(f"Error: what was to be printed could not be written: {fault}", "")
         code = code or 1
+    gc.freeze()  # what is gone in a moment need not be looked through for garbage
     sys.exit(code)
 
 

@@ -25,6 +25,7 @@ from olrunbook.engine.notebook_file import NotebookFile, mark_not_run
 from olrunbook.engine.stopping import StoppedError, Stopper, deaf, raising
 from olrunbook.engine.watch import Watch
 from olrunbook.errors import UsageError
+from olrunbook.pages.run import prepare
 from olrunbook.processes.grace import GRACE_VARIABLE, grace_s
 from olrunbook.processes.left import VARIABLE
 from olrunbook.project.catalog import Project, find_project
@@ -207,6 +208,7 @@ class Session:
 
         from olrunbook.engine.execution import Execution  # noqa: PLC0415
 
+        prepare()
         stopper = Stopper(
             kernel=self.kernel,
             watch=Watch(self.limits, time.monotonic()),

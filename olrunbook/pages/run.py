@@ -22,7 +22,7 @@ from olrunbook.record.model import (
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["POLICY", "render"]
+__all__ = ["POLICY", "prepare", "render"]
 
 TEMPLATE = "record.html.j2"
 # The browser itself refuses what an output might carry past the cleaning.
@@ -106,6 +106,11 @@ def render(record: RunRecord, notebook: dict[str, Any]) -> str:
         printed_id=record.run_id if _ID.fullmatch(record.run_id) else "",
     )  # fmt: skip
     return _BROKEN.sub("�", page)
+
+
+def prepare() -> None:
+    """Compile the page's template: whoever has time now saves it when a run ends."""
+    _environment().get_template(TEMPLATE)
 
 
 @cache
