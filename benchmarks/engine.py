@@ -53,6 +53,7 @@ def notebook(sources: list[str]) -> str:
 def seconds(argv: list[str], folder: Path) -> float:
     """Run a command to its good end and return how long it took."""
     env = {**os.environ, "OLRUNBOOK_ARCHIVE": str(folder / "outputs")}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # a checkout has no bytecode yet
     began = time.monotonic()
     done = subprocess.run(
         argv, cwd=folder, env=env, capture_output=True, text=True, check=False
