@@ -28,6 +28,7 @@ from components.auto_scaling import (
 )
 from components.aws_base import AWSBase
 from components.cloud_config import WriteFile, user_data
+from components.images import find_image
 from components.network import find_network
 from components.stack_info import parse_stack
 
@@ -47,23 +48,16 @@ shared = AWSBase(
 )
 
 
-def newest_image(node_type: str) -> str:
-    """Return the image of a node type: the newest of our own, unless one is pinned."""
-    filters = {"name": f"{APP}-{node_type}-*", "root-device-type": "ebs"}
-    if pinned := config.get(f"{node_type}_image_id"):
-        filters["image-id"] = pinned
-    found: str = aws.ec2.get_ami(
-        owners=["self"],
-        most_recent=True,
-        filters=[
-            aws.ec2.GetAmiFilterArgs(name=name, values=[value])
-            for name, value in filters.items()
-        ],
+# The newest of our own that are not revoked, unless they are pinned.
+images = {
+    node_type: find_image(
+        f"{APP}-{node_type}-*",
+        "self",
+        config.get(f"{node_type}_image_id"),
+        root_device_type="ebs",
     ).id
-    return found
-
-
-images = {node_type: newest_image(node_type) for node_type in ("web", "worker")}
+    for node_type in ("web", "worker")
+}
 
 role = aws.iam.Role(
     f"{APP}-instance-role",

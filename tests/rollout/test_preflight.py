@@ -262,3 +262,6 @@ def test_a_dirty_checkout_refuses_after_the_first_stage_of_an_account(
     commit = Commit("f" * 40, ("a.py",))
     its = dataclasses.replace(ctx, place=place, stage=stage, commit=commit)
     assert _row(its, "checkout").status == status
+    back = RollbackRecord(left={}, run_id="r")
+    (row,) = preflight(its, need=["checkout"], rollback=back).rows
+    assert row.status == "warn"  # nothing but its gate stands in the way back
