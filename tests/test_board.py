@@ -250,7 +250,7 @@ def test_a_backend_that_cannot_be_read_is_said(world: World, up: Project) -> Non
     world.account.client("s3").put_object(
         Bucket="mitol-pulumi-state", Key=key, Body=b"{"
     )
-    (row,) = board(up, stage="QA").rows
+    (row,) = board(up, app="tika", stage="QA").rows
     assert row.serving == "nothing yet"
     assert row.later[0].startswith("the stack was not asked: the state of applications")
 

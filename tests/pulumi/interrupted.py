@@ -23,6 +23,11 @@ def say(kind: str, text: str) -> None:
 def main(given: dict[str, str]) -> int:
     """Preview and update; return the exit code of the error."""
     project = find_project(Path(given["root"]))
+    catalog = project.catalog
+    # No stage comes before it: what that has rolled out is not the point here.
+    alone = catalog.app("tika").model_copy(update={"stages": [given["stage"]]})
+    apps = {"apps": {**catalog.apps, "tika": alone}}
+    project.catalog = catalog.model_copy(update=apps)
     target = Target.model_validate_json(Path(given["target"]).read_text())
     folder = Path(given["folder"])
     context = Context(

@@ -213,11 +213,13 @@ def test_a_replacement_of_the_group_is_denied(
         prepared = prepare(*args)
         program = prepared.folder / "__main__.py"
         text = program.read_text()
-        program.write_text(
-            text.replace('APP = "tika-server"', 'APP = "tika-other"', 1).replace(
-                '"name": f"{APP}-*"', '"name": "tika-server-*"'
-            )
-        )
+        for old, new in {
+            'APP = "tika-server"': 'APP = "tika-other"',
+            'f"{APP}-*"': '"tika-server-*"',
+        }.items():
+            assert text.count(old) == 1
+            text = text.replace(old, new)
+        program.write_text(text)
         return prepared
 
     monkeypatch.setattr(pulumi, "prepare", renamed)

@@ -12,10 +12,12 @@ from tests.scenarios.support import OLRUNBOOK, Desk
 
 pytestmark = [pytest.mark.rehearsal]
 
-PARAMETERS = """from olrunbook import App, Stage, Target
+PARAMETERS = """from olrunbook import App, ImageSet, Stage, Target
 app: App = "tika"
 stage: Stage = "CI"
 deploy_run: str = ""
+images: ImageSet = ""
+since: str = ""
 target: Target = "rehearsal"
 """
 

@@ -22,7 +22,9 @@ def test_concourse_is_released_with_workers_that_register(desk: Desk) -> None:
     assert sorted(build["images"]) == ["web", "worker"]
     logs = desk.places("image_build")[0].logs
     for node in ("web", "worker"):
-        assert "pyinfra" in (logs / f"packer-{node}.log").read_text()
+        log = (logs / f"packer-{node}.log").read_text()
+        assert f"-var node_type={node} " in log
+        assert "--> Connecting to hosts..." in log
     result = desk.result("rollout", "rollout", "CI")
     labels = ["web", *(f"worker {tag}" for tag in WORKERS)]
     assert [(g["label"], g["outcome"]) for g in result["groups"]] == [

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from olrunbook.archive.place import read_record
 from tests.scenarios.support import Desk
 
 pytestmark = pytest.mark.rehearsal
@@ -13,7 +14,9 @@ pytestmark = pytest.mark.rehearsal
 
 def test_a_refresh_keeps_the_image_and_is_explained(released: Desk) -> None:
     """Every instance is another, no request failed, and nothing is unexplained."""
-    before = released.record("rollout", "CI")
+    rollouts = released.places("rollout", "CI")
+    before = read_record(next(one for one in rollouts if one.app == "tika"))
+    assert before is not None
     done = released.run("run", "refresh", "-p", "app", "tika", "-p", "stage", "CI")
     assert done.returncode == 0, done.stdout + done.stderr
     record = released.record("refresh", "CI")
