@@ -142,7 +142,7 @@ def test_what_a_cut_off_update_left_comes_first(
     held = found["tika CI", "stack lock"]
     assert held.found == "held by ann@there (pid 42) since now"
     assert held.hint.endswith(
-        "pulumi cancel --yes -s applications.tika.CI -C stacks/tika"
+        "olrunbook tools pulumi cancel --yes -s applications.tika.CI -C stacks/tika"
     )
     assert held.hint.startswith("Wait; if that process is gone: ")
     gone = subprocess.Popen(["/bin/true"])
@@ -152,7 +152,7 @@ def test_what_a_cut_off_update_left_comes_first(
         {**lock, "pid": gone.pid, "hostname": platform.node()},
     )
     held = rows(run("tika", "CI", "--json")[1])["tika CI", "stack lock"]
-    assert held.hint.startswith("That process is gone: pulumi cancel")
+    assert held.hint.startswith("That process is gone: olrunbook tools pulumi")
     pending = found["tika CI", "pending operations"]
     assert pending.status == "failed"
     assert pending.found.startswith("creating aws:lb/loadBalancer:LoadBalancer")

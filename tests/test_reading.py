@@ -17,9 +17,10 @@ from olrunbook.archive import place as archive
 from olrunbook.archive.place import new_place, read_record
 from olrunbook.archive.seal import seal
 from olrunbook.cli import cli
-from olrunbook.cli.complete import complete_run
+from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.cli.summary import summary
 from olrunbook.cli.times import both, local, moment
+from olrunbook.errors import UsageError
 from olrunbook.pages.run import render
 from olrunbook.record.files import short
 from olrunbook.record.heartbeat import process_facts
@@ -149,6 +150,12 @@ def test_a_run_that_goes_on_is_running_and_a_dead_one_gets_its_record(
     shown = call("show", place.run_id).stdout
     assert "running" in shown.splitlines()[0]
     assert "ann@laptop" in shown
+    with (place.folder / "journal.jsonl").open("a") as out:
+        facts = {"at": "2026-11-23T15:10:00+00:00", "kind": "step", "event": "started"}
+        out.write(json.dumps({**facts, "name": "watch"}) + "\n")
+    shown = call("show", place.run_id).stdout
+    assert "watch  running" in shown
+    assert "interrupted" not in shown
     journal = place.folder / "journal.jsonl"
     start = json.dumps(process_facts()["start"])
     journal.write_text(journal.read_text().replace(start, '"1"'))
@@ -276,6 +283,20 @@ def test_times_without_a_zone_are_the_readers(monkeypatch, text, end, wanted) ->
     assert found.isoformat().startswith(wanted)
     assert shown == "2026-11-26 12:00:00 UTC (13:00 CET)"
     assert late == "00:30 CET +1d"
+
+
+def test_of_two_runs_that_look_alike_the_one_that_can_be_meant_is(
+    record, monkeypatch
+) -> None:
+    """A short id as it was printed; what somebody typed short must be unique."""
+    ids = [f"0193a5d4-0000-7000-8000-00000000{n}d07" for n in (1, 2)]
+    for run_id, status in zip(ids, ("waiting", "succeeded"), strict=True):
+        monkeypatch.setattr(archive, "new_run_id", lambda run_id=run_id: run_id)
+        record(status=status)
+    assert run_named("0193…d07", ("waiting",)).run_id == ids[0]
+    for reference, meant in (("0193…d07", ()), ("d07", ("waiting",))):
+        with pytest.raises(UsageError, match="2 runs match"):
+            run_named(reference, meant)
 
 
 def test_a_time_that_is_none_is_refused_with_what_can_be_typed(desk) -> None:

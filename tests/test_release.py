@@ -15,7 +15,7 @@ from olrunbook.engine.session import Session
 from olrunbook.errors import UsageError
 from olrunbook.pipeline import Release
 from olrunbook.project.catalog import Project
-from olrunbook.record.journal import read_journal
+from olrunbook.record.journal import Typed, read_journal
 from olrunbook.record.model import RollbackRecord, RunRecord
 from olrunbook.steps.release import parts
 from olrunbook.steps.resumption import Found, Parts
@@ -120,6 +120,13 @@ def test_each_notebook_is_handed_what_an_earlier_one_gave(
     assert (seen.stages, seen.images) == (["CI", "QA"], {"server": AMI})
     asked = {"app": "tika", "to": "QA", "images": "", "variables": "a=b"}
     assert lines[0]["parameters"] == asked
+
+
+def test_what_was_overridden_stands_in_the_releases_record(make: Make) -> None:
+    """Also once the notebook of the release itself was run."""
+    made = make(typed=Typed(overrides={"size": "a sale"}))
+    made.run()
+    assert build_record(made.place, {}).overrides == {"size": "a sale"}
 
 
 def test_an_image_set_that_is_given_is_not_built(

@@ -16,10 +16,17 @@ from tests.rollout import conftest as kit
 aws, clock = kit.aws, kit.clock
 
 
-def call(project: Project, aws: kit.FakeAws, *images: str, why: str = "leaks") -> Any:
+def call(
+    project: Project,
+    aws: kit.FakeAws,
+    *images: str,
+    why: str = "leaks",
+    node: str = "server",
+) -> Any:
     """Revoke images of the scripted account."""
     target: Any = kit.FakeTarget(aws)
-    return revoke(project.catalog, target, images, why, "ann@host")
+    given = dict.fromkeys(images, node)
+    return revoke(project.catalog, target, given, why, "ann@host")
 
 
 def test_each_image_is_tagged_with_when_who_and_why(
@@ -50,7 +57,9 @@ def test_only_images_of_the_catalogs_apps_are_revoked(
     """Nothing is tagged where one of them is none, or not there."""
     aws.images["ami-0bad0000"] = {"Name": "debian-12", "State": "available"}
     with pytest.raises(RefusedError, match="of no app in the catalog"):
-        call(project, aws, kit.NEW, "ami-0bad0000")
+        call(project, aws, kit.NEW, "ami-0bad0000", node="")
+    with pytest.raises(RefusedError, match="no worker of an app in the catalog"):
+        call(project, aws, kit.NEW, node="worker")
     with pytest.raises(RefusedError, match="does not exist"):
         call(project, aws, kit.NEW, "ami-0123456789")
     assert "Tags" not in aws.images[kit.NEW]

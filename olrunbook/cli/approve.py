@@ -160,7 +160,7 @@ def _decide(
     reason = worded(reason)
     settle()
     here = project()
-    named = run_named(reference)
+    named = run_named(reference, ("waiting",))
     if (waits := waiting_run(named)) is None:
         msg = (
             f"run {short(named.run_id)} ({named.notebook} {named.app}) waits at no gate"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,12 +24,14 @@ OFFERED = 40
 NAMED = 3
 
 
-def run_named(reference: str) -> RunPlace:
+def run_named(reference: str, meant: Collection[str] = ()) -> RunPlace:
     """Return the one run of the archive in use that a reference names.
 
     Args:
         reference: Its id, its first or last characters (at least 3; `0193…d02` as it is
             shown works too), or its directory.
+        meant: Statuses of runs that can be meant; they decide where several are shown
+            as the reference is.
 
     Raises:
         UsageError: None or more than one fits.
@@ -41,6 +43,8 @@ def run_named(reference: str) -> RunPlace:
     if path.is_dir() and (place := place_of(path.absolute())):
         return place
     fits = find(archive(), cache_dir(), reference)
+    if len(fits) > 1 and "…" in reference:  # as we print it, and soon not the only one
+        fits = [row for row in fits if _status(row) in meant] or fits
     if len(fits) == 1 and (place := place_of(fits[0].folder)):
         return place
     if not fits:
@@ -49,6 +53,15 @@ def run_named(reference: str) -> RunPlace:
     msg = f"{len(fits)} runs match {reference!r}"
     some = "; ".join(f"{row.run_id} ({_about(row)})" for row in fits[:NAMED])
     raise UsageError(msg, f"Give the id or the directory of one: {some}")
+
+
+def _status(row: Row) -> str:
+    """Return how a run ended; empty: it has no record."""
+    from olrunbook.archive.place import place_of, read_record  # noqa: PLC0415
+
+    place = place_of(row.folder)
+    record = read_record(place) if place else None
+    return record.status if record else ""
 
 
 def _about(row: Row) -> str:

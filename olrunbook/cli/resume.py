@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from olrunbook.project.catalog import Project
     from olrunbook.record.model import RunRecord
 
+NOT_DONE = ("waiting", "interrupted", "failed", "timed-out", "kernel-died")
+
 
 @click.command(
     epilog="""\b
@@ -76,7 +78,7 @@ def resume(
         raise UsageError(msg)
     settle()
     return take_up(
-        run_named(reference),
+        run_named(reference, NOT_DONE),
         dict(given),
         notebook=notebook,
         anyway=anyway,

@@ -10,7 +10,7 @@ from olrunbook.cli.common import plain, project
 from olrunbook.cli.gates import masked, worded
 from olrunbook.errors import UsageError
 
-PART = re.compile(r"(?:[A-Za-z][\w-]*=)?(ami-[0-9a-f]{8,17})")
+PART = re.compile(r"(?:([A-Za-z][\w-]*)=)?(ami-[0-9a-f]{8,17})")
 
 
 @click.command(
@@ -36,12 +36,12 @@ def revoke(images: str, *, reason: str, target: str) -> None:
     from olrunbook.steps.images.revoke import revoke as step  # noqa: PLC0415
     from olrunbook.targets import load_target, require_built  # noqa: PLC0415
 
-    found, ids = project(), []
+    found, ids = project(), dict[str, str]()
     for part in re.split(r"[,\s]+", images.strip()):
         if not (fits := PART.fullmatch(part)):
             msg = f"{part!r} is not of the form node_type=ami-0123456789abcdef0"
             raise UsageError(msg)
-        ids.append(fits[1])
+        ids[fits[2]] = fits[1] or ""
     reason = worded(reason)
     require_built(found.catalog, target)
     place = load_target(target, found.root)

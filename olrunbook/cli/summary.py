@@ -71,7 +71,7 @@ def summary(record: RunRecord, place: RunPlace, *, status: str = "") -> Summary:
     return Summary(
         title=" · ".join(words),
         lines=lines,
-        steps=[_step(step) for step in record.steps],
+        steps=[_step(step, going_on=status == "running") for step in record.steps],
         parts=[
             (
                 "✓" if part.status == "succeeded" else "✗",
@@ -98,7 +98,9 @@ def size(number: int) -> str:
     return f"{number / 1000:.0f} kB" if number < MEGA else f"{number / MEGA:.1f} MB"
 
 
-def _step(step: StepRecord) -> tuple[str, ...]:
+def _step(step: StepRecord, *, going_on: bool) -> tuple[str, ...]:
+    if going_on and step.status == "interrupted" and step.seconds is None:
+        return ("·", step.name, "running", "", "")  # its end is not recorded yet
     took = "" if step.seconds is None else duration(step.seconds)
     text = step.headline if step.status in ("done", "kept") else step.cause
     if step.hint and step.status != "done":

@@ -92,7 +92,7 @@ def verdict(
         redactor: Masks the cause.
         expected: The cell is tagged `raises-exception`.
         ours: An error that is named like ours is ours.
-        changed: A step has changed something: it cannot be told that nothing ran.
+        changed: A step has changed something: it cannot be told that nothing was done.
 
     """
     if reply["status"] == "ok":
@@ -109,7 +109,7 @@ def verdict(
         return None
     known = ours or name == "KeyboardInterrupt"
     status, code = ENDINGS.get(name, FAILED) if known else FAILED
-    if code == UsageError.exit_code and changed:
+    if status == "refused" and changed:
         status, code = FAILED
     line = (f"{value}".splitlines() or [""])[0]
     if not (line and known):

@@ -235,9 +235,8 @@ class Release:
         """Execute the release notebook over what happened; it seals our record."""
         values = {"app": self.app, "release": self.place.run_id}
         values["target"] = self.target.name
-        session = Session(
-            self.project, self.notebook(RELEASE), values, place=self.place
-        )
+        notebook, typed = self.notebook(RELEASE), self.typed
+        session = Session(self.project, notebook, values, place=self.place, typed=typed)
         return run_notebook(session)
 
     def _interrupted(self, cause: str, code: int) -> RunRecord:

@@ -50,6 +50,7 @@ class Recorder:
         self.journal = journal
         self.finishing: list[str] = []
         self._outcomes: dict[str, str] = {}
+        self._changed = False  # by a step of this run
         self._kept = KeptSteps.of_environment() if headless else KeptSteps("")
         self._live: Live | None = None
         self._told = 0.0
@@ -163,6 +164,8 @@ class Recorder:
             yield outcome
         except BaseException as error:
             outcome["status"] = status_of(error)
+            if outcome["status"] == "refused" and self._changed:
+                outcome["status"] = "failed"  # refused means that nothing was changed
             text = str(error) or type(error).__name__
             outcome["cause"] = text.splitlines()[0][:CAUSE_LENGTH]
             outcome["hint"] = getattr(error, "hint", "")
@@ -171,6 +174,7 @@ class Recorder:
             raise
         finally:
             done = outcome["status"] in ("done", "failed", "interrupted")
+            self._changed |= changes and done
             self.tell(step="", changed=changes and done)
             self._outcomes[name] = outcome["status"]
             seconds = round(time.monotonic() - began, 3)

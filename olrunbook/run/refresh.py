@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from olrunbook.run.gate import Gate
     from olrunbook.run.recorder import Recorder
     from olrunbook.steps.results import Result
+    from olrunbook.steps.rollout.awaited import Awaited
     from olrunbook.steps.rollout.refresh import RefreshBegan, RefreshPlan
     from olrunbook.steps.step import Step
 
@@ -21,6 +22,7 @@ class RefreshSteps:
     """What a run can do beside updates: replace the instances of a stage."""
 
     _context: Context
+    _awaited: Awaited | None
     _gate: Gate
     _recorder: Recorder
     _do: Callable[[Step, Callable[[], Result]], Shown]
@@ -78,4 +80,5 @@ class RefreshSteps:
         from olrunbook.steps.rollout import refresh  # noqa: PLC0415
 
         own = cast("RefreshBegan", getattr(began, "result", began))
+        self._awaited = refresh.awaited(own)
         return self._do(refresh.WATCHED, lambda: refresh.watched(self._context, own))

@@ -173,7 +173,8 @@ def _no_refresh(asked: Asked) -> Seen:
                 found = f"{what} is {refresh.status}, {refresh.percent} %"
                 if asked.rollback:
                     return Seen("warn", f"{found}: the way back", wanted)
-                hint = "Wait until it ends: olrunbook run rollout"
+                which = f"-p app {asked.ctx.app_name} -p stage {asked.ctx.stage}"
+                hint = f"Wait until it ends: olrunbook run rollout {which}"
                 return Seen("failed", found, wanted, hint)
     return Seen("ok", "none", wanted)
 
@@ -184,7 +185,8 @@ def _group(asked: Asked) -> Seen:
     wanted = "every Auto Scaling group of the catalog"
     if missing:
         found = f"no group is tagged Name={', '.join(missing)}"
-        hint = f"Deploy first: olrunbook run deploy -p stage {asked.ctx.stage}"
+        which = f"-p app {asked.ctx.app_name} -p stage {asked.ctx.stage}"
+        hint = f"Deploy first: olrunbook run deploy {which}"
         return Seen("failed", found, wanted, hint)
     names = [f"{g.name}, {len(g.instances)} of {g.desired} instances" for g in groups]
     return Seen("ok", "; ".join(names), wanted)
@@ -223,7 +225,8 @@ def _backend(asked: Asked) -> StackSeen:
 
 def _by_hand(asked: Asked, verb: str) -> str:
     spec = stack_spec(asked.ctx)
-    return f"pulumi {verb} -s {spec.stack_name(asked.ctx.stage)} -C {spec.path}"
+    stack = spec.stack_name(asked.ctx.stage)
+    return f"olrunbook tools pulumi {verb} -s {stack} -C {spec.path}"
 
 
 def _stack_lock(asked: Asked) -> Seen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from olrunbook.adapters.aws.reads import Account
 from olrunbook.adapters.context import Context
@@ -54,10 +55,12 @@ def way_back(ctx: Context) -> WayBack:
     left = {group.node_type: account.template(group.name).image for group in groups}
     passed: list[str] = []
     revoked: list[tuple[Found, str]] = []
-    for found in _served(ctx, left):
-        images, name = found.record.images, format_images(found.record.images)
+    for found, left_at in _served(ctx, left):
+        images, name = found.record.images, _name(found)
         seen = account.images(list(images.values())).values()
-        if gone := [one.id for one in seen if one.state != "available"]:
+        if left_at:
+            passed.append(f"{name}: a rollback left it at {left_at:%Y-%m-%d %H:%M} UTC")
+        elif gone := [one.id for one in seen if one.state != "available"]:
             passed.append(f"{name}: {', '.join(gone)} is gone")
         elif why := [one.revoked for one in seen if one.revoked]:
             passed.append(f"{name}: revoked {why[0]}")
@@ -66,12 +69,17 @@ def way_back(ctx: Context) -> WayBack:
             return _back(ctx, found, left, passed)
     if revoked:
         found, words = revoked[0]
-        text = f"everything that served well in {ctx.stage} is revoked; this is the "
+        passed = [line for line in passed if not line.startswith(f"{_name(found)}: ")]
+        text = f"all else that served well in {ctx.stage} is revoked; this is the "
         return _back(ctx, found, left, passed, f"{text}newest of it, revoked {words}")
     msg = f"no other image set served well in {ctx.stage} before"
     msg = "; ".join([msg, *passed])
     hint = f"Deploy one that {ctx.stage} never had, or build one: olrunbook release"
     raise RefusedError(msg, hint)
+
+
+def _name(found: Found) -> str:
+    return format_images(found.record.images)
 
 
 def in_words(ctx: Context) -> str:
@@ -97,8 +105,13 @@ def taken_up(place: RunPlace) -> WayBack | None:
     return None
 
 
-def _served(ctx: Context, left: Mapping[str, str]) -> Iterator[Found]:
-    """Yield rollouts of the sets that served well, each once, newest first."""
+def _served(
+    ctx: Context, left: Mapping[str, str]
+) -> Iterator[tuple[Found, datetime | None]]:
+    """Yield rollouts of the sets that served well, each once, newest first.
+
+    With each: when a rollback has left it since; None: none has.
+    """
     given_up = [
         (found.record.rollback.left, found.record.ended_at)
         for found in succeeded(ctx, ctx.stage, DeployResult.schema_name)
@@ -110,9 +123,9 @@ def _served(ctx: Context, left: Mapping[str, str]) -> Iterator[Found]:
         if images in known or set(images) != set(ctx.app.node_types):
             continue
         known.append(images)
-        later = [at for was, at in given_up if was == images]
-        if not any(at > found.record.started_at for at in later):
-            yield found
+        began = found.record.started_at
+        later = [at for was, at in given_up if was == images and at > began]
+        yield found, max(later, default=None)
 
 
 def _back(

@@ -420,6 +420,15 @@ def test_a_new_group_alone_is_launched(ctx: Context, aws: Any, kit: Any) -> None
     assert rollout(ctx, found).outcome == "launched"
 
 
+def test_an_image_that_nothing_brings_there_cannot_be_watched(
+    ctx: Context, aws: Any, kit: Any
+) -> None:
+    """Not on an instance, not on the template, and no refresh is at work."""
+    aws.script = [(0, kit.Picture((kit.Machine("i-0e11"),)))]
+    with pytest.raises(RefusedError, match="not ami-0bad0000"):
+        by_groups(ctx, {"server": "ami-0bad0000"}, "")
+
+
 def test_groups_that_are_not_there_cannot_be_watched(
     ctx: Context, aws: Any, kit: Any
 ) -> None:
@@ -437,4 +446,6 @@ def test_groups_that_are_not_there_cannot_be_watched(
             chosen(ctx, none, *words)
     with pytest.raises(UsageError, match="'yesterday' is not a time"):
         by_groups(ctx, {"server": NEW}, "yesterday")
+    with pytest.raises(UsageError, match="is still to come"):
+        by_groups(ctx, {"server": NEW}, "2099-01-01")
     assert not aws.asked

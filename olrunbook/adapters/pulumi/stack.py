@@ -188,7 +188,7 @@ def _failure(prepared: Prepared, error: dict[str, Any]) -> ToolError:
     now = f" Now: {state.line()}." if state else " The state could not be read."
     hints = {
         "locked": "Wait for the other update; if its process is gone: "
-        f"pulumi cancel -s {prepared.stack}.",
+        f"olrunbook tools pulumi cancel -s {prepared.stack}.",
         "plan": "Something changed since the preview. Run the preview again.",
         "stopped": "Run the step again: the next update does the rest.",
         "program": "The stack's program failed; the log has its traceback.",

@@ -204,12 +204,13 @@ def _free(stack: str, found: pulumi.Found) -> None:
     state = found.state
     if state.locks:
         msg = f"another update is working on {stack}: {'; '.join(state.locks)}"
-        hint = f"Wait for it; if that process is gone: pulumi cancel -s {stack}"
+        hint = "Wait for it; if that process is gone: "
+        hint += f"olrunbook tools pulumi cancel -s {stack}"
         raise RefusedError(msg, hint)
     msg = f"{stack} has unfinished operations: {'; '.join(state.pending)}"
     hint = (
         "Check in AWS whether they were made, then: "
-        f"pulumi refresh --clear-pending-creates -s {stack}"
+        f"olrunbook tools pulumi refresh --clear-pending-creates -s {stack}"
     )
     raise RefusedError(msg, hint)
 

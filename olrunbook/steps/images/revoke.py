@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from olrunbook.adapters.aws.answers import asked
@@ -18,14 +18,14 @@ LONGEST = 256  # characters of a tag's value
 
 
 def revoke(
-    catalog: Catalog, target: Target, images: Sequence[str], reason: str, who: str
+    catalog: Catalog, target: Target, images: Mapping[str, str], reason: str, who: str
 ) -> list[str]:
     """Tag images as revoked, with when, who and why.
 
     Args:
         catalog: Says whose images they are.
         target: Whose account has them.
-        images: Their ids.
+        images: Their ids, each with the node type it was given as; empty: with none.
         reason: Why.
         who: Who does it.
 
@@ -42,13 +42,15 @@ def revoke(
     if (found := account.identity()) != target.identity_arn:
         msg = f"the AWS identity is {found}, wanted {target.identity_arn}"
         raise RefusedError(msg, "Credentials of another account are in use.")
-    seen = account.images(images)
+    seen = account.images(list(images))
     for image in seen.values():
         if not image.state:
             msg = f"{image.id} does not exist"
             raise RefusedError(msg)
-        if not list(_apps(catalog, image.name)):
-            msg = f"{image.id} is {image.name}, of no app in the catalog"
+        node = images[image.id]
+        if not list(_apps(catalog, image.name, node)):
+            what = f"no {node} of an app" if node else "of no app"
+            msg = f"{image.id} is {image.name}, {what} in the catalog"
             raise RefusedError(msg)
     new = [image for image in seen.values() if not image.revoked]
     if not new:
@@ -68,10 +70,11 @@ def revoke(
     return lines
 
 
-def _apps(catalog: Catalog, image: str) -> Iterator[tuple[str, App]]:
-    """Yield the apps that an image is of, by its name."""
+def _apps(catalog: Catalog, image: str, of: str = "") -> Iterator[tuple[str, App]]:
+    """Yield the apps that an image is of, by its name; perhaps of one node type."""
     for name, app in catalog.apps.items():
-        patterns = (app.image.name.format(node_type=node) for node in app.node_types)
+        nodes = [node for node in app.node_types if of in ("", node)]
+        patterns = (app.image.name.format(node_type=node) for node in nodes)
         if any(fnmatch.fnmatchcase(image, pattern) for pattern in patterns):
             yield name, app
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from olrunbook.adapters.aws.reads import Account, require_identity
@@ -86,17 +86,25 @@ def by_groups(ctx: Context, images: dict[str, str], since: str) -> Awaited:
             zone; empty: since the newest refresh of each group began, or the group.
 
     Raises:
-        UsageError: `since` is no time.
-        RefusedError: There is no such group, or the identity is not the target's.
+        UsageError: `since` is no time, or is still to come.
+        RefusedError: There is no such group, nothing brings the image there, or the
+            identity is not the target's.
 
     """
-    given = _moment(since) if since else None
+    given = _moment(since, ctx.clock()) if since else None
     require_identity(ctx)
     account = Account(ctx.target)
     seen = account.observe(ctx.app, ctx.stage)
     if absent := [group.tag_name for group, _ in seen if not group.name]:
         msg = f"there is no group tagged Name={absent[0]}"
         raise RefusedError(msg, "Without a deploy there is nothing to watch.")
+    for group, refreshes in seen:
+        wanted, has = images[group.node_type], account.template(group.name).image
+        there = wanted in {has, *(one.image for one in group.instances)}
+        # A refresh may bring a template that the group has only at its end.
+        if not there and not any(refresh.active for refresh in refreshes):
+            msg = f"{group.name} launches {has or 'an image unknown'}, not {wanted}"
+            raise RefusedError(msg, "Nobody has deployed that set: deploy it first.")
     began = [given or _newest(group, refreshes) for group, refreshes in seen]
     return Awaited(
         images=images,
@@ -110,13 +118,20 @@ def by_groups(ctx: Context, images: dict[str, str], since: str) -> Awaited:
     )
 
 
-def _moment(text: str) -> datetime:
+SKEW = timedelta(minutes=1)  # clocks differ
+
+
+def _moment(text: str, now: datetime) -> datetime:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         msg = f"since {text!r} is not a time"
         raise UsageError(msg, "Write it as 2026-11-29T18:05 (UTC).") from None
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    if at > now + SKEW:
+        msg = f"since {text!r} is still to come: it is {now:%Y-%m-%dT%H:%M} UTC"
+        raise UsageError(msg, "It says when the update began.")
+    return at
 
 
 def _newest(group: GroupSeen, refreshes: list[RefreshSeen]) -> datetime:

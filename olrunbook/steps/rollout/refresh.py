@@ -32,6 +32,7 @@ __all__ = [
     "GroupRefresh",
     "RefreshBegan",
     "RefreshPlan",
+    "awaited",
     "began",
     "planned",
     "watched",
@@ -226,6 +227,12 @@ def began(ctx: Context, plan: RefreshPlan) -> RefreshBegan:
     )
 
 
+def awaited(refresh: RefreshBegan) -> Awaited:
+    """Return what is watched once refreshes began."""
+    facts = refresh.model_dump(include={"images", "url", "started_at"})
+    return Awaited(**facts, before=refresh.before)
+
+
 def watched(
     ctx: Context, refresh: RefreshBegan, patience: Patience | None = None
 ) -> RolloutResult:
@@ -240,9 +247,7 @@ def watched(
         OlrunbookError: As `rollout` does.
 
     """
-    facts = refresh.model_dump(include={"images", "url", "started_at"})
-    awaited = Awaited(**facts, before=refresh.before)
-    result = rollout(ctx, awaited, patience=patience)
+    result = rollout(ctx, awaited(refresh), patience=patience)
     groups = [_strict(one, refresh.refreshes.get(one.group)) for one in result.groups]
     if groups == result.groups:
         return result
