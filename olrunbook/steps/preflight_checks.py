@@ -26,7 +26,6 @@ from olrunbook.errors import OlrunbookError, RefusedError
 from olrunbook.record.model import RollbackRecord
 from olrunbook.steps.lock import holder
 from olrunbook.steps.order import require_stage_before
-from olrunbook.targets import tool_environment
 
 __all__ = ["CHECKS", "Asked", "Check", "Seen", "Status"]
 
@@ -76,7 +75,10 @@ def _tool(name: str) -> Callable[[Asked], Seen]:
 
     def check(asked: Asked) -> Seen:
         place = asked.ctx.place
-        found = tool_version(name, place.environment() if place else tool_environment())
+        if place is None:  # its PATH is the one that runs use
+            text = "not looked for: the target says where"
+            return Seen("warn", text, wanted, "olrunbook tools")
+        found = tool_version(name, place.environment())
         hint = "olrunbook tools shows where each tool comes from."
         if not found.path:
             return Seen("failed", "not found", wanted, hint)
