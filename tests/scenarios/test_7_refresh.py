@@ -20,7 +20,7 @@ def ask(desk: Desk, *words: str) -> Any:
 
 
 def test_a_refresh_keeps_the_image_and_is_explained(released: Desk) -> None:
-    """Every instance is another; the board knows of nothing more that is unexplained."""
+    """Every instance is another, and nothing more is unexplained than before."""
     (before,) = ask(released, "status", "tika", "CI")["rows"]
     done = released.run("run", "refresh", "-p", "app", "tika", "-p", "stage", "CI")
     assert done.returncode == 0, done.stdout + done.stderr
