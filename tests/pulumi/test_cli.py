@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import psutil
 import pytest
 from pulumi.automation import CommandError, ConcurrentUpdateError
 
-from olrunbook.workers.pulumi.cli import SafeCommand, StoppedError
+from olrunbook.workers.pulumi.cli import DEAF_S, SafeCommand, StoppedError
 from olrunbook.workers.pulumi.state import find_locks, look, open_backend
 
 # A CLI that says its version, and does what its first argument says.
@@ -34,10 +35,15 @@ elif words[0] == "locked":
     sys.exit(255)
 elif words[0] == "session":
     print(os.getsid(0) == os.getpid(), flush=True)
-elif words[0] == "wait":
+elif words[0] in ("wait", "deaf"):
     seen = []
+    if words[0] == "deaf":
+        print("locked", flush=True)
+        while not os.path.exists(os.path.join(os.path.dirname(words[1]), "listen")):
+            time.sleep(0.02)
     signal.signal(signal.SIGINT, lambda *_: seen.append(1))
     print("ready", os.getpid(), flush=True)
+    print("listening", flush=True)
     while not seen and not os.path.exists(words[1]):
         time.sleep(0.02)
     time.sleep(0.3)
@@ -86,8 +92,31 @@ def test_the_cli_has_a_session_of_its_own(scratch: Path) -> None:
     assert SafeCommand(scratch).run(["session"], str(scratch), {}).stdout == "True"
 
 
+def test_it_is_asked_when_its_engine_hears(
+    scratch: Path, eventually: Callable[..., Any]
+) -> None:
+    """Before, it holds the lock and would be ended by the signal: the lock would stay.
+
+    A stopped update waits for the first event, and no longer than a while.
+    """
+    command, end, began = SafeCommand(scratch), scratch / "ended", time.monotonic()
+    lines: list[str] = []
+    done = threading.Thread(
+        target=lambda: command.run(["deaf", str(end)], str(scratch), {}, lines.append)
+    )
+    done.start()
+    eventually(lambda: lines)
+    command.stop()
+    (scratch / "listen").touch()  # from now on it has a handler
+    eventually(lambda: "listening" in lines)
+    assert time.monotonic() - began < DEAF_S
+    command.heard.set()
+    done.join()
+    assert lines[-1] == "signals 1"
+
+
 def test_it_is_asked_to_stop_once_however_often_we_are(scratch: Path) -> None:
-    """A second SIGINT would orphan what is being made."""
+    """A second SIGINT would orphan what is being made; one without events is asked."""
     command = SafeCommand(scratch)
     end = scratch / "ended"
 

@@ -179,3 +179,24 @@ def test_a_second_update_meets_the_lock_and_is_refused(slow_deploys: Deploys) ->
     )
     with pytest.raises(RefusedError, match="unfinished operations: creating aws:auto"):
         deploy.preview(run, images)
+
+
+def test_it_may_be_interrupted_at_any_moment(
+    slow_deploys: Deploys, eventually: Callable[..., Any]
+) -> None:
+    """Also while Pulumi has its lock and its engine does not work yet: none is left."""
+    run = slow_deploys.run()
+    prepared = pulumi.prepare(run, {})
+
+    def free() -> bool:
+        state = pulumi.look(run, prepared)
+        return state is not None and not state.locks
+
+    for tenths in range(2, 16, 2):  # from the worker's start to the engine at work
+        with running(slow_deploys) as child:
+            child.until("previewed")
+            time.sleep(tenths / 10)
+            child.process.send_signal(signal.SIGINT)
+            # -2: nothing had been started that would have to be stopped.
+            assert child.process.wait(90) in (0, 130, -signal.SIGINT)
+        eventually(free)

@@ -24,6 +24,7 @@ from pulumi.automation.errors import create_command_error
 __all__ = ["SafeCommand", "StoppedError"]
 
 POLL_S = 0.05
+DEAF_S = 5.0  # how long the CLI may take to its first event before it is asked
 LineSink = Callable[[str], object]
 
 
@@ -51,19 +52,32 @@ class SafeCommand(PulumiCommand):
         self._process: subprocess.Popen[bytes] | None = None
         self._count = itertools.count(1)
         self.asked = False
+        self.heard = threading.Event()  # the engine works, so it hears a signal
         super().__init__()  # asks `pulumi` on PATH for its version
         self.command = found
 
     def stop(self) -> None:
         """Ask the CLI to stop, once: it finishes its calls in flight, drops its lock.
 
-        May be called from a signal handler. Nothing is started afterwards.
+        Before its engine works the CLI has the lock, and no handler for signals: one
+        would end it at once, and the lock would stay. So it is asked after the first
+        event. May be called from a signal handler. Nothing is started afterwards.
         """
         if self.asked:
             return
         self.asked = True
-        process = self._process
-        if process and process.poll() is None:
+        if self._process:
+            self._ask_soon(self._process)
+
+    def _ask_soon(self, process: subprocess.Popen[bytes]) -> None:
+        threading.Thread(target=self._ask, args=(process,), daemon=True).start()
+
+    def _ask(self, process: subprocess.Popen[bytes]) -> None:
+        end = time.monotonic() + DEAF_S
+        while not self.heard.wait(POLL_S) and time.monotonic() < end:
+            if process.poll() is not None:
+                return
+        if process.poll() is None:
             process.send_signal(signal.SIGINT)
 
     def run(
@@ -112,7 +126,7 @@ class SafeCommand(PulumiCommand):
         if not even_if_stopped:
             self._process = process
             if self.asked:  # asked between the check and the start
-                process.send_signal(signal.SIGINT)
+                self._ask_soon(process)
         if given is not None:
             assert process.stdin is not None
             process.stdin.write(given.encode())

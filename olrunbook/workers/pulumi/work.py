@@ -106,7 +106,7 @@ class Work:
         stack.preview(
             refresh=True,
             plan=plan,
-            on_event=self.rows.on_event,
+            on_event=self._on_event,
             on_output=_to_log,
             color="never",
         )
@@ -131,7 +131,7 @@ class Work:
             refresh=True,
             plan=self.request.get("plan"),
             message=self.request.get("message"),
-            on_event=self.rows.on_event,
+            on_event=self._on_event,
             on_output=_to_log,
             color="never",
         )
@@ -148,6 +148,10 @@ class Work:
             raise
 
     # -- parts ----------------------------------------------------------------------
+
+    def _on_event(self, event: Any) -> None:
+        self.command.heard.set()
+        self.rows.on_event(event)
 
     def _open(self) -> QuickStack:
         workspace = auto.LocalWorkspace(
