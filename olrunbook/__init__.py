@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from olrunbook.project.params import App, ImageSet, Stage, Target, TargetName
-    from olrunbook.run import Run, begin
+    from olrunbook.run import Run, begin, status
     from olrunbook.steps.deploy.findings import deny, warn
     from olrunbook.steps.deploy.plan import PreviewResult
 
@@ -21,6 +21,7 @@ __all__ = [
     "__version__",
     "begin",
     "deny",
+    "status",
     "warn",
 ]
 
@@ -29,7 +30,7 @@ __version__ = "0.1.0"
 _TYPES = ("App", "ImageSet", "Stage", "Target", "TargetName")
 _HOMES = {
     **dict.fromkeys(_TYPES, "olrunbook.project.params"),
-    **dict.fromkeys(("Run", "begin"), "olrunbook.run"),
+    **dict.fromkeys(("Run", "begin", "status"), "olrunbook.run"),
     **dict.fromkeys(("deny", "warn"), "olrunbook.steps.deploy.findings"),
     "PreviewResult": "olrunbook.steps.deploy.plan",
 }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 __all__ = ["Event", "Kind", "handed", "now"]
 
+T = TypeVar("T")
 Kind = Literal[
     "phase",  # the tool entered a named phase; data: none
     "operation",  # one unit of work changed state; data: name, state, seconds, …
@@ -47,8 +48,14 @@ class Event:
     data: dict[str, Any] = field(default_factory=dict)
     at: datetime = field(default_factory=now)
 
+    def under(self, label: str) -> Event:
+        """Return it as what one of several tools says that do the same."""
+        named = {k: f"{label}: {v}" for k, v in self.data.items() if k == "name"}
+        text = f"{label}: {self.text}" if self.text else ""
+        return replace(self, text=text, data={**self.data, **named})
 
-def handed(events: Iterator[Event], take: Callable[[Event], None]) -> None:
+
+def handed(events: Iterator[T], take: Callable[[T], None]) -> None:
     """Hand each event of a tool on.
 
     Args:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts import STSClient
 
 __all__ = [
@@ -68,6 +69,9 @@ class Target(BaseModel, frozen=True, extra="forbid"):
         state: The target's private folder.
         stand_ins: What is not the real thing, one line each, for the record.
         tools: Name to version and origin of each tool that `path` leads to.
+        calls: API calls that a rollout may make in a minute: for its first group, and
+            for each more; None: it may look as often as it likes.
+        renew: What to type when the credentials have expired.
 
     """
 
@@ -87,6 +91,8 @@ class Target(BaseModel, frozen=True, extra="forbid"):
     state: Path
     stand_ins: list[str] = []
     tools: dict[str, str] = {}
+    calls: tuple[int, int] | None = (12, 4)
+    renew: str = "aws sso login"
     schema_: str = Field("olrunbook/target/1", alias="schema")
 
     def environment(self) -> dict[str, str]:
@@ -129,6 +135,8 @@ class Target(BaseModel, frozen=True, extra="forbid"):
     @overload
     def client(self, service: Literal["elbv2"]) -> ElasticLoadBalancingv2Client: ...
     @overload
+    def client(self, service: Literal["s3"]) -> S3Client: ...
+    @overload
     def client(self, service: Literal["sts"]) -> STSClient: ...
     def client(self, service: str) -> BaseClient:
         """Return a boto3 client of this target that no ambient setting can divert."""
@@ -156,7 +164,7 @@ class Target(BaseModel, frozen=True, extra="forbid"):
             endpoint_url=self.endpoint or None,
             config=Config(
                 proxies={},  # the endpoint is never reached through one
-                retries={"mode": "standard", "max_attempts": 5},
+                retries={"mode": "adaptive", "max_attempts": 5},
                 connect_timeout=5,
                 read_timeout=60,
             ),

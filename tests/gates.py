@@ -37,7 +37,7 @@ from olrunbook.steps.results import DeployResult, PropertyChange, ResourceChange
 root = find_project().root
 kept = dict(project="p", stack="s", version=1, counts={"update": 1}, by_hand="x")
 
-def preview(ctx, images, overrides):
+def preview(ctx, images, overrides, rollback=None):
     size = (root / "size").read_text()
     change = PropertyChange(path="maxSize", kind="update", old="1", new=size)
     group = dict(op="update", type="aws:autoscaling/group:Group", name="g", urn="u")
@@ -46,7 +46,7 @@ def preview(ctx, images, overrides):
         **kept, state="s", token=ctx.run_id, images=images, groups=[],
         changes=[ResourceChange(**group, changes=[change])], stage=ctx.stage,
         outlook=["All instances are replaced."], digest=digest(parts), parts=parts,
-        sizes={"g": (1, 1, int(size))}, bounds=ctx.app.sizes,
+        sizes={"g": (1, 1, int(size))}, bounds=ctx.app.sizes, rollback=rollback,
     )
     said = findings(plan, root, overrides)
     return plan.model_copy(update={"findings": said})
@@ -75,10 +75,12 @@ CELLS = (
 )
 
 
-def write_notebook(path: Path, *cells: str) -> Path:
+def write_notebook(
+    path: Path, *cells: str, head: tuple[str, ...] = (FAKE, BEGIN)
+) -> Path:
     """Write a notebook of the project: parameters, the fakes, begin, these cells."""
     body: dict[str, Any] = {"nbformat": 4, "nbformat_minor": 5}
-    sources = [PARAMETERS.lstrip(), FAKE, BEGIN, *cells]
+    sources = [PARAMETERS.lstrip(), *head, *cells]
     body["cells"] = [
         {
             "cell_type": "code",

@@ -11,7 +11,7 @@ from olrunbook.cli import main
 from olrunbook.engine.session import Session, run_notebook
 from olrunbook.errors import UsageError
 from olrunbook.project.catalog import find_project
-from olrunbook.run.lock import one_at_a_time
+from olrunbook.steps.lock import one_at_a_time
 from tests.kernels import BEGIN, Desk, cells_of, only, record_of
 
 

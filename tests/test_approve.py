@@ -192,11 +192,11 @@ def test_a_gate_that_was_taken_out_still_asks(project: Project, call: Call) -> N
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "approvals.md"
 
 
-def test_the_document_shows_commands_that_are_there() -> None:
-    """Each line of docs/approvals.md that is typed is understood as it stands."""
-    found = re.findall(
-        r"(?m)^    (?:\$ )?olrunbook (.+?)(?: {4}.*)?$", DOCUMENT.read_text()
-    )
+@pytest.mark.parametrize("name", ["approvals.md", "stuck.md"])
+def test_the_document_shows_commands_that_are_there(name: str) -> None:
+    """Each line of it that is typed is understood as it stands."""
+    text = DOCUMENT.with_name(name).read_text()
+    found = re.findall(r"(?m)^    (?:\$ )?olrunbook (.+?)(?: {4}.*)?$", text)
     assert len(found) > 5
     for line in found:
         name, *words = shlex.split(line.replace("~/.ssh/id_ed25519", str(DOCUMENT)))

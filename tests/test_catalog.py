@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from olrunbook.errors import UsageError
@@ -186,3 +188,24 @@ def test_a_gate_that_protects_nothing_is_an_error(project, text, says) -> None:
 def test_a_duration_is_read_and_said(value, says) -> None:
     """Days as a number, anything as a text; it is said in the largest whole unit."""
     assert duration(lasting(value)) == says
+
+
+def test_a_rollbacks_gate_asks_for_fewer_people_and_still_for_proof(project) -> None:
+    """One by default; never more than a deploy's."""
+    (project.root / "signers").touch()
+    two = "people = 2, signature = true"
+    text = f'signers = "signers"\nfresh = 14\ngates.QA = {{ {two} }}\n'
+    text += f"gates.Production = {{ {two}, rollback_people = 3 }}\n"
+    head = "[targets.rehearsal]\n"
+    whole = project.catalog_file.read_text().replace(head, head + text)
+    project.catalog_file.write_text(whole)
+    catalog = find_project().catalog
+    assert catalog.targets["rehearsal"].fresh == timedelta(days=14)
+    people = {}
+    for stage in ("QA", "Production"):
+        gate = catalog.gate("rehearsal", stage)
+        back = catalog.gate("rehearsal", stage, rollback=True)
+        people[stage] = (gate.people, back.people)
+        assert back.signature
+    assert people == {"QA": (2, 1), "Production": (2, 2)}
+    assert catalog.gate("rehearsal", "CI", rollback=True) is None

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from click.testing import CliRunner
 
 from olrunbook.archive.place import RESUMES_VARIABLE, list_runs
 from olrunbook.cli import cli
+from olrunbook.cli.gates import asked_of
+from olrunbook.engine.session import Session, run_notebook
 from olrunbook.project.catalog import Project
 from olrunbook.record.journal import Typed, read_journal
 from tests.gates import (
+    AMI,
     BEGIN,
     CELLS,
     FAKE,
@@ -200,3 +205,43 @@ def test_without_a_form_a_person_types_it_and_runs_the_cell_again(
     hints = [entry.get("hint", "") for entry in entries if entry["kind"] == "step"]
     assert any("then run this cell again." in hint for hint in hints)
     stand.verify()
+
+
+BACK = """
+from olrunbook.record.model import RollbackRecord
+from olrunbook.steps import way_back
+
+def back(ctx):
+    (root / "asked").open("a").write("x")
+    record = RollbackRecord(left={"server": "ami-1"}, run_id="r", lines=["A rollback."])
+    return way_back.WayBack({"server": "%s"}, record)
+
+way_back.way_back = back
+"""
+
+
+def test_a_rollback_asks_for_fewer_people_and_keeps_its_set(project: Project) -> None:
+    """Where two must sign a deploy, one signs a rollback; resumed, it is the same."""
+    (project.root / "signers").write_text("")
+    text = 'signers = "signers"\ngates.CI = { people = 2, signature = true }'
+    stand = Stand(project, text)
+    notebook = json.loads(stand.path.read_text())
+    notebook["cells"][2]["source"] = BACK % AMI + BEGIN
+    stand.path.write_text(json.dumps(notebook))
+    deploy = stand.run()
+    assert (deploy.gates[-1].people, deploy.rollback) == (2, None)
+    values = {"stage": "CI", "images": "last-good"}
+    record = run_notebook(Session(stand.project, stand.path, values))
+    assert record.status == "waiting", record.cause
+    gate = record.gates[-1]
+    assert (gate.people, gate.signature) == (1, True)
+    assert gate.shown.startswith("rollback: ")
+    assert record.rollback is not None
+    assert record.rollback.left == {"server": "ami-1"}
+    place = next(list_runs(stand.project.outputs, room="CI"))
+    assert asked_of(stand.project, place, record).spec.people == 1
+    again = run_notebook(Session(stand.project, stand.path, values, resumes=place))
+    assert (again.status, again.images) == ("waiting", {"server": AMI})
+    assert again.rollback == record.rollback
+    assert again.gates[-1].digest == gate.digest
+    assert (stand.root / "asked").read_text() == "x"

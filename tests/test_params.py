@@ -245,7 +245,7 @@ images: ImageSet = ""
 def test_an_image_set_is_checked_before_the_run(make_notebook, project) -> None:
     """Its form, and that it names the app's node types; empty: the set built last."""
     found = declared(read_notebook(make_notebook(SETS)), project.catalog)
-    for good in ("", "server=ami-0a17000000000000a"):
+    for good in ("", "last-good", "server=ami-0a17000000000000a"):
         assert check({"images": good}, found, "nb") == {"images": good}
     with pytest.raises(UsageError, match="not of the form node_type=ami-"):
         check({"images": "server=latest"}, found, "nb")

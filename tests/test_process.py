@@ -8,13 +8,25 @@ import subprocess
 import sys
 import textwrap
 import threading
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from olrunbook.errors import InterruptedRunError, ToolError
-from olrunbook.processes.tool import POLITE, PULUMI, Command, StopPolicy, Tool
+from olrunbook.processes.tool import (
+    POLITE,
+    PULUMI,
+    Command,
+    Ended,
+    Line,
+    StopPolicy,
+    Tool,
+    merged,
+    stopped,
+)
 
 ENV = {"PATH": os.environ["PATH"]}
 # os.write: a print in a handler fails when it lands in a print that still flushes.
@@ -240,3 +252,59 @@ def test_a_tool_hears_what_our_caller_ignores(tmp_path, redactor) -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert "default_int_handler" in said[0]
+
+
+def side_by_side(stack: ExitStack, tmp_path, redactor, **programs: str):
+    """Return tools that were started, by name; each has a log of its own."""
+    tools = {}
+    for name, program in programs.items():
+        call = command(tmp_path, sys.executable, "-c", program, policy=POLITE)
+        log = tmp_path / "logs" / f"{name}.log"
+        tools[name] = stack.enter_context(Tool(replace(call, log=log), redactor))
+    return tools
+
+
+def test_tools_side_by_side_are_heard_as_they_speak(tmp_path, redactor) -> None:
+    """Each waits for a word of the other: both work at once, to the end of both."""
+    there = "lambda: os.path.exists({!r})"
+    wait = f"import os, time; [time.sleep(.01) for _ in iter({there}, True)]"
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    first = f"open({one!r}, 'w'); {wait.format(two)}; print('one'); exit(3)"
+    second = f"open({two!r}, 'w'); {wait.format(one)}; print('a'); print('b')"
+    with ExitStack() as stack:
+        tools = side_by_side(stack, tmp_path, redactor, one=first, two=second)
+        said = list(merged(tools))
+    texts = [(name, x.text) for name, x in said if isinstance(x, Line)]
+    assert sorted(texts) == [("one", "one"), ("two", "a"), ("two", "b")]
+    ends = {name: x.code for name, x in said if isinstance(x, Ended)}
+    assert ends == {"one": 3, "two": 0}
+    assert "ended with code 3" in (tmp_path / "logs" / "one.log").read_text()
+
+
+def interrupt_when_all_spoke(tools: dict[str, Tool]) -> None:
+    """Follow tools; send ourselves Ctrl-C when each of them has said something."""
+    silent = set(tools)
+    try:
+        for name, _ in merged(tools):
+            silent.discard(name)
+            if not silent:
+                os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        raise stopped(tools.values()) from None
+
+
+def test_an_interrupt_stops_all_tools_that_work_side_by_side(
+    tmp_path, redactor
+) -> None:
+    """Each is stopped by its policy; one that had ended already is left alone."""
+    slow = "import time; print('up', flush=True); time.sleep(60)"
+    with ExitStack() as stack:
+        programs = {"a": slow, "b": slow, "done": "pass"}
+        tools = side_by_side(stack, tmp_path, redactor, **programs)
+        with pytest.raises(InterruptedRunError) as caught:
+            interrupt_when_all_spoke(tools)
+    assert str(caught.value) == "tool was interrupted"
+    ends = {name: tool.ended.stopped for name, tool in tools.items()}
+    assert ends == {"a": "interrupted", "b": "interrupted", "done": ""}
+    for name in ("a", "b"):
+        assert "SIGINT sent" in (tmp_path / "logs" / f"{name}.log").read_text()

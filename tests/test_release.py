@@ -10,12 +10,13 @@ from unittest.mock import MagicMock, Mock
 
 import pytest
 
+from olrunbook.archive.seal import build_record
 from olrunbook.engine.session import Session
 from olrunbook.errors import UsageError
 from olrunbook.pipeline import Release
 from olrunbook.project.catalog import Project
 from olrunbook.record.journal import read_journal
-from olrunbook.record.model import RunRecord
+from olrunbook.record.model import RollbackRecord, RunRecord
 from olrunbook.steps.release import parts
 from olrunbook.steps.resumption import Found, Parts
 from olrunbook.targets import Target
@@ -155,3 +156,28 @@ def test_what_cannot_be_released_is_said_before_anything_is_made(
     with pytest.raises(UsageError, match="Nowhere"):
         make(to="Nowhere")
     assert not (project.outputs / "rehearsal" / "tika" / "release").exists()
+
+
+def test_a_rollback_is_one_stage_that_goes_back(
+    make: Make, ran: list[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deploy with the last good set, then its rollout; the record says from which."""
+    back = RollbackRecord(left={"server": "ami-1"}, run_id="r", lines=["A rollback."])
+    whole = record
+
+    def went_back(notebook: str, stage: str) -> RunRecord:
+        given = {"images": {"server": AMI}, "rollback": back}
+        return whole(notebook, stage).model_copy(update=given)
+
+    monkeypatch.setattr("tests.test_release.record", went_back)
+    made = make(images="last-good", to="QA")
+    made.run()
+    assert handed(ran)[:-1] == [
+        {"": "deploy", "images": "last-good", "stage": "QA"},
+        {"": "rollout", "deploy_run": "deploy QA", "stage": "QA"},
+    ]
+    seen = parts(made.place.run_id, list(read_journal(made.place.folder)))
+    assert seen.rollback == ["A rollback."]
+    assert seen.headline() == f"QA went back to {AMI}"
+    built = build_record(made.place, {})
+    assert (built.images, built.rollback) == ({"server": AMI}, back)

@@ -15,6 +15,7 @@ from olrunbook.cli import cli
 from olrunbook.errors import UsageError
 from olrunbook.project.catalog import Project
 from olrunbook.record.journal import Typed
+from olrunbook.record.model import RollbackRecord
 from olrunbook.steps.deploy.findings import findings, require_rules, rules_of
 from olrunbook.steps.deploy.plan import Finding, PreviewResult
 from olrunbook.steps.results import PropertyChange, ResourceChange
@@ -144,7 +145,7 @@ def freeze(preview):
 def test_a_team_adds_rules_of_its_own(tmp_path: Path) -> None:
     """Plain functions over the preview; helpers and imports are none of them."""
     team(tmp_path, OURS)
-    assert list(rules_of(tmp_path))[3:] == ["few_changes", "freeze"]
+    assert list(rules_of(tmp_path))[-2:] == ["few_changes", "freeze"]
     assert said(tmp_path) == [("freeze", "warn", "Production is frozen from Friday on")]
     found = said(tmp_path, stage="QA", changes=[ROLL] * 3)
     assert found == [("few_changes", "deny", "3 changes at once")]
@@ -306,3 +307,37 @@ def test_a_person_overrides_in_a_notebook(stand: Stand) -> None:
     record = stand.last("QA")
     assert (record.overrides, len(stand.changed)) == ({"size": "a sale"}, 1)
     stand.verify()
+
+
+def test_of_a_rollback_only_three_rules_deny_anything(tmp_path: Path) -> None:
+    """Nothing but its gate stands before the way back; what serves stays, though."""
+    team(tmp_path, OURS)
+    goes = ROLL.model_copy(
+        update={"op": "replace", "type": "aws:lb/loadBalancer:LoadBalancer"}
+    )
+    back = RollbackRecord(left={"server": "ami-1"}, run_id="r")
+    facts = {"changes": [OTHER, goes], "protected": True, "sizes": {"web": (0, 0, 0)}}
+    forward = {
+        rule for rule, verdict, _ in said(tmp_path, **facts) if verdict == "deny"
+    }
+    assert forward >= {"serving-goes", "image-roll", "size"}
+    found = said(tmp_path, **facts, rollback=back)
+    assert {rule for rule, verdict, _ in found if verdict == "deny"} == {"serving-goes"}
+    assert {"image-roll", "size"} <= {rule for rule, _, _ in found}
+
+
+def test_what_a_rollback_needs_first_is_denied_until_somebody_says_why(
+    tmp_path: Path,
+) -> None:
+    """All that served well is revoked; something must be done by hand."""
+    facts = {"revoked": "everything is revoked", "by_hand": "migrate down"}
+    back = RollbackRecord(left={}, run_id="r", **facts)
+    found = said(tmp_path, rollback=back)
+    assert found == [
+        ("revoked", "deny", "everything is revoked"),
+        ("by-hand", "deny", "do this first, by hand: migrate down"),
+    ]
+    why = {"revoked": "better than nothing", "by-hand": "done"}
+    told = findings(preview(rollback=back), tmp_path, why)
+    assert [one.overridden for one in told] == ["better than nothing", "done"]
+    assert preview(rollback=back, findings=told).denied == []

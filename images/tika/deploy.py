@@ -30,6 +30,7 @@ from pyinfra.operations import apt, files, server, systemd
 from pyinfra.operations.util import any_changed
 
 from olrunbook.artifacts.cache import Artifact, fetch, read_versions
+from olrunbook.artifacts.console import failures_to_console
 
 HERE = Path(__file__).parent
 NODE_TYPE = os.environ.get("NODE_TYPE") or "server"
@@ -169,6 +170,7 @@ products = [artifacts["vault"], artifacts["consul"]]
 
 apt.update(name="Update the package lists", cache_time=3600)
 units = [
+    failures_to_console(),
     *install_hashicorp_products(products),
     *install_tika(artifacts["tika"]),
     *install_proxy(),

@@ -69,6 +69,11 @@ class Context:
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
     @property
+    def stand_ins(self) -> list[str]:
+        """What is not the real thing, in the target and in the app."""
+        return [*(self.place.stand_ins if self.place else []), *self.app.stand_ins]
+
+    @property
     def target(self) -> Target:
         """The target; RefusedError where the run has none."""
         if self.place is None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from olrunbook.adapters.packer_lines import Reader, split_line
 from olrunbook.errors import ToolError
 from olrunbook.events import Event
-from olrunbook.processes.tool import PACKER, Command, Tool
+from olrunbook.processes.tool import PACKER, Command, Ended, Tool, merged, stopped
 from olrunbook.redact import Redactor
 
 __all__ = ["Answer", "Packer", "build_arguments", "find_packer", "plugin_folder"]
@@ -143,25 +144,37 @@ class Packer:
         assert ended is not None
         return Answer(ended.code, [row for row in rows if row.strip()], ended.seconds)
 
-    def build(self, arguments: Sequence[str]) -> Iterator[Event]:
-        """Run `packer build` and yield what happens, at last an `end`.
+    def build(self, builds: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, Event]]:
+        """Run one `packer build` for each name, side by side, to the end of all.
 
         Args:
-            arguments: From `build_arguments`.
+            builds: Name to arguments from `build_arguments`. Each has a log of its own,
+                `packer-NAME.log`.
+
+        Yields:
+            The name, and what happens; of each build at last an `end`.
 
         Raises:
-            ToolError: It cannot be started.
-            InterruptedRunError: Packer was told to stop, and cleans up.
+            ToolError: One cannot be started; the others are told to stop.
+            InterruptedRunError: They were told to stop, and clean up.
 
         """
-        reader = Reader()
-        command = self._command([arguments[0], "-machine-readable", *arguments[1:]])
-        with Tool(command, self.redactor) as tool:
-            for line in tool.lines():
-                yield from reader.read(line)
-            ended = tool.ended
-        assert ended is not None
-        yield ended.event("packer")
+        readers = {name: Reader() for name in builds}
+        with ExitStack() as stack:
+            tools: dict[str, Tool] = {}
+            try:
+                for name, (verb, *rest) in builds.items():
+                    command = self._command([verb, "-machine-readable", *rest])
+                    log = self.log.with_name(f"packer-{name}.log")
+                    tool = Tool(replace(command, log=log), self.redactor)
+                    tools[name] = stack.enter_context(tool)
+                for name, said in merged(tools):
+                    if isinstance(said, Ended):
+                        yield name, said.event("packer")
+                    else:
+                        yield from ((name, event) for event in readers[name].read(said))
+            except KeyboardInterrupt:  # where the events are taken
+                raise stopped(tools.values()) from None
 
     def _command(self, args: Sequence[str]) -> Command:
         return Command(

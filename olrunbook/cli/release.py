@@ -255,7 +255,7 @@ def _release(
     **asked: Any,
 ) -> tuple[Any, RunRecord]:
     """Make a release and run it to its end, or until it waits."""
-    from olrunbook.run.lock import one_at_a_time  # noqa: PLC0415
+    from olrunbook.steps.lock import one_at_a_time  # noqa: PLC0415
 
     spec = found.catalog.app(app)
     with one_at_a_time(found.root, app, "olrunbook release"):
@@ -282,7 +282,9 @@ def _summary(console: Console, made: Any, record: RunRecord) -> None:
     console.print()
     if record.status == "succeeded":
         line = record.headline or "released"
-        note = f"({made.target.name}; Vault and Consul are stand-ins)"
+        own = made.project.catalog.app(made.app).stand_ins
+        what = f"Vault, Consul and {made.app}" if own else "Vault and Consul"
+        note = f"({made.target.name}; {what} are stand-ins)"
         console.print(f"{line[0].upper()}{line[1:]}.   {note}", style="bold")
     elif record.status == "waiting" and (waits := waiting_run(made.place, record)):
         for text in waiting_lines(waits[1], record.run_id):

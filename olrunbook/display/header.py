@@ -42,8 +42,9 @@ def header_view(
 
     """
     place = context.place
-    # The record's page lists them, once.
-    stand_ins = f"{len(place.stand_ins)} in this cloud: see the record" if place else ""
+    # The record's page lists those of the cloud, once.
+    cloud = f"{len(place.stand_ins)} in this cloud: see the record" if place else ""
+    stand_ins = [cloud if place and place.stand_ins else "", *context.app.stand_ins]
     rows = [
         ("run", context.run_id + ("" if headless else ", interactive")),
         ("who", _who(context)),
@@ -55,7 +56,7 @@ def header_view(
         ("serves now", serving_now(context) if place and context.stage else ""),
         ("record", str(folder)),
         ("secrets", warning),
-        ("stand-ins", stand_ins if place and place.stand_ins else ""),
+        ("stand-ins", "\n".join(filter(None, stand_ins))),
     ]
     title = " · ".join(
         part for part in (notebook, context.app_name, context.stage) if part

@@ -5,9 +5,10 @@ from __future__ import annotations
 from olrunbook.display.shown import shows
 from olrunbook.display.view import Cell, Note, Table, View, plain, seconds, status
 from olrunbook.steps.checks import ChecksResult
-from olrunbook.steps.preflight import PreflightResult
+from olrunbook.steps.doctor import Diagnosis
+from olrunbook.steps.preflight import CheckRow, PreflightResult
 
-__all__ = ["checks_view", "preflight_view"]
+__all__ = ["checks_view", "doctor_view", "preflight_view"]
 
 
 @shows(PreflightResult.schema_name)
@@ -29,6 +30,41 @@ def preflight_view(result: PreflightResult) -> View:
         tone="bad" if result.failed else "ok",
         word="refused" if result.failed else "ready",
         tables=[Table("Preflight", ("check", "status", "found", "wanted"), rows)],
+        notes=hints,
+    )
+
+
+@shows(Diagnosis.schema_name)
+def doctor_view(found: Diagnosis) -> View:
+    """Return the table of all checks; what to type stands below it, unbroken."""
+    alike: dict[CheckRow, list[str]] = {}
+    for row in found.rows:
+        alike.setdefault(row.model_copy(update={"where": ""}), []).append(row.where)
+    rows = [
+        (
+            Cell(row.name),
+            Cell(", ".join(places)),
+            status(row.status),
+            Cell(row.found),
+            Cell(row.wanted),
+        )
+        for row, places in alike.items()
+    ]
+    hints = [
+        Note(
+            " ".join(filter(None, (row.name, ", ".join(places)))) + f": {row.hint}",
+            tone="bad" if row.status == "failed" else "warn",
+            code=True,
+        )
+        for row, places in alike.items()
+        if row.hint and row.status != "ok"
+    ]
+    columns = ("check", "where", "status", "found", "wanted")
+    return View(
+        found.headline(),
+        tone="bad" if found.failed else "ok",
+        word="failed" if found.failed else "ok",
+        tables=[Table("", columns, rows)],
         notes=hints,
     )
 

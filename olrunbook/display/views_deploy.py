@@ -22,10 +22,17 @@ from olrunbook.steps.release import ReleaseResult
 from olrunbook.steps.results import DeployResult, GroupSeen, ResourceChange
 
 if TYPE_CHECKING:
-    from olrunbook.steps.deploy.plan import Finding, PreviewResult
+    from olrunbook.steps.deploy.plan import (
+        Finding,
+        OutsideChange,
+        PreviewResult,
+        UserDataChange,
+    )
+    from olrunbook.steps.deploy.since import Since
 
 __all__ = ["deploy_view", "gate_view", "preview_view", "release_view"]
 
+KINDS = {"add": "+", "update": "~", "delete": "-"}
 SIGNS = {"create": "+", "update": "~", "delete": "-", "replace": "±"}
 KEPT_LINES = 12  # of a value that changes; the rest is in the record
 
@@ -34,7 +41,8 @@ KEPT_LINES = 12  # of a value that changes; the rest is in the record
 def preview_view(result: PreviewResult) -> View:
     """Return the table of what would change, and what an operator must know."""
     apart = len(result.apart)
-    tone: Tone = "warn" if apart or result.findings else "ok"
+    noted = apart or result.findings or result.outside
+    tone: Tone = "warn" if noted else "ok"
     if result.denied:
         tone = "bad"
     notes = plain(result.outlook)
@@ -47,8 +55,11 @@ def preview_view(result: PreviewResult) -> View:
         word="preview",
         tables=[
             _findings(result.findings),
-            _changes("What would change", result.changes),
+            _changes("What would change", result.programs),
+            _user_data(result.user_data),
+            _outside(result.outside),
             _images(result.images),
+            _since(result.since),
             _groups("What serves now", result.groups),
         ],
         notes=notes,
@@ -67,6 +78,52 @@ def _findings(findings: Sequence[Finding]) -> Table:
         )
         rows.append((verdict, Cell(one.rule), Cell(one.text), Cell(one.overridden)))
     return Table("What the rules say", columns, rows)
+
+
+def _user_data(changes: Sequence[UserDataChange]) -> Table:
+    rows = [
+        (
+            Cell(f"{KINDS.get(one.kind, '·')} {one.kind}"),
+            Cell(one.name, code=True),
+            Cell(one.file, code=True),
+            Cell(one.key, code=True),
+            Cell(one.old or "nothing"),
+            Cell(one.new or "nothing"),
+        )
+        for one in changes
+    ]
+    names = {one.name for one in changes}
+    title = f" of {names.pop()}" if len(names) == 1 else ""
+    columns = ("change", "resource", "file", "key", "before", "after")
+    if title:
+        rows = [(row[0], Cell(""), *row[2:]) for row in rows]
+    return Table(f"What would change in the user data{title}", columns, rows)
+
+
+def _outside(changes: Sequence[OutsideChange]) -> Table:
+    rows = [
+        (
+            Cell(_type(one.type), title=one.type),
+            Cell(one.name, title=one.urn, code=True),
+            Cell(one.path or "the resource"),
+            Cell(one.state or "nothing"),
+            Cell(one.account or "nothing"),
+            Cell(one.then, tone="" if one.undone else "warn"),
+        )
+        for one in changes
+    ]
+    columns = ("type", "resource", "property", "in the state", "in the account")
+    caption = "Changed outside: not as the last update left it"
+    return Table(caption, (*columns, "this update"), rows)
+
+
+def _since(changes: Sequence[Since]) -> Table:
+    rows = [
+        (Cell(one.node_type), Cell(one.what), Cell(one.old), Cell(one.new))
+        for one in changes
+    ]
+    columns = ("node type", "what", "serves now", "is to serve")
+    return Table("What else changed, from the records of both images", columns, rows)
 
 
 @shows(GateResult.schema_name)

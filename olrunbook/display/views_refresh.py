@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from olrunbook.display.shown import shows
-from olrunbook.display.view import Cell, Table, View, identifier, plain, seconds, status
+from olrunbook.display.view import Cell, Table, View, identifier, plain
 from olrunbook.steps.rollout.refresh import RefreshBegan, RefreshPlan
 
 __all__ = ["began_view", "plan_view"]
@@ -11,38 +11,23 @@ __all__ = ["began_view", "plan_view"]
 
 @shows(RefreshPlan.schema_name)
 def plan_view(plan: RefreshPlan) -> View:
-    """Return the tables of what would be replaced, and how."""
-    groups = [
-        (
-            Cell(one.group.name),
-            identifier(one.image),
-            Cell(one.template, number=True),
-            Cell(f"{one.min_healthy} %", number=True),
-            Cell(f"{one.max_healthy} %", number=True),
-            seconds(one.warmup_s),
-        )
-        for one in plan.groups
-    ]
-    columns = ("group", "image", "template", "min healthy", "max healthy", "warm-up")
+    """Return the table of what would be replaced, and how."""
     rows = [
         (
             Cell(one.group.name),
-            identifier(item.id),
-            Cell(item.template_version, number=True),
-            status(item.state),
+            Cell("\n".join(i.id for i in one.group.instances), code=True),
+            identifier(one.image),
+            Cell(one.template, number=True),
+            Cell("\n".join(f"{k} {v}" for k, v in one.preferences.items())),
         )
         for one in plan.groups
-        for item in one.group.instances
     ]
-    which = ("group", "instance", "template", "state")
+    columns = ("group", "instances", "image", "template", "preferences")
     return View(
         plan.headline(),
         tone="ok",
         word="planned",
-        tables=[
-            Table("What new instances are made from, and how", columns, groups),
-            Table("What is replaced", which, rows),
-        ],
+        tables=[Table("What would be replaced, and how", columns, rows)],
         notes=plain(plan.outlook),
         by_hand=plan.by_hand,
     )
@@ -51,13 +36,5 @@ def plan_view(plan: RefreshPlan) -> View:
 @shows(RefreshBegan.schema_name)
 def began_view(began: RefreshBegan) -> View:
     """Return which refreshes began."""
-    rows = [
-        (Cell(group), Cell(one, code=True)) for group, one in began.refreshes.items()
-    ]
-    return View(
-        began.headline(),
-        tone="run",
-        word="began",
-        tables=[Table("Refreshes", ("group", "refresh"), rows)],
-        notes=plain(["Began does not mean replaced: the next cell watches it."]),
-    )
+    text = "Began does not mean replaced: the next cell watches it."
+    return View(began.headline(), tone="run", word="began", notes=plain([text]))

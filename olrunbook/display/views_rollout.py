@@ -30,9 +30,14 @@ def rollout_view(result: RolloutResult) -> View:
     tables = [_instances(group) for group in result.groups]
     tables += [_refreshes(group) for group in result.groups]
     tables += [_activities(group) for group in result.groups]
+    tables += [_unhealthy(group) for group in result.groups]
     if result.probe and (result.probe.requests or result.probe.before_first_answer):
         tables.append(_probe(result.probe))
     notes = plain(result.notes)
+    for ailment in (one for group in result.groups for one in group.unhealthy):
+        if ailment.console:
+            notes.append(Note(f"{ailment.id} wrote on its console:"))
+            notes.append(Note("\n".join(ailment.console), code=True))
     if result.consequences:
         notes.append(Note("What the failed rollout leaves:", tone="bad"))
         notes += plain(result.consequences)
@@ -116,6 +121,22 @@ def _activities(group: GroupRollout) -> Table:
     ]
     caption = f"Scaling activities of {group.group} since the update, newest first"
     return Table(caption, ("at", "status", "what", "why"), rows)
+
+
+def _unhealthy(group: GroupRollout) -> Table:
+    rows = [
+        (
+            identifier(one.id),
+            identifier(one.image),
+            clock(one.at),
+            Cell(one.reason),
+            Cell(f"logs/{one.log}" if one.log else "nothing"),
+        )
+        for one in group.unhealthy
+    ]
+    columns = ("instance", "image", "first seen so", "why", "console")
+    caption = f"Instances of {group.group} that turned unhealthy (UTC)"
+    return Table(caption, columns, rows)
 
 
 def _probe(probe: ProbeSummary) -> Table:

@@ -29,8 +29,8 @@ from olrunbook.record.journal import Journal, Typed
 from olrunbook.record.model import RunRecord
 from olrunbook.record.provenance import opening
 from olrunbook.redact import Redactor, new_key
-from olrunbook.run.lock import HELD_VARIABLE
 from olrunbook.steps.flow import FLOW, RELEASE, Row
+from olrunbook.steps.lock import HELD_VARIABLE
 from olrunbook.steps.results import DeployResult
 from olrunbook.steps.resumption import Found, Parts
 from olrunbook.steps.rollout.probe import SAMPLES_VARIABLE, Probe
@@ -136,7 +136,8 @@ class Release:
             account=self.target.account,
             cloud_id=self.target.cloud_id,
             identity=self.target.identity_arn,
-            stand_ins=self.target.stand_ins,
+            stand_ins=self.target.stand_ins
+            + self.project.catalog.app(self.app).stand_ins,
             tools=self.target.tools,
             resumes=self.resumes,
             **opening(self.project.root),

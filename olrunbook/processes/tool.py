@@ -14,7 +14,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +35,8 @@ __all__ = [
     "Line",
     "StopPolicy",
     "Tool",
+    "merged",
+    "stopped",
 ]
 
 SUPERVISOR = "olrunbook.processes.supervisor"
@@ -219,12 +221,13 @@ class Tool:
     ) -> None:
         """Stop the tool by its policy if the caller leaves early."""
         interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        interrupt = stopped([self]) if interrupted else None
         if self.ended is None:
-            self.stop("interrupted" if interrupted else "its step ended early")
+            self.stop("its step ended early")
             self._drain()
         self._close()
-        if interrupted:
-            raise self._interrupted() from None
+        if interrupt:
+            raise interrupt from None
 
     def learn(self, secret: str) -> None:
         """Tell the supervisor a secret learned while the tool runs."""
@@ -244,26 +247,27 @@ class Tool:
                 supervisor.
 
         """
-        try:
-            for message in self._messages():
-                if (text := message.get("line")) is not None:
-                    at = datetime.fromtimestamp(message["at"], UTC)
-                    yield Line(message["stream"], text, at)
-                elif "ended" in message:
-                    self._finish(message)
-                    return
-        except KeyboardInterrupt:
-            self.stop("interrupted")
-            self._drain()
-            raise self._interrupted() from None
-        self.ended = self.ended or Ended(None, "its supervisor is gone")
+        for _, said in merged({"": self}):
+            if isinstance(said, Line):
+                yield said
 
-    def _interrupted(self) -> InterruptedRunError:
-        finishing = self.ended.finishing if self.ended else ()
-        msg = f"{self.command.tool} was interrupted"
-        if finishing:
-            msg += f"; still finishing: {', '.join(finishing)}"
-        return InterruptedRunError(msg, finishing=finishing)
+    def ready(self) -> list[int]:
+        """Return what to wait on for its next message; nothing: it is here."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        return [] if b"\n" in self._rest else [self._process.stdout.fileno()]
+
+    def said(self) -> Line | Ended | None:
+        """Return the next thing it says, or its end; None: what is no news."""
+        message = next(self._messages(), None)
+        if message is None:
+            self.ended = Ended(None, "its supervisor is gone")
+        elif (text := message.get("line")) is not None:
+            at = datetime.fromtimestamp(message["at"], UTC)
+            return Line(message["stream"], text, at)
+        elif "ended" in message:
+            self._finish(message)
+        return self.ended
 
     def _finish(self, message: dict[str, Any]) -> None:
         self.redactor.masked += message.get("masked", 0)
@@ -331,6 +335,51 @@ class Tool:
         self._pipes = ()
         if self.ended and self.ended.code is not None:
             process.wait()
+
+
+def merged(tools: Mapping[str, Tool]) -> Iterator[tuple[str, Line | Ended]]:
+    """Yield what several tools say as it comes, and of each its end.
+
+    Args:
+        tools: The tools, entered, each by a name.
+
+    Raises:
+        InterruptedRunError: The step was interrupted; see `stopped`.
+
+    """
+    try:
+        while going := {n: tool for n, tool in tools.items() if tool.ended is None}:
+            waits = {name: tool.ready() for name, tool in going.items()}
+            idle = [descriptor for wait in waits.values() for descriptor in wait]
+            here = {name for name, wait in waits.items() if not wait}
+            seen = select.select(idle, [], [], 0 if here else None)[0]
+            for name, tool in going.items():
+                more = name in here or waits[name][0] in seen
+                while more:
+                    said = tool.said()
+                    more = tool.ended is None and not tool.ready()
+                    if said is not None:
+                        yield name, said
+    except KeyboardInterrupt:
+        raise stopped(tools.values()) from None
+
+
+def stopped(tools: Collection[Tool]) -> InterruptedRunError:
+    """Tell tools to stop, each by its policy; return the error that says so.
+
+    When it returns, each has ended or is named in `finishing` and goes on under its
+    supervisor.
+    """
+    going = [tool for tool in tools if tool.ended is None]
+    for tool in going:
+        tool.stop("interrupted")
+    for tool in going:
+        tool._drain()  # noqa: SLF001  (ours)
+    left = [name for tool in tools if tool.ended for name in tool.ended.finishing]
+    msg = f"{' and '.join({tool.command.tool: 0 for tool in tools})} was interrupted"
+    if left:
+        msg += f"; still finishing: {', '.join(left)}"
+    return InterruptedRunError(msg, finishing=tuple(left))
 
 
 def _own_environment() -> dict[str, str]:

@@ -120,11 +120,33 @@ class ImageSpec(Strict):
 
 
 class ProbeSpec(Strict):
-    """The request that is repeated while an update runs (GET, without credentials)."""
+    """The request that is repeated while an update runs (GET, without credentials).
 
+    Args:
+        node_type: The only node type that answers requests; empty: each does.
+        path: Its path.
+        expect: Text the answer must contain.
+        interval_s: Seconds between two requests.
+
+    """
+
+    node_type: str = ""
     path: str = "/"
     expect: str = ""
     interval_s: float = Field(0.2, gt=0, le=60)
+
+
+class SoakSpec(Strict):
+    """How long a stage must go on serving before its rollout counts.
+
+    Args:
+        seconds: So long.
+        max_failed: Requests of the probe that may fail meanwhile.
+
+    """
+
+    seconds: int = Field(gt=0, le=86400)
+    max_failed: int = Field(0, ge=0)
 
 
 class Check(Strict):
@@ -139,6 +161,7 @@ class Check(Strict):
         secret_headers: Header to the config key whose secret value it carries.
         status: Status wanted.
         contains: Text the answer must contain.
+        within_s: Seconds it may take until the answer is right.
 
     """
 
@@ -150,6 +173,7 @@ class Check(Strict):
     secret_headers: dict[str, str] = {}
     status: int = 200
     contains: str = ""
+    within_s: float = Field(0, ge=0, le=3600)
 
 
 class App(Strict):
@@ -158,10 +182,12 @@ class App(Strict):
     Args:
         title: What it is, for people.
         node_types: The kinds of instances it consists of.
+        stand_ins: What of it is not the real thing, one line each, for the record.
         stages: Its stages, in order; empty: the catalog's.
         image: How its images are tested and baked.
         stack: The Pulumi project that deploys it; None: nothing does.
         probe: The request that is repeated while an update runs.
+        soak: How long it must go on serving before a rollout counts; None: not at all.
         checks: What a deployed stage must answer.
         sizes: Least and most instances that a group of it may have; None: any from 1.
         rollback: What must be done by hand before it can go back; empty: nothing.
@@ -170,16 +196,21 @@ class App(Strict):
 
     title: str
     node_types: list[Name] = Field(min_length=1)
+    stand_ins: list[str] = []
     stages: list[Name] = []
     image: ImageSpec
     stack: StackSpec | None = None
     probe: ProbeSpec = ProbeSpec()
+    soak: SoakSpec | None = None
     checks: list[Check] = []
     sizes: tuple[int, int] | None = None
     rollback: str = ""
 
     @model_validator(mode="after")
     def _node_types_agree(self) -> Self:
+        if (node := self.probe.node_type) and node not in self.node_types:
+            msg = f"probe.node_type is {node}, node_types {sorted(self.node_types)}"
+            raise ValueError(msg)
         if self.stack:
             for field in ("image_config", "groups"):
                 given, wanted = set(getattr(self.stack, field)), set(self.node_types)

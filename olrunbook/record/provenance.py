@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import re
 import socket
 import subprocess
 from collections.abc import Mapping
@@ -29,7 +30,15 @@ KNOWN = {
     "started_at": "the clock of the machine that ran it",
 }
 
-__all__ = ["git_state", "opening", "operator", "person", "uncommitted", "versions"]
+__all__ = [
+    "commits_between",
+    "git_state",
+    "opening",
+    "operator",
+    "person",
+    "uncommitted",
+    "versions",
+]
 
 # Variable that carries the build's address or number, by CI system.
 CI_VARIABLES = """
@@ -73,6 +82,27 @@ def git_state(folder: Path) -> tuple[str, tuple[str, ...]]:
         folder, "status", "--porcelain", "--untracked-files=normal"
     ).splitlines()
     return sha, tuple(sorted(line[3:] for line in lines))
+
+
+def commits_between(folder: Path, old: str, new: str) -> list[str] | None:
+    """Return the commits of a project that `new` has and `old` has not, newest first.
+
+    Args:
+        folder: The project's folder.
+        old: A full hash.
+        new: A full hash.
+
+    Returns:
+        `abc1234 subject` each; None: one of the two is not in this checkout.
+
+    """
+    for sha in (old, new):
+        if not re.fullmatch("[0-9a-f]{40,64}", sha) or not _git(
+            folder, "rev-parse", "--verify", "--quiet", f"{sha}^{{commit}}"
+        ):
+            return None
+    log = _git(folder, "log", "--format=%h %s", f"{old}..{new}", "--", ".")
+    return log.splitlines()
 
 
 def uncommitted(folder: Path, name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from olrunbook.run.start import begin
+from olrunbook.run.status import status
 from olrunbook.run.steps import Run
 
-__all__ = ["Run", "begin"]
+__all__ = ["Run", "begin", "status"]

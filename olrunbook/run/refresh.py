@@ -75,7 +75,7 @@ class RefreshSteps:
             began: What `began` returned.
 
         """
-        from olrunbook.steps.rollout import refresh, rollout  # noqa: PLC0415
+        from olrunbook.steps.rollout import refresh  # noqa: PLC0415
 
         own = cast("RefreshBegan", getattr(began, "result", began))
-        return self._do(rollout.STEP, lambda: refresh.watched(self._context, own))
+        return self._do(refresh.WATCHED, lambda: refresh.watched(self._context, own))

@@ -205,8 +205,10 @@ def _open(
     facts: dict[str, Any] = {"images": run.images} if run.images else {}
     facts |= {"rollback": run.rollback.model_dump()} if run.rollback else {}
     if where:
-        facts |= where.model_dump(include={"account", "cloud_id", "stand_ins", "tools"})
+        facts |= where.model_dump(include={"account", "cloud_id", "tools"})
         facts["identity"] = where.identity_arn
+    if context.stand_ins:
+        facts["stand_ins"] = context.stand_ins
     # The kernel's process: a run is dead when nobody who writes for it is left.
     journal.add("begin", process=process_facts(), **facts)
     from olrunbook.display import Seen, header_view, show  # noqa: PLC0415  (heavy)

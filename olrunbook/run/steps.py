@@ -11,12 +11,13 @@ from olrunbook.archive.place import RunPlace, list_runs
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.processes.left import own_words
 from olrunbook.processes.orphans import since
+from olrunbook.project.imageset import parse_images
 from olrunbook.record.files import short
 from olrunbook.record.journal import read_journal
-from olrunbook.run.lock import one_at_a_time
 from olrunbook.run.refresh import RefreshSteps
 from olrunbook.steps import order
 from olrunbook.steps.flow import RELEASE
+from olrunbook.steps.lock import one_at_a_time
 from olrunbook.steps.step import Step
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from olrunbook.run.recorder import Recorder
     from olrunbook.steps.deploy.plan import PreviewResult
     from olrunbook.steps.results import DeployResult, Result
+    from olrunbook.steps.rollout.awaited import Awaited
     from olrunbook.steps.rollout.model import RolloutResult
 
 __all__ = ["Run"]
@@ -62,6 +64,7 @@ class Run(RefreshSteps):
         self.rollback: RollbackRecord | None = None  # where the images are the way back
         self._context, self._place, self._recorder = context, place, recorder
         self._gate, self._by_hand, self._node_type = gate, by_hand, node_type
+        self._awaited: Awaited | None = None
 
     def __repr__(self) -> str:
         """Return who we are in one line."""
@@ -239,28 +242,55 @@ class Run(RefreshSteps):
 
         return self._do(update.UP, work)
 
-    def rollout(self, deploy_run: str = "") -> Shown:
-        """Wait until the deploy is in service on every instance, or has failed."""
-        from olrunbook.steps.rollout import rollout  # noqa: PLC0415
+    def rollout(self, deploy_run: str = "", images: str = "", since: str = "") -> Shown:
+        """Wait until the deploy is in service on every instance, or has failed.
 
-        deploy = self._deploy(deploy_run)
-        self._travels(deploy.images)
-        return self._do(rollout.STEP, lambda: rollout.rollout(self._context, deploy))
+        Args:
+            deploy_run: The deploy, by run id; empty: the last that succeeded here.
+            images: The image set that is wanted, where no record of the deploy is at
+                hand: what else must be known, the groups say.
+            since: When that update began, as `2026-11-29T18:05` (UTC); empty: since
+                the newest refresh began.
+
+        Raises:
+            UsageError: A deploy and images were named, or `since` without images.
+
+        """
+        from olrunbook.steps.rollout import awaited, rollout  # noqa: PLC0415
+
+        if (deploy_run and (images or since)) or (since and not images):
+            msg = "a rollout is watched by deploy_run, or by images and since"
+            raise UsageError(msg, "Give deploy_run alone, or images without it.")
+        if images:
+            parsed = parse_images(images, self._context.app.node_types)
+            found = awaited.by_groups(self._context, parsed, since)
+        else:
+            found = awaited.of_deploy(self._deploy(deploy_run))
+        self._awaited = found
+        self._travels(found.images)
+        return self._do(rollout.STEP, lambda: rollout.rollout(self._context, found))
 
     def checks(self, deploy_run: str = "") -> Shown:
-        """Ask the deployed stage what the catalog says it must answer."""
+        """Ask the deployed stage what the catalog says it must answer.
+
+        Args:
+            deploy_run: The deploy, by run id; empty: what this run's rollout watched,
+                else the last deploy that succeeded here.
+
+        """
         from olrunbook.adapters.pulumi.secrets import (  # noqa: PLC0415
             secret_config,
         )
         from olrunbook.steps import checks as asked  # noqa: PLC0415
 
-        deploy = self._deploy(deploy_run)
+        named = self._deploy(deploy_run) if deploy_run else self._awaited
+        url = (named or self._deploy("")).url
         checks = self._context.app.checks
         keys = {key for check in checks for key in check.secret_headers.values()}
 
         def work() -> Result:
             secrets = {key: secret_config(self._context, key) for key in sorted(keys)}
-            return asked.run_checks(self._context, deploy.url, secrets)
+            return asked.run_checks(self._context, url, secrets)
 
         return self._do(asked.STEP, work)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import ClassVar
 
 from pydantic import SecretStr
@@ -18,6 +19,7 @@ from olrunbook.steps.step import Step
 __all__ = ["STEP", "Answered", "ChecksResult", "require", "run_checks"]
 
 TIMEOUT_S = 30.0
+EVERY_S = 0.5
 EXCERPT = 200
 
 
@@ -100,14 +102,19 @@ def run_checks(
             header: secrets[key].get_secret_value()
             for header, key in check.secret_headers.items()
         }
-        answer = ask(
-            url.rstrip("/") + check.path,
-            check.method,
-            body=check.body,
-            headers={**check.headers, **secret},
-            timeout_s=TIMEOUT_S,
-        )
-        seen = _judge(ctx, check, answer)
+        until = ctx.clock() + timedelta(seconds=check.within_s)
+        while True:
+            answer = ask(
+                url.rstrip("/") + check.path,
+                check.method,
+                body=check.body,
+                headers={**check.headers, **secret},
+                timeout_s=TIMEOUT_S,
+            )
+            seen = _judge(ctx, check, answer)
+            if seen.ok or ctx.clock() >= until:
+                break
+            ctx.sleep(EVERY_S)
         answers.append(seen)
         state = "ok" if seen.ok else "failed"
         data = {"name": seen.name, "state": state, "seconds": seen.seconds}

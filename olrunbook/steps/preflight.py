@@ -19,34 +19,15 @@ __all__ = [
     "CheckRow",
     "PreflightResult",
     "checks_for",
+    "look",
     "preflight",
     "require",
 ]
 
-# Groups of checks, by what is to be done.
+# What is to be done to its checks, in the order of their table.
 NEEDS: dict[str, tuple[str, ...]] = {
-    "image_test": ("deploy file", "docker", "free disk", "checkout"),
-    "image_build": (
-        "target",
-        "packer",
-        "pyinfra",
-        "template",
-        "deploy file",
-        "docker",
-        "free disk",
-        "checkout",
-    ),
-    "deploy": (
-        "target",
-        "pulumi",
-        "stack",
-        "images",
-        "stage order",
-        "instance refresh",
-        "checkout",
-    ),
-    "rollout": ("target", "group"),
-    "refresh": ("target", "group"),
+    what: tuple(name for name, one in CHECKS.items() if what in one.needs.split())
+    for what in ("image_test", "image_build", "deploy", "rollout", "refresh")
 }
 
 
@@ -59,6 +40,7 @@ class CheckRow(Value):
         found: What was found.
         wanted: What was wanted.
         hint: What the reader can do.
+        where: The app and stage, where more than one is looked at.
 
     """
 
@@ -67,6 +49,7 @@ class CheckRow(Value):
     found: str
     wanted: str
     hint: str = ""
+    where: str = ""
 
 
 class PreflightResult(Result):
@@ -87,7 +70,7 @@ class PreflightResult(Result):
             first = self.failed[0]
             more = f" (and {len(self.failed) - 1} more)" if len(self.failed) > 1 else ""
             return f"{first.name}: {first.found}; wanted: {first.wanted}{more}"
-        warned = [row.name for row in self.rows if row.status == "warn"]
+        warned = dict.fromkeys(r.name for r in self.rows if r.status == "warn")
         text = f"{len(self.rows)} checks passed"
         return f"{text}; warnings: {', '.join(warned)}" if warned else text
 
@@ -123,15 +106,20 @@ def preflight(
     """
     asked, rows = Asked(ctx, images or {}, rollback), []
     for name in need:
-        try:
-            seen = CHECKS[name](asked)
-        except OlrunbookError as error:
-            seen = Seen("failed", str(error), "an answer", error.hint)
-        row = CheckRow(name=name, **seen._asdict())
+        row = look(asked, name)
         rows.append(row)
         data = {"name": name, "state": row.status, "found": row.found}
         ctx.emit(Event("preflight", "operation", f"{name}: {row.found}", data))
     return PreflightResult(rows=rows)
+
+
+def look(asked: Asked, name: str, where: str = "") -> CheckRow:
+    """Return one check as it was seen; what cannot be looked at has failed."""
+    try:
+        seen = CHECKS[name].look(asked)
+    except OlrunbookError as error:
+        seen = Seen("failed", str(error), "an answer", error.hint)
+    return CheckRow(name=name, where=where, **seen._asdict())
 
 
 def require(result: PreflightResult) -> None:

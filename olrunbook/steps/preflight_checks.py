@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import platform
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import psutil
+
 from olrunbook.adapters.aws.reads import Account, images_exist, require_identity
 from olrunbook.adapters.aws.seen import short
+from olrunbook.adapters.aws.tagged import tagged
 from olrunbook.adapters.context import Context
 from olrunbook.adapters.docker.command import docker
+from olrunbook.adapters.pulumi.backend import StackSeen, look_at
+from olrunbook.adapters.pulumi.settings import stack_spec
 from olrunbook.adapters.tool_version import tool_version
 from olrunbook.errors import OlrunbookError, RefusedError
 from olrunbook.record.model import RollbackRecord
+from olrunbook.steps.lock import holder
 from olrunbook.steps.order import require_stage_before
 from olrunbook.targets import tool_environment
 
-__all__ = ["CHECKS", "Asked", "Seen", "Status"]
+__all__ = ["CHECKS", "Asked", "Check", "Seen", "Status"]
 
 VERSIONS = {"packer": (1, 14), "pulumi": (3, 199), "pyinfra": (3,)}
 FREE_GB = 3.0
 GB = 1e9
 FILES_NAMED = 3
+HOLDER = re.compile(r"@(\S+) \(pid (\d+)\)")  # of a stack's lock
 
 
 Status = Literal["ok", "warn", "failed"]
@@ -182,28 +191,113 @@ def _group(asked: Asked) -> Seen:
 
 
 def _checkout(asked: Asked) -> Seen:
-    """Say whether what runs is what is committed; a rehearsal may try what is not."""
-    commit = asked.ctx.commit
+    """Say whether what runs is what is committed.
+
+    A rehearsal, and the first stage elsewhere, may try what is not.
+    """
+    ctx, commit = asked.ctx, asked.ctx.commit
     wanted = "all files committed, so that the commit says what ran"
     if not commit.sha:
         return Seen("warn", "no git checkout", wanted)
     found = f"{commit.sha[:12]}, {commit.difference(FILES_NAMED)}"
-    return Seen("warn" if commit.dirty else "ok", found, wanted)
+    if not commit.dirty:
+        return Seen("ok", found, wanted)
+    kind = ctx.place.kind if ctx.place else "rehearsal"
+    first = not ctx.stage or not ctx.project.catalog.before(ctx.stage, ctx.app_name)
+    may = kind == "rehearsal" or first
+    return Seen("warn" if may else "failed", found, wanted, "git status; git commit")
 
 
-CHECKS: dict[str, Callable[[Asked], Seen]] = {
-    "target": _target,
-    "packer": _tool("packer"),
-    "pulumi": _tool("pulumi"),
-    "pyinfra": _tool("pyinfra"),
-    "docker": _docker,
-    "free disk": _disk,
-    "template": _file(lambda ctx: ctx.app.image.template),
-    "deploy file": _file(lambda ctx: ctx.app.image.deploy),
-    "stack": _stack,
-    "images": _images,
-    "stage order": _stage_order,
-    "instance refresh": _no_refresh,
-    "group": _group,
-    "checkout": _checkout,
+def _app_lock(asked: Asked) -> Seen:
+    wanted = "nobody changes the app"
+    if held := holder(asked.ctx.project.root, asked.ctx.app_name):
+        return Seen("warn", held, wanted, "Wait until it ends: olrunbook status")
+    return Seen("ok", "free", wanted)
+
+
+def _backend(asked: Asked) -> StackSeen:
+    ctx, spec = asked.ctx, stack_spec(asked.ctx)
+    return look_at(ctx.target, ctx.project.path(spec.path), spec, ctx.stage, 1)
+
+
+def _by_hand(asked: Asked, verb: str) -> str:
+    spec = stack_spec(asked.ctx)
+    return f"pulumi {verb} -s {spec.stack_name(asked.ctx.stage)} -C {spec.path}"
+
+
+def _stack_lock(asked: Asked) -> Seen:
+    wanted = "no update holds the stack"
+    if locks := "; ".join(_backend(asked).locks):
+        here = HOLDER.search(locks)
+        gone = (
+            here and here[1] == platform.node() and not psutil.pid_exists(int(here[2]))
+        )
+        hint = "That process is gone: " if gone else "Wait; if that process is gone: "
+        return Seen("failed", locks, wanted, hint + _by_hand(asked, "cancel --yes"))
+    return Seen("ok", "free", wanted)
+
+
+def _pending(asked: Asked) -> Seen:
+    wanted = "every operation of the last update was finished"
+    if pending := _backend(asked).pending:
+        hint = "Look in AWS whether they were made, then: "
+        hint += _by_hand(asked, "refresh --yes --clear-pending-creates")
+        return Seen("failed", "; ".join(pending), wanted, hint)
+    return Seen("ok", "none pending", wanted)
+
+
+def _orphans(asked: Asked) -> Seen:
+    """Look for resources with the stack's tag Name that its state does not know."""
+    ctx, spec = asked.ctx, stack_spec(asked.ctx)
+    names = sorted(tag for _, tag in spec.group_tags(ctx.stage))
+    known = _backend(asked).ids
+    found = tagged(ctx.target, names)
+    strange = {name: kind for name, kind in found.items() if name not in known}
+    lost = [f"{kind} {name.rpartition(':')[2]}" for name, kind in strange.items()]
+    wanted = f"all that is tagged Name={', '.join(names)} is in the stack's state"
+    if lost:
+        hint = "Nobody else's? Then remove it in AWS, or take it in: pulumi import"
+        return Seen("warn", ", ".join(lost), wanted, hint)
+    return Seen("ok", f"{len(found)} tagged, all in the state", wanted)
+
+
+class Check(NamedTuple):
+    """One check, and where it is made.
+
+    Args:
+        look: Looks, and changes nothing.
+        needs: What is to be done: each is preceded by its checks, in this order.
+        each: It is made once for a machine, for each app, or for each stage.
+        advice: It tells what an update would meet; for the doctor it is no failure.
+
+    """
+
+    look: Callable[[Asked], Seen]
+    needs: str = ""
+    each: Literal["machine", "app", "stage"] = "stage"
+    advice: bool = False
+
+
+CHECKS: dict[str, Check] = {
+    "target": Check(_target, "image_build deploy rollout refresh", "machine"),
+    # After an update that was cut off; before anything else.
+    "app lock": Check(_app_lock, "deploy refresh", "app"),
+    "stack lock": Check(_stack_lock, "deploy"),
+    "pending operations": Check(_pending, "deploy"),
+    "possible orphans": Check(_orphans, "deploy"),
+    "packer": Check(_tool("packer"), "image_build", "machine"),
+    "pyinfra": Check(_tool("pyinfra"), "image_build", "machine"),
+    "pulumi": Check(_tool("pulumi"), "deploy", "machine"),
+    "template": Check(_file(lambda ctx: ctx.app.image.template), "image_build", "app"),
+    "deploy file": Check(
+        _file(lambda ctx: ctx.app.image.deploy), "image_test image_build", "app"
+    ),
+    "docker": Check(_docker, "image_test image_build", "machine"),
+    "free disk": Check(_disk, "image_test image_build", "machine"),
+    "stack": Check(_stack, "deploy"),
+    "images": Check(_images, "deploy", "app", advice=True),
+    "stage order": Check(_stage_order, "deploy", advice=True),
+    "instance refresh": Check(_no_refresh, "deploy", advice=True),
+    "group": Check(_group, "rollout refresh", advice=True),
+    "checkout": Check(_checkout, "image_test image_build deploy"),
 }

@@ -150,4 +150,4 @@ def _pin(ctx: Context, images: Mapping[str, str], left: Mapping[str, str]) -> st
         return "The stack's own settings pin this set: it holds outside olrunbook too."
     text = "The pin holds in olrunbook only: the stack's own settings do not name this "
     text += "set. An update outside olrunbook looks for the newest image, and may undo "
-    return f"it. Revoke {format_images(dict(left)) or 'that image'} against that."
+    return f"{text}it. Revoke {format_images(dict(left)) or 'that image'} against that."

@@ -220,4 +220,4 @@ def test_a_killed_build_is_cleaned_up_by_its_supervisor(
     eventually(lambda: nothing_of_packers(account))
     eventually(lambda: not tools(str(work)))
     assert not list(work.rglob("key"))
-    assert "Cleanly cancelled" in (work / "packer-build.log").read_text()
+    assert "Cleanly cancelled" in (work / "packer-server.log").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,62 @@ def test_a_good_build_gives_an_image_set(packer, context, nocloud) -> None:
     assert "build -machine-readable -only=amazon-ebs.tika" in called
     assert f"-var run_id={ctx.run_id}" in called
     assert "-var commit=c0ffee" in called
+
+
+@pytest.fixture
+def two(context, nocloud, hello) -> Any:
+    """Return a context of an app with the node types web and worker."""
+    nocloud.answers["describe_images"] = {"Images": [IMAGE]}
+    ctx = context("hello", place=nocloud, project=hello)
+    types = ["web", "worker"]
+    return replace(ctx, app=ctx.app.model_copy(update={"node_types": types}))
+
+
+# What a build of web, and one of worker, does: each begins only when both are there.
+MEET = (
+    'case "$*" in *=web*) one=web; other=worker ;; *) one=worker; other=web ;; esac; '
+    "touch $0.$one; while [ ! -e $0.$other ]; do sleep 0.05; done"
+)
+
+
+def test_node_types_are_baked_side_by_side_each_with_its_log(packer, two, told) -> None:
+    """Two Packers at once; what they say is told apart; one image set at the end."""
+    packer(f"{MEET}; {GOOD}")
+    result = build(two)
+    assert result.images == {"web": AMI, "worker": AMI}
+    assert [len(one.operations) for one in result.builds] == [9, 9]
+    for node in ("web", "worker"):
+        assert f"node_type={node}" in (two.logs / f"packer-{node}.log").read_text()
+    rows = {event.data["name"] for event in told if event.kind == "operation"}
+    assert len(rows) == 18
+    assert all(row.startswith(("web: ", "worker: ")) for row in rows)
+
+
+def test_one_that_fails_lets_the_other_come_to_its_end(packer, two) -> None:
+    """The record says what of it was built, why the rest failed, and what to do."""
+    empty: dict[str, Any] = {"Reservations": [], "KeyPairs": [], "SecurityGroups": []}
+    for call in ("instances", "key_pairs", "security_groups"):
+        two.target.answers[f"describe_{call}"] = empty
+    slow = f"if [ $one = worker ]; then cat {DATA}/packer-failed.log; exit 1; fi"
+    packer(f"{MEET}; {slow}; sleep 0.5; {GOOD}")
+    with pytest.raises(ToolError) as caught:
+        build(two)
+    first, why = str(caught.value).split("\n", 1)
+    assert first == "web built, worker failed"
+    assert why.startswith("worker: packer build of hello ended with code 1")
+    assert "Unrecognized VM option" in why
+    assert f"web={AMI} stays in the account" in caught.value.hint
+    assert "-p node_type worker" in caught.value.hint
+    assert caught.value.code == 1
+
+
+def test_when_all_fail_each_says_why(packer, two) -> None:
+    """Nothing was built, and the logs are named."""
+    packer("echo '1,,error,no disk'", code=2)
+    with pytest.raises(ToolError, match="web failed, worker failed") as caught:
+        build(two)
+    assert str(caught.value).count("no disk") == 2
+    assert "logs/packer-worker.log" in caught.value.hint
 
 
 def test_run_id_and_commit_are_put_on_an_image_that_lacks_them(

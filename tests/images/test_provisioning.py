@@ -143,7 +143,7 @@ def test_a_test_of_the_example_passes_twice(hello, context) -> None:
     ctx = context("hello", project=hello)
     result = image_test(ctx)
     require(result)
-    assert result.headline() == "9 operations; a second run changes nothing"
+    assert result.headline() == "10 operations; a second run changes nothing"
     assert [check.name for check in result.tests[0].checks] == [
         "the service answers /healthz after a boot",
         "the page can be read",

@@ -10,9 +10,10 @@ from typing import Any
 import nbformat
 import pytest
 
+import olrunbook
 from olrunbook.project.catalog import Project
 from olrunbook.project.params import declared, read_notebook
-from olrunbook.run import Run, begin
+from olrunbook.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "notebooks"
@@ -118,7 +119,7 @@ def test_its_calls_fit_the_run(path: Path) -> None:
             assert isinstance(node.func.value, ast.Name)
             owner, name = node.func.value.id, node.func.attr
             of_run = owner == "run"
-            called: Any = getattr(Run, name) if of_run else begin
+            called: Any = getattr(Run if of_run else olrunbook, name)
             values = [None, *node.args] if of_run else node.args
             names = {keyword.arg: None for keyword in node.keywords}
             inspect.signature(called).bind(*values, **names)

@@ -227,6 +227,12 @@ def test_lookups_find_what_the_account_holds(call: Caller) -> None:
     assert one["availabilityZone"].startswith("us-east-1")
     assert certificate["arn"].startswith("arn:aws:acm:")
     assert caller["accountId"] == "123456789012"
+    named = {"filters": [{"name": "name", "values": ["debian-12-*"]}]}
+    newest = find["aws:ec2/getAmi:getAmi"](call, {**named, "mostRecent": True})
+    ids = find["aws:ec2/getAmiIds:getAmiIds"](call, named)["ids"]
+    older = find["aws:ec2/getAmiIds:getAmiIds"](call, {**named, "sortAscending": True})
+    assert ids[0] == newest["id"]
+    assert ids == older["ids"][::-1]
     with pytest.raises(LookupError, match="VPCs matched"):
         find["aws:ec2/getVpc:getVpc"](call, {})
     with pytest.raises(LookupError, match="returned no results"):

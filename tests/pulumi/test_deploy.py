@@ -58,7 +58,7 @@ def test_two_runs_that_preview_the_same_have_the_same_digest(deploys: Deploys) -
     assert one.digest == two.digest
     other = deploy.preview(deploys.run(), {"server": deploys.images[1]})
     names = {n for n in one.parts if one.parts[n] != other.parts[n]}
-    assert names == {"images", "changes"}
+    assert names == {"images", "changes", "outlook"}
 
 
 def test_the_first_deploy_creates_seventeen_resources_and_its_preview_none(
@@ -102,7 +102,8 @@ def test_the_same_image_again_changes_nothing_and_starts_no_refresh(
 
     assert plan.counts == done.counts == {"same": 17}
     assert plan.changes == done.changes == []
-    assert plan.outlook == []
+    assert plan.outlook[0].startswith("Nothing to do")
+    assert "was not built here" in plan.outlook[1]
     assert refreshes(deploys) == []
     assert {path: path.stat().st_mtime_ns for path in stacks.rglob("*")} == before
     assert "secure:" not in texts_below(stacks)

@@ -260,9 +260,11 @@ def test_a_new_group_replaces_nothing() -> None:
     ]
 
 
-def test_nothing_to_do_says_nothing() -> None:
-    """No change, no outlook."""
-    assert lines(found()) == []
+def test_nothing_to_do_is_said() -> None:
+    """In one line."""
+    assert lines(found()) == [
+        "Nothing to do: no resource changes, no instance is replaced."
+    ]
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,17 @@ class Account:
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
             assert answer.status == 201
 
+    def trouble(self, code: str, seconds: float) -> None:
+        """Let every call fail with a code for a while; empty: nobody answers."""
+        request = urllib.request.Request(  # noqa: S310  (the cloud on loopback)
+            f"{self.target.endpoint}/_rehearsal/fault",
+            data=json.dumps({"code": code, "seconds": seconds}).encode(),
+            headers={KEY_HEADER: self.target.access_key.get_secret_value()},
+            method="POST",
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            assert answer.status == 200
+
     def fault(self, call: Callable[..., Any], **arguments: Any) -> tuple[str, str]:
         """Return code and message of the error a call ends with; both empty: none."""
         try:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from olrunbook.adapters.context import Commit, Context
 from olrunbook.events import Event
@@ -39,6 +40,9 @@ class Machine:
     lifecycle: str = "InService"
     health: str = "Healthy"
     target: str = "healthy"
+    why: str = ""
+    console: str = ""
+    status: str = "ok"
     template: str = "2"
 
 
@@ -66,6 +70,7 @@ class Picture:
     groups: tuple[tuple[str, str], ...] = ((GROUP, TAG),)
     template: tuple[str, str] = ("2", NEW)
     activities: tuple[dict[str, Any], ...] = ()
+    balanced: bool = True
 
 
 class Clock:
@@ -103,6 +108,9 @@ class FakeAws:
         self.dns = "127.77.200.1"
         self.listeners = [{"Protocol": "HTTPS", "Port": 443}]
         self.silent: Callable[[], bool] = lambda: False
+        self.error: Callable[[], str] = lambda: ""
+        self.asked: list[tuple[datetime, str]] = []
+        self.exceptions = SimpleNamespace(ClientError=ClientError)
 
     @property
     def picture(self) -> Picture:
@@ -110,11 +118,18 @@ class FakeAws:
         passed = (self.clock() - START).total_seconds()
         return [picture for at, picture in self.script if at <= passed][-1]
 
+    def _ask(self, name: str) -> None:
+        """Count a call; fail where the test wants it."""
+        self.asked.append((self.clock(), name))
+        if self.silent():
+            raise EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
+        if code := self.error():
+            raise ClientError({"Error": {"Code": code, "Message": "no"}}, name)
+
     def _paged(
         self, key: str, items: list[Any], asked: dict[str, Any]
     ) -> dict[str, Any]:
-        if self.silent():
-            raise EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
+        self._ask(key)
         at = int(asked.get("NextToken", 0))
         more = at + self.page < len(items)
         answer: dict[str, Any] = {key: items[at : at + self.page]}
@@ -152,7 +167,8 @@ class FakeAws:
                     "Tags": [{"Key": "Name", "Value": tag}],
                     "DesiredCapacity": picture.desired,
                     "Instances": instances,
-                    "TargetGroupARNs": ["arn:tg"],
+                    "TargetGroupARNs": ["arn:tg"] if picture.balanced else [],
+                    "CreatedTime": START - timedelta(days=9),
                     "LaunchTemplate": {
                         "LaunchTemplateId": "lt-1",
                         "Version": "$Latest",
@@ -177,13 +193,36 @@ class FakeAws:
 
     def describe_target_health(self, **asked: Any) -> dict[str, Any]:
         """Describe targets' health."""
-        states = [(m.id, m.target) for m in self.picture.machines if m.target]
+        self._ask("TargetHealth")
         return {
             "TargetHealthDescriptions": [
-                {"Target": {"Id": name}, "TargetHealth": {"State": state}}
-                for name, state in states
+                {
+                    "Target": {"Id": m.id},
+                    "TargetHealth": {"State": m.target, "Description": m.why},
+                }
+                for m in self.picture.machines
+                if m.target
             ]
         }
+
+    def describe_instance_status(self, **asked: Any) -> dict[str, Any]:
+        """Describe what the status checks say."""
+        found = [
+            {
+                "InstanceId": m.id,
+                "InstanceStatus": {"Status": m.status},
+                "SystemStatus": {"Status": "ok"},
+            }
+            for m in self.picture.machines
+            if m.id in asked["InstanceIds"]
+        ]
+        return self._paged("InstanceStatuses", found, asked)
+
+    def get_console_output(self, **asked: Any) -> dict[str, Any]:
+        """Return a console."""
+        self._ask("ConsoleOutput")
+        texts = {m.id: m.console for m in self.picture.machines}
+        return {"Output": texts[asked["InstanceId"]]}
 
     def describe_instance_refreshes(self, **asked: Any) -> dict[str, Any]:
         """Describe refreshes."""
@@ -206,6 +245,7 @@ class FakeAws:
 
     def describe_launch_template_versions(self, **asked: Any) -> dict[str, Any]:
         """Describe a template's version."""
+        self._ask("LaunchTemplateVersions")
         number, image = self.picture.template
         data = {"VersionNumber": int(number), "LaunchTemplateData": {"ImageId": image}}
         return {"LaunchTemplateVersions": [data]}
@@ -219,6 +259,11 @@ class FakeAws:
             if name in ids
         ]
         return self._paged("Images", found, asked)
+
+    def create_tags(self, **asked: Any) -> None:
+        """Tag images."""
+        for name in asked["Resources"]:
+            self.images[name]["Tags"] = asked["Tags"]
 
     def describe_target_groups(self, **asked: Any) -> dict[str, Any]:
         """Describe target groups."""
@@ -244,6 +289,8 @@ class FakeTarget:
     cloud_id: str = "cloud-1"
     account: str = "123456789012"
     endpoint: str = "http://127.0.0.1:9"
+    calls: tuple[int, int] | None = None
+    renew: str = "log in again"
 
     def client(self, service: str) -> FakeAws:
         """Return the account."""

@@ -12,8 +12,11 @@ import pytest
 
 from olrunbook.adapters.aws import reads
 from olrunbook.adapters.context import Context
+from olrunbook.errors import ToolError
 from olrunbook.events import Event
+from olrunbook.project.stack import StackSpec
 from olrunbook.steps.results import DeployResult, GroupSeen
+from olrunbook.steps.rollout.awaited import by_groups
 from olrunbook.steps.rollout.rollout import Patience, RolloutResult, rollout
 from tests.rehearsal.support import FAST, Account, cloud_at
 from tests.rehearsal.world import World
@@ -169,3 +172,95 @@ def test_scaling_activities_are_read_there(
     result = watch(world.amis[1], before, started_at=began)
     assert result.outcome == "failed"
     assert [item for item in result.groups[0].activities if "aunch" in item.description]
+
+
+def test_every_group_is_watched_to_its_end(
+    world: World, real: Context, deployed: Callable[..., DeployResult]
+) -> None:
+    """One group's refresh is cancelled; the other goes on, and both are told."""
+    assert real.app.stack is not None
+    stack = StackSpec(
+        **real.app.stack.model_dump() | {"groups": {"server": [TAG, f"{TAG}-b"]}}
+    )
+    app = real.app.model_copy(update={"stack": stack})
+    real = dataclasses.replace(real, app=app)
+    tag = {"Key": "Name", "Value": f"{TAG}-b", "PropagateAtLaunch": True}
+    first, second = group(world, 2, "1"), world.make(2, "1", Tags=[tag])
+    try:
+        before = groups_seen(real)
+        world.start(first, "2", MinHealthyPercentage=90)
+        world.account.asg.cancel_instance_refresh(AutoScalingGroupName=first)
+        began = world.start(second, "2", MinHealthyPercentage=50)
+        deploy = deployed(None, images={"server": world.amis[1]})
+        deploy = deploy.model_copy(update={"before": before})
+        result = rollout(real, deploy, patience=QUICK)
+    finally:
+        world.account.asg.delete_auto_scaling_group(
+            AutoScalingGroupName=second, ForceDelete=True
+        )
+    assert [one.outcome for one in result.groups] == ["failed", "refreshed"]
+    assert result.groups[1].refresh is not None
+    assert result.groups[1].refresh.id == began
+    assert result.groups[1].serving == 2
+    assert "Cancelled" in result.headline()
+
+
+@pytest.mark.parametrize("code", ["Throttling", "ExpiredToken", ""])
+def test_a_refresh_is_followed_through_trouble(
+    world: World,
+    real: Context,
+    deployed: Callable[..., DeployResult],
+    events: list[Event],
+    code: str,
+) -> None:
+    """The API throttles, calls the credentials expired, or hangs up for a while."""
+    name = group(world, 1, "1")
+    (before,) = groups_seen(real)
+    world.account.pace(progression="time", seconds=3)
+    world.start(name, "2", MinHealthyPercentage=0)
+    waiting = [code]
+
+    def emit(event: Event) -> None:
+        events.append(event)
+        if event.kind == "progress" and waiting:
+            world.account.trouble(waiting.pop(), 1.5)
+
+    deploy = deployed(before, images={"server": world.amis[1]})
+    context = dataclasses.replace(real, emit=emit)
+    try:
+        result = rollout(context, deploy, patience=QUICK)
+    finally:
+        world.account.trouble("", 0)
+        world.account.pace(progression="time", seconds=0.2)
+    assert result.outcome == "refreshed", result.headline()
+    assert not waiting
+    warnings = [event.text for event in events if event.kind == "warning"]
+    if code == "ExpiredToken":  # the others are borne by botocore's own retries too
+        assert "renew them: olrunbook rehearsal up" in warnings[0]
+        assert "AWS answers again" in warnings[1]
+
+
+def test_a_rollout_is_taken_up_by_its_groups_alone(world: World, real: Context) -> None:
+    """No record of the deploy is here: the refresh that began last is followed."""
+    name = group(world, 2, "1")
+    began = world.start(name, "2", MinHealthyPercentage=50)
+    found = by_groups(real, {"server": world.amis[1]}, "")
+    result = rollout(real, found, patience=QUICK)
+    assert result.outcome == "refreshed", result.headline()
+    assert result.groups[0].refresh is not None
+    assert result.groups[0].refresh.id == began
+    assert result.groups[0].serving == 2
+
+
+def test_status_and_console_are_read_there(world: World, real: Context) -> None:
+    """A group without a balancer is checked by EC2; each instance has a console."""
+    name = group(world, 1, "1")
+    world.serving(name, 1)
+    (seen,) = groups_seen(real)
+    assert seen.instances[0].target_health == "status ok"
+    assert seen.created_at is not None
+    account = reads.Account(real.target)
+    text = account.console(seen.instances[0].id)
+    assert text == f"no console: {seen.instances[0].id} is a record only\n"
+    with pytest.raises(ToolError, match="InvalidInstanceID"):
+        account.console("i-0123456789abcdef0")

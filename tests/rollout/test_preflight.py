@@ -243,3 +243,22 @@ def test_a_tool_that_is_missing_or_old_fails(
     assert (row.status, row.wanted) == ("failed", ">= 1.14")
     assert row.found.startswith("1.9.4, ")
     assert not ToolFound().at_least((1,))
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage", "status"),
+    [
+        ("rehearsal", "Production", "warn"),
+        ("aws", "CI", "warn"),
+        ("aws", "", "warn"),
+        ("aws", "QA", "failed"),
+    ],
+)
+def test_a_dirty_checkout_refuses_after_the_first_stage_of_an_account(
+    ctx: Context, aws: Any, kind: str, stage: str, status: str
+) -> None:
+    """By the kind of the target, whatever it is called."""
+    place = dataclasses.replace(ctx.target, kind=kind)  # type: ignore[type-var]
+    commit = Commit("f" * 40, ("a.py",))
+    its = dataclasses.replace(ctx, place=place, stage=stage, commit=commit)
+    assert _row(its, "checkout").status == status

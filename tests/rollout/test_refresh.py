@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +15,20 @@ import pytest
 from olrunbook.adapters.aws.reads import Account
 from olrunbook.adapters.aws.refresh import start_refresh
 from olrunbook.adapters.context import Context
+from olrunbook.archive.place import RunPlace
+from olrunbook.cli.gates import asked_of
+from olrunbook.engine.session import Session, run_notebook
 from olrunbook.errors import RefusedError, UsageError
+from olrunbook.project.catalog import find_project
+from olrunbook.record.journal import Typed
+from olrunbook.record.model import RunRecord
+from olrunbook.steps.approval.decisions import By, decide
 from olrunbook.steps.rollout import refresh
 from olrunbook.steps.rollout.verdict import Patience
+from tests.gates import write_notebook
 from tests.rehearsal.support import FAST, cloud_at
 from tests.rehearsal.world import World
+from tests.test_tree import ROOT
 
 pytestmark = pytest.mark.rehearsal
 
@@ -85,10 +96,10 @@ def test_percentages_come_from_the_last_refresh_or_are_asked_for(
     name = group(world)
     world.roll(name, None, MinHealthyPercentage=50, InstanceWarmup=1)
     (one,) = refresh.planned(real, ASKED).groups
-    assert (one.min_healthy, one.max_healthy, one.warmup_s) == (50, 110, 1)
+    assert list(one.preferences.values()) == [50, 110, 1]
     asked = {"min_healthy": "0", "max_healthy": "100 %"}
     (one,) = refresh.planned(real, asked).groups
-    assert (one.min_healthy, one.max_healthy) == (0, 100)
+    assert list(one.preferences.values()) == [0, 100, 1]
     for low, high in (("101", ""), ("half", ""), ("", "99"), ("10", "150")):
         with pytest.raises(UsageError):
             refresh.planned(real, {"min_healthy": low, "max_healthy": high})
@@ -107,7 +118,7 @@ def test_there_is_never_a_second_refresh(world: World, real: Context) -> None:
         with pytest.raises(RefusedError, match=r"refresh .* is (Pend|InPro)"):
             step()
     with pytest.raises(RefusedError, match="in progress"):
-        start_refresh(real.target, name, min_healthy=90, max_healthy=110)
+        start_refresh(real.target, name, {"MinHealthyPercentage": 90})
     assert world.account.refresh(name)["InstanceRefreshId"] == first
 
 
@@ -151,3 +162,56 @@ def test_a_refresh_that_others_disturb_has_failed(
     assert result.consequences
     words: dict[str, Any] = {"cancelled": "Cancelled", "another": "was not the last"}
     assert words[end] in result.headline()
+
+
+CELLS = (
+    "plan = run.planned()\nplan",
+    "await run.gate(plan)",
+    "began = run.began(plan)\nbegan",
+    "assert not (root / 'cut').exists()",
+    "rolled = run.watched(began)\nrolled",
+    "run.conclude(rolled)",
+)
+HEAD = """
+from olrunbook.project.catalog import find_project
+import olrunbook
+root = find_project().root
+run = olrunbook.begin("refresh", app=app, stage=stage, target=target)
+"""
+
+
+def test_headless_it_waits_at_its_gate_and_begins_once(
+    world: World, real: Context, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Approved, it begins; cut off after that, a resumed run only watches it."""
+    state = world.account.target.state.parents[1]
+    monkeypatch.setenv("OLRUNBOOK_STATE", str(state))
+    monkeypatch.setenv("OLRUNBOOK_ARCHIVE", str(tmp_path / "outputs"))
+    root = state.parent / "project"
+    shutil.copy(ROOT / "catalog.toml", root)
+    path = write_notebook(root / "notebooks" / "refresh.ipynb", *CELLS, head=(HEAD,))
+    project, typed, name = find_project(root), Typed(gates="CI"), group(world)
+
+    def run(before: RunPlace | None = None) -> tuple[RunRecord, RunPlace]:
+        session = Session(project, path, {}, typed=typed, resumes=before)
+        return run_notebook(session), session.place
+
+    def refreshes() -> int:
+        call = world.account.asg.describe_instance_refreshes
+        return len(call(AutoScalingGroupName=name)["InstanceRefreshes"])
+
+    record, place = run()
+    assert (record.status, refreshes()) == ("waiting", 0)
+    assert "2 instances to replace" in record.cause
+    asked, by = asked_of(project, place, record), By("ann", "claimed")
+    decide(place.folder.parent, asked, by, "fine", approved=True)
+    (root / "cut").touch()
+    record, place = run(place)
+    assert (record.status, refreshes()) == ("failed", 1)
+    assert {s.name: s.status for s in record.steps}["watched"] == "not-run"
+    (root / "cut").unlink()
+    record, _ = run(place)
+    assert (record.status, refreshes()) == ("succeeded", 1), record.cause
+    assert {s.name: s.status for s in record.steps}["began"] == "kept"
+    assert record.headline.startswith("refreshed by ")
+    assert record.images == {"server": world.amis[0]}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from olrunbook.archive.place import list_runs
-from olrunbook.run.lock import one_at_a_time
+from olrunbook.steps.lock import one_at_a_time
 from tests.scenarios.support import OLRUNBOOK, Desk
 
 pytestmark = pytest.mark.rehearsal

@@ -200,8 +200,12 @@ def test_a_broken_image_fails_its_rollout_and_the_old_instance_serves(
     assert record.status == "failed"
     result = one_stage.result("rollout", "rollout")
     assert result["outcome"] == "failed"
-    assert result["consequences"]
+    assert "olrunbook rollback hello Production" in result["consequences"][-1]
     assert result["probe"]["failed"] == 0
     url = one_stage.result("deploy", "up")["url"]
     assert "marked good" in ask(url + "/")[1]
+    back = one_stage.run("rollback", "hello", "Production")
+    assert back.returncode == 0, back.stdout + back.stderr
+    assert "Production went back to " in back.stdout.replace("\n", " ")
+    assert one_stage.record("deploy").rollback is not None
     assert released.run("rehearsal", "status").returncode == 0

@@ -5,20 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from olrunbook.adapters.aws.seen import HEALTHY, InstanceSeen, RefreshSeen
+from olrunbook.adapters.aws.seen import (
+    HEALTHY,
+    STATUS_OK,
+    InstanceSeen,
+    RefreshSeen,
+)
 from olrunbook.errors import ToolError
 
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling import type_defs as asg
     from mypy_boto3_ec2 import type_defs as ec2
+    from mypy_boto3_elbv2 import type_defs as elb
 
 __all__ = [
+    "AwsError",
+    "Trouble",
     "asked",
+    "health_of",
     "instance_seen",
     "pages",
     "refresh_seen",
+    "status_of",
     "tags_of",
     "template_of",
     "utc",
@@ -27,6 +37,42 @@ __all__ = [
 Page = TypeVar("Page", bound=Mapping[str, object])
 
 NO_ANSWER = "Is the target up? olrunbook rehearsal status"
+SERVER_ERROR = 500  # HTTP statuses from here on are the API's own fault
+
+# `throttled`: too many calls. `expired`: the credentials are too old. `silent`: nobody
+# answers, or not sensibly. `refused`: any other error.
+Trouble = Literal["throttled", "expired", "silent", "refused"]
+
+_THROTTLED = ("Throttl", "RequestLimitExceeded", "TooManyRequests", "SlowDown")
+_EXPIRED = ("ExpiredToken", "RequestExpired")
+# botocore's own, where no call could be signed: by name, to import them is slow.
+_UNSIGNED = ("Credential", "Token", "SSO")
+
+
+class AwsError(ToolError):
+    """AWS did not give the answer that was asked for.
+
+    Args:
+        message: As for the base class.
+        hint: As for the base class.
+        trouble: What sort of trouble it is.
+
+    """
+
+    def __init__(
+        self, message: str, hint: str = "", trouble: Trouble = "refused"
+    ) -> None:
+        super().__init__(message, hint)
+        self.trouble: Trouble = trouble
+
+
+def _sort(code: str, status: int) -> Trouble:
+    """Return what sort of trouble an answer is."""
+    if any(word in code for word in _THROTTLED):
+        return "throttled"
+    if code.startswith(_EXPIRED):
+        return "expired"
+    return "silent" if status >= SERVER_ERROR else "refused"
 
 
 @contextmanager
@@ -38,11 +84,14 @@ def asked(what: str) -> Iterator[None]:
         yield
     except ClientError as error:
         said = error.response.get("Error", {})
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         msg = f"AWS refused {what}: {said.get('Code')}: {said.get('Message')}"
-        raise ToolError(msg) from error
+        raise AwsError(msg, "", _sort(said.get("Code", ""), status)) from error
     except BotoCoreError as error:
         msg = f"AWS does not answer ({what}): {error}"
-        raise ToolError(msg, NO_ANSWER) from error
+        unsigned = any(word in type(error).__name__ for word in _UNSIGNED)
+        trouble: Trouble = "expired" if unsigned else "silent"
+        raise AwsError(msg, NO_ANSWER, trouble) from error
 
 
 def pages(call: Callable[..., Page], **arguments: object) -> Iterator[Page]:
@@ -69,28 +118,49 @@ def utc(at: datetime | None) -> datetime | None:
 def instance_seen(
     item: asg.InstanceTypeDef,
     machine: ec2.InstanceTypeDef,
-    health: Sequence[Mapping[str, str]],
+    health: Sequence[Mapping[str, tuple[str, str]]],
 ) -> InstanceSeen:
     """Return an instance as its group, EC2 and the target groups describe it.
 
     Args:
         item: What the group says.
         machine: What EC2 says; empty: it is gone.
-        health: Instance to state, one for each target group.
+        health: Instance to state and reason, one for each who checks it.
 
     """
-    # The worst a target group says of it; empty: there is none.
-    words = [states.get(item["InstanceId"], "not registered") for states in health]
-    worst = next((word for word in words if word != HEALTHY), HEALTHY if words else "")
+    # The worst of what is said of it; empty: nobody checks it.
+    none = ("not registered", "")
+    said = [states.get(item["InstanceId"], none) for states in health]
+    good = said[0] if said else ("", "")
+    worst, why = next((s for s in said if s[0] not in (HEALTHY, STATUS_OK)), good)
     return InstanceSeen(
         id=item["InstanceId"],
         image=machine.get("ImageId", ""),
         lifecycle=item["LifecycleState"],
         health=item["HealthStatus"].capitalize(),
         target_health=worst,
+        reason=why,
         launched_at=utc(machine.get("LaunchTime")),
         template_version=item.get("LaunchTemplate", {}).get("Version", ""),
     )
+
+
+def health_of(health: elb.TargetHealthTypeDef) -> tuple[str, str]:
+    """Return a target's state, and why, in the load balancer's words."""
+    why = [health.get("Reason", ""), health.get("Description", "")]
+    return health["State"], ": ".join(filter(None, why))
+
+
+def status_of(item: ec2.InstanceStatusTypeDef) -> tuple[str, str]:
+    """Return an instance's state by EC2's two status checks, and why."""
+    checks = {"instance": item["InstanceStatus"], "system": item["SystemStatus"]}
+    for name, check in checks.items():
+        if (status := check["Status"]) != "ok":
+            details = [f"{d['Name']} {d['Status']}" for d in check.get("Details", [])]
+            why = ", ".join([f"{name} status check: {status}", *details])
+            word = "impaired" if status == "impaired" else "initializing"
+            return f"status {word}", why
+    return STATUS_OK, ""
 
 
 def template_of(group: asg.AutoScalingGroupTypeDef) -> tuple[str, str]:

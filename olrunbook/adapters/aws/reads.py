@@ -7,16 +7,18 @@ could say which one serves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from olrunbook.adapters.aws.answers import (
     asked,
+    health_of,
     instance_seen,
     pages,
     refresh_seen,
+    status_of,
     tags_of,
     template_of,
     utc,
@@ -89,13 +91,33 @@ def unseen(app: App, stage: str) -> list[GroupSeen]:
 class Account:
     """Reads an account; its clients are made once, so keep it while polling.
 
+    It counts its calls, and does not ask again for what does not change.
+
     Args:
         target: The target whose account it is.
 
     """
 
     def __init__(self, target: Target) -> None:
+        self.calls = 0
         self._target = target
+        self._known: dict[str, InstanceTypeDef] = {}
+        self._templates: dict[str, tuple[str, str]] = {}
+
+    def use(self, target: Target) -> None:
+        """Go on with new credentials of the same target."""
+        self._target = target
+        for client in ("_asg", "_ec2", "_elb"):
+            self.__dict__.pop(client, None)
+
+    def _counted(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a call that counts."""
+
+        def counted(**arguments: object) -> Any:
+            self.calls += 1
+            return call(**arguments)
+
+        return counted
 
     @cached_property
     def _asg(self) -> AutoScalingClient:
@@ -138,17 +160,21 @@ class Account:
             found = self._described(Filters=wanted)
         raw = [group for group in found if not group.get("Status")]  # being deleted
         machines = self._machines(raw)
-        return [self._group(group, raw, machines) for group in none]
+        checked = self._statuses(raw)
+        return [self._group(group, raw, machines, checked) for group in none]
 
     def _described(self, **wanted: object) -> list[AutoScalingGroupTypeDef]:
-        found = pages(self._asg.describe_auto_scaling_groups, **wanted)
-        return [group for page in found for group in page["AutoScalingGroups"]]
+        call = self._counted(self._asg.describe_auto_scaling_groups)
+        found = [g for page in pages(call, **wanted) for g in page["AutoScalingGroups"]]
+        self._templates |= {g["AutoScalingGroupName"]: template_of(g) for g in found}
+        return found
 
     def _group(
         self,
         none: GroupSeen,
         raw: Sequence[AutoScalingGroupTypeDef],
         machines: Mapping[str, InstanceTypeDef],
+        checked: Mapping[str, tuple[str, str]],
     ) -> tuple[GroupSeen, list[RefreshSeen]]:
         """Return a group of a tag `Name` as it is, in place of what names it."""
         tag = none.tag_name
@@ -161,7 +187,8 @@ class Account:
             raise ToolError(msg, "Delete the one that no stack owns, then try again.")
         (group,) = found
         refreshes = self.refreshes(group["AutoScalingGroupName"])
-        health = self._target_health(group.get("TargetGroupARNs", []))
+        balanced = group.get("TargetGroupARNs", [])
+        health = self._target_health(balanced) if balanced else [checked]
         instances = [
             instance_seen(item, machines.get(item["InstanceId"], {}), health)
             for item in group["Instances"]
@@ -169,6 +196,7 @@ class Account:
         seen = {
             "name": group["AutoScalingGroupName"],
             "desired": group["DesiredCapacity"],
+            "created_at": utc(group.get("CreatedTime")),
             "refresh_ids": [refresh.id for refresh in refreshes],
             "instances": sorted(instances, key=lambda item: item.id),
         }
@@ -180,34 +208,68 @@ class Account:
         """Return what EC2 says of the groups' instances, by id.
 
         Asked by filter: an id that vanished a moment ago is left out, not an error.
+        Asked once: image and launch of an instance do not change.
         """
-        ids = sorted(
-            item["InstanceId"] for group in groups for item in group["Instances"]
-        )
-        found: dict[str, InstanceTypeDef] = {}
+        every = {item["InstanceId"] for group in groups for item in group["Instances"]}
+        ids = sorted(every - set(self._known))
+        call = self._counted(self._ec2.describe_instances)
         with asked("the instances"):
             for at in range(0, len(ids), CHUNK):
                 wanted = [{"Name": "instance-id", "Values": ids[at : at + CHUNK]}]
-                for page in pages(self._ec2.describe_instances, Filters=wanted):
+                for page in pages(call, Filters=wanted):
                     some = [i for one in page["Reservations"] for i in one["Instances"]]
-                    found |= {item["InstanceId"]: item for item in some}
+                    self._known |= {item["InstanceId"]: item for item in some}
+        return self._known
+
+    def _target_health(self, arns: Sequence[str]) -> list[dict[str, tuple[str, str]]]:
+        """Return instance to state and reason for each target group."""
+        with asked("the health of the targets"):
+            call = self._counted(self._elb.describe_target_health)
+            answers = [call(TargetGroupArn=arn) for arn in arns]
+        return [
+            {
+                target["Target"]["Id"]: health_of(target["TargetHealth"])
+                for target in answer["TargetHealthDescriptions"]
+            }
+            for answer in answers
+        ]
+
+    def _statuses(
+        self, groups: Sequence[AutoScalingGroupTypeDef]
+    ) -> dict[str, tuple[str, str]]:
+        """Return what EC2's status checks say of instances without a balancer."""
+        ids = sorted(
+            item["InstanceId"]
+            for group in groups
+            if not group.get("TargetGroupARNs")
+            for item in group["Instances"]
+        )
+        found = dict.fromkeys(ids, ("status initializing", ""))
+        call = self._counted(self._ec2.describe_instance_status)
+        with asked("the status of the instances"):
+            for at in range(0, len(ids), CHUNK):
+                for page in pages(call, InstanceIds=ids[at : at + CHUNK]):
+                    for one in page["InstanceStatuses"]:
+                        found[one["InstanceId"]] = status_of(one)
         return found
 
-    def _target_health(self, arns: Sequence[str]) -> list[dict[str, str]]:
-        """Return instance to state for each target group."""
-        with asked("the health of the targets"):
-            call = self._elb.describe_target_health
-            answers = [call(TargetGroupArn=arn) for arn in arns]
-        every = (answer["TargetHealthDescriptions"] for answer in answers)
-        return [
-            {t["Target"]["Id"]: t["TargetHealth"]["State"] for t in targets}
-            for targets in every
-        ]
+    def console(self, instance: str) -> str:
+        """Return what an instance wrote on its console; empty: nothing is kept."""
+        call = self._counted(self._ec2.get_console_output)
+        with asked(f"the console of {instance}"):
+            try:
+                answer = call(InstanceId=instance, Latest=True)
+            except self._ec2.exceptions.ClientError as error:
+                # Only newer types of instances can say what they wrote just now.
+                if error.response["Error"]["Code"] != "UnsupportedOperation":
+                    raise
+                answer = call(InstanceId=instance)
+        return str(answer.get("Output", ""))
 
     def refreshes(self, group: str) -> list[RefreshSeen]:
         """Return all instance refreshes of a group, the one that began last first."""
         with asked(f"the refreshes of {group}"):
-            call = self._asg.describe_instance_refreshes
+            call = self._counted(self._asg.describe_instance_refreshes)
             raw = pages(call, AutoScalingGroupName=group)
             found = [
                 refresh_seen(item) for page in raw for item in page["InstanceRefreshes"]
@@ -218,7 +280,7 @@ class Account:
     def activities(self, group: str, since: datetime) -> list[ActivitySeen]:
         """Return what a group did since a moment, newest first."""
         with asked(f"the scaling activities of {group}"):
-            call = self._asg.describe_scaling_activities
+            call = self._counted(self._asg.describe_scaling_activities)
             raw = pages(call, AutoScalingGroupName=group)
             found = []
             for item in (item for page in raw for item in page["Activities"]):
@@ -276,13 +338,13 @@ class Account:
     def template(self, group: str) -> TemplateSeen:
         """Return the launch template of a group, with its image."""
         with asked(f"the launch template of {group}"):
-            found = self._described(AutoScalingGroupNames=[group])
-            name, version = template_of(found[0]) if found else ("", "")
+            if group not in self._templates:
+                self._described(AutoScalingGroupNames=[group])
+            name, version = self._templates.get(group, ("", ""))
             if not name:
                 return TemplateSeen()
-            answer = self._ec2.describe_launch_template_versions(
-                LaunchTemplateId=name, Versions=[version]
-            )
+            call = self._counted(self._ec2.describe_launch_template_versions)
+            answer = call(LaunchTemplateId=name, Versions=[version])
         (launched,) = answer["LaunchTemplateVersions"]
         return TemplateSeen(
             version=version,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
 
 from botocore.exceptions import ClientError
 
@@ -17,22 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["start_refresh"]
 
 
-def start_refresh(
-    target: Target,
-    group: str,
-    *,
-    min_healthy: int,
-    max_healthy: int,
-    warmup_s: int | None = None,
-) -> str:
+def start_refresh(target: Target, group: str, preferences: Mapping[str, int]) -> str:
     """Start replacing every instance of a group, also those that match its template.
 
     Args:
         target: The target.
         group: The group's physical name.
-        min_healthy: Percentage of the desired capacity that stays healthy.
-        max_healthy: Percentage that may run at once.
-        warmup_s: Seconds a new instance warms up; None: as the group has it.
+        preferences: As AWS has them; SkipMatching is off.
 
     Returns:
         The refresh's id.
@@ -42,25 +34,16 @@ def start_refresh(
         ToolError: AWS refuses it, or does not answer.
 
     """
-    preferences: RefreshPreferencesTypeDef = {
-        "SkipMatching": False,
-        "MinHealthyPercentage": min_healthy,
-        "MaxHealthyPercentage": max_healthy,
-    }
-    if warmup_s is not None:
-        preferences["InstanceWarmup"] = warmup_s
+    given = cast("RefreshPreferencesTypeDef", {**preferences, "SkipMatching": False})
     with asked(f"a refresh of {group}"):
         try:
             answer = target.client("autoscaling").start_instance_refresh(
-                AutoScalingGroupName=group,
-                Strategy="Rolling",
-                Preferences=preferences,
+                AutoScalingGroupName=group, Strategy="Rolling", Preferences=given
             )
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code")
             if code != "InstanceRefreshInProgress":
                 raise
             msg = f"a refresh of {group} is in progress"
-            hint = "Wait until it ends: olrunbook status"
-            raise RefusedError(msg, hint) from None
+            raise RefusedError(msg, "Wait until it ends: olrunbook status") from None
     return answer["InstanceRefreshId"]

@@ -24,6 +24,9 @@ ACTIVE = frozenset(
     {"Pending", "InProgress", "Baking", "Cancelling", "RollbackInProgress"}
 )
 HEALTHY, IN_SERVICE = "healthy", "InService"
+STATUS_OK = "status ok"
+# Words of a load balancer or of EC2 for an instance that is ill, not just starting.
+ILL = ("unhealthy", "status impaired")
 UUID_LENGTH = 36
 
 
@@ -39,7 +42,9 @@ class InstanceSeen(Seen):
         image: The image it really runs (from EC2; a tag proves nothing).
         lifecycle: `Pending`, `InService`, `Terminating`, … as the group says.
         health: `Healthy` or `Unhealthy` as the group says.
-        target_health: As the load balancer says; empty: the group has none.
+        target_health: As the load balancer says; where the group has none, as EC2's
+            status checks say, `status ok`; empty: nobody was asked.
+        reason: Why that is so, in AWS's words.
         launched_at: When it was launched (UTC).
         template_version: Version of the launch template it was made from.
 
@@ -50,6 +55,7 @@ class InstanceSeen(Seen):
     lifecycle: str
     health: str
     target_health: str = ""
+    reason: str = ""
     launched_at: datetime | None = None
     template_version: str = ""
 
@@ -59,8 +65,13 @@ class InstanceSeen(Seen):
         return (
             self.lifecycle == IN_SERVICE
             and self.health == "Healthy"
-            and self.target_health in ("", HEALTHY)
+            and self.target_health in ("", HEALTHY, STATUS_OK)
         )
+
+    @property
+    def sick(self) -> bool:
+        """Whether somebody who checks calls it unhealthy."""
+        return self.health == "Unhealthy" or self.target_health in ILL
 
     @property
     def leaving(self) -> bool:
@@ -85,6 +96,7 @@ class GroupSeen(Seen):
         alone: Its node type has no other group.
         name: Its physical name; empty: there is none.
         desired: Desired capacity.
+        created_at: When it was made (UTC).
         refresh_ids: Ids of its instance refreshes, newest first.
         instances: Its instances.
 
@@ -95,6 +107,7 @@ class GroupSeen(Seen):
     alone: bool = True
     name: str = ""
     desired: int = 0
+    created_at: datetime | None = None
     refresh_ids: list[str] = []
     instances: list[InstanceSeen] = []
 

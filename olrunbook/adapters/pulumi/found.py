@@ -24,6 +24,7 @@ class Change(_Value):
         inputs: Of a preview: fingerprint of the inputs it gets, under the target's key
             and over secret values too.
         changes: What changes in it: path, kind, old, new.
+        user_data: What changes in its user data: file, key, kind, old, new.
 
     """
 
@@ -33,6 +34,7 @@ class Change(_Value):
     urn: str
     inputs: str = ""
     changes: list[dict[str, str]] = []
+    user_data: list[dict[str, str]] = []
 
 
 class State(_Value):
@@ -78,6 +80,7 @@ class Found(_Value):
         state: Before a preview, after an update.
         counts: Operation to number of resources, from the summary event.
         changes: The resources that are not left as they are.
+        outside: What is otherwise than the state has it: somebody changed it.
         facts: URN to what a step must know of launch templates and groups.
         outputs: Stack outputs; secret ones are `[secret]`.
         made_up: Names that Pulumi makes up anew in each preview, to the URN of theirs.
@@ -89,6 +92,7 @@ class Found(_Value):
     state: State
     counts: dict[str, int] = {}
     changes: list[Change] = []
+    outside: list[Change] = []
     facts: dict[str, dict[str, Any]] = {}
     outputs: dict[str, str] = {}
     made_up: dict[str, str] = {}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+from moto.core.responses import ActionResult
+from moto.core.utils import utcnow
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.instances import Instance
+from moto.ec2.responses import EC2Response
 
 from olrunbook.rehearsal.api.patching import fault, override
 from olrunbook.rehearsal.machines.fleet import Fleet
@@ -16,6 +20,7 @@ from olrunbook.rehearsal.machines.fleet import Fleet
 __all__ = ["install"]
 
 HOLD_S = 5.0
+CONSOLE_BYTES = 65536  # AWS keeps the last 64 KB
 ON_ITS_WAY = ("pending", "stopping", "shutting-down")
 
 
@@ -34,6 +39,7 @@ def install(
     _install_changes(fleet)
     _install_termination(fleet, lock, leaving)
     _install_look_up()
+    _install_console(fleet)
     # Names that resolve to nothing help nobody: the address is the name.
     address: Any = property(lambda instance: instance.nics[0].private_ip_address)
     public: Any = property(lambda instance: instance.nics[0].public_ip)
@@ -120,6 +126,17 @@ def _install_look_up() -> None:
         while time.monotonic() < end and any(i.state in ON_ITS_WAY for i in alone):
             time.sleep(0.05)
         return original(backend, ids, filters)
+
+
+def _install_console(fleet: Fleet) -> None:
+    @override(EC2Response)
+    def get_console_output(original: Any, response: EC2Response) -> Any:  # noqa: ARG001
+        """Return what the machine wrote there; moto has the same text for all."""
+        found = response.ec2_backend.get_instance(response._get_param("InstanceId"))  # noqa: SLF001
+        text = fleet.console(found.id).encode()[-CONSOLE_BYTES:]
+        output = base64.b64encode(text).decode()
+        result = {"InstanceId": found.id, "Timestamp": utcnow(), "Output": output}
+        return ActionResult(result)
 
 
 def check_image(backend: EC2Backend, image_id: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import re
+import time
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -56,6 +57,9 @@ App = Callable[[Environ, StartResponse], Iterable[bytes]]
 class RequestFilter:
     """A WSGI application around moto's.
 
+    `POST /_rehearsal/fault` with `{"code": "Throttling", "seconds": 5}` lets every call
+    fail with that code for a while; without a code nobody answers at all.
+
     Args:
         app: moto's.
         host: The only Host that is served (`address:port`): no page in a browser can
@@ -70,6 +74,7 @@ class RequestFilter:
     ) -> None:
         self._app, self._host = app, host
         self._key, self._status = access_key, status
+        self._fault, self._fault_until = "", 0.0
 
     def __call__(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
@@ -81,7 +86,13 @@ class RequestFilter:
         if fault := self._refusal(environ, key, service):
             return self._answer(environ, start, fault, service)
         if path.startswith(OWN_PREFIX):
-            return self._own(start)
+            return self._own(environ, start)
+        if time.monotonic() < self._fault_until and service != "rehearsal":
+            if not self._fault:
+                msg = "the rehearsal cloud is silent: a test wants it so"
+                raise ConnectionAbortedError(msg)  # the server hangs up
+            asked_for = Fault(self._fault, "The rehearsal cloud was told to say so.")
+            return self._answer(environ, start, asked_for, service)
         action = _action(environ)
         try:
             return self._app(environ, start)
@@ -109,7 +120,12 @@ class RequestFilter:
             )
         return None
 
-    def _own(self, start: StartResponse) -> Iterable[bytes]:
+    def _own(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
+        if environ.get("REQUEST_METHOD") == "POST":
+            length = int(environ.get("CONTENT_LENGTH") or 0)
+            wanted = json.loads(environ["wsgi.input"].read(length))
+            self._fault = str(wanted.get("code", ""))
+            self._fault_until = time.monotonic() + float(wanted["seconds"])
         body = json.dumps(self._status()).encode()
         start("200 OK", [("Content-Type", "application/json")])
         return [body]

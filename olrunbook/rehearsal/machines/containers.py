@@ -14,6 +14,7 @@ from olrunbook.rehearsal.places import BLOCK_LABEL, Block, Places
 __all__ = ["INSTANCE_LABEL", "Containers", "container_runs"]
 
 INSTANCE_LABEL = "olrunbook.instance"
+CONSOLE_LINES = 500
 STOP_S = 20  # systemd needs under one; a hanging unit gets this long
 SSH_S = 15.0
 SSH_PORT = 22
@@ -50,6 +51,7 @@ class Containers:
                 *("--label", f"{BLOCK_LABEL}={self._block.number}"),
                 *("--label", f"{INSTANCE_LABEL}={machine.id}"),
                 *self._systemd,
+                "--tty",  # its /dev/console; docker keeps what is written there
                 *publish,
                 machine.image,
                 "/sbin/init",
@@ -86,6 +88,10 @@ class Containers:
     def runs(self, machine: Machine) -> bool:
         """Ask docker whether the container runs."""
         return container_runs(machine.id)
+
+    def console(self, machine: Machine) -> str:
+        """Return the last lines of the container's console."""
+        return docker("logs", "--tail", str(CONSOLE_LINES), machine.id)
 
     def remove(self, machine: Machine) -> None:
         """Remove the container with its volumes; it may be gone already."""

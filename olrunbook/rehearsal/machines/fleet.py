@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Fleet"]
 
+CONSOLES = 20
+
 
 class Fleet:
     """The machines behind the instances.
@@ -44,6 +46,7 @@ class Fleet:
         # Waits until no load balancer sends anything to it any more; set by the cloud.
         self.before_removal: Callable[[Machine], None] = lambda machine: None
         self._machines: dict[str, Machine] = {}
+        self._consoles: dict[str, str] = {}  # of those that are gone, as on AWS
         self._given = 0
         self._lock = threading.Lock()
 
@@ -60,6 +63,16 @@ class Fleet:
         machine = self._machines.get(instance_id)
         running = machine is not None and machine.instance.state == "running"
         return machine.address if machine and running else None
+
+    def console(self, instance_id: str) -> str:
+        """Return what an instance wrote on its console, also when it is gone."""
+        machine = self._machines.get(instance_id)
+        if machine is None:
+            return self._consoles.get(instance_id, "")
+        try:
+            return self.hardware.console(machine)
+        except ToolError:
+            return ""  # it is being made or removed at this moment
 
     def launch(self, instance: Instance, *, public: bool) -> None:
         """Give a new instance its address and boot it.
@@ -172,6 +185,9 @@ class Fleet:
 
     def _remove(self, machine: Machine) -> None:
         self.before_removal(machine)
+        self._consoles[machine.id] = self.console(machine.id)
+        while len(self._consoles) > CONSOLES:
+            self._consoles.pop(next(iter(self._consoles)))
         try:
             self.hardware.remove(machine)
         finally:

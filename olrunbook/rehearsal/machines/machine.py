@@ -122,6 +122,9 @@ class Hardware(Protocol):
     def runs(self, machine: Machine) -> bool:
         """Whether it runs now."""
 
+    def console(self, machine: Machine) -> str:
+        """Return what it has written on its console."""
+
     def remove(self, machine: Machine) -> None:
         """Remove it and its disk."""
 

@@ -45,6 +45,10 @@ class Records:
         """Say yes: nothing ends by itself."""
         return True
 
+    def console(self, machine: Machine) -> str:
+        """Return a line that shows whose console it would be."""
+        return f"no console: {machine.id} is a record only\n"
+
     def remove(self, machine: Machine) -> None:
         """Remove nothing."""
 

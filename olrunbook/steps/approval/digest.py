@@ -32,6 +32,9 @@ WORDS = {
     "refresh": "template or settings of the refresh",
     "findings": "what is no part of an image roll",
     "target": "target or account",
+    "outside": "what was changed outside",
+    "user_data": "the user data",
+    "since": "what else changed since what serves was built",
 }
 
 

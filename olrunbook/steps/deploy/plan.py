@@ -8,9 +8,10 @@ from pydantic import Field
 
 from olrunbook.record.model import RollbackRecord
 from olrunbook.steps.deploy.rules import apart
+from olrunbook.steps.deploy.since import Since
 from olrunbook.steps.results import GroupSeen, ResourceChange, Result, Value
 
-__all__ = ["Finding", "PreviewResult"]
+__all__ = ["Finding", "OutsideChange", "PreviewResult", "UserDataChange"]
 
 
 class Finding(Value):
@@ -30,6 +31,52 @@ class Finding(Value):
     overridden: str = ""
 
 
+class UserDataChange(Value):
+    """One value that changes in what an instance gets at its first boot.
+
+    Args:
+        name: Logical name of the resource that has the user data.
+        file: The file it is in, or the part.
+        key: Its key, or its line.
+        kind: add, delete, update.
+        old: Before; secrets are masked.
+        new: Afterwards; likewise.
+
+    """
+
+    name: str
+    file: str
+    key: str
+    kind: str
+    old: str = ""
+    new: str = ""
+
+
+class OutsideChange(Value):
+    """One property that somebody changed outside: it is not as the state has it.
+
+    Args:
+        type: Pulumi type token.
+        name: Logical name.
+        urn: Its URN.
+        path: The property; empty: the resource is gone.
+        state: As the last update left it.
+        account: As it is.
+        then: What the update does about it.
+        undone: The update puts it back, and does nothing else to it.
+
+    """
+
+    type: str
+    name: str
+    urn: str
+    path: str
+    state: str
+    account: str
+    then: str
+    undone: bool
+
+
 class PreviewResult(Result):
     """What an update of a stage would do.
 
@@ -45,6 +92,9 @@ class PreviewResult(Result):
         token: Finds the copy and the plan again, in the same run.
         counts: Operation to number of resources, from Pulumi's summary event.
         changes: The resources that are not left as they are.
+        outside: What somebody changed outside since the last update.
+        user_data: What changes in user data, by file and key.
+        since: What else changed between what serves and what is to serve.
         images: The image set that is pinned.
         groups: The Auto Scaling groups as they are now.
         sizes: Least, wanted and most instances of each group afterwards, by its tag
@@ -72,6 +122,9 @@ class PreviewResult(Result):
     token: str
     counts: dict[str, int]
     changes: list[ResourceChange]
+    outside: list[OutsideChange] = Field(default_factory=list)
+    user_data: list[UserDataChange] = Field(default_factory=list)
+    since: list[Since] = Field(default_factory=list)
     images: dict[str, str]
     groups: list[GroupSeen]
     sizes: dict[str, tuple[int, int, int]] = Field(default_factory=dict)
@@ -87,6 +140,19 @@ class PreviewResult(Result):
     def apart(self) -> list[ResourceChange]:
         """The changes that are not part of an image roll."""
         return apart(self.changes)
+
+    @property
+    def programs(self) -> list[ResourceChange]:
+        """The changes without what only puts back what was changed outside."""
+        undone = {(one.urn, one.path) for one in self.outside if one.undone}
+        found = []
+        for change in self.changes:
+            left = [
+                item for item in change.changes if (change.urn, item.path) not in undone
+            ]
+            if left or not (change.changes or (change.urn, "") in undone):
+                found.append(change.model_copy(update={"changes": left}))
+        return found
 
     @property
     def denied(self) -> list[Finding]:

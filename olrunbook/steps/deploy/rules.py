@@ -32,7 +32,9 @@ GUARDED = re.compile(
 GOES = {"replace", "delete", "create-replacement", "delete-replaced"}
 LEFT_ALONE = (
     "the launch template changes, but nothing that starts a refresh. Running "
-    "instances stay as they are; new ones get the new template."
+    "instances stay as they are; new ones get the new template. The group stays mixed "
+    "until each has been replaced, and nothing replaces them before the next image "
+    "roll or refresh."
 )
 ALWAYS_REFRESH = ("launchTemplate", "mixedInstancesPolicy", "launchConfiguration")
 
@@ -139,6 +141,8 @@ def outlook(
 ) -> list[str]:
     """Return what the update means for what serves, a sentence each."""
     by_urn = {change.urn: change for change in changes}
+    if not changes:
+        return ["Nothing to do: no resource changes, no instance is replaced."]
     by_tag = {group.tag_name: (group, refreshes) for group, refreshes in seen}
     template_changes = any(change.type == TEMPLATE for change in changes)
     lines: list[str] = []

@@ -13,7 +13,7 @@ from olrunbook.project.imageset import format_images
 from olrunbook.record.model import RollbackRecord
 from olrunbook.steps.approval.digest import canonical_groups, digest, part_digests
 from olrunbook.steps.deploy.findings import findings
-from olrunbook.steps.deploy.plan import PreviewResult
+from olrunbook.steps.deploy.plan import OutsideChange, PreviewResult, UserDataChange
 from olrunbook.steps.deploy.rules import (
     apart,
     outlook,
@@ -21,6 +21,7 @@ from olrunbook.steps.deploy.rules import (
     sizes,
     wrong_images,
 )
+from olrunbook.steps.deploy.since import COMMIT, archived, doubts, since
 from olrunbook.steps.order import require_stage_before
 from olrunbook.steps.results import DeployResult, GroupSeen
 from olrunbook.steps.step import Step
@@ -66,8 +67,11 @@ def preview(
         )
         raise RefusedError(msg, hint)
     seen = Account(ctx.target).observe(ctx.app, ctx.stage)
+    groups = [group for group, _ in seen]
+    serving = [i.image for group in groups for i in group.instances]
+    known = archived(ctx, [*images.values(), *serving])
     lines = rollback.lines if rollback else []
-    outlooks = [*lines, *outlook(found, changes, seen)]
+    outlooks = [*lines, *outlook(found, changes, seen), *doubts(images, known)]
     # Pulumi works at several resources at once, in an order of its own.
     ordered = sorted(found.changes, key=lambda change: change.urn)
     keys = stack_spec(ctx).image_config
@@ -86,8 +90,15 @@ def preview(
         token=prepared.token,
         counts=found.counts,
         changes=changes,
+        outside=outside(found),
+        user_data=[
+            UserDataChange(name=change.name, **row)
+            for change in ordered
+            for row in change.user_data
+        ],
+        since=since(ctx, images, groups, known),
         images=dict(images),
-        groups=[group for group, _ in seen],
+        groups=groups,
         sizes=sizes(found),
         bounds=ctx.app.sizes,
         outlook=outlooks,
@@ -104,7 +115,11 @@ def preview(
             "commit": [ctx.commit.sha, *ctx.commit.dirty],
             "state": [found.state.version, found.state.digest],
             "changes": [found.counts, [c.model_dump() for c in ordered]],
-            "groups": canonical_groups([group for group, _ in seen]),
+            "outside": [one.model_dump() for one in plan.outside],
+            "user_data": [one.model_dump() for one in plan.user_data],
+            # Which commits lie between two is said by the two.
+            "since": [one.model_dump() for one in plan.since if one.what != COMMIT],
+            "groups": canonical_groups(groups),
             "outlook": sorted(outlooks),
             "findings": sorted(change.urn for change in apart(changes)),
             "rules": [finding.model_dump() for finding in said],
@@ -163,6 +178,31 @@ def up(ctx: Context, plan: PreviewResult) -> DeployResult:
         relied=relied.text,
         rollback=plan.rollback is not None,
     )
+
+
+def outside(found: pulumi.Found) -> list[OutsideChange]:
+    """Return what somebody changed outside, and what the update does about it."""
+    after = {
+        (change.urn, item["path"]): item["new"]
+        for change in found.changes
+        for item in change.changes
+    }
+    made = {change.urn for change in found.changes if change.op == "create"}
+    rows = []
+    for seen in sorted(found.outside, key=lambda change: change.urn):
+        facts = {"type": seen.type, "name": seen.name, "urn": seen.urn}
+        if seen.op == "delete":
+            then = "makes it anew" if seen.urn in made else "leaves it out"
+            row = {"path": "", "state": "there", "account": "gone", "then": then}
+            rows.append(OutsideChange(**facts, **row, undone=seen.urn in made))
+        for item in seen.changes:
+            then, new = "leaves it", after.get((seen.urn, item["path"]))
+            if new is not None:
+                then = "puts it back" if new == item["old"] else f"sets it to {new}"
+            row = {"path": item["path"], "state": item["old"], "account": item["new"]}
+            undone = then == "puts it back"
+            rows.append(OutsideChange(**facts, **row, then=then, undone=undone))
+    return rows
 
 
 def _whole_set(ctx: Context, images: Mapping[str, str]) -> None:

@@ -6,13 +6,15 @@ distinct image, which exists and is `available`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from olrunbook.adapters.context import Context
 from olrunbook.adapters.packer import Packer, build_arguments
 from olrunbook.errors import InterruptedRunError, StepError, ToolError, UsageError
 from olrunbook.events import Event, handed
+from olrunbook.project.imageset import format_images
 from olrunbook.steps.images.packer import (
     check_declared,
     commit_text,
@@ -98,7 +100,9 @@ def build(
     on_error: str = "cleanup",
     variables: Mapping[str, str] | None = None,
 ) -> ImageBuildResult:
-    """Bake the image of every node type, one after the other.
+    """Bake the image of every node type, side by side.
+
+    One that fails lets the others come to their end.
 
     Args:
         ctx: The run's surroundings.
@@ -109,7 +113,8 @@ def build(
 
     Raises:
         UsageError: A parameter is wrong; nothing was started.
-        ToolError: Packer failed; the failed operation's output is in the message.
+        ToolError: Packer failed; the failed operation's output is in the message, and
+            what became of the others.
         StepError: It ended well but did not leave exactly one available image.
         InterruptedRunError: It was interrupted; what is left in the account is named.
 
@@ -122,18 +127,21 @@ def build(
     artifacts = artifacts_of(ctx, place, {**ctx.app.image.variables, **given})
     packer = packer_of(ctx, place, "packer-build.log")
     started = ctx.clock()
-    builds = [
-        _build(
-            ctx,
-            place,
-            packer,
-            node,
-            on_error=on_error,
-            given=given,
-            artifacts=artifacts,
-        )
-        for node in nodes
-    ]
+    watches = {node: Watch() for node in nodes}
+    _bake(ctx, packer, _arguments(ctx, place, nodes, on_error, given), watches)
+    builds: list[BuiltImage] = []
+    failed: dict[str, StepError] = {}
+    for node, watch in watches.items():
+        if watch.code:
+            failed[node] = _failure(ctx, node, watch, on_error)
+            continue
+        try:
+            shown = f"packer build {shown_arguments(ctx, place, node, given)}"
+            builds.append(_built(ctx, node, watch, artifacts, shown))
+        except StepError as error:
+            failed[node] = error
+    if failed:
+        raise _failures(ctx, builds, failed)
     return ImageBuildResult(
         images={one.node_type: one.ami for one in builds},
         builds=builds,
@@ -145,40 +153,69 @@ def build(
     )
 
 
-def _build(
+def _arguments(
     ctx: Context,
     place: Workspace,
-    packer: Packer,
-    node: str,
-    *,
+    nodes: Sequence[str],
     on_error: str,
     given: Mapping[str, str],
-    artifacts: list[ArtifactUsed],
-) -> BuiltImage:
-    packages = ctx.logs / f"packages-{node}.txt"
-    values = variables_of(ctx, place, node, given)
-    if "packages_file" in place.declared:
-        values["packages_file"] = str(packages)
-    arguments = build_arguments(
-        str(place.template),
-        only=ctx.app.image.only,
-        variables=values,
-        on_error=on_error,
-    )
-    watch = Watch()
-    ec2 = ctx.target.client("ec2")
+) -> dict[str, list[str]]:
+    """Return Packer's arguments for each node type."""
+    found = {}
+    for node in nodes:
+        values = variables_of(ctx, place, node, given)
+        if "packages_file" in place.declared:
+            values["packages_file"] = str(_packages(ctx, node))
+        found[node] = build_arguments(
+            str(place.template),
+            only=ctx.app.image.only,
+            variables=values,
+            on_error=on_error,
+        )
+    return found
+
+
+def _packages(ctx: Context, node: str) -> Path:
+    return ctx.logs / f"packages-{node}.txt"
+
+
+def _bake(
+    ctx: Context,
+    packer: Packer,
+    arguments: Mapping[str, Sequence[str]],
+    watches: Mapping[str, Watch],
+) -> None:
+    """Run the builds to their ends and watch each."""
+
+    def take(said: tuple[str, Event]) -> None:
+        node, event = said
+        watches[node].see(event)
+        ctx.emit(event.under(node) if len(watches) > 1 else event)
+
     try:
-        handed(packer.build(arguments), lambda event: _take(ctx, watch, event))
+        handed(packer.build(arguments), take)
     except InterruptedRunError as error:
-        left = leftovers(ec2, watch)
+        ec2 = ctx.target.client("ec2")
+        left = [what for watch in watches.values() for what in leftovers(ec2, watch)]
+        left += [f"image {image}" for w in watches.values() for image in w.images]
         words = "; ".join(left) or "nothing"
         kind = "it still holds" if error.finishing else "left in the account"
         msg = f"{error}; {kind}: {words}"
         raise InterruptedRunError(msg, error.hint, error.finishing) from None
-    if watch.code:
-        raise _failure(ctx, ec2, watch, on_error)
+
+
+def _built(
+    ctx: Context,
+    node: str,
+    watch: Watch,
+    artifacts: list[ArtifactUsed],
+    by_hand: str,
+) -> BuiltImage:
+    """Return the image of a build that ended well; StepError where there is none."""
+    ec2 = ctx.target.client("ec2")
     image = _one_image(ec2, watch, ctx.app_name)
     tags = _tagged(ctx, ec2, image)
+    packages = _packages(ctx, node)
     rows = (
         packages.read_text(encoding="utf-8").splitlines() if packages.is_file() else []
     )
@@ -195,28 +232,45 @@ def _build(
         packages=len(rows),
         packages_file=f"logs/{packages.name}" if rows else "",
         seconds=watch.seconds,
-        by_hand=f"packer build {shown_arguments(ctx, place, node, given)}",
+        by_hand=by_hand,
     )
 
 
-def _failure(ctx: Context, ec2: Any, watch: Watch, on_error: str) -> ToolError:
+def _failure(ctx: Context, node: str, watch: Watch, on_error: str) -> ToolError:
     """Return the error of a build that failed, with what failed in it."""
     msg = (
         f"packer build of {ctx.app_name} ended with code {watch.code}: {watch.cause()}"
     )
-    left = leftovers(ec2, watch)
+    left = leftovers(ctx.target.client("ec2"), watch)
     hint = explain(watch)
     if left:
         why = "on_error=abort leaves" if on_error == "abort" else "Left"
         hint = f"{hint} {why} in the account: {'; '.join(left)}".strip()
     return ToolError(
-        msg, hint or f"Its output is in {ctx.logs.name}/packer-build.log.", watch.code
+        msg, hint or f"Its output is in {ctx.logs.name}/packer-{node}.log.", watch.code
     )
 
 
-def _take(ctx: Context, watch: Watch, event: Event) -> None:
-    watch.see(event)
-    ctx.emit(event)
+def _failures(
+    ctx: Context, builds: Sequence[BuiltImage], failed: Mapping[str, StepError]
+) -> StepError:
+    """Return the error of a build in which something failed: what of it, and why."""
+    first = next(iter(failed.values()))
+    if len(failed) + len(builds) == 1:
+        return first
+    said = [f"{one.node_type} built" for one in builds]
+    said += [f"{node} failed" for node in failed]
+    why = "\n".join(f"{node}: {error}" for node, error in failed.items())
+    hints = [f"{node}: {error.hint}" for node, error in failed.items() if error.hint]
+    if builds:
+        kept = format_images({one.node_type: one.ami for one in builds})
+        hints.append(
+            f"{kept} stays in the account. The rest alone: olrunbook run image_build "
+            f"-p app {ctx.app_name} -p node_type {next(iter(failed))}; a deploy takes "
+            "both as its `images`."
+        )
+    code = getattr(first, "code", None)
+    return ToolError(f"{', '.join(said)}\n{why}", " ".join(hints), code)
 
 
 def _one_image(ec2: Any, watch: Watch, app: str) -> dict[str, Any]:

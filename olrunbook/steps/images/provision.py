@@ -8,6 +8,7 @@ answer. Nothing but docker is needed: no account, no target.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from olrunbook.adapters import pyinfra
@@ -109,6 +110,9 @@ def _test(
     began = time.monotonic()
     name = f"olrunbook-test-{ctx.app_name}-{node}-{ctx.run_id[-12:]}"
     key, _, value = label.partition("=")
+    if len(ctx.app.node_types) > 1:
+        emit = ctx.emit
+        ctx = replace(ctx, emit=lambda event: emit(event.under(node)))
     with container(name, image, {key: value}, ctx.sleep) as box:
         first = _deploy(ctx, place, box, node, "first")
         good = not first.failed() and not first.code
@@ -118,7 +122,7 @@ def _test(
             second = _deploy(ctx, place, box, node, "second")
             changed = [op.name for op in second.operations() if op.state == "changed"]
         good = good and not second.failed() and not second.code
-        checks, units = _services(ctx, box) if good and box.systemd else ([], [])
+        checks, units = _services(ctx, box, node) if good and box.systemd else ([], [])
     bad = first if first.failed() or first.code else second
     said = [*bad.errors, *bad.lines, *(bad.failed() or _NONE).output]
     return TestedImage(
@@ -178,11 +182,12 @@ def _error(watch: Watch) -> str:
     return f"pyinfra ended with code {watch.code}" if watch.code else ""
 
 
-def _services(ctx: Context, box: Box) -> tuple[list[CheckSeen], list[str]]:
+def _services(ctx: Context, box: Box, node: str) -> tuple[list[CheckSeen], list[str]]:
     """Boot the container again, so that enabled services start, and ask them."""
     ctx.emit(Event("docker", "phase", "booting again: enabled units must start"))
     box.restart(ctx.sleep)
-    checks = service_checks(ctx, box)
+    answers = ctx.app.probe.node_type in ("", node)
+    checks = service_checks(ctx, box) if answers else []
     units = box.failed_units()
     for unit in units:
         ctx.emit(Event("docker", "error", f"{unit} failed: {_why(box, unit)}"))

@@ -42,7 +42,7 @@ class GroupWatch:
         self.refreshes: tuple[RefreshSeen, ...] = ()
         self.template = TemplateSeen()
         self.failed_launches: tuple[ActivitySeen, ...] = ()
-        self.changed = began
+        self.at = self.changed = began
         self.timeline: list[RolloutSample] = []
         self._picture: object = None
         self._tracks = {
@@ -70,7 +70,6 @@ class GroupWatch:
         at: datetime,
         group: GroupSeen,
         refreshes: Sequence[RefreshSeen],
-        template: TemplateSeen,
         failed_launches: Sequence[ActivitySeen],
     ) -> list[Event]:
         """Take in a look; return what is new in it.
@@ -79,14 +78,14 @@ class GroupWatch:
             at: When it was (UTC).
             group: The group.
             refreshes: Its refreshes.
-            template: Its launch template.
             failed_launches: Its scaling activities since the update that failed.
 
         """
-        self.now, self.refreshes, self.template = group, tuple(refreshes), template
+        self.at, self.now, self.refreshes = at, group, tuple(refreshes)
+        self.template = TemplateSeen()  # set where it is read after this
         self.failed_launches = tuple(failed_launches)
         events = self._follow(at, {item.id: item for item in group.instances})
-        picture = (group, self.refreshes, template, self.failed_launches)
+        picture = (group, self.refreshes, self.failed_launches)
         if picture != self._picture:
             self._picture, self.changed = picture, at
         self._sample(at)

@@ -12,11 +12,13 @@ from olrunbook.steps.results import Result, Value
 from olrunbook.steps.rollout.samples import ProbeSecond, ProbeSummary
 
 __all__ = [
+    "Ailment",
     "GroupRollout",
     "InstanceTrack",
     "Outcome",
     "RolloutResult",
     "RolloutSample",
+    "SoakSeen",
 ]
 
 Outcome = Literal["launched", "refreshed", "unchanged", "failed"]
@@ -45,6 +47,57 @@ class InstanceTrack(Value):
     gone_at: datetime | None = None
 
 
+class Ailment(Value):
+    """An instance that turned unhealthy.
+
+    Args:
+        id: Its id.
+        image: The image it runs.
+        at: When that was first seen (UTC).
+        reason: Why, in AWS's words.
+        console: The last lines it wrote on its console; secrets are masked.
+        log: File in the run's `logs/` with more of them; empty: it wrote nothing.
+        lost: It had served, its group gave it up, or the rollout failed meanwhile; else
+            it was only slow to start.
+
+    """
+
+    id: str
+    image: str
+    at: datetime
+    reason: str
+    console: list[str] = Field(default_factory=list)
+    log: str = ""
+    lost: bool = True
+
+
+class SoakSeen(Value):
+    """What the probe saw while a finished rollout had to go on serving.
+
+    Args:
+        seconds: How long that was to be.
+        requests: Requests meanwhile.
+        failed: How many of them failed.
+        max_failed: How many might.
+
+    """
+
+    seconds: int
+    requests: int
+    failed: int
+    max_failed: int
+
+    @property
+    def good(self) -> bool:
+        """Whether it was within its limits."""
+        return self.failed <= self.max_failed
+
+    def sentence(self) -> str:
+        """Return the finding in a few words."""
+        found = f"{self.failed} of {self.requests} requests failed"
+        return f"soak of {self.seconds} s: {found}, at most {self.max_failed} may"
+
+
 class GroupRollout(Value):
     """How the rollout ended for one group.
 
@@ -63,6 +116,7 @@ class GroupRollout(Value):
         availability: What such an update does to availability, by its settings.
         template_image: Image of the launch template, where it was read.
         activities: Scaling activities since the update, where it failed.
+        unhealthy: Instances that turned unhealthy.
 
     """
 
@@ -80,6 +134,7 @@ class GroupRollout(Value):
     availability: str = ""
     template_image: str = ""
     activities: list[ActivitySeen] = Field(default_factory=list)
+    unhealthy: list[Ailment] = Field(default_factory=list)
 
     def sentence(self) -> str:
         """Return the ending in a few words."""
@@ -130,6 +185,7 @@ class RolloutResult(Result):
         timeline: The groups over time.
         probe: What the probe saw from the update to the end; None: not probed.
         probe_seconds: The probe's requests second by second.
+        soak: What it saw in the soak; None: there was none, or it was not reached.
         notes: Sentences on availability.
         consequences: What a failed rollout leaves behind, and the way back.
         started_at: When the watching began (UTC).
@@ -154,6 +210,7 @@ class RolloutResult(Result):
     started_at: datetime
     ended_at: datetime
     by_hand: str
+    soak: SoakSeen | None = None
 
     def headline(self) -> str:
         """Return the endings, and what the probe saw of them."""
@@ -165,6 +222,8 @@ class RolloutResult(Result):
         text = "; ".join(parts)
         if self.probe and self.probe.requests and self.probed_all:
             text += f" · {self.probe.sentence()}"
+        if self.soak and not self.soak.good:
+            text = f"{self.soak.sentence()}; {text}"
         return text
 
     @property

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from olrunbook.adapters.context import Context
-from olrunbook.steps.results import DeployResult
+from olrunbook.steps.rollout.awaited import Awaited
 from olrunbook.steps.rollout.probe import Probe
 from olrunbook.steps.rollout.samples import ProbeSummary, Sample, read_samples
 
@@ -21,7 +21,7 @@ TAIL_S = 3.0  # how long the last answers of somebody else's probe may take
 
 @contextmanager
 def probing(
-    ctx: Context, deploy: DeployResult, samples: Path | None
+    ctx: Context, deploy: Awaited, samples: Path | None
 ) -> Iterator[Path | None]:
     """Keep a probe going where nobody else does; yield the file of samples."""
     if samples or not deploy.url:
@@ -48,7 +48,7 @@ def collected(ctx: Context, file: Path, ended: datetime) -> list[Sample]:
 
 def probe_notes(
     ctx: Context,
-    deploy: DeployResult,
+    deploy: Awaited,
     probe: ProbeSummary | None,
     began: datetime,
     *,

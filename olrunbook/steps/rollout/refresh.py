@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from olrunbook.adapters.aws.reads import Account, require_identity
 from olrunbook.adapters.aws.refresh import start_refresh
-from olrunbook.adapters.aws.seen import GroupSeen, RefreshSeen, short
+from olrunbook.adapters.aws.seen import GroupSeen, RefreshSeen, TemplateSeen, short
 from olrunbook.adapters.context import Context
 from olrunbook.errors import OlrunbookError, RefusedError, StepError, UsageError
 from olrunbook.steps.approval.digest import (
@@ -21,12 +21,13 @@ from olrunbook.steps.deploy.availability import AWS_MIN_HEALTHY, availability
 from olrunbook.steps.deploy.plan import Finding
 from olrunbook.steps.results import DeployResult, ResourceChange, Result, Value
 from olrunbook.steps.rollout.model import GroupRollout, RolloutResult
-from olrunbook.steps.rollout.rollout import Patience, rollout
+from olrunbook.steps.rollout.rollout import Patience, require, rollout
 from olrunbook.steps.step import Step
 
 __all__ = [
     "BEGAN",
     "PLANNED",
+    "WATCHED",
     "GroupRefresh",
     "RefreshBegan",
     "RefreshPlan",
@@ -35,8 +36,7 @@ __all__ = [
     "watched",
 ]
 
-ROOM = 10  # percent of more instances, so that a new one serves before an old one goes
-WHOLE = 100
+ROOM, WHOLE = 10, 100  # percent
 BY_HAND = "aws autoscaling start-instance-refresh --auto-scaling-group-name"
 
 
@@ -47,26 +47,20 @@ class GroupRefresh(Value):
         group: The group as it is.
         image: The image of its launch template.
         template: The version that new instances are made from.
-        min_healthy: Percentage of the desired capacity that stays healthy.
-        max_healthy: Percentage that may run at once.
-        warmup_s: Seconds a new instance warms up; None: as the group has it.
+        preferences: Of the refresh, as AWS has them.
 
     """
 
     group: GroupSeen
     image: str
     template: str
-    min_healthy: int
-    max_healthy: int
-    warmup_s: int | None
+    preferences: dict[str, int]
 
 
 class RefreshPlan(Result):
     """What a refresh of a stage would do.
 
     Args:
-        app: The app.
-        stage: The stage.
         asked: The percentages that were asked for; empty: by the group's last refresh.
         groups: What would be done to each group.
         images: The image set, which stays.
@@ -79,8 +73,6 @@ class RefreshPlan(Result):
 
     schema_name: ClassVar[str] = "olrunbook/refresh-plan/1"
 
-    app: str
-    stage: str
     asked: dict[str, str]
     groups: list[GroupRefresh]
     images: dict[str, str]
@@ -154,32 +146,27 @@ def planned(
 
     """
     require_identity(ctx)
-    account = Account(ctx.target)
-    low, high = _percent(asked, "min_healthy", 0), _percent(asked, "max_healthy", WHOLE)
-    groups = []
+    account, groups = Account(ctx.target), []
     for group, refreshes in account.observe(ctx.app, ctx.stage):
+        template = account.template(group.name) if group.name else TemplateSeen()
         if not began:
-            _require_quiet(ctx, group, refreshes)
-        template = account.template(group.name)
-        other = {i.image for i in group.instances if not i.leaving} - {template.image}
-        if other and not began:
-            msg = f"{group.name} runs {' and '.join(sorted(map(short, other)))}, but "
-            msg += f"its launch template has {short(template.image)}"
-            hint = "A refresh would change the image. Deploy: olrunbook run deploy "
-            raise RefusedError(msg, f"{hint}-p app {ctx.app_name} -p stage {ctx.stage}")
-        least, most, warmup = _preferences(refreshes, low, high)
+            _require_same(ctx, group, refreshes, template.image)
+        last = refreshes[0] if refreshes else None
         groups.append(
             GroupRefresh(
                 group=group,
                 image=template.image,
                 template=template.number,
-                min_healthy=least,
-                max_healthy=most,
-                warmup_s=warmup,
+                preferences=_preferences(asked, last),
             )
         )
     images = {one.group.node_type: one.image for one in groups}
     outlook = [_outlook(one) for one in groups]
+    by_hand = [
+        f"{BY_HAND} {one.group.name} --preferences SkipMatching=false,"
+        + ",".join(f"{name}={value}" for name, value in one.preferences.items())
+        for one in groups
+    ]
     parts = part_digests(
         {
             "target": [ctx.target.name, ctx.target.cloud_id, ctx.target.account],
@@ -191,13 +178,11 @@ def planned(
         }
     )
     return RefreshPlan(
-        app=ctx.app_name,
-        stage=ctx.stage,
         asked=dict(asked),
         groups=groups,
         images=images,
         outlook=outlook,
-        by_hand="\n".join(_by_hand(one) for one in groups),
+        by_hand="\n".join(by_hand),
         digest=digest(parts),
         parts=parts,
     )
@@ -224,13 +209,7 @@ def began(ctx: Context, plan: RefreshPlan) -> RefreshBegan:
     for one in plan.groups:
         name = one.group.name
         try:
-            refreshes[name] = start_refresh(
-                ctx.target,
-                name,
-                min_healthy=one.min_healthy,
-                max_healthy=one.max_healthy,
-                warmup_s=one.warmup_s,
-            )
+            refreshes[name] = start_refresh(ctx.target, name, one.preferences)
         except OlrunbookError as error:
             if not refreshes:
                 raise
@@ -286,43 +265,48 @@ def _strict(one: GroupRollout, refresh: str | None) -> GroupRollout:
     return one.model_copy(update={"outcome": "failed", "reason": reason})
 
 
-def _require_quiet(
-    ctx: Context, group: GroupSeen, refreshes: Sequence[RefreshSeen]
+def _require_same(
+    ctx: Context, group: GroupSeen, refreshes: Sequence[RefreshSeen], image: str
 ) -> None:
-    """Refuse a group that is not there, has no instance, or is being refreshed."""
+    """Refuse a group that has no instance, is being refreshed, or has another image."""
+    deploy = f"olrunbook run deploy -p app {ctx.app_name} -p stage {ctx.stage}"
     if not group.name or not group.instances:
         msg = f"{group.name or group.tag_name} has no instance to replace"
-        hint = f"olrunbook run deploy -p app {ctx.app_name} -p stage {ctx.stage}"
-        raise RefusedError(msg, f"Deploy first: {hint}")
+        raise RefusedError(msg, f"Deploy first: {deploy}")
     for refresh in refreshes:
         if refresh.active:
             what = f"refresh {short(refresh.id)} of {group.name}"
             msg = f"{what} is {refresh.status}, {refresh.percent} %"
             raise RefusedError(msg, "Wait until it ends: olrunbook status")
+    if other := {i.image for i in group.instances if not i.leaving} - {image}:
+        runs = " and ".join(sorted(map(short, other)))
+        msg = f"{group.name} runs {runs}, but its launch template has {short(image)}"
+        raise RefusedError(msg, f"A refresh would change the image. Deploy: {deploy}")
 
 
-def _percent(asked: Mapping[str, str], name: str, low: int) -> int | None:
-    text = asked[name].strip().removesuffix("%").strip()
-    if text and not (text.isdecimal() and low <= int(text) <= low + WHOLE):
-        msg = f"{name} {text!r} is no percentage from {low} to {low + WHOLE}"
+def _preferences(asked: Mapping[str, str], last: RefreshSeen | None) -> dict[str, int]:
+    """Return what a refresh is told: as asked for, else as the last one was."""
+    given = {
+        name: text.strip().removesuffix("%").strip() for name, text in asked.items()
+    }
+    for name, text in given.items():
+        low = 0 if name == "min_healthy" else WHOLE
+        if text and not (text.isdecimal() and low <= int(text) <= low + WHOLE):
+            msg = f"{name} {text!r} is no percentage from {low} to {low + WHOLE}"
+            raise UsageError(msg)
+    least = AWS_MIN_HEALTHY
+    if given["min_healthy"]:
+        least = int(given["min_healthy"])
+    elif last and last.min_healthy is not None:
+        least = last.min_healthy
+    most = (last and last.max_healthy) or WHOLE + ROOM
+    most = int(given["max_healthy"] or min(most, least + WHOLE))
+    if most - least > WHOLE:
+        msg = f"min_healthy {least}, max_healthy {most}: AWS allows 100 between them"
         raise UsageError(msg)
-    return int(text) if text else None
-
-
-def _preferences(
-    refreshes: Sequence[RefreshSeen], low: int | None, high: int | None
-) -> tuple[int, int, int | None]:
-    """Return least and most healthy, and the warm-up: asked for, else as the last."""
-    last = refreshes[0] if refreshes else RefreshSeen(id="", status="")
-    given = low if low is not None else last.min_healthy
-    low = AWS_MIN_HEALTHY if given is None else given
-    if high is None:
-        high = last.max_healthy or WHOLE + ROOM
-        high = min(high, low + WHOLE)
-    if high - low > WHOLE:
-        msg = f"min_healthy {low} and max_healthy {high}: AWS allows 100 between them"
-        raise UsageError(msg)
-    return low, high, last.warmup_s
+    found = {"MinHealthyPercentage": least, "MaxHealthyPercentage": most}
+    warmup = last.warmup_s if last else None
+    return found if warmup is None else {**found, "InstanceWarmup": warmup}
 
 
 def _outlook(one: GroupRefresh) -> str:
@@ -332,18 +316,11 @@ def _outlook(one: GroupRefresh) -> str:
     text += f" of its launch template, {short(one.image)}."
     if old := {i.template_version for i in group.instances} - {one.template, ""}:
         text += f" Some are from version {', '.join(sorted(old))} now."
-    limits = one.model_dump(include={"min_healthy", "max_healthy"})
-    seen = RefreshSeen(id="", status="", **limits)
+    least, most, *_ = one.preferences.values()
+    seen = RefreshSeen(id="", status="", min_healthy=least, max_healthy=most)
     return f"{text} {availability(group.desired, seen)}"
-
-
-def _by_hand(one: GroupRefresh) -> str:
-    warmup = "" if one.warmup_s is None else f",InstanceWarmup={one.warmup_s}"
-    limits = f"MinHealthyPercentage={one.min_healthy},"
-    limits += f"MaxHealthyPercentage={one.max_healthy}"
-    preferences = f"SkipMatching=false,{limits}{warmup}"
-    return f"{BY_HAND} {one.group.name} --preferences {preferences}"
 
 
 PLANNED = Step("planned", RefreshPlan)
 BEGAN = Step("began", RefreshBegan, changes=True, locks=True, kept=True)
+WATCHED = Step("watched", RolloutResult, require, changes=True, locks=True)

@@ -7,19 +7,24 @@ from datetime import datetime
 from pathlib import Path
 
 from olrunbook.adapters.aws.reads import Account, require_identity, unseen
-from olrunbook.adapters.aws.seen import TemplateSeen
 from olrunbook.adapters.context import Context
-from olrunbook.errors import StepError, ToolError, UsageError
-from olrunbook.events import Event
+from olrunbook.errors import StepError, UsageError
 from olrunbook.steps import way_back
 from olrunbook.steps.deploy.availability import availability, consequences
 from olrunbook.steps.results import DeployResult
+from olrunbook.steps.rollout.awaited import Awaited, of_deploy
 from olrunbook.steps.rollout.group import GroupWatch
-from olrunbook.steps.rollout.model import GroupRollout, Outcome, RolloutResult
+from olrunbook.steps.rollout.model import (
+    GroupRollout,
+    Outcome,
+    RolloutResult,
+    SoakSeen,
+)
 from olrunbook.steps.rollout.probe import SAMPLES_VARIABLE
 from olrunbook.steps.rollout.probing import collected, probe_notes, probing
-from olrunbook.steps.rollout.samples import per_second, summarise
-from olrunbook.steps.rollout.verdict import Patience, Verdict, judge, on_image
+from olrunbook.steps.rollout.samples import Sample, per_second, summarise
+from olrunbook.steps.rollout.verdict import Patience, Verdict, on_image
+from olrunbook.steps.rollout.watching import Watching
 from olrunbook.steps.step import Step
 
 __all__ = ["STEP", "Patience", "RolloutResult", "require", "rollout"]
@@ -31,7 +36,7 @@ ORDER: tuple[Outcome, ...] = ("failed", "refreshed", "launched", "unchanged")
 
 def rollout(
     ctx: Context,
-    deploy: DeployResult,
+    deploy: DeployResult | Awaited,
     *,
     samples: Path | None = None,
     patience: Patience | None = None,
@@ -40,7 +45,7 @@ def rollout(
 
     Args:
         ctx: The step's context.
-        deploy: The update whose rollout this is.
+        deploy: The update whose rollout this is, as its record or its groups say.
         samples: The samples of a probe that somebody else keeps going; None: the file
             that OLRUNBOOK_PROBE names, else a probe of its own.
         patience: How long it may take its time.
@@ -55,6 +60,8 @@ def rollout(
 
     """
     patience = patience or Patience()
+    if isinstance(deploy, DeployResult):
+        deploy = of_deploy(deploy)
     if set(deploy.images) != set(ctx.app.node_types):
         have, wanted = sorted(deploy.images), sorted(ctx.app.node_types)
         msg = f"the deploy's images name {have}, the app has {wanted}"
@@ -65,8 +72,9 @@ def rollout(
     watches = _watches(ctx, deploy, began)
     if samples is None and (named := os.environ.get(SAMPLES_VARIABLE)):
         samples = Path(named)
+    watching = Watching(ctx, account, watches, deploy.started_at, patience)
     with probing(ctx, deploy, samples) as file:
-        verdicts = _follow(ctx, account, watches, deploy.started_at, patience)
+        verdicts = watching.follow()
     ended = ctx.clock()
     seen = collected(ctx, file, ended) if file else []
     new = all(not group.name for group in deploy.before)
@@ -74,11 +82,13 @@ def rollout(
     since = began if own else deploy.started_at
     probe = summarise(seen, since, ended, new=new) if file else None
     groups = [
-        _group(account, watch, verdicts[tag], deploy.started_at)
+        _group(account, watch, verdicts[tag], watching, deploy.started_at)
         for tag, watch in watches.items()
     ]
     outcome = next(word for word in ORDER if word in {g.outcome for g in groups})
-    failed = outcome == "failed"
+    soak = _soak(ctx, watching.good_since, seen, ended)
+    if failed := outcome == "failed" or (soak is not None and not soak.good):
+        outcome = "failed"
     return RolloutResult(
         app=ctx.app_name,
         stage=ctx.stage,
@@ -89,11 +99,16 @@ def rollout(
         timeline=[sample for watch in watches.values() for sample in watch.timeline],
         probe=probe,
         probe_seconds=per_second(seen, since, ended),
-        notes=_notes(ctx, groups, probe_notes(ctx, deploy, probe, began, own=own)),
-        consequences=_aftermath(ctx, account, watches) if failed else [],
+        notes=_notes(
+            ctx, deploy, groups, soak, probe_notes(ctx, deploy, probe, began, own=own)
+        ),
+        consequences=watching.patiently(lambda: _aftermath(ctx, account, watches))
+        if failed
+        else [],
         started_at=began,
         ended_at=ended,
         by_hand="\n".join(f"{SHOW} {group.group}" for group in groups if group.group),
+        soak=soak,
     )
 
 
@@ -103,9 +118,18 @@ def require(result: RolloutResult) -> None:
         raise StepError(result.headline(), result.consequences[-1])
 
 
-def _watches(
-    ctx: Context, deploy: DeployResult, began: datetime
-) -> dict[str, GroupWatch]:
+def _soak(
+    ctx: Context, since: datetime | None, seen: list[Sample], ended: datetime
+) -> SoakSeen | None:
+    """Return what the probe saw in the soak."""
+    if ctx.app.soak is None or since is None:
+        return None
+    probe = summarise(seen, since, ended)
+    found = {"requests": probe.requests, "failed": probe.failed}
+    return SoakSeen(**ctx.app.soak.model_dump(), **found)
+
+
+def _watches(ctx: Context, deploy: Awaited, began: datetime) -> dict[str, GroupWatch]:
     """Return a watch for each group, by its tag `Name`."""
     before = {group.tag_name: group for group in deploy.before}
     return {
@@ -113,92 +137,18 @@ def _watches(
             deploy.images[none.node_type],
             before.get(none.tag_name, none),
             began,
-            updated=bool(deploy.changes),
+            updated=deploy.updated,
         )
         for none in unseen(ctx.app, ctx.stage)
     }
 
 
-def _follow(
-    ctx: Context,
-    account: Account,
-    watches: dict[str, GroupWatch],
-    since: datetime,
-    patience: Patience,
-) -> dict[str, Verdict]:
-    """Look again and again until every group has come to an end."""
-    began, missed, warned = ctx.clock(), 0, ctx.clock()
-    while True:
-        at = ctx.clock()
-        try:
-            _look(ctx, account, watches, since, at)
-            missed = 0
-        except ToolError as error:
-            missed += 1
-            if missed >= patience.outages:
-                raise
-            ctx.emit(Event("aws", "warning", str(error)))
-            ctx.sleep(patience.every_s)
-            continue
-        verdicts = {
-            tag: judge(watch.evidence(at), patience) for tag, watch in watches.items()
-        }
-        for tag, verdict in verdicts.items():
-            ctx.emit(_progress(watches[tag], verdict, at, many=len(watches) > 1))
-        if all(verdict.outcome for verdict in verdicts.values()):
-            return verdicts
-        if patience.deadline_s and (at - began).total_seconds() >= patience.deadline_s:
-            return {n: _late(verdict, patience) for n, verdict in verdicts.items()}
-        changed = max(watch.changed for watch in watches.values())
-        if (at - max(changed, warned)).total_seconds() >= patience.silence_s:
-            warned = at
-            quiet = (at - changed).total_seconds()
-            waiting = [v.reason for v in verdicts.values() if not v.outcome]
-            text = f"no news for {quiet:.0f} s: {'; '.join(waiting)}"
-            ctx.emit(Event("aws", "warning", text))
-        ctx.sleep(patience.every_s)
-
-
-def _look(
-    ctx: Context,
-    account: Account,
-    watches: dict[str, GroupWatch],
-    since: datetime,
-    at: datetime,
-) -> None:
-    """Look at every group once."""
-    for group, refreshes in account.observe(ctx.app, ctx.stage):
-        watch = watches[group.tag_name]
-        template, failed = TemplateSeen(), []
-        if group.name and not any(refresh.active for refresh in refreshes):
-            template = account.template(group.name)
-        if group.name and group.name != watch.before.name:
-            activities = account.activities(group.name, since)
-            failed = [item for item in activities if item.status == "Failed"]
-        for event in watch.see(at, group, refreshes, template, failed):
-            ctx.emit(event)
-
-
-def _progress(
-    watch: GroupWatch, verdict: Verdict, at: datetime, *, many: bool
-) -> Event:
-    """Return where a group stands, as an event."""
-    text = watch.progress(at, verdict)
-    sample, label = watch.timeline[-1], watch.now.label
-    data = {"node_type": label, "percent": sample.percent, "serving": sample.serving}
-    return Event("aws", "progress", f"{label}: {text}" if many else text, data)
-
-
-def _late(verdict: Verdict, patience: Patience) -> Verdict:
-    """Return the verdict of a group that had not ended at the deadline."""
-    if verdict.outcome:
-        return verdict
-    text = f"not ended after {patience.deadline_s:g} s: {verdict.reason}"
-    return Verdict("failed", text, verdict.refresh)
-
-
 def _group(
-    account: Account, watch: GroupWatch, verdict: Verdict, since: datetime
+    account: Account,
+    watch: GroupWatch,
+    verdict: Verdict,
+    watching: Watching,
+    since: datetime,
 ) -> GroupRollout:
     """Return how it ended for a group."""
     assert verdict.outcome is not None
@@ -206,7 +156,7 @@ def _group(
     refresh, name = verdict.refresh, watch.now.name
     activities = []
     if verdict.outcome == "failed" and name:
-        activities = account.activities(name, since)[:MAX_ACTIVITIES]
+        activities = watching.patiently(lambda: account.activities(name, since))
     return GroupRollout(
         node_type=watch.before.node_type,
         label=watch.now.label,
@@ -221,11 +171,18 @@ def _group(
         other_refreshes=[item for item in evidence.new if item != refresh],
         availability=availability(watch.now.desired, refresh) if refresh else "",
         template_image=watch.template.image,
-        activities=activities,
+        activities=activities[:MAX_ACTIVITIES],
+        unhealthy=watching.wards.of(watch),
     )
 
 
-def _notes(ctx: Context, groups: list[GroupRollout], probe: list[str]) -> list[str]:
+def _notes(
+    ctx: Context,
+    deploy: Awaited,
+    groups: list[GroupRollout],
+    soak: SoakSeen | None,
+    probe: list[str],
+) -> list[str]:
     """Return what is to be said about availability."""
     many = len(groups) > 1
     notes = [
@@ -233,6 +190,11 @@ def _notes(ctx: Context, groups: list[GroupRollout], probe: list[str]) -> list[s
         for group in groups
         if group.availability
     ]
+    if soak:
+        probe = [f"{soak.sentence().capitalize()}.", *probe]
+    if not deploy.recorded:
+        text = "Watched without a deploy's record: what went before is not shown."
+        probe = [*probe, text]
     if ctx.target.kind == "rehearsal":
         probe = [*probe, "Rehearsal times: on AWS the same takes minutes."]
     return [*notes, *probe]

@@ -28,7 +28,10 @@ class Patience:
         refresh_grace_s: Seconds within which a refresh must be seen to have begun.
         silence_s: Seconds without news until that is said.
         losses: New instances that may be lost before they served, in a new group.
-        outages: Looks in a row that may fail because the API does not answer.
+        silent_s: Seconds that are borne in which the API does not answer, …
+        throttled_s: … in which it throttles our calls, …
+        expired_s: … in which the credentials have expired, …
+        refused_s: … in which it refuses a look for another reason.
         deadline_s: Seconds until the rollout is given up; None: AWS has its own limits.
 
     """
@@ -38,7 +41,10 @@ class Patience:
     refresh_grace_s: float = 10.0
     silence_s: float = 60.0
     losses: int = 2
-    outages: int = 10
+    silent_s: float = 120.0
+    throttled_s: float = 600.0
+    expired_s: float = 1800.0
+    refused_s: float = 30.0
     deadline_s: float | None = None
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 __all__ = [
+    "DEFAULTS",
     "SECRET",
     "facts",
     "is_hidden",

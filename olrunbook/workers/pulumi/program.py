@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import importlib
 import os
 import runpy
@@ -11,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Captured", "preload", "stack_program"]
+__all__ = ["Captured", "preload", "secret_texts", "stack_program"]
 
 # Resource type, name and property (no case, no underscores) to a value in clear.
 Captured = dict[tuple[str, str, str], str]
@@ -60,6 +62,37 @@ def stack_program(folder: Path, captured: Captured) -> Callable[[], None]:
         runpy.run_path(str(folder / "__main__.py"), run_name="__main__")
 
     return program
+
+
+def secret_texts() -> set[str]:
+    """Return a set that fills with the texts of a program's secret outputs.
+
+    Wherever they come from (a setting, a look-up in Vault, another resource), and
+    whatever they are put into: what is made of one is secret too.
+    """
+    import pulumi  # noqa: PLC0415  (heavy: only in the worker)
+
+    found: set[str] = set()
+    looks: set[asyncio.Future[None]] = set()
+    # Every output comes by here as it is made; older SDKs have only `__init__`.
+    name = "_track" if hasattr(pulumi.Output, "_track") else "__init__"
+    made = getattr(pulumi.Output, name)
+
+    async def look(output: pulumi.Output[Any]) -> None:
+        with contextlib.suppress(Exception):  # the program says it better
+            if await output.is_secret() and isinstance(
+                text := await output.future(), str
+            ):
+                found.add(text)
+
+    def noted(output: pulumi.Output[Any], *args: Any, **more: Any) -> None:
+        made(output, *args, **more)
+        task = asyncio.ensure_future(look(output))
+        looks.add(task)
+        task.add_done_callback(looks.discard)
+
+    setattr(pulumi.Output, name, noted)
+    return found
 
 
 def _capture_into(captured: Captured) -> None:

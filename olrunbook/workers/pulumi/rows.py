@@ -41,6 +41,7 @@ class Rows:
         self._started: dict[str, float] = {}
         self._inputs: dict[str, dict[str, Any]] = {}  # never told
         self.rows: dict[str, dict[str, Any]] = {}
+        self.outside: list[dict[str, Any]] = []
         self.facts: dict[str, dict[str, Any]] = {}
         self.counts: dict[str, int] = {}
         self.outputs: dict[str, str] = {}
@@ -55,12 +56,17 @@ class Rows:
 
     def changed(self) -> list[dict[str, Any]]:
         """Return the rows of the resources that are not left as they are."""
-        wanted = ("op", "type", "name", "urn", "inputs", "changes")
+        wanted = ("op", "type", "name", "urn", "inputs", "changes", "user_data")
         return [
             {key: row[key] for key in wanted}
             for row in self.rows.values()
             if row["op"] != "same"
         ]
+
+    def given(self, urn: str, path: str) -> Any:
+        """Return an input as the engine shows it; None: it is hidden, or not there."""
+        value = changes.value_at(self._inputs.get(urn, {}), path)
+        return None if changes.is_secret(value) else value
 
     def made_up(self) -> dict[str, str]:
         """Return the names that are others in each preview, to the URN of theirs."""
@@ -113,9 +119,13 @@ class Rows:
         urn, kind = metadata.urn, metadata.type
         name = changes.resource_name(urn)
         default = kind.startswith(PROVIDER) and name.startswith("default")
-        if op in SKIPPED_OPS or default:
+        if default:
             return
         plain = _plain(metadata)
+        if op in SKIPPED_OPS:
+            if state == "done" and kind != STACK:
+                self._refreshed(urn, kind, plain)
+            return
         new = plain.get("new") or {}
         if found := changes.facts(kind, new.get("inputs") or {}):
             self.facts[urn] = {"type": kind, **found}
@@ -128,12 +138,9 @@ class Rows:
             row = self.rows[urn] = {"urn": urn, "op": op, "type": kind, "name": name}
             self._inputs[urn] = new.get("inputs") or {}
             row["inputs"] = ""  # of an update nobody asks
+            row["user_data"] = []
         if not row.get("changes"):
-            row["changes"] = [] if op == "same" else changes.property_changes(plain)
-            for change in row["changes"]:
-                if changes.is_hidden(change["path"]):
-                    change["old"] = change["old"] and changes.SECRET
-                    change["new"] = change["new"] and changes.SECRET
+            row["changes"] = [] if op == "same" else _shown(plain)
         row["state"] = state
         if op == "same" and state == "running":
             return
@@ -141,6 +148,27 @@ class Rows:
         text = f"{op} {kind} {name}" + (f" [{paths}]" if paths else "")
         seconds = round(time.monotonic() - self._started[urn], 1)
         self._tell("resource", text, **row, seconds=seconds)
+
+    def _refreshed(self, urn: str, kind: str, plain: dict[str, Any]) -> None:
+        """Note what a refresh finds otherwise than the state has it: old, new.
+
+        Only what a program can write counts; what a provider computes moves by itself.
+        """
+        row = {"urn": urn, "type": kind, "name": changes.resource_name(urn)}
+        old, new = plain.get("old") or {}, plain.get("new") or {}
+        if old and not new:
+            self.outside.append({**row, "op": "delete", "changes": []})
+            return
+        was, now = old.get("inputs") or {}, new.get("inputs") or {}
+        told = {
+            path: detail
+            for path, detail in plain["detailedDiff"].items()
+            if detail["inputDiff"]
+        }
+        other = [k for k in was if k != changes.DEFAULTS and was[k] != now.get(k)]
+        told = told or {k: {"diffKind": "update", "inputDiff": True} for k in other}
+        if other and (found := _shown({**plain, "detailedDiff": told})):
+            self.outside.append({**row, "op": "update", "changes": found})
 
     def _diagnostic(self, event: Any) -> None:
         if event.severity not in ("error", "warning"):
@@ -154,6 +182,16 @@ class Rows:
         if event.severity == "error":
             self.errors.append(line)
         self._tell(event.severity, line, urn=event.urn or "")
+
+
+def _shown(plain: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return what changes in a resource, without what is never shown."""
+    found = changes.property_changes(plain)
+    for change in found:
+        if changes.is_hidden(change["path"]):
+            change["old"] = change["old"] and changes.SECRET
+            change["new"] = change["new"] and changes.SECRET
+    return found
 
 
 def plain_text(text: str) -> str:

@@ -10,13 +10,13 @@ import hashlib
 import json
 import os
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-__all__ = ["StateLook", "look", "open_backend"]
+__all__ = ["StateLook", "find_locks", "look", "open_backend", "pending_line"]
 
 StateLook = dict[str, Any]
 Run = Callable[[list[str]], str]
@@ -25,11 +25,9 @@ Run = Callable[[list[str]], str]
 class S3Backend:
     """A bucket; `base` is a prefix of everything, without slashes around it."""
 
-    def __init__(self, bucket: str, base: str = "") -> None:
-        import boto3  # noqa: PLC0415  (heavy: only when it is an S3 backend)
-
+    def __init__(self, bucket: str, base: str, client: Any) -> None:
         self._bucket, self._base = bucket, f"{base}/" if base else ""
-        self._client = boto3.client("s3")
+        self._client = client
 
     def names(self, prefix: str) -> list[str]:
         """Return the objects below a prefix, sorted by name."""
@@ -64,18 +62,28 @@ class FileBackend:
 Backend = S3Backend | FileBackend
 
 
-def open_backend(folder: Path) -> Backend | None:
+def _s3() -> Any:
+    import boto3  # noqa: PLC0415  (heavy: only when it is an S3 backend)
+
+    return boto3.client("s3")
+
+
+def open_backend(
+    folder: Path, env: Mapping[str, str] = os.environ, s3: Callable[[], Any] = _s3
+) -> Backend | None:
     """Return the backend of a Pulumi project; None: one we cannot read.
 
     Args:
-        folder: The project; PULUMI_BACKEND_URL comes before what it says itself.
+        folder: The project.
+        env: Its PULUMI_BACKEND_URL comes before what the project says itself.
+        s3: Makes the client of a bucket.
 
     """
     text = folder.joinpath("Pulumi.yaml").read_text(encoding="utf-8")
     own = (yaml.safe_load(text).get("backend") or {}).get("url") or ""
-    url = urllib.parse.urlsplit(os.environ.get("PULUMI_BACKEND_URL") or own)
+    url = urllib.parse.urlsplit(env.get("PULUMI_BACKEND_URL") or own)
     if url.scheme == "s3":
-        return S3Backend(url.netloc, url.path.strip("/"))
+        return S3Backend(url.netloc, url.path.strip("/"), s3())
     if url.scheme == "file":
         return FileBackend(
             Path(urllib.parse.unquote(url.netloc + url.path)).expanduser()
@@ -108,7 +116,7 @@ def look(folder: Path, project: str, stack: str, run: Run) -> StateLook:
         "digest": hashlib.sha256(text.encode()).hexdigest(),
         "resources": len(resources),
         "types": sorted({str(item.get("type")) for item in resources}),
-        "pending": [_pending_line(item) for item in pending],
+        "pending": [pending_line(item) for item in pending],
         "locks": find_locks(backend, project, stack) if backend else [],
     }
 
@@ -146,7 +154,7 @@ def _lock_line(text: str) -> str:
     )
 
 
-def _pending_line(item: dict[str, Any]) -> str:
+def pending_line(item: dict[str, Any]) -> str:
     """Return a pending operation in words: `creating aws:lb/…:LoadBalancer name`."""
     urn = str((item.get("resource") or {}).get("urn") or "")
     kind = urn.split("::")[2].rsplit("$", 1)[-1] if urn.count("::") > 2 else ""  # noqa: PLR2004

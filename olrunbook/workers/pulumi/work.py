@@ -17,9 +17,15 @@ from olrunbook.redact.sealed import seal
 from olrunbook.workers.pulumi import changes
 from olrunbook.workers.pulumi.channel import Channel
 from olrunbook.workers.pulumi.cli import SafeCommand, StoppedError
-from olrunbook.workers.pulumi.program import Captured, preload, stack_program
+from olrunbook.workers.pulumi.program import (
+    Captured,
+    preload,
+    secret_texts,
+    stack_program,
+)
 from olrunbook.workers.pulumi.rows import Rows, plain_text
 from olrunbook.workers.pulumi.state import StateLook, look
+from olrunbook.workers.pulumi.user_data import differences, files
 
 __all__ = ["Work"]
 
@@ -61,6 +67,7 @@ class Work:
         self.channel, self.redactor = channel, redactor
         self.folder = Path(request["folder"])
         self.captured: Captured = {}
+        self.secret_texts: set[str] = set()
         self.rows = Rows(channel.event)
 
     def run(self) -> dict[str, Any]:
@@ -86,6 +93,7 @@ class Work:
     def preview(self) -> dict[str, Any]:
         """Show what an update would do; the stack is made where there is none."""
         preload(self.folder)
+        self.secret_texts = secret_texts()
         stack = self._open()
         with ThreadPoolExecutor(2) as both:
             learning = both.submit(self._learn_config)
@@ -173,6 +181,7 @@ class Work:
         return {
             "counts": rows.counts,
             "changes": rows.changed(),
+            "outside": rows.outside,
             "facts": rows.facts,
             "outputs": rows.outputs,
         }
@@ -237,12 +246,29 @@ class Work:
         before = {item["urn"]: item.get("inputs") or {} for item in resources}
         for row, change in wanted:
             old = changes.value_at(before.get(row["urn"], {}), change["path"])
-            if isinstance(old, dict) and "plaintext" in old:
-                old = json.loads(old["plaintext"])
+            sealed = isinstance(old, dict) and "plaintext" in old
+            old = json.loads(old["plaintext"]) if sealed else old
             key = (row["type"], row["name"], change["path"].lower())
-            for side, value in (("old", old), ("new", self.captured.get(key))):
+            new = self.captured.get(key, self.rows.given(row["urn"], change["path"]))
+            if changes.is_hidden(change["path"]):
+                row["user_data"] += self._user_data(old, new, secret=sealed)
+            for side, value in (("old", old), ("new", new)):
                 if change[side] == changes.SECRET and isinstance(value, str):
                     change[side] = self.redactor.mask(value)
+
+    def _user_data(self, old: Any, new: Any, *, secret: bool) -> list[dict[str, str]]:
+        """Return what differs between two user data, by file and key."""
+        if not isinstance(new, str):
+            text = "not known before the update"
+            return [{"file": "", "key": "", "kind": "update", "old": "", "new": text}]
+        # Known here alone: what is made of a secret is often no secret elsewhere.
+        whole = {v for key, v in self.captured.items() if changes.is_hidden(key[2])}
+        mask = Redactor(self.request["mask_key"], {*self.redactor.values} - whole)
+        for text in sorted(self.secret_texts - whole, key=len):
+            if not any(value in text for value in mask.values):
+                mask.learn(text)
+        before = files(old) if isinstance(old, str) else {}
+        return differences(before, files(new), mask, secret=secret)
 
 
 def _last_error(text: str) -> str:

@@ -13,6 +13,8 @@ from pyinfra.facts.files import Directory
 from pyinfra.operations import apt, files, server, systemd
 from pyinfra.operations.util import any_changed
 
+from olrunbook.artifacts.console import failures_to_console
+
 NODE_TYPE = os.environ.get("NODE_TYPE") or "web"
 MARKER = os.environ.get("MARKER") or "unmarked"
 AMI_TAGS = json.loads(os.environ.get("AMI_TAGS") or "{}")
@@ -27,6 +29,7 @@ files.put(
     dest="/etc/caddy/Caddyfile",
     mode="644",
 )
+console = failures_to_console()
 unit = files.put(
     name="Let Caddy make its certificate at boot",
     src="files/certificate.conf",
@@ -48,7 +51,7 @@ files.put(
     mode="644",
 )
 if host.get_fact(Directory, path="/run/systemd/system"):
-    systemd.daemon_reload(name="Reload systemd", _if=any_changed(caddy, unit))
+    systemd.daemon_reload(name="Reload systemd", _if=any_changed(caddy, console, unit))
     systemd.service(name="Enable Caddy", service="caddy", running=False, enabled=True)
 server.shell(
     name="Remove downloaded packages",

@@ -12,9 +12,24 @@ from pathlib import Path
 from olrunbook.errors import RefusedError
 from olrunbook.targets import state_dir
 
-__all__ = ["HELD_VARIABLE", "one_at_a_time"]
+__all__ = ["HELD_VARIABLE", "holder", "one_at_a_time"]
 
 HELD_VARIABLE = "OLRUNBOOK_LOCKED"  # the app whose lock our caller holds for us
+
+
+def holder(root: Path, app: str) -> str:
+    """Return who holds an app's lock, in words; empty: nobody."""
+    if os.environ.get(HELD_VARIABLE) == app:
+        return ""  # our caller, for us
+    path = state_dir(root) / "locks" / f"{app}.lock"
+    with contextlib.suppress(FileNotFoundError), path.open() as lock:
+        text = lock.read().strip()  # whoever leaves it empties it, or died
+        try:
+            if text:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return text
+    return ""
 
 
 @contextlib.contextmanager

@@ -1,0 +1,100 @@
+"""What a stack's backend holds, read without the CLI: history, state, locks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from olrunbook.adapters.aws.answers import asked
+from olrunbook.errors import ToolError
+from olrunbook.workers.pulumi.state import find_locks, open_backend, pending_line
+
+if TYPE_CHECKING:
+    from olrunbook.project.catalog import StackSpec
+    from olrunbook.targets import Target
+
+__all__ = ["StackSeen", "Update", "look_at"]
+
+UPDATES = 50  # the newest of a stack's history
+
+
+class Update(NamedTuple):
+    """One update as the history has it; `message` may hold anything."""
+
+    kind: str
+    result: str
+    began: datetime
+    ended: datetime
+    message: str
+
+
+class StackSeen(NamedTuple):
+    """A stack as its backend has it.
+
+    Args:
+        updates: Its newest updates, newest first.
+        written: When its state was last written (UTC); None: it has none.
+        ids: The ids of its resources.
+        pending: Operations that were begun and never finished, in words.
+        locks: Who holds it.
+
+    """
+
+    updates: Sequence[Update]
+    written: datetime | None
+    ids: frozenset[str]
+    pending: Sequence[str]
+    locks: Sequence[str]
+
+
+def look_at(
+    target: Target, folder: Path, spec: StackSpec, stage: str, updates: int = UPDATES
+) -> StackSeen:
+    """Return what a stack's backend holds; secrets in it stay encrypted.
+
+    Args:
+        target: The target.
+        folder: The Pulumi project.
+        spec: The app's stack.
+        stage: The stage.
+        updates: How many updates of its history are read.
+
+    Raises:
+        ToolError: The backend does not answer, or is one that only the CLI can read.
+
+    """
+    project, stack = spec.project, spec.stack_name(stage)
+    with asked(f"the state of {stack}"):
+        backend = open_backend(folder, target.env, lambda: target.client("s3"))
+        if backend is None:
+            msg = f"the backend of {stack} is none that can be read here"
+            raise ToolError(msg, f"Look: pulumi stack history -s {stack}")
+        names = backend.names(f".pulumi/history/{project}/{stack}/")
+        history = [name for name in names if name.endswith(".history.json")][-updates:]
+        texts = [json.loads(backend.text(name)) for name in reversed(history)]
+        state = f".pulumi/stacks/{project}/{stack}.json"
+        there = state in backend.names(f".pulumi/stacks/{project}/")
+        saved = json.loads(backend.text(state)) if there else {}
+        locks = find_locks(backend, project, stack)
+    latest = saved.get("checkpoint", {}).get("latest") or {}
+    written = (latest.get("manifest") or {}).get("time")
+    return StackSeen(
+        [_update(text) for text in texts],
+        datetime.fromisoformat(written).astimezone(UTC) if written else None,
+        frozenset(str(item.get("id")) for item in latest.get("resources") or []),
+        [pending_line(item) for item in latest.get("pending_operations") or []],
+        locks,
+    )
+
+
+def _update(text: dict[str, Any]) -> Update:
+    began, ended = (
+        datetime.fromtimestamp(text.get(name) or 0, UTC)
+        for name in ("startTime", "endTime")
+    )
+    words = (str(text.get(name) or "") for name in ("kind", "result", "message"))
+    kind, result, message = words
+    return Update(kind, result, began, ended, message)

@@ -1,0 +1,59 @@
+"""How the board is shown: app by stage, and below it what is open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from olrunbook.display.shown import shows
+from olrunbook.display.view import Cell, Note, Table, View
+from olrunbook.record.files import short
+from olrunbook.steps.board import Board, StageStatus
+
+__all__ = ["board_view"]
+
+
+@shows(Board.schema_name)
+def board_view(board: Board) -> View:
+    """Return the table of the stages; the first line answers the question."""
+    rows = [
+        (
+            Cell(row.app),
+            Cell(row.stage),
+            Cell("\n".join(f"{n}={i}" for n, i in row.images.items()), code=True),
+            Cell(f"{row.since:%Y-%m-%d %H:%M} UTC" if row.since else "not known"),
+            Cell(short(row.run) if row.run else "", title=row.run, code=True),
+            Cell(row.serving),
+        )
+        for row in board.rows
+    ]
+    told = [note for row in board.rows for note in _notes(row)]
+    if board.asked:
+        told.append(Note(f"Account and stacks were not asked: {board.asked}."))
+    when = "now" if board.now else f"at {board.at:%Y-%m-%d %H:%M:%S} UTC"
+    columns = ("app", "stage", "image set", "since", "by run", "the account says")
+    odd = any(row.unexplained or row.mixed for row in board.rows)
+    return View(
+        board.headline(),
+        tone="warn" if odd else "ok",
+        word=when,
+        tables=[Table(f"What serves in {board.target}", columns, rows)],
+        notes=told,
+    )
+
+
+def _notes(row: StageStatus) -> Iterator[Note]:
+    """Yield what is open in a stage, a line each, with what to type."""
+    where = f"{row.app} {row.stage}: "
+    if row.refresh:
+        yield Note(f"{where}in progress: {row.refresh}")
+    if row.mixed:
+        yield Note(f"{where}mixed: {row.mixed}", tone="warn")
+    yield from (Note(where + text) for text in row.later)
+    for run in map(short, row.waiting):
+        text = f'olrunbook approve {run} --reason "…" --resume'
+        yield Note(f"{where}run {run} waits for approval: {text}", tone="warn")
+    for run in map(short, row.emergencies):
+        text = f'olrunbook countersign {run} --reason "…" --sign KEYFILE'
+        yield Note(f"{where}emergency {run}, not countersigned: {text}", tone="warn")
+    for text in row.unexplained:
+        yield Note(f"{where}no record explains: {text}", tone="bad")

@@ -1,0 +1,346 @@
+"""What serves where, since when and by which run; and what no record explains.
+
+The archive says what was done. The account and the stack's history say what is, where
+the cloud is up; what differs was done by somebody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from olrunbook.adapters.aws.reads import Account
+from olrunbook.adapters.aws.seen import GroupSeen, short
+from olrunbook.adapters.pulumi.backend import StackSeen, look_at
+from olrunbook.archive import chain
+from olrunbook.archive.place import list_runs, read_record
+from olrunbook.archive.seal import build_record
+from olrunbook.errors import OlrunbookError
+from olrunbook.project.catalog import Project, one_of
+from olrunbook.project.imageset import format_images
+from olrunbook.record.files import short as short_run
+from olrunbook.record.model import RunRecord, StepRecord
+from olrunbook.steps.approval.decisions import of_kind
+from olrunbook.steps.approval.emergency import emergencies
+from olrunbook.steps.deploy.update import UP
+from olrunbook.steps.results import Result, Value
+from olrunbook.steps.rollout.model import RolloutResult
+from olrunbook.steps.rollout.refresh import BEGAN
+from olrunbook.steps.serving import in_words
+from olrunbook.targets import Target, load_target
+
+__all__ = ["Board", "StageStatus", "board"]
+
+KEPT = timedelta(weeks=6)  # as long as AWS knows a refresh
+SLACK = timedelta(seconds=5)  # between AWS's clock and ours
+ROOM = ("target", "app", "room")
+PAST = ("images", "since", "run", "later", "waiting", "emergencies")
+MINUTE, SECOND = "%Y-%m-%d %H:%M UTC", "%Y-%m-%d %H:%M:%S UTC"
+
+
+class StageStatus(Value):
+    """One stage of one app.
+
+    Args:
+        app: The app.
+        stage: The stage.
+        images: The image set that the archive last saw serving; empty: none.
+        since: Since when (UTC).
+        run: The run that saw it first.
+        later: What was done since, or is being done, a line each.
+        serving: What the account says; empty: it was not asked.
+        refresh: The refresh in progress; empty: none.
+        mixed: How the instances differ; empty: they do not, or were not looked at.
+        waiting: The runs that wait at a gate.
+        emergencies: The runs of emergencies that nobody has countersigned.
+        unexplained: What no record explains, a line each.
+
+    """
+
+    app: str
+    stage: str
+    images: dict[str, str] = Field(default_factory=dict)
+    since: datetime | None = None
+    run: str = ""
+    later: list[str] = Field(default_factory=list)
+    serving: str = ""
+    refresh: str = ""
+    mixed: str = ""
+    waiting: list[str] = Field(default_factory=list)
+    emergencies: list[str] = Field(default_factory=list)
+    unexplained: list[str] = Field(default_factory=list)
+
+
+class Board(Result):
+    """What serves where.
+
+    Args:
+        target: The target.
+        at: The moment (UTC).
+        now: It is the present.
+        asked: Why account and stacks were not asked; empty: they were.
+        rows: The stages.
+
+    """
+
+    schema_name: ClassVar[str] = "olrunbook/status/1"
+
+    target: str
+    at: datetime
+    now: bool
+    asked: str
+    rows: list[StageStatus]
+
+    def headline(self) -> str:
+        """Return what serves: `tika: CI and QA server=ami-0a17…`, and what is open."""
+        apps = []
+        for app, rows in groupby(self.rows, key=lambda row: row.app):
+            by_set: dict[str, list[str]] = {}
+            for row in rows:
+                images = ", ".join(f"{n}={short(i)}" for n, i in row.images.items())
+                by_set.setdefault(images, []).append(row.stage)
+            said = [
+                f"{_all(at)} {images}" if images else f"nothing known in {_all(at)}"
+                for images, at in by_set.items()
+            ]
+            apps.append(f"{app}: {', '.join(said)}")
+        open_ends = {
+            "in refresh": sum(bool(row.refresh) for row in self.rows),
+            "mixed": sum(bool(row.mixed) for row in self.rows),
+            "waiting for approval": sum(len(row.waiting) for row in self.rows),
+            "not countersigned": sum(len(row.emergencies) for row in self.rows),
+            "not explained": sum(len(row.unexplained) for row in self.rows),
+        }
+        told = [f"{number} {what}" for what, number in open_ends.items() if number]
+        return " · ".join(["; ".join(apps) or "no app has a stack", *told])
+
+
+def board(
+    project: Project,
+    *,
+    app: str = "",
+    stage: str = "",
+    target: str = "",
+    at: datetime | None = None,
+) -> Board:
+    """Return what serves where, now or at a moment.
+
+    Args:
+        project: The project in use.
+        app: Only this app; empty: all that have a stack.
+        stage: Only this stage.
+        target: The target; empty: the catalog's first.
+        at: A moment (aware), told from the archive alone; None: now.
+
+    Raises:
+        UsageError: There is no such app or stage.
+
+    """
+    catalog = project.catalog
+    if stage:
+        one_of("stage", stage, catalog.stages_of(app) if app else catalog.all_stages)
+    names = [app] if app else list(catalog.apps)
+    apps = [name for name in names if catalog.app(name).stack]
+    target = one_of("target", target or next(iter(catalog.targets)), [*catalog.targets])
+    place, asked = None, "the past is told from the archive alone"
+    if at is None:
+        place, asked = _place(project, target)
+    rows, moment = [], (at or datetime.now(UTC)).astimezone(UTC)
+    for name in apps:
+        for one in catalog.stages_of(name):
+            if stage not in ("", one):
+                continue
+            past = _Past(project.outputs / target / name / one, place, moment)
+            facts: dict[str, Any] = {"app": name, "stage": one}
+            facts |= {key: getattr(past, key) for key in PAST}
+            if place:
+                facts |= _present(project, place, name, one, past)
+            rows.append(StageStatus(**facts))
+    return Board(target=target, at=moment, now=at is None, asked=asked, rows=rows)
+
+
+def _all(names: Sequence[str]) -> str:
+    """Return names as a person says them: `CI, QA and Production`."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _place(project: Project, name: str) -> tuple[Target | None, str]:
+    """Return the target where it is up and answers as itself, else why not."""
+    try:
+        place = load_target(name, project.root)
+        found = Account(place).identity()
+    except OlrunbookError as error:
+        return None, str(error)
+    if found != place.identity_arn:
+        return None, f"the AWS identity is {found}, wanted {place.identity_arn}"
+    return place, ""
+
+
+class _Past:
+    """What the archive says of a stage up to a moment.
+
+    Args:
+        room: The stage's folder.
+        place: Its target, where it is up: only its incarnation counts.
+        at: The moment.
+
+    """
+
+    def __init__(self, room: Path, place: Target | None, at: datetime) -> None:
+        self.records: list[RunRecord] = []  # newest first
+        self.later: list[str] = []
+        self.spans: list[tuple[datetime, datetime]] = []  # of what changes a stage
+        now = at.isoformat(timespec="milliseconds")
+        entries = [e for e in chain.entries(room) if str(e.get("at")) <= now]
+        self.known = {str(e.get("run_id")) for e in of_kind(entries, "open")}
+        self._read(room, place.cloud_id if place else "", at)
+        self.images, self.since, self.run = self._served()
+        taken = {record.resumes for record in self.records}
+        taken |= {str(e.get("run_id")) for e in of_kind(entries, "rejected")}
+        waits = [r.run_id for r in self.records if r.status == "waiting"]
+        self.waiting = [run for run in waits if run not in taken]
+        alone = [e.use for e in emergencies(entries) if e.countersigned is None]
+        self.emergencies = [str(use.get("run_id")) for use in alone]
+
+    def _read(self, room: Path, cloud: str, at: datetime) -> None:
+        """Read the records of one cloud; what goes on is noted."""
+        outputs, where = room.parents[2], dict(zip(ROOM, room.parts[-3:], strict=True))
+        served: set[str] = set()
+        for run in list_runs(outputs, **where):
+            if run.at > at or not (run.record.exists() or run.marker.exists()):
+                continue
+            record = read_record(run) or build_record(run, {})
+            if record.started_at > at:
+                continue
+            if run.marker.exists() or record.ended_at > at:
+                text = f"{run.notebook} {short_run(run.run_id)} goes on since "
+                self.later.append(f"{text}{run.at:{MINUTE}}")
+                self._spans(record, at)
+                continue
+            cloud = cloud or record.cloud_id
+            if record.cloud_id and record.cloud_id != cloud:
+                return  # the cloud was made anew since: nothing of before serves
+            self.records.append(record)
+            self._spans(record, record.ended_at)
+            if record.result(RolloutResult.schema_name):
+                served.add(format_images(record.images))
+            if len(served) > 1 and run.at < at - KEPT:
+                return
+
+    def _spans(self, record: RunRecord, end: datetime) -> None:
+        """Note when a run changed the stage; the end of what has none is given."""
+        for step in filter(_changed, record.steps):
+            assert step.started_at
+            took = step.seconds
+            to = end if took is None else step.started_at + timedelta(seconds=took)
+            self.spans.append((step.started_at - SLACK, to + SLACK))
+
+    def explains(self, at: datetime) -> bool:
+        """Whether a run changed the stage at a moment."""
+        return any(start <= at <= end for start, end in self.spans)
+
+    def _served(self) -> tuple[dict[str, str], datetime | None, str]:
+        """Return the set last seen serving, since when, and the run that saw it."""
+        images: dict[str, str] = {}
+        since, run, broken = None, "", False
+        for record in self.records:
+            which = f"{record.notebook} {short_run(record.run_id)}"
+            for step in reversed(record.steps):
+                rolled = step.result_schema == RolloutResult.schema_name
+                changes = _changed(step)
+                if broken or not (rolled or changes):
+                    continue
+                if rolled and step.status == "done" and record.images:
+                    broken = images not in ({}, record.images)
+                    if not broken:
+                        images, run = dict(record.images), record.run_id
+                        since = record.ended_at
+                elif images:
+                    broken = record.images != images
+                else:
+                    to = format_images(record.images)
+                    how = step.headline or step.cause or step.status
+                    text = f"{which} {record.ended_at:{MINUTE}}, {step.name}: {how}"
+                    self.later.append(f"{text} ({to})")
+        return images, since, run
+
+
+def _changed(step: StepRecord) -> bool:
+    """Whether a step changed the stage, or may have."""
+    if step.name not in (UP.name, BEGAN.name) or not step.started_at:
+        return False
+    if step.status == "done":
+        return bool((step.result or {}).get("changes", True))
+    return step.status in ("failed", "interrupted")
+
+
+def _present(
+    project: Project, place: Target, app: str, stage: str, past: _Past
+) -> dict[str, Any]:
+    """Return what account and stack say, and what of it no record explains."""
+    spec = project.catalog.app(app)
+    assert spec.stack is not None
+    odd: list[str] = []
+    later = list(past.later)
+    try:
+        seen = Account(place).observe(spec, stage)
+    except OlrunbookError as error:
+        return {"serving": f"not known: {error}"}
+    try:
+        folder = project.path(spec.stack.path)
+        odd += _foreign(look_at(place, folder, spec.stack, stage), past)
+    except OlrunbookError as error:
+        later.append(f"the stack was not asked: {error}")
+    groups, active, mixed = [group for group, _ in seen], [], []
+    for group, refreshes in seen:
+        mixed += [text] if (text := _mixed(group)) else []
+        for one in refreshes:
+            text = f"refresh {short(one.id)} of {group.name}, {one.status}"
+            active += [f"{text}, {one.percent} %"] if one.active else []
+            at = one.started_at
+            if at and not past.explains(at):
+                odd.append(f"{text}, began {at:{SECOND}}")
+        runs = {i.image for i in group.instances if not i.leaving}
+        was = past.images.get(group.node_type, "")
+        if len(runs) == 1 and was not in runs and not past.later:
+            text = f"{group.name} runs {short(runs.pop())}; the archive says "
+            odd.append(text + (short(was) or "nothing of it"))
+    return {
+        "later": later,
+        "serving": "; ".join(in_words(group, many=len(groups) > 1) for group in groups),
+        "refresh": "; ".join(active),
+        "mixed": "; ".join(mixed),
+        "unexplained": odd,
+    }
+
+
+def _foreign(stack: StackSeen, past: _Past) -> list[str]:
+    """Return the updates of a stack that no run made; what ours did is a span."""
+    odd = []
+    for update in stack.updates:
+        run = update.message.removeprefix("olrunbook run ")
+        if run != update.message and run in past.known:
+            past.spans.append((update.began - SLACK, update.ended + SLACK))
+        else:
+            text = f"pulumi {update.kind} of the stack, {update.result}, began "
+            odd.append(f"{text}{update.began:{SECOND}}")
+    last = stack.updates[0].ended if stack.updates else None
+    at = stack.written
+    if last and at and at > last + SLACK and not (stack.locks or past.explains(at)):
+        odd.append(f"the stack's state was written {at:{SECOND}}, by no update")
+    return odd
+
+
+def _mixed(group: GroupSeen) -> str:
+    """Return how a group's instances differ; empty: they do not."""
+    staying = [item for item in group.instances if not item.leaving]
+    images = sorted({short(item.image) for item in staying if item.image})
+    versions = sorted({i.template_version for i in staying if i.template_version})
+    what = {"images": images, "template versions": versions}
+    told = [f"{name} {' and '.join(v)}" for name, v in what.items() if len(v) > 1]
+    return f"{group.name}: {', '.join(told)}" if told else ""

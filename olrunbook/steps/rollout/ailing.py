@@ -1,0 +1,112 @@
+"""Instances that turn unhealthy: why, and what they wrote on their consoles."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from olrunbook.adapters.aws.answers import AwsError
+from olrunbook.adapters.aws.reads import Account
+from olrunbook.adapters.aws.seen import short
+from olrunbook.adapters.context import Context
+from olrunbook.events import Event
+from olrunbook.steps.rollout.group import GroupWatch
+from olrunbook.steps.rollout.model import Ailment, InstanceTrack
+
+__all__ = ["Wards"]
+
+MOST = 50  # instances; nobody reads more consoles
+LAST_LINES = 15
+LINE_LENGTH = 300
+LOG_CHARACTERS = 65536
+_NOISE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|[\r\x00-\x08\x0b-\x1f]")
+
+
+class Wards:
+    """Looks after the instances of a rollout.
+
+    Args:
+        ctx: The step's context.
+        account: The account.
+
+    """
+
+    def __init__(self, ctx: Context, account: Account) -> None:
+        self._ctx, self._account = ctx, account
+        self._found: dict[str, Ailment] = {}
+
+    def examine(self, watch: GroupWatch, *, last: bool = False) -> None:
+        """Note each instance that is unhealthy, with its reason and its console.
+
+        One that has never served may just be starting: it is noted at once but said
+        aloud only when its group gives it up, or at the end of a failed rollout.
+
+        Args:
+            watch: The group, just after a look.
+            last: The rollout has failed: no more looks.
+
+        """
+        for track in watch.tracks:
+            seen, known = track.after, self._found.get(track.id)
+            if seen is None or (seen.leaving and not seen.sick):
+                continue
+            if not (seen.sick or (last and not seen.serves)):
+                continue
+            lost = (
+                last
+                or track.served_at is not None
+                or bool(track.before and track.before.serves)
+                or seen.health != "Healthy"
+            )
+            if (known is None and len(self._found) < MOST) or (
+                known and lost and not known.lost
+            ):
+                self._note(track, watch.at, known, lost=lost)
+
+    def of(self, watch: GroupWatch) -> list[Ailment]:
+        """Return a group's unhealthy instances, without those that only started."""
+        return [
+            ailment
+            for track in watch.tracks
+            if (ailment := self._found.get(track.id))
+            and (ailment.lost or track.served_at is None)
+        ]
+
+    def _note(
+        self, track: InstanceTrack, at: datetime, known: Ailment | None, *, lost: bool
+    ) -> None:
+        seen = track.after
+        assert seen is not None  # only what is there is examined
+        mask = self._ctx.redactor.text
+        said = seen.reason or f"{seen.lifecycle}, {seen.health}"
+        lines, log = self._console(track.id)
+        self._found[track.id] = Ailment(
+            id=track.id,
+            image=track.image,
+            at=known.at if known else at,
+            reason=mask(said),
+            console=lines or (known.console if known else []),
+            log=log or (known.log if known else ""),
+            lost=lost,
+        )
+        if lost:
+            text = f"{short(track.id)} is unhealthy: {mask(said)}"
+            self._ctx.emit(Event("aws", "error", text))
+            for line in lines:
+                self._ctx.emit(Event("aws", "line", line))
+
+    def _console(self, instance: str) -> tuple[list[str], str]:
+        """Keep an instance's console as a log; return its last lines and its name."""
+        try:
+            raw = self._account.console(instance)
+        except AwsError as error:
+            if error.trouble != "refused":
+                raise
+            return [str(error)], ""
+        text = self._ctx.redactor.text(_NOISE.sub("", raw))[-LOG_CHARACTERS:].strip()
+        if not text:
+            return [], ""
+        name = f"console-{self._ctx.redactor.name(instance)}.log"
+        (self._ctx.logs / name).write_text(text + "\n", encoding="utf-8")
+        lines = [line.rstrip()[:LINE_LENGTH] for line in text.splitlines()]
+        return [line for line in lines if line][-LAST_LINES:], name

@@ -1,0 +1,141 @@
+"""How often a rollout asks, and what it does while the API is in trouble."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from olrunbook.adapters.aws.answers import AwsError
+from olrunbook.adapters.aws.reads import Account
+from olrunbook.adapters.context import Context
+from olrunbook.errors import OlrunbookError
+from olrunbook.events import Event
+from olrunbook.steps.rollout.verdict import Patience
+from olrunbook.targets import load_target
+
+__all__ = ["Pace", "Patiently"]
+
+T = TypeVar("T")
+MINUTE_S = 60.0
+
+
+class Pace:
+    """Says when the next look may be, so that no minute has more calls than allowed.
+
+    Args:
+        every_s: Seconds between two looks, at least.
+        a_minute: Calls allowed in any minute; None: as many as it takes.
+        look: Calls that a look may take.
+
+    """
+
+    def __init__(self, every_s: float, a_minute: int | None, look: int) -> None:
+        self.every_s, self.a_minute, self.look = every_s, a_minute, look
+        self._looks: deque[tuple[datetime, int]] = deque()
+
+    def spent(self, at: datetime, calls: int) -> None:
+        """Note the calls of a look that has ended."""
+        self._looks.append((at, calls))
+
+    def wait_s(self, now: datetime) -> float:
+        """Return the seconds until the next look."""
+        if self.a_minute is None or not self._looks:
+            return self.every_s
+        while self._ago(now, self._looks[0][0]) >= MINUTE_S and len(self._looks) > 1:
+            self._looks.popleft()
+        last_at, last = self._looks[-1]
+        even = max(self.every_s, MINUTE_S * last / self.a_minute)
+        waits = [even - self._ago(now, last_at), 0.0]
+        need = min(max(last, self.look), self.a_minute)
+        left = sum(calls for _, calls in self._looks)
+        for at, calls in self._looks:
+            if left + need <= self.a_minute:
+                break
+            left -= calls
+            waits.append(MINUTE_S - self._ago(now, at))
+        return max(waits)
+
+    @staticmethod
+    def _ago(now: datetime, at: datetime) -> float:
+        return (now - at) / timedelta(seconds=1)
+
+
+class Patiently:
+    """Makes reads of the account, and makes them again while AWS is in trouble.
+
+    Args:
+        ctx: The step's context.
+        account: The account.
+        patience: How long each sort of trouble is borne.
+        pace: Counts the calls.
+
+    """
+
+    def __init__(
+        self, ctx: Context, account: Account, patience: Patience, pace: Pace
+    ) -> None:
+        self.pace = pace
+        self._ctx, self._account, self._patience = ctx, account, patience
+
+    def __call__(self, read: Callable[[], T]) -> T:
+        """Return what the read returns.
+
+        Raises:
+            AwsError: The trouble lasted longer than is borne.
+
+        """
+        began, sort = self._ctx.clock(), ""
+        while True:
+            before = self._account.calls
+            try:
+                found = read()
+            except AwsError as error:
+                lasted = (self._ctx.clock() - began).total_seconds()
+                self._bear(error, lasted, new=error.trouble != sort)
+                sort = error.trouble
+            else:
+                if sort:
+                    lasted = (self._ctx.clock() - began).total_seconds()
+                    text = f"AWS answers again after {lasted:.0f} s"
+                    self._ctx.emit(Event("aws", "warning", text))
+                return found
+            finally:
+                spent = self._account.calls - before
+                self.pace.spent(self._ctx.clock(), spent)
+            self._ctx.sleep(self.pace.wait_s(self._ctx.clock()))
+            if sort == "expired":
+                self._renew()
+
+    def _bear(self, error: AwsError, lasted: float, *, new: bool) -> None:
+        """Say what the trouble is and go on, unless it has lasted too long."""
+        ctx, limit = self._ctx, getattr(self._patience, f"{error.trouble}_s")
+        if lasted >= limit:
+            again = f"olrunbook run rollout -p app {ctx.app_name} -p stage {ctx.stage}"
+            hint = f"The update goes on by itself. Watch it again: {again}"
+            if error.trouble == "expired":
+                hint = f"Renew them: {ctx.target.renew}. {hint}"
+            msg = f"{error} (for {lasted:.0f} s)"
+            raise AwsError(msg, hint, error.trouble) from error
+        text = {
+            "throttled": "AWS throttles our calls",
+            "expired": f"the credentials have expired; renew them: {ctx.target.renew}",
+        }.get(error.trouble, str(error))
+        if new:
+            until = f"{text} · the watch goes on for {limit:g} s at most"
+            ctx.emit(Event("aws", "warning", until))
+        ctx.emit(Event("aws", "progress", f"{text} · for {lasted:.0f} s"))
+
+    def _renew(self) -> None:
+        """Take up new credentials of the same target, where somebody renewed them."""
+        ctx = self._ctx
+        try:
+            found = load_target(ctx.target.name, ctx.project.root)
+        except OlrunbookError:
+            return
+        known = (ctx.target.cloud_id, ctx.target.identity_arn)
+        if (found.cloud_id, found.identity_arn) == known:
+            for value in found.secret_values():
+                ctx.redactor.learn(value)
+            self._account.use(found)

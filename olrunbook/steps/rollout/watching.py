@@ -1,0 +1,140 @@
+"""Look at the groups of a rollout again and again, until each has come to an end."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import partial
+
+from olrunbook.adapters.aws.reads import Account
+from olrunbook.adapters.context import Context
+from olrunbook.events import Event
+from olrunbook.steps.rollout.ailing import Wards
+from olrunbook.steps.rollout.group import GroupWatch
+from olrunbook.steps.rollout.pace import Pace, Patiently
+from olrunbook.steps.rollout.verdict import Patience, Verdict, judge
+
+__all__ = ["Watching"]
+
+# Calls of a look: for all groups (groups, instances), and for each (refreshes, health,
+# template).
+ALL, EACH = 2, 3
+
+
+class Watching:
+    """The watch over all groups of a rollout.
+
+    Args:
+        ctx: The step's context.
+        account: The account.
+        watches: Tag `Name` to what is seen of that group.
+        since: When the update began (UTC).
+        patience: How long it may take its time.
+
+    """
+
+    def __init__(
+        self,
+        ctx: Context,
+        account: Account,
+        watches: dict[str, GroupWatch],
+        since: datetime,
+        patience: Patience,
+    ) -> None:
+        self._ctx, self._account, self._watches = ctx, account, watches
+        self._since, self._patience = since, patience
+        allowed, more = ctx.target.calls, len(watches) - 1
+        a_minute = allowed[0] + allowed[1] * more if allowed else None
+        self._pace = Pace(patience.every_s, a_minute, ALL + EACH * len(watches))
+        self.patiently = Patiently(ctx, account, patience, self._pace)
+        self.wards = Wards(ctx, account)
+        self.good_since: datetime | None = None
+
+    def follow(self) -> dict[str, Verdict]:
+        """Look until every group has ended and, if all is well, the soak is over.
+
+        A group that has failed does not end the watch: the others go on by themselves.
+
+        Raises:
+            AwsError: The AWS API does not answer for long.
+
+        """
+        ctx, patience, many = self._ctx, self._patience, len(self._watches) > 1
+        soak_s = ctx.app.soak.seconds if ctx.app.soak else 0
+        began = warned = ctx.clock()
+        while True:
+            at = self.patiently(self._look)
+            verdicts = {
+                tag: judge(watch.evidence(at), patience)
+                for tag, watch in self._watches.items()
+            }
+            for tag, verdict in verdicts.items():
+                ctx.emit(_progress(self._watches[tag], verdict, at, many=many))
+            outcomes = {verdict.outcome for verdict in verdicts.values()}
+            if None not in outcomes:
+                good = "failed" not in outcomes
+                self.good_since = (self.good_since or at) if good else None
+                soaked = (at - (self.good_since or at)).total_seconds()
+                if not good or soaked >= soak_s:
+                    break
+                text = f"all serve; soak for {soaked:.0f} of {soak_s} s"
+                ctx.emit(Event("aws", "progress", text))
+            else:
+                self.good_since = None
+                late, waited = patience.deadline_s, (at - began).total_seconds()
+                if late and waited >= late:
+                    verdicts = {n: _late(v, late) for n, v in verdicts.items()}
+                    break
+                warned = self._warned(at, warned, verdicts)
+            ctx.sleep(self._pace.wait_s(ctx.clock()))
+        for tag, verdict in verdicts.items():
+            if verdict.outcome == "failed":
+                look = partial(self.wards.examine, self._watches[tag], last=True)
+                self.patiently(look)
+        return verdicts
+
+    def _look(self) -> datetime:
+        """Look at every group once; return when that was."""
+        at = self._ctx.clock()
+        for group, refreshes in self._account.observe(self._ctx.app, self._ctx.stage):
+            watch, failed = self._watches[group.tag_name], []
+            if group.name and group.name != watch.before.name and not group.instances:
+                activities = self._account.activities(group.name, self._since)
+                failed = [item for item in activities if item.status == "Failed"]
+            for event in watch.see(at, group, refreshes, failed):
+                self._ctx.emit(event)
+            # What it launches from now on matters only where it seems to have ended.
+            if group.name and judge(watch.evidence(at), self._patience).outcome:
+                watch.template = self._account.template(group.name)
+            self.wards.examine(watch)
+        return at
+
+    def _warned(
+        self, at: datetime, warned: datetime, verdicts: dict[str, Verdict]
+    ) -> datetime:
+        """Say where there was no news for long; return when that was said last."""
+        changed = max(watch.changed for watch in self._watches.values())
+        if (at - max(changed, warned)).total_seconds() < self._patience.silence_s:
+            return warned
+        quiet = (at - changed).total_seconds()
+        waiting = [v.reason for v in verdicts.values() if not v.outcome]
+        text = f"no news for {quiet:.0f} s: {'; '.join(waiting)}"
+        self._ctx.emit(Event("aws", "warning", text))
+        return at
+
+
+def _progress(
+    watch: GroupWatch, verdict: Verdict, at: datetime, *, many: bool
+) -> Event:
+    """Return where a group stands, as an event."""
+    text = watch.progress(at, verdict)
+    sample, label = watch.timeline[-1], watch.now.label
+    data = {"node_type": label, "percent": sample.percent, "serving": sample.serving}
+    return Event("aws", "progress", f"{label}: {text}" if many else text, data)
+
+
+def _late(verdict: Verdict, deadline_s: float) -> Verdict:
+    """Return the verdict of a group that had not ended at the deadline."""
+    if verdict.outcome:
+        return verdict
+    text = f"not ended after {deadline_s:g} s: {verdict.reason}"
+    return Verdict("failed", text, verdict.refresh)
