@@ -20,7 +20,7 @@ __all__ = ["Play"]
 
 TYPED_S = 240
 SHOWN = 2_000  # characters of what a command has said, in an error
-RECORD = re.compile(r"^\s*record (/\S+)$", re.MULTILINE)
+RECORD = re.compile(r"^\s*(?:record|Records:) (/\S+)", re.MULTILINE)
 
 
 class Play(Acts):

@@ -163,6 +163,9 @@ class Outside(Happens):
 class Api(Happens):
     """The AWS API throttles, refuses the credentials, is down, or is well again.
 
+    Only while a command runs, and well at its start: a command that finds no rehearsal
+    starts one anew.
+
     Args:
         seconds: How long; 0: until something else is said.
 
@@ -295,13 +298,11 @@ class Scene(Strict):
     acts: list[Act] = Field(min_length=1)
     ends: dict[str, str | dict[str, str]]
 
-    @property
-    def needs_proxy(self) -> bool:
-        """Whether the API fails in it."""
-        inner = [
-            a for act in self.acts if isinstance(act, Typed) for a in act.meanwhile
-        ]
-        return any(isinstance(act, Api) for act in [*self.acts, *inner])
+    def has(self, kind: type[Happens]) -> bool:
+        """Whether something of a kind happens in it."""
+        typed = [act for act in self.acts if isinstance(act, Typed)]
+        meanwhile = [happens for act in typed for happens in act.meanwhile]
+        return any(isinstance(act, kind) for act in [*self.acts, *meanwhile])
 
 
 def read_scene(path: Path) -> Scene:
