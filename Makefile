@@ -61,7 +61,8 @@ lint:  ## ruff, mypy, import-linter, packer fmt: changes nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	@# one at a time: each is a `__main__` of its own
-	for stack in stacks/*/__main__.py examples/*/stacks/*/__main__.py; do \
+	for stack in stacks/*/__main__.py examples/*/stacks/*/__main__.py \
+	    tests/*/*/stacks/*/__main__.py; do \
 	    MYPYPATH=stacks $(BIN)/mypy stacks/components $$stack || exit 1; done
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m olrunbook.toolchain exec packer fmt -check -diff -recursive images

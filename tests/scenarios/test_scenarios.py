@@ -47,6 +47,7 @@ def played(
     order = sorted(scenes, key=lambda n: (not scenes[n].waits, -len(scenes[n].acts)))
     with ThreadPoolExecutor(LANES) as lanes:
         yield {name: lanes.submit(play, world, name, scenes[name]) for name in order}
+        lanes.shutdown(cancel_futures=True)  # where the tests were stopped
 
 
 def play(world: World, name: str, scene: Scene) -> None:

@@ -37,8 +37,8 @@ __all__ = [
 ]
 
 LIGHT = Path(__file__).with_name("light")
-# AWS's hour, after which a refresh gives up, is 22 s.
-SETTINGS = Settings(time_scale=0.006)
+# AWS's hour, after which a refresh gives up, is 36 s: enough to boot when all is busy.
+SETTINGS = Settings(time_scale=0.01)
 # Images by name: what they do when they boot.
 IMAGES = {
     "one": "good",

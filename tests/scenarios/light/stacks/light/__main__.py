@@ -55,9 +55,9 @@ for group in groups:
     base = AWSBase(
         tags={"OU": "operations", "Environment": stack.env_name, "Name": name}
     )
-    behind = {}
+    targets = balancer = None
     if group["balanced"]:
-        behind["tg_config"] = OLTargetGroupConfig(
+        targets = OLTargetGroupConfig(
             vpc_id=network.vpc_id,
             port=PORT,
             protocol="HTTP",
@@ -68,7 +68,7 @@ for group in groups:
             health_check_unhealthy_threshold=2,
             tags=base.tags,
         )
-        behind["lb_config"] = OLLoadBalancerConfig(
+        balancer = OLLoadBalancerConfig(
             internal=config.get_bool("internal") or False,
             ip_address_type="ipv4",
             port=80,
@@ -86,7 +86,8 @@ for group in groups:
             min_size=1,
             instance_refresh_checkpoint_percentages=config.get_object("checkpoints")
             or [],
-            health_check_type="ELB" if behind else "EC2",
+            instance_refresh_checkpoint_delay=172800,  # AWS's longest
+            health_check_type="ELB" if balancer else "EC2",
             vpc_zone_identifiers=network.subnet_ids,
             tags=base.tags,
         ),
@@ -101,7 +102,8 @@ for group in groups:
             user_data=text,
             tags=base.tags,
         ),
-        **behind,
+        tg_config=targets,
+        lb_config=balancer,
     )
     pulumi.export(f"{group['name']}_group", made.auto_scale_group.name)
     if made.load_balancer:
