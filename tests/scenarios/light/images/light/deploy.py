@@ -1,0 +1,1 @@
+"""Nothing is provisioned: the template does it all."""

@@ -1,0 +1,90 @@
+"""Every scenario of this folder's `*.toml`, on one rehearsal, several side by side."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from olrunbook.archive import verifier
+from olrunbook.archive.chain import entries
+from olrunbook.steps.approval.decisions import of_kind
+from tests.scenarios.faulty import faulty
+from tests.scenarios.play import Play
+from tests.scenarios.scene import Api, Scene, read_scene
+from tests.scenarios.world import World, world_at
+
+pytestmark = pytest.mark.rehearsal
+
+FILES = sorted(Path(__file__).parent.glob("*.toml"))
+# Scenarios wait for the cloud half of their time.
+LANES = int(os.environ.get("OLRUNBOOK_LANES", "4"))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Return the world of all scenarios."""
+    with world_at(tmp_path_factory.mktemp("world")) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def played(
+    world: World, request: pytest.FixtureRequest
+) -> Iterator[dict[str, Future[None]]]:
+    """Return what comes of each scenario that was selected; they are played now."""
+    names = [
+        item.callspec.params["file"]
+        for item in request.session.items
+        if item.fspath == request.path and hasattr(item, "callspec")
+    ]
+    scenes = {file.stem: read_scene(file) for file in names}
+    # The long ones first, so that no lane is alone with one in the end.
+    order = sorted(scenes, key=lambda n: (not scenes[n].waits, -len(scenes[n].acts)))
+    with ThreadPoolExecutor(LANES) as lanes:
+        yield {name: lanes.submit(play, world, name, scenes[name]) for name in order}
+        lanes.shutdown(cancel_futures=True)  # where the tests were stopped
+
+
+def play(world: World, name: str, scene: Scene) -> None:
+    """Play one scenario."""
+    with ExitStack() as stack:
+        api = None
+        if scene.has(Api):
+            api = stack.enter_context(faulty(world.account.target.endpoint))
+        desk = world.desk(name, scene, api.url if api else "")
+        played = Play(world, name, scene, desk, faulty=api)
+        stack.callback(played.close)
+        played.play()
+
+
+@pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
+def test_scenario(file: Path, played: dict[str, Future[None]]) -> None:
+    """It ends as its file says."""
+    played[file.stem].result()
+
+
+def test_no_approval_was_used_twice(
+    world: World, played: dict[str, Future[None]]
+) -> None:
+    """Over the chains of all scenarios: each approval stands in one `used` at most."""
+    wait(played.values())
+    chains = list(world.folder.glob("outputs*/*/*/*/chain.jsonl"))
+    assert chains
+    for file in chains:
+        used = of_kind(entries(file.parent), "used")
+        numbers = [number for entry in used for number in entry["approvals"]]
+        assert len(numbers) == len(set(numbers)), file
+
+
+def test_the_archive_of_all_scenarios_verifies(
+    world: World, played: dict[str, Future[None]]
+) -> None:
+    """Whatever was killed or refused: every record and chain is good."""
+    wait(played.values())
+    report = verifier.verify(str(world.archive))
+    assert report["good"], "\n".join(verifier.lines(report))
