@@ -35,37 +35,23 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One run's surroundings, handed to each of its steps.
+    """One run's surroundings, handed to each of its steps."""
 
-    Args:
-        project: Catalog and paths.
-        place: Where the tools work; None for what needs no cloud. Use `target`.
-        app_name: Name of the app in the catalog.
-        app: Its entry.
-        stage: The stage; empty for image notebooks.
-        run_id: The run's id.
-        commit: The checkout's state.
-        logs: Folder for the tools' logs; a step names its file after itself.
-        work: Private scratch folder, removed when the run ends.
-        redactor: The run's secrets.
-        emit: Where a step sends its tools' events as they happen.
-        sleep: Waits a number of seconds.
-        clock: Returns the present in UTC.
-
-    """
-
-    project: Project
+    project: Project  # catalog and paths
+    # Where the tools work; None for what needs no cloud. Use `target`.
     place: Target | None
-    app_name: str
+    app_name: str  # name of the app in the catalog
     app: App
-    stage: str
+    stage: str  # the stage; empty for image notebooks
     run_id: str
-    commit: Commit
-    logs: Path
-    work: Path
-    redactor: Redactor
+    commit: Commit  # the checkout's state
+    logs: Path  # folder for the tools' logs; a step names its file after itself
+    work: Path  # private scratch folder, removed when the run ends
+    redactor: Redactor  # the run's secrets
+    # where a step sends its tools' events as they happen
     emit: Callable[[Event], None] = field(default=lambda event: None)
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] = time.sleep  # waits a number of seconds
+    # returns the present in UTC
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
     @property

@@ -17,22 +17,13 @@ MAX_BODY = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back.
+    """What came back."""
 
-    Args:
-        status: HTTP status; 0: no answer.
-        seconds: From the first byte of the connection to the last of the answer.
-        body: The beginning of the body.
-        target: The instance that answered, where the balancer says so.
-        error: Why there is no answer, in a few words.
-
-    """
-
-    status: int
-    seconds: float
-    body: str = field(default="", repr=False)
-    target: str = ""
-    error: str = ""
+    status: int  # HTTP status; 0: no answer
+    seconds: float  # from the first byte of the connection to the last of the answer
+    body: str = field(default="", repr=False)  # the beginning of the body
+    target: str = ""  # the instance that answered, where the balancer says so
+    error: str = ""  # why there is no answer, in a few words
 
 
 # Any certificate is accepted: rehearsals sign their own.

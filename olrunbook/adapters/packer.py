@@ -22,17 +22,10 @@ SOURCE = "github.com/hashicorp/amazon"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a short call of Packer's said.
-
-    Args:
-        code: Its exit code.
-        lines: What it wrote, without Packer's prefixes.
-        seconds: How long it took.
-
-    """
+    """What a short call of Packer's said."""
 
     code: int | None
-    lines: list[str]
+    lines: list[str]  # what it wrote, without Packer's prefixes
     seconds: float
 
 
@@ -110,22 +103,13 @@ def build_arguments(
 
 @dataclass(frozen=True, slots=True)
 class Packer:
-    """Packer in one place.
+    """Packer in one place."""
 
-    Args:
-        program: The binary.
-        env: Its whole environment.
-        cwd: Where it runs; relative paths of the arguments start here.
-        log: File for its masked output.
-        redactor: The run's secrets.
-
-    """
-
-    program: str
-    env: Mapping[str, str]
-    cwd: Path
-    log: Path
-    redactor: Redactor
+    program: str  # the binary
+    env: Mapping[str, str]  # its whole environment
+    cwd: Path  # where it runs; relative paths of the arguments start here
+    log: Path  # file for its masked output
+    redactor: Redactor  # the run's secrets
 
     def call(self, *args: str) -> Answer:
         """Run a short subcommand to its end and return what it said.

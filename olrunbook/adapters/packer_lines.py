@@ -53,21 +53,14 @@ def split_line(text: str) -> tuple[str, str, list[str]] | None:
 
 @dataclass(slots=True)
 class Reader:
-    """Reads one build's lines in order and keeps where it is.
+    """Reads one build's lines in order and keeps where it is."""
 
-    Args:
-        phase: The phase the build is in.
-        operation: The pyinfra operation that runs.
-        index: Its number, from 0; -1 before the first.
-        began: When it began (UTC).
-        output: What it said, to be told if it fails.
-
-    """
-
-    phase: str = ""
-    operation: str = ""
-    index: int = -1
+    phase: str = ""  # the phase the build is in
+    operation: str = ""  # the pyinfra operation that runs
+    index: int = -1  # its number, from 0; -1 before the first
+    # when it began (UTC)
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    # what it said, to be told if it fails
     output: list[str] = field(default_factory=list)
 
     def read(self, line: Line) -> list[Event]:

@@ -19,16 +19,11 @@ KEY = re.compile(r"\bSHA256:[\w+/=]+")
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Who signed.
+    """Who signed."""
 
-    Args:
-        names: The principals that the file of allowed signers has for the key.
-        key: The key's fingerprint, `SHA256:…`.
-
-    """
-
+    # the principals that the file of allowed signers has for the key
     names: tuple[str, ...]
-    key: str
+    key: str  # the key's fingerprint, `SHA256:…`
 
 
 def sign(key: Path, message: bytes) -> str:

@@ -17,16 +17,10 @@ _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 
 @dataclass(frozen=True, slots=True)
 class ToolFound:
-    """A tool.
+    """A tool."""
 
-    Args:
-        path: Where it is; empty: nowhere.
-        version: Its version; empty: it did not say.
-
-    """
-
-    path: str = ""
-    version: str = ""
+    path: str = ""  # where it is; empty: nowhere
+    version: str = ""  # its version; empty: it did not say
 
     def at_least(self, wanted: tuple[int, ...]) -> bool:
         """Whether its version is this one or a later one."""

@@ -25,18 +25,11 @@ HINT = View("", notes=[Note("▲ Nothing is decided yet: give a reason.", tone="
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked.
-
-    Args:
-        title: The question.
-        facts: What is to be decided on, as HTML: escaped, masked.
-        consequences: What follows from a yes, a line each.
-
-    """
+    """What is asked."""
 
     title: str
-    facts: str
-    consequences: list[str]
+    facts: str  # what is to be decided on, as HTML: escaped, masked
+    consequences: list[str]  # what follows from a yes, a line each
 
 
 @dataclass(frozen=True, slots=True)

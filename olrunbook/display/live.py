@@ -36,16 +36,10 @@ class Row:
 
 @dataclass(slots=True)
 class Board:
-    """What the events said so far.
+    """What the events said so far."""
 
-    Args:
-        name: The step.
-        began: When it began, by the clock.
-
-    """
-
-    name: str
-    began: float = 0.0
+    name: str  # the step
+    began: float = 0.0  # when it began, by the clock
     phase: str = ""
     progress: str = ""
     rows: dict[str, Row] = field(default_factory=dict)

@@ -51,22 +51,13 @@ LONG_WORD = 28
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One field of a table.
+    """One field of a table."""
 
-    Args:
-        text: What is read.
-        title: What is read on pointing at it: the whole id, the exact time.
-        tone: How it is to be taken; only for a status.
-        code: It is an id, a path or a command.
-        number: It is a number and stands right.
-
-    """
-
-    text: str
-    title: str = ""
-    tone: Tone = ""
-    code: bool = False
-    number: bool = False
+    text: str  # what is read
+    title: str = ""  # what is read on pointing at it: the whole id, the exact time
+    tone: Tone = ""  # how it is to be taken; only for a status
+    code: bool = False  # it is an id, a path or a command
+    number: bool = False  # it is a number and stands right
 
     @property
     def shape(self) -> str:
@@ -86,18 +77,11 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table with a caption.
-
-    Args:
-        caption: What it shows.
-        columns: Column titles; all empty: no head is shown.
-        rows: Its rows, as long as the columns.
-
-    """
+    """A table with a caption."""
 
     caption: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    columns: Sequence[str]  # column titles; all empty: no head is shown
+    rows: Sequence[Sequence[Cell]]  # its rows, as long as the columns
 
     @property
     def narrow(self) -> Table:
@@ -125,32 +109,18 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that is shown of one thing.
+    """All that is shown of one thing."""
 
-    Args:
-        title: The line that answers the question.
-        tone: How it ended.
-        word: The status in a word, beside the title.
-        banner: A line across the top, for a rehearsal.
-        tables: Its tables.
-        notes: Sentences below them.
-        html: HTML above the tables, escaped already.
-        by_hand: The command that does the same without olrunbook.
-        png: A picture below the tables, in base64.
-        alt: What the picture shows.
-
-    """
-
-    title: str
-    tone: Tone = ""
-    word: str = ""
-    banner: str = ""
+    title: str  # the line that answers the question
+    tone: Tone = ""  # how it ended
+    word: str = ""  # the status in a word, beside the title
+    banner: str = ""  # a line across the top, for a rehearsal
     tables: Sequence[Table] = ()
-    notes: Sequence[Note] = ()
-    html: str = ""
-    by_hand: str = ""
-    png: str = ""
-    alt: str = ""
+    notes: Sequence[Note] = ()  # sentences below them
+    html: str = ""  # HTML above the tables, escaped already
+    by_hand: str = ""  # the command that does the same without olrunbook
+    png: str = ""  # a picture below the tables, in base64
+    alt: str = ""  # what the picture shows
 
     @property
     def heading(self) -> str:

@@ -46,20 +46,12 @@ class RunEndedError(OlrunbookError):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run ended when it did not end well.
+    """How a run ended when it did not end well."""
 
-    Args:
-        status: How the run ended.
-        cause: Why, in one line.
-        cell_status: The status of the cell it ended in.
-        code: An exit code of its own; None: that of its status.
-
-    """
-
-    status: RunStatus
-    cause: str
-    cell_status: str = "interrupted"
-    code: int | None = None
+    status: RunStatus  # how the run ended
+    cause: str  # why, in one line
+    cell_status: str = "interrupted"  # the status of the cell it ended in
+    code: int | None = None  # an exit code of its own; None: that of its status
 
     @property
     def exit_code(self) -> int:

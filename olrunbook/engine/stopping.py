@@ -21,23 +21,14 @@ NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(kw_only=True, slots=True)
 class Stopper:
-    """Decides how a run ends that is stopped, and tells its kernel.
+    """Decides how a run ends that is stopped, and tells its kernel."""
 
-    Args:
-        kernel: The kernel; it is interrupted, so that tools are stopped first, by their
-            policies.
-        watch: The run's clock and limits.
-        on_progress: Called with a line whenever there is news.
-        on_warning: Called with a sentence that the record keeps.
-        grace_s: Seconds the kernel gets to end its cell after an interrupt.
-
-    """
-
+    # the kernel; it is interrupted, so that tools are stopped first, by their policies
     kernel: Kernel
-    watch: Watch
-    on_progress: Callable[[str], None]
-    on_warning: Callable[[str], None]
-    grace_s: float
+    watch: Watch  # the run's clock and limits
+    on_progress: Callable[[str], None]  # called with a line whenever there is news
+    on_warning: Callable[[str], None]  # called with a sentence that the record keeps
+    grace_s: float  # seconds the kernel gets to end its cell after an interrupt
     ending: Ending | None = None  # how the run ends once its cell has ended
     _signals: list[str] = field(default_factory=list)
     _seen: int = 0  # signals already acted on

@@ -30,22 +30,13 @@ HEADLESS = ("nbconvert", "jupyter-execute", "nbclient", "nbval")
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """Who sends the cells of a run that no engine of ours started.
+    """Who sends the cells of a run that no engine of ours started."""
 
-    Args:
-        by: `kernel` or `papermill`.
-        known: How that is known.
-        lacks: What such a record cannot say, in sentences.
-        source: The notebook's file, where it can be known.
-        person: A person sends them, and can be asked.
-
-    """
-
-    by: str
-    known: str
-    lacks: tuple[str, ...]
-    source: Path | None = None
-    person: bool = False
+    by: str  # `kernel` or `papermill`
+    known: str  # how that is known
+    lacks: tuple[str, ...]  # what such a record cannot say, in sentences
+    source: Path | None = None  # the notebook's file, where it can be known
+    person: bool = False  # a person sends them, and can be asked
 
     def facts(self, root: Path) -> dict[str, Any]:
         """Return what goes into the opening line of the journal.

@@ -35,21 +35,13 @@ CLAIMED = "claimed: operating system, git"
 
 @dataclass(slots=True)
 class Gate:
-    """The gate of one run.
+    """The gate of one run."""
 
-    Args:
-        context: The run.
-        place: Its directory.
-        note: Writes a line `gate` to its journal.
-        headless: An engine runs the cells.
-        form: A person is at the screen, and can be asked in the notebook.
-
-    """
-
-    context: Context
-    place: RunPlace
-    note: Callable[..., None]
-    headless: bool = field(kw_only=True)
+    context: Context  # the run
+    place: RunPlace  # its directory
+    note: Callable[..., None]  # writes a line `gate` to its journal
+    headless: bool = field(kw_only=True)  # an engine runs the cells
+    # a person is at the screen, and can be asked in the notebook
     form: bool = field(kw_only=True)
     typed: Typed = field(default_factory=Typed, init=False)
     passed: Plan | None = field(default=None, init=False)

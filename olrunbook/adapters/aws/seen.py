@@ -35,29 +35,18 @@ class Seen(BaseModel, frozen=True, extra="forbid"):
 
 
 class InstanceSeen(Seen):
-    """One instance of an Auto Scaling group at one moment.
-
-    Args:
-        id: Its id.
-        image: The image it really runs (from EC2; a tag proves nothing).
-        lifecycle: `Pending`, `InService`, `Terminating`, … as the group says.
-        health: `Healthy` or `Unhealthy` as the group says.
-        target_health: As the load balancer says; where the group has none, as EC2's
-            status checks say, `status ok`; empty: nobody was asked.
-        reason: Why that is so, in AWS's words.
-        launched_at: When it was launched (UTC).
-        template_version: Version of the launch template it was made from.
-
-    """
+    """One instance of an Auto Scaling group at one moment."""
 
     id: str
-    image: str
-    lifecycle: str
-    health: str
+    image: str  # the image it really runs (from EC2; a tag proves nothing)
+    lifecycle: str  # `Pending`, `InService`, `Terminating`, … as the group says
+    health: str  # `Healthy` or `Unhealthy` as the group says
+    # as the load balancer says; where the group has none, as EC2's status checks say,
+    # `status ok`; empty: nobody was asked
     target_health: str = ""
-    reason: str = ""
-    launched_at: datetime | None = None
-    template_version: str = ""
+    reason: str = ""  # why that is so, in AWS's words
+    launched_at: datetime | None = None  # when it was launched (UTC)
+    template_version: str = ""  # version of the launch template it was made from
 
     @property
     def serves(self) -> bool:
@@ -88,27 +77,15 @@ class InstanceSeen(Seen):
 
 
 class GroupSeen(Seen):
-    """An Auto Scaling group at one moment.
+    """An Auto Scaling group at one moment."""
 
-    Args:
-        node_type: Node type of the app.
-        tag_name: Tag `Name` it is found by.
-        alone: Its node type has no other group.
-        name: Its physical name; empty: there is none.
-        desired: Desired capacity.
-        created_at: When it was made (UTC).
-        refresh_ids: Ids of its instance refreshes, newest first.
-        instances: Its instances.
-
-    """
-
-    node_type: str
-    tag_name: str
-    alone: bool = True
-    name: str = ""
-    desired: int = 0
-    created_at: datetime | None = None
-    refresh_ids: list[str] = []
+    node_type: str  # node type of the app
+    tag_name: str  # tag `Name` it is found by
+    alone: bool = True  # its node type has no other group
+    name: str = ""  # its physical name; empty: there is none
+    desired: int = 0  # desired capacity
+    created_at: datetime | None = None  # when it was made (UTC)
+    refresh_ids: list[str] = []  # ids of its instance refreshes, newest first
     instances: list[InstanceSeen] = []
 
     @property
@@ -118,35 +95,22 @@ class GroupSeen(Seen):
 
 
 class RefreshSeen(Seen):
-    """An instance refresh at one moment.
-
-    Args:
-        id: Its id.
-        status: As the API says: `InProgress`, `Successful`, `Cancelled`, …
-        reason: Why it is so, in AWS's words.
-        percent: How much is done; goes down while it rolls back.
-        to_update: Instances whose replacement has not begun.
-        started_at: When it began (UTC).
-        ended_at: When it ended.
-        min_healthy: Percentage of the desired capacity that stays healthy.
-        max_healthy: Percentage that may run at once; None: not limited by a request,
-            which means that an instance ends while its replacement starts.
-        warmup_s: Seconds a new instance warms up.
-        skip_matching: Leave instances that already match alone.
-
-    """
+    """An instance refresh at one moment."""
 
     id: str
-    status: str
-    reason: str = ""
-    percent: int = 0
-    to_update: int = 0
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
+    status: str  # as the API says: `InProgress`, `Successful`, `Cancelled`, …
+    reason: str = ""  # why it is so, in AWS's words
+    percent: int = 0  # how much is done; goes down while it rolls back
+    to_update: int = 0  # instances whose replacement has not begun
+    started_at: datetime | None = None  # when it began (UTC)
+    ended_at: datetime | None = None  # when it ended
+    # percentage of the desired capacity that stays healthy
     min_healthy: int | None = None
+    # percentage that may run at once; None: not limited by a request, which means that
+    # an instance ends while its replacement starts
     max_healthy: int | None = None
-    warmup_s: int | None = None
-    skip_matching: bool = False
+    warmup_s: int | None = None  # seconds a new instance warms up
+    skip_matching: bool = False  # leave instances that already match alone
 
     @property
     def active(self) -> bool:
@@ -165,36 +129,22 @@ class ActivitySeen(Seen):
 
 
 class TemplateSeen(Seen):
-    """The launch template of a group.
+    """The launch template of a group."""
 
-    Args:
-        version: The version the group launches from, often `$Latest`; empty: the group
-            has no template.
-        number: What that version is at this moment.
-        image: Image of that version.
-
-    """
-
+    # the version the group launches from, often `$Latest`; empty: the group has no
+    # template
     version: str = ""
-    number: str = ""
-    image: str = ""
+    number: str = ""  # what that version is at this moment
+    image: str = ""  # image of that version
 
 
 class ImageSeen(Seen):
-    """An image (AMI).
-
-    Args:
-        id: Its id.
-        name: Its name.
-        state: As the API says; empty: there is no image of the id.
-        revoked: When, by whom and why it was revoked; empty: it is not.
-
-    """
+    """An image (AMI)."""
 
     id: str
     name: str = ""
-    state: str = ""
-    revoked: str = ""
+    state: str = ""  # as the API says; empty: there is no image of the id
+    revoked: str = ""  # when, by whom and why it was revoked; empty: it is not
 
 
 def short(identifier: str) -> str:

@@ -46,20 +46,12 @@ _STAGES = {
 
 
 class Recipe(BaseModel, frozen=True, extra="forbid"):
-    """What an image is made of.
+    """What an image is made of."""
 
-    Args:
-        suite: Debian release, by code name.
-        packages: Packages beside the essential ones.
-        command: What a container of it runs.
-        customize: Shell script run once with the new root as `$1`.
-
-    """
-
-    suite: str
-    packages: list[str]
-    command: list[str]
-    customize: str = ""
+    suite: str  # Debian release, by code name
+    packages: list[str]  # packages beside the essential ones
+    command: list[str]  # what a container of it runs
+    customize: str = ""  # shell script run once with the new root as `$1`
 
 
 def ensure(

@@ -22,20 +22,12 @@ SETTLED = ("running", "degraded")
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A running container.
-
-    Args:
-        name: Its name.
-        image: The image it was started from.
-        systemd: Whether systemd runs in it; without, no service can be tested.
-        arguments: What it was started with, for a person.
-
-    """
+    """A running container."""
 
     name: str
-    image: str
-    systemd: bool
-    arguments: tuple[str, ...]
+    image: str  # the image it was started from
+    systemd: bool  # whether systemd runs in it; without, no service can be tested
+    arguments: tuple[str, ...]  # what it was started with, for a person
 
     def run(self, *argv: str, timeout_s: float = 60) -> str:
         """Run a program in it and return its output.

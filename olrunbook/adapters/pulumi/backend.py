@@ -32,22 +32,13 @@ class Update(NamedTuple):
 
 
 class StackSeen(NamedTuple):
-    """A stack as its backend has it.
+    """A stack as its backend has it."""
 
-    Args:
-        updates: Its newest updates, newest first.
-        written: When its state was last written (UTC); None: it has none.
-        ids: The ids of its resources.
-        pending: Operations that were begun and never finished, in words.
-        locks: Who holds it.
-
-    """
-
-    updates: Sequence[Update]
-    written: datetime | None
-    ids: frozenset[str]
-    pending: Sequence[str]
-    locks: Sequence[str]
+    updates: Sequence[Update]  # its newest updates, newest first
+    written: datetime | None  # when its state was last written (UTC); None: it has none
+    ids: frozenset[str]  # the ids of its resources
+    pending: Sequence[str]  # operations that were begun and never finished, in words
+    locks: Sequence[str]  # who holds it
 
 
 def look_at(

@@ -14,50 +14,30 @@ class _Value(BaseModel, frozen=True, extra="ignore"):
 
 
 class Change(_Value):
-    """One resource that is not left as it is.
+    """One resource that is not left as it is."""
 
-    Args:
-        op: Pulumi's operation; the steps of a replacement are one `replace`.
-        type: Pulumi type token.
-        name: Logical name.
-        urn: Its URN.
-        inputs: Of a preview: fingerprint of the inputs it gets, under the target's key
-            and over secret values too.
-        changes: What changes in it: path, kind, old, new.
-        user_data: What changes in its user data: file (where), key (what), old, new.
-
-    """
-
-    op: str
-    type: str
+    op: str  # Pulumi's operation; the steps of a replacement are one `replace`
+    type: str  # Pulumi type token
     name: str
     urn: str
+    # of a preview: fingerprint of the inputs it gets, under the target's key and over
+    # secret values too
     inputs: str = ""
-    changes: list[dict[str, str]] = []
+    changes: list[dict[str, str]] = []  # what changes in it: path, kind, old, new
+    # what changes in its user data: file (where), key (what), old, new
     user_data: list[dict[str, str]] = []
 
 
 class State(_Value):
-    """What a stack's backend holds.
+    """What a stack's backend holds."""
 
-    Args:
-        version: Of the last update; 0: there was none.
-        result: How that ended; `succeeded`, `failed`, or empty.
-        digest: Over resources and pending operations.
-        resources: How many there are.
-        types: Their types.
-        pending: Operations that were begun and never finished.
-        locks: Who holds the stack.
-
-    """
-
-    version: int = 0
-    result: str = ""
-    digest: str = ""
-    resources: int = 0
-    types: list[str] = []
-    pending: list[str] = []
-    locks: list[str] = []
+    version: int = 0  # of the last update; 0: there was none
+    result: str = ""  # how that ended; `succeeded`, `failed`, or empty
+    digest: str = ""  # over resources and pending operations
+    resources: int = 0  # how many there are
+    types: list[str] = []  # their types
+    pending: list[str] = []  # operations that were begun and never finished
+    locks: list[str] = []  # who holds the stack
 
     def line(self) -> str:
         """Return what a person must know after an update that did not end well."""
@@ -74,27 +54,19 @@ class State(_Value):
 
 
 class Found(_Value):
-    """What a preview or an update found.
+    """What a preview or an update found."""
 
-    Args:
-        state: Before a preview, after an update.
-        counts: Operation to number of resources, from the summary event.
-        changes: The resources that are not left as they are.
-        outside: What is otherwise than the state has it: somebody changed it.
-        facts: URN to what a step must know of launch templates and groups.
-        outputs: Stack outputs; secret ones are `[secret]`.
-        made_up: Names that Pulumi makes up anew in each preview, to the URN of theirs.
-        refused: Nothing was run: the state has locks or pending operations.
-        changed: Nothing was run: the state is not the one that was previewed.
-
-    """
-
-    state: State
+    state: State  # before a preview, after an update
+    # operation to number of resources, from the summary event
     counts: dict[str, int] = {}
-    changes: list[Change] = []
+    changes: list[Change] = []  # the resources that are not left as they are
+    # what is otherwise than the state has it: somebody changed it
     outside: list[Change] = []
+    # URN to what a step must know of launch templates and groups
     facts: dict[str, dict[str, Any]] = {}
-    outputs: dict[str, str] = {}
+    outputs: dict[str, str] = {}  # stack outputs; secret ones are `[secret]`
+    # names that Pulumi makes up anew in each preview, to the URN of theirs
     made_up: dict[str, str] = {}
-    refused: bool = False
+    refused: bool = False  # nothing was run: the state has locks or pending operations
+    # nothing was run: the state is not the one that was previewed
     changed: bool = False

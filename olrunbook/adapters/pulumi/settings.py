@@ -44,25 +44,15 @@ ADDRESSES = {"vault:address": "VAULT_ADDR", "consul:address": "CONSUL_HTTP_ADDR"
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A stack's folder, copied and ready for the CLI.
+    """A stack's folder, copied and ready for the CLI."""
 
-    Args:
-        root: The private folder around it (plan, scratch).
-        folder: The Pulumi project.
-        project: Its name.
-        stack: The stack's name.
-        secrets_provider: What encrypts its secrets.
-        kept: Where the settings that belong to the cloud are kept.
-        new_secrets: Secret settings to be made, with their values.
-
-    """
-
-    root: Path
-    folder: Path
+    root: Path  # the private folder around it (plan, scratch)
+    folder: Path  # the Pulumi project
     project: str
     stack: str
-    secrets_provider: str
-    kept: Path
+    secrets_provider: str  # what encrypts its secrets
+    kept: Path  # where the settings that belong to the cloud are kept
+    # secret settings to be made, with their values
     new_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property

@@ -39,40 +39,28 @@ SIGNED = (
 
 @dataclass(frozen=True, slots=True)
 class By:
-    """Who decides.
+    """Who decides."""
 
-    Args:
-        person: Who, in one line.
-        known: How that is known.
-        identity: The AWS identity that the target is used with; a fact, no proof.
-        sign: The private key that signs the decision; None: it is not signed.
-
-    """
-
-    person: str
-    known: str
+    person: str  # who, in one line
+    known: str  # how that is known
+    # the AWS identity that the target is used with; a fact, no proof
     identity: str = ""
+    # the private key that signs the decision; None: it is not signed
     sign: Path | None = None
 
 
 @dataclass(slots=True)
 class Standing:
-    """What the chain says of a question.
+    """What the chain says of a question."""
 
-    Args:
-        approvals: The entries that count, each of another person.
-        alone: Those given in an emergency: one is enough, and counts for nothing else.
-        names: Who signed those that count, in lower case.
-        keys: With which keys.
-        notes: Why other approvals do not count.
-
-    """
-
+    # the entries that count, each of another person
     approvals: list[dict[str, Any]] = field(default_factory=list)
+    # those given in an emergency: one is enough, and counts for nothing else
     alone: list[dict[str, Any]] = field(default_factory=list)
+    # who signed those that count, in lower case
     names: set[str] = field(default_factory=set)
-    keys: set[str] = field(default_factory=set)
-    notes: list[str] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)  # with which keys
+    notes: list[str] = field(default_factory=list)  # why other approvals do not count
 
 
 def message(entry: dict[str, Any]) -> bytes:

@@ -26,17 +26,11 @@ __all__ = ["Emergency", "countersign", "emergencies"]
 
 @dataclass(frozen=True, slots=True)
 class Emergency:
-    """A change that one person approved where more were demanded.
+    """A change that one person approved where more were demanded."""
 
-    Args:
-        use: The entry of its use.
-        approval: The entry of the approval.
-        countersigned: The entry of who countersigned it; None: nobody has yet.
-
-    """
-
-    use: dict[str, Any]
-    approval: dict[str, Any]
+    use: dict[str, Any]  # the entry of its use
+    approval: dict[str, Any]  # the entry of the approval
+    # the entry of who countersigned it; None: nobody has yet
     countersigned: dict[str, Any] | None
 
 

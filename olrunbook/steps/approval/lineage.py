@@ -32,16 +32,10 @@ PLANS = ("olrunbook/preview/1", "olrunbook/refresh-plan/1")  # what gates ask ab
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """A run and those that it takes up again.
+    """A run and those that it takes up again."""
 
-    Args:
-        ids: Their ids, the run's own first.
-        records: The records of those that are there, likewise.
-
-    """
-
-    ids: list[str]
-    records: list[RunRecord]
+    ids: list[str]  # their ids, the run's own first
+    records: list[RunRecord]  # the records of those that are there, likewise
 
     @classmethod
     def of(cls, place: RunPlace) -> Self:

@@ -21,67 +21,41 @@ def question_of(stage: str) -> str:
 
 
 class Asked(Value):
-    """What a gate asks, and of whom: an approval is of exactly this.
+    """What a gate asks, and of whom: an approval is of exactly this."""
 
-    Args:
-        gate: The gate: its stage.
-        digest: Of everything that was shown.
-        spec: How many people, how long, signed or not.
-        runs: The run that asks, then those that it takes up again, newest first.
-        runners: Names of those who started these runs, as far as they are known.
-
-    """
-
-    gate: str
-    digest: str
-    spec: GateSpec
+    gate: str  # the gate: its stage
+    digest: str  # of everything that was shown
+    spec: GateSpec  # how many people, how long, signed or not
+    # the run that asks, then those that it takes up again, newest first
     runs: list[str]
+    # names of those who started these runs, as far as they are known
     runners: list[str] = Field(default_factory=list)
 
 
 class Approval(Value):
-    """One person's approval, as it stands in the chain.
+    """One person's approval, as it stands in the chain."""
 
-    Args:
-        entry: Number of its entry in the chain.
-        person: Who.
-        known: How that is known.
-        reason: Why.
-        at: When (UTC).
-        until: When it ends (UTC).
-        emergency: It was enough where more people were demanded.
-
-    """
-
-    entry: int
+    entry: int  # number of its entry in the chain
     person: str
-    known: str
+    known: str  # how that is known
     reason: str
-    at: str
-    until: str
-    emergency: bool = False
+    at: str  # when (UTC)
+    until: str  # when it ends (UTC)
+    emergency: bool = False  # it was enough where more people were demanded
 
 
 class GateResult(Result):
-    """How a run came past a gate.
-
-    Args:
-        gate: The gate: its stage.
-        question: What was asked.
-        status: `approved`; `no gate`: the stage has none; `not asked`: the update was
-            done before, and is kept.
-        digest: Of everything that was shown.
-        approvals: Those that were used.
-
-    """
+    """How a run came past a gate."""
 
     schema_name: ClassVar[str] = "olrunbook/gate/1"
 
-    gate: str
-    question: str
+    gate: str  # the gate: its stage
+    question: str  # what was asked
+    # `approved`; `no gate`: the stage has none; `not asked`: the update was done
+    # before, and is kept
     status: Status
-    digest: str
-    approvals: list[Approval] = Field(default_factory=list)
+    digest: str  # of everything that was shown
+    approvals: list[Approval] = Field(default_factory=list)  # those that were used
 
     def headline(self) -> str:
         """Return who approved and why, or why nobody was asked."""

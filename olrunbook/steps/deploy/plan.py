@@ -21,79 +21,52 @@ __all__ = ["Finding", "PreviewResult"]
 
 
 class Finding(Value):
-    """What a rule says of a preview.
-
-    Args:
-        rule: The rule.
-        verdict: `deny`: the update is refused; `warn`: people should know.
-        text: What is the matter.
-        overridden: Why it is done nevertheless; empty: it is not.
-
-    """
+    """What a rule says of a preview."""
 
     rule: str
+    # `deny`: the update is refused; `warn`: people should know
     verdict: Literal["deny", "warn"]
-    text: str
-    overridden: str = ""
+    text: str  # what is the matter
+    overridden: str = ""  # why it is done nevertheless; empty: it is not
 
 
 class PreviewResult(Result):
-    """What an update of a stage would do.
-
-    Args:
-        app: The app.
-        stage: The stage.
-        target: The target.
-        protected: The stage's gate demands signatures or more people than one.
-        project: Pulumi project.
-        stack: Stack name.
-        version: Version of the stack's state; 0: it was never updated.
-        state: Digest of that state; the update is held to it.
-        token: Finds the copy and the plan again, in the same run.
-        counts: Operation to number of resources, from Pulumi's summary event.
-        changes: The resources that are not left as they are.
-        outside: What somebody changed outside since the last update.
-        user_data: What changes in user data, by file and key.
-        since: What else changed between what serves and what is to serve.
-        images: The image set that is pinned.
-        groups: The Auto Scaling groups as they are now.
-        sizes: Least, wanted and most instances of each group afterwards, by its tag
-            `Name`.
-        bounds: Least and most instances that the catalog allows a group; None: any.
-        findings: What the rules say of it.
-        outlook: What the update means for what serves, a sentence each.
-        rollback: What it goes back to, and from what; None: it is no rollback.
-        by_hand: The command that does the same without olrunbook.
-        digest: Over everything that an approval of this preview approves.
-        parts: The digest of each part of it, by name: they say what differs.
-
-    """
+    """What an update of a stage would do."""
 
     schema_name: ClassVar[str] = "olrunbook/preview/1"
 
     app: str = ""
     stage: str = ""
     target: str = ""
+    # the stage's gate demands signatures or more people than one
     protected: bool = False
-    project: str
+    project: str  # Pulumi project
     stack: str
-    version: int
-    state: str
-    token: str
+    version: int  # version of the stack's state; 0: it was never updated
+    state: str  # digest of that state; the update is held to it
+    token: str  # finds the copy and the plan again, in the same run
+    # operation to number of resources, from Pulumi's summary event
     counts: dict[str, int]
-    changes: list[ResourceChange]
+    changes: list[ResourceChange]  # the resources that are not left as they are
+    # what somebody changed outside since the last update
     outside: list[OutsideChange] = Field(default_factory=list)
+    # what changes in user data, by file and key
     user_data: list[Difference] = Field(default_factory=list)
+    # what else changed between what serves and what is to serve
     since: list[Difference] = Field(default_factory=list)
-    images: dict[str, str]
-    groups: list[GroupSeen]
+    images: dict[str, str]  # the image set that is pinned
+    groups: list[GroupSeen]  # the Auto Scaling groups as they are now
+    # least, wanted and most instances of each group afterwards, by its tag `Name`
     sizes: dict[str, tuple[int, int, int]] = Field(default_factory=dict)
+    # least and most instances that the catalog allows a group; None: any
     bounds: tuple[int, int] | None = None
-    findings: list[Finding] = Field(default_factory=list)
-    outlook: list[str]
+    findings: list[Finding] = Field(default_factory=list)  # what the rules say of it
+    outlook: list[str]  # what the update means for what serves, a sentence each
+    # what it goes back to, and from what; None: it is no rollback
     rollback: RollbackRecord | None = None
-    by_hand: str
-    digest: str
+    by_hand: str  # the command that does the same without olrunbook
+    digest: str  # over everything that an approval of this preview approves
+    # the digest of each part of it, by name: they say what differs
     parts: dict[str, str] = Field(default_factory=dict)
 
     @property

@@ -31,20 +31,12 @@ Row = tuple[str, str, str]  # what, old, new
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """One image in the archive.
+    """One image in the archive."""
 
-    Args:
-        image: The image as it was built.
-        commit: What it was built from.
-        folder: The run that built it.
-        tested: A test of its deploy at that commit succeeded.
-
-    """
-
-    image: BuiltImage
-    commit: Commit
-    folder: Path
-    tested: bool
+    image: BuiltImage  # the image as it was built
+    commit: Commit  # what it was built from
+    folder: Path  # the run that built it
+    tested: bool  # a test of its deploy at that commit succeeded
 
     def packages(self) -> dict[str, str]:
         """Return package to version; empty: they were not recorded."""

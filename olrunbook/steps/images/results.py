@@ -27,21 +27,13 @@ OperationState = Literal["changed", "no change", "failed", "running", "not reach
 
 
 class Operation(Value):
-    """One pyinfra operation.
+    """One pyinfra operation."""
 
-    Args:
-        name: Its name, as the deploy file gives it.
-        state: How it ended; `running` where it was cut off.
-        seconds: How long it took.
-        commands: Its first commands.
-        output: The last lines of its output, where it failed.
-
-    """
-
-    name: str
-    state: OperationState
+    name: str  # its name, as the deploy file gives it
+    state: OperationState  # how it ended; `running` where it was cut off
     seconds: float = 0.0
-    commands: list[str] = Field(default_factory=list)
+    commands: list[str] = Field(default_factory=list)  # its first commands
+    # the last lines of its output, where it failed
     output: list[str] = Field(default_factory=list)
 
 
@@ -87,63 +79,35 @@ class ValidateResult(Result):
 
 
 class BuiltImage(Value):
-    """One image.
+    """One image."""
 
-    Args:
-        node_type: Node type it is for.
-        ami: Its id; it exists and was `available` when the step ended.
-        name: Its name.
-        base_ami: The image it was built on.
-        base_name: That image's name.
-        tags: Its tags.
-        phases: The phases of the build, in order.
-        operations: pyinfra's operations.
-        artifacts: What was installed from the operator's cache.
-        packages: Number of Debian packages in it; 0 where the template does not tell.
-        packages_file: Their list, beside the logs; empty where there is none.
-        seconds: The whole build.
-        by_hand: The command that does the same without olrunbook.
-
-    """
-
-    node_type: str
-    ami: str
+    node_type: str  # node type it is for
+    ami: str  # its id; it exists and was `available` when the step ended
     name: str
-    base_ami: str
-    base_name: str
+    base_ami: str  # the image it was built on
+    base_name: str  # that image's name
     tags: dict[str, str]
-    phases: list[Phase]
-    operations: list[Operation]
-    artifacts: list[ArtifactUsed]
-    packages: int
-    packages_file: str
-    seconds: float
-    by_hand: str
+    phases: list[Phase]  # the phases of the build, in order
+    operations: list[Operation]  # pyinfra's operations
+    artifacts: list[ArtifactUsed]  # what was installed from the operator's cache
+    packages: int  # number of Debian packages in it; 0 where the template does not tell
+    packages_file: str  # their list, beside the logs; empty where there is none
+    seconds: float  # the whole build
+    by_hand: str  # the command that does the same without olrunbook
 
 
 class ImageBuildResult(Result):
-    """The image set that was built.
-
-    Args:
-        images: Node type to AMI id.
-        builds: Each image.
-        commit: The commit it was built from.
-        dirty: Files that differed from it.
-        packer: Packer's version.
-        started_at: When the first build began (UTC).
-        ended_at: When the last one ended (UTC).
-
-    """
+    """The image set that was built."""
 
     schema_name: ClassVar[str] = "olrunbook/image-build/1"
 
-    images: dict[str, str]
-    builds: list[BuiltImage]
-    commit: str
-    dirty: list[str]
-    packer: str
-    started_at: datetime
-    ended_at: datetime
+    images: dict[str, str]  # node type to AMI id
+    builds: list[BuiltImage]  # each image
+    commit: str  # the commit it was built from
+    dirty: list[str]  # files that differed from it
+    packer: str  # Packer's version
+    started_at: datetime  # when the first build began (UTC)
+    ended_at: datetime  # when the last one ended (UTC)
 
     def headline(self) -> str:
         """Return the image set and the images' names."""
@@ -152,36 +116,21 @@ class ImageBuildResult(Result):
 
 
 class TestedImage(Value):
-    """The local test of one node type's deploy.
-
-    Args:
-        node_type: Node type.
-        base: Image the container was started from.
-        systemd: Whether systemd ran in it; without, no service was tested.
-        operations: The first run's operations, also those not reached.
-        again: Operations that changed something in the second run.
-        repeated: Whether there was a second run.
-        checks: Requests to the service inside the container after a restart.
-        services: Units that failed after the restart.
-        error: What went wrong outside of an operation; empty: nothing.
-        hint: What the reader can do about a failure; empty where nothing is known.
-        seconds: The whole test.
-        by_hand: The commands that do the same without olrunbook.
-
-    """
+    """The local test of one node type's deploy."""
 
     node_type: str
-    base: str
-    systemd: bool
-    operations: list[Operation]
-    again: list[str]
-    repeated: bool
+    base: str  # image the container was started from
+    systemd: bool  # whether systemd ran in it; without, no service was tested
+    operations: list[Operation]  # the first run's operations, also those not reached
+    again: list[str]  # operations that changed something in the second run
+    repeated: bool  # whether there was a second run
+    # requests to the service inside the container after a restart
     checks: list[CheckSeen]
-    services: list[str]
-    error: str
-    hint: str
-    seconds: float
-    by_hand: list[str]
+    services: list[str]  # units that failed after the restart
+    error: str  # what went wrong outside of an operation; empty: nothing
+    hint: str  # what the reader can do about a failure; empty where nothing is known
+    seconds: float  # the whole test
+    by_hand: list[str]  # the commands that do the same without olrunbook
 
     @property
     def failed(self) -> Operation | None:
@@ -197,22 +146,14 @@ class TestedImage(Value):
 
 
 class ImageTestResult(Result):
-    """The local test of an app's deploy.
-
-    Args:
-        tests: One per node type.
-        idempotent: Whether the catalog says that a second run changes nothing.
-        artifacts: What was installed from the operator's cache.
-        not_tested: What a container cannot test, one line each.
-
-    """
+    """The local test of an app's deploy."""
 
     schema_name: ClassVar[str] = "olrunbook/image-test/1"
 
-    tests: list[TestedImage]
-    idempotent: bool
-    artifacts: list[ArtifactUsed]
-    not_tested: list[str]
+    tests: list[TestedImage]  # one per node type
+    idempotent: bool  # whether the catalog says that a second run changes nothing
+    artifacts: list[ArtifactUsed]  # what was installed from the operator's cache
+    not_tested: list[str]  # what a container cannot test, one line each
 
     @property
     def ok(self) -> bool:

@@ -18,34 +18,23 @@ TAIL = 12  # lines of output that go into an error
 
 @dataclass(slots=True)
 class Watch:
-    """What is known of a build so far.
+    """What is known of a build so far."""
 
-    Args:
-        phases: Name and beginning of each phase.
-        seen: The operations by name, in order.
-        images: Ids of the images Packer named.
-        made: What the build made for itself, kind and name or id.
-        base: The image it is built on.
-        errors: Packer's own error lines.
-        lines: The last lines it wrote.
-        said: The last lines of a provisioner that failed.
-        code: Its exit code; None while it runs.
-        seconds: The whole build.
-        ended_at: When it ended (UTC).
-
-    """
-
+    # name and beginning of each phase
     phases: list[tuple[str, datetime]] = field(default_factory=list)
+    # the operations by name, in order
     seen: dict[str, Operation] = field(default_factory=dict)
-    images: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)  # ids of the images Packer named
+    # what the build made for itself, kind and name or id
     made: list[tuple[str, str]] = field(default_factory=list)
-    base: str = ""
-    errors: list[str] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
+    base: str = ""  # the image it is built on
+    errors: list[str] = field(default_factory=list)  # Packer's own error lines
+    lines: list[str] = field(default_factory=list)  # the last lines it wrote
+    # the last lines of a provisioner that failed
     said: list[str] = field(default_factory=list)
-    code: int | None = None
-    seconds: float = 0.0
-    ended_at: datetime | None = None
+    code: int | None = None  # its exit code; None while it runs
+    seconds: float = 0.0  # the whole build
+    ended_at: datetime | None = None  # when it ended (UTC)
 
     def see(self, event: Event) -> None:
         """Take one event in."""

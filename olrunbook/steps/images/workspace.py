@@ -28,20 +28,12 @@ _IGNORED = ("__pycache__", "*.pyc", "pyinfra-debug.log", ".git")
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A private copy of what an image is made from.
+    """A private copy of what an image is made from."""
 
-    Args:
-        root: The folder in which the catalog's relative paths hold.
-        template: The template (file or folder) in it.
-        deploy: The deploy file in it.
-        declared: Names of the variables the template declares.
-
-    """
-
-    root: Path
-    template: Path
-    deploy: Path
-    declared: frozenset[str]
+    root: Path  # the folder in which the catalog's relative paths hold
+    template: Path  # the template (file or folder) in it
+    deploy: Path  # the deploy file in it
+    declared: frozenset[str]  # names of the variables the template declares
 
     @property
     def temporary(self) -> Path:

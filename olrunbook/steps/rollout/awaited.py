@@ -17,23 +17,14 @@ __all__ = ["Awaited", "by_groups", "chosen", "of_deploy"]
 
 
 class Awaited(Value):
-    """An update whose rollout is watched.
+    """An update whose rollout is watched."""
 
-    Args:
-        images: The image set that is wanted.
-        before: The groups before the update began.
-        url: Where the load balancer answers; empty: the stage has none.
-        started_at: When the update began (UTC).
-        updated: The update changed something.
-        recorded: It is known from a deploy's record, not from the groups alone.
-
-    """
-
-    images: dict[str, str]
-    before: list[GroupSeen]
-    url: str
-    started_at: datetime
-    updated: bool = True
+    images: dict[str, str]  # the image set that is wanted
+    before: list[GroupSeen]  # the groups before the update began
+    url: str  # where the load balancer answers; empty: the stage has none
+    started_at: datetime  # when the update began (UTC)
+    updated: bool = True  # the update changed something
+    # it is known from a deploy's record, not from the groups alone
     recorded: bool = True
 
 

@@ -24,88 +24,55 @@ Outcome = Literal["launched", "refreshed", "unchanged", "failed"]
 
 
 class InstanceTrack(Value):
-    """One instance from before the update to the end of the rollout.
-
-    Args:
-        id: Its id.
-        image: The image it runs.
-        before: How it was before the update; None: it was not there.
-        after: How it is at the end; None: it is gone.
-        launched_at: When it was launched (UTC).
-        served_at: When it was first seen in service and healthy, after the update.
-        gone_at: When it was first missed.
-
-    """
+    """One instance from before the update to the end of the rollout."""
 
     id: str
-    image: str
+    image: str  # the image it runs
+    # how it was before the update; None: it was not there
     before: InstanceSeen | None = None
-    after: InstanceSeen | None = None
-    launched_at: datetime | None = None
+    after: InstanceSeen | None = None  # how it is at the end; None: it is gone
+    launched_at: datetime | None = None  # when it was launched (UTC)
+    # when it was first seen in service and healthy, after the update
     served_at: datetime | None = None
-    gone_at: datetime | None = None
+    gone_at: datetime | None = None  # when it was first missed
 
 
 class Ailment(Value):
-    """An instance that turned unhealthy.
-
-    Args:
-        id: Its id.
-        image: The image it runs.
-        at: When that was first seen (UTC).
-        reason: Why, in AWS's words.
-        console: The last lines it wrote on its console; secrets are masked.
-        log: File in the run's `logs/` with more of them; empty: it wrote nothing.
-        lost: It had served, its group gave it up, or the rollout failed meanwhile; else
-            it was only slow to start.
-
-    """
+    """An instance that turned unhealthy."""
 
     id: str
-    image: str
-    at: datetime
-    reason: str
+    image: str  # the image it runs
+    at: datetime  # when that was first seen (UTC)
+    reason: str  # why, in AWS's words
+    # the last lines it wrote on its console; secrets are masked
     console: list[str] = Field(default_factory=list)
+    # file in the run's `logs/` with more of them; empty: it wrote nothing
     log: str = ""
+    # it had served, its group gave it up, or the rollout failed meanwhile; else it was
+    # only slow to start
     lost: bool = True
 
 
 class GroupRollout(Value):
-    """How the rollout ended for one group.
+    """How the rollout ended for one group."""
 
-    Args:
-        node_type: Node type of the app.
-        label: What people call the group, `worker concourse-worker-infra-ci`.
-        group: The group's physical name; empty: there is none.
-        image: The image that was wanted.
-        outcome: How it ended.
-        reason: Why it failed; else what it ended in.
-        desired: Desired capacity.
-        serving: Instances in service, healthy and on the image.
-        instances: Its instances before and after.
-        refresh: The refresh that decided.
-        other_refreshes: More refreshes since the update.
-        availability: What such an update does to availability, by its settings.
-        template_image: Image of the launch template, where it was read.
-        activities: Scaling activities since the update, where it failed.
-        unhealthy: Instances that turned unhealthy.
-
-    """
-
-    node_type: str
-    label: str
-    group: str
-    image: str
-    outcome: Outcome
-    reason: str
-    desired: int
-    serving: int
-    instances: list[InstanceTrack]
-    refresh: RefreshSeen | None = None
+    node_type: str  # node type of the app
+    label: str  # what people call the group, `worker concourse-worker-infra-ci`
+    group: str  # the group's physical name; empty: there is none
+    image: str  # the image that was wanted
+    outcome: Outcome  # how it ended
+    reason: str  # why it failed; else what it ended in
+    desired: int  # desired capacity
+    serving: int  # instances in service, healthy and on the image
+    instances: list[InstanceTrack]  # its instances before and after
+    refresh: RefreshSeen | None = None  # the refresh that decided
+    # more refreshes since the update
     other_refreshes: list[RefreshSeen] = Field(default_factory=list)
-    availability: str = ""
-    template_image: str = ""
+    availability: str = ""  # what such an update does to availability, by its settings
+    template_image: str = ""  # image of the launch template, where it was read
+    # scaling activities since the update, where it failed
     activities: list[ActivitySeen] = Field(default_factory=list)
+    # instances that turned unhealthy
     unhealthy: list[Ailment] = Field(default_factory=list)
 
     def sentence(self) -> str:
@@ -122,67 +89,39 @@ class GroupRollout(Value):
 
 
 class RolloutSample(Value):
-    """A group at one moment of the rollout, for the plot.
+    """A group at one moment of the rollout, for the plot."""
 
-    Args:
-        at: The moment (UTC).
-        group: The group's label.
-        status: Status of the newest refresh since the update; empty: none.
-        percent: How much of it is done.
-        serving: Instances in service and healthy, whatever their image.
-        on_image: Those of them on the image that was wanted.
-        desired: Desired capacity.
-
-    """
-
-    at: datetime
-    group: str
-    status: str
-    percent: int
-    serving: int
-    on_image: int
-    desired: int
+    at: datetime  # the moment (UTC)
+    group: str  # the group's label
+    status: str  # status of the newest refresh since the update; empty: none
+    percent: int  # how much of it is done
+    serving: int  # instances in service and healthy, whatever their image
+    on_image: int  # those of them on the image that was wanted
+    desired: int  # desired capacity
 
 
 class RolloutResult(Result):
-    """One rollout.
-
-    Args:
-        app: The app.
-        stage: The stage.
-        outcome: The worst of the groups' outcomes.
-        images: The image set that was wanted.
-        url: Where the load balancer answers; empty: the stage has none.
-        groups: How it ended for each group.
-        timeline: The groups over time.
-        probe: What the probe saw from the update to the end; None: not probed.
-        probe_seconds: The probe's requests second by second.
-        soak: What it saw in the soak, in a sentence; empty: there was none, or it was
-            not reached.
-        notes: Sentences on availability.
-        consequences: What a failed rollout leaves behind, and the way back.
-        started_at: When the watching began (UTC).
-        ended_at: When it ended.
-        by_hand: The command that does the same without olrunbook.
-
-    """
+    """One rollout."""
 
     schema_name: ClassVar[str] = "olrunbook/rollout/1"
 
     app: str
     stage: str
-    outcome: Outcome
-    images: dict[str, str]
-    url: str
-    groups: list[GroupRollout]
-    timeline: list[RolloutSample]
+    outcome: Outcome  # the worst of the groups' outcomes
+    images: dict[str, str]  # the image set that was wanted
+    url: str  # where the load balancer answers; empty: the stage has none
+    groups: list[GroupRollout]  # how it ended for each group
+    timeline: list[RolloutSample]  # the groups over time
+    # what the probe saw from the update to the end; None: not probed
     probe: ProbeSummary | None
-    probe_seconds: list[ProbeSecond]
-    notes: list[str]
-    consequences: list[str]
-    started_at: datetime
-    ended_at: datetime
-    by_hand: str
+    probe_seconds: list[ProbeSecond]  # the probe's requests second by second
+    notes: list[str]  # sentences on availability
+    consequences: list[str]  # what a failed rollout leaves behind, and the way back
+    started_at: datetime  # when the watching began (UTC)
+    ended_at: datetime  # when it ended
+    by_hand: str  # the command that does the same without olrunbook
+    # what it saw in the soak, in a sentence; empty: there was none, or it was not
+    # reached
     soak: str = ""
 
     def headline(self) -> str:

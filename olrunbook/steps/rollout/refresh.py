@@ -43,45 +43,27 @@ BY_HAND = "aws autoscaling start-instance-refresh --auto-scaling-group-name"
 
 
 class GroupRefresh(Value):
-    """What would be done to one group.
+    """What would be done to one group."""
 
-    Args:
-        group: The group as it is.
-        image: The image of its launch template.
-        template: The version that new instances are made from.
-        preferences: Of the refresh, as AWS has them.
-
-    """
-
-    group: GroupSeen
-    image: str
-    template: str
-    preferences: dict[str, int]
+    group: GroupSeen  # the group as it is
+    image: str  # the image of its launch template
+    template: str  # the version that new instances are made from
+    preferences: dict[str, int]  # of the refresh, as AWS has them
 
 
 class RefreshPlan(Result):
-    """What a refresh of a stage would do.
-
-    Args:
-        asked: The percentages that were asked for; empty: by the group's last refresh.
-        groups: What would be done to each group.
-        images: The image set, which stays.
-        outlook: What it means for what serves, a sentence each.
-        by_hand: The commands that do the same without olrunbook.
-        digest: Over everything that an approval of this plan approves.
-        parts: The digest of each part of it, by name.
-
-    """
+    """What a refresh of a stage would do."""
 
     schema_name: ClassVar[str] = "olrunbook/refresh-plan/1"
 
+    # the percentages that were asked for; empty: by the group's last refresh
     asked: dict[str, str]
-    groups: list[GroupRefresh]
-    images: dict[str, str]
-    outlook: list[str]
-    by_hand: str
-    digest: str
-    parts: dict[str, str]
+    groups: list[GroupRefresh]  # what would be done to each group
+    images: dict[str, str]  # the image set, which stays
+    outlook: list[str]  # what it means for what serves, a sentence each
+    by_hand: str  # the commands that do the same without olrunbook
+    digest: str  # over everything that an approval of this plan approves
+    parts: dict[str, str]  # the digest of each part of it, by name
 
     @property
     def changes(self) -> list[ResourceChange]:
@@ -105,24 +87,15 @@ class RefreshPlan(Result):
 
 
 class RefreshBegan(Result):
-    """Refreshes that began.
-
-    Args:
-        images: The image set, which stays.
-        refreshes: Group to the id of its refresh.
-        before: The groups before.
-        url: Where the load balancer answers.
-        started_at: When they were started (UTC).
-
-    """
+    """Refreshes that began."""
 
     schema_name: ClassVar[str] = "olrunbook/refresh/1"
 
-    images: dict[str, str]
-    refreshes: dict[str, str]
-    before: list[GroupSeen]
-    url: str
-    started_at: datetime
+    images: dict[str, str]  # the image set, which stays
+    refreshes: dict[str, str]  # group to the id of its refresh
+    before: list[GroupSeen]  # the groups before
+    url: str  # where the load balancer answers
+    started_at: datetime  # when they were started (UTC)
 
     def headline(self) -> str:
         """Return which refreshes began: `refresh 2de4959a of … began`."""

@@ -23,62 +23,37 @@ __all__ = [
 
 
 class Sample(Value):
-    """One request.
+    """One request."""
 
-    Args:
-        at: When it was sent (UTC).
-        ok: Whether the answer was the one wanted.
-        seconds: How long it took.
-        status: HTTP status; 0: no answer.
-        error: Why it is not ok, in a few words.
-        target: The instance that answered, where the balancer says so.
-
-    """
-
-    at: datetime
-    ok: bool
+    at: datetime  # when it was sent (UTC)
+    ok: bool  # whether the answer was the one wanted
     seconds: float
-    status: int = 0
-    error: str = ""
-    target: str = ""
+    status: int = 0  # HTTP status; 0: no answer
+    error: str = ""  # why it is not ok, in a few words
+    target: str = ""  # the instance that answered, where the balancer says so
 
 
 class ProbeSummary(Value):
-    """What the probe saw in a span of time.
+    """What the probe saw in a span of time."""
 
-    Args:
-        since: Start of the span.
-        until: Its end.
-        requests: Requests sent, without those before a new stage's first answer.
-        failed: How many of them failed.
-        before_first_answer: Requests before a new stage answered for the first time.
-        outage_s: Seconds without an answer, all runs of failures together.
-        longest_s: The longest run.
-        over: False where the last request failed too: how long it really lasts is not
-            known.
-        first_failure: When the first failed request was sent.
-        last_failure: When the last one was.
-        errors: Kind of failure to its number.
-        targets: Instance to the number of its answers.
-        p50_s: Median of the good answers' times.
-        p99_s: 99th percentile.
-
-    """
-
-    since: datetime
-    until: datetime
-    requests: int
-    failed: int
+    since: datetime  # start of the span
+    until: datetime  # its end
+    requests: int  # requests sent, without those before a new stage's first answer
+    failed: int  # how many of them failed
+    # requests before a new stage answered for the first time
     before_first_answer: int = 0
-    outage_s: float = 0.0
-    longest_s: float = 0.0
+    outage_s: float = 0.0  # seconds without an answer, all runs of failures together
+    longest_s: float = 0.0  # the longest run
+    # false where the last request failed too: how long it really lasts is not known
     over: bool = True
-    first_failure: datetime | None = None
-    last_failure: datetime | None = None
+    first_failure: datetime | None = None  # when the first failed request was sent
+    last_failure: datetime | None = None  # when the last one was
+    # kind of failure to its number
     errors: dict[str, int] = Field(default_factory=dict)
+    # instance to the number of its answers
     targets: dict[str, int] = Field(default_factory=dict)
-    p50_s: float | None = None
-    p99_s: float | None = None
+    p50_s: float | None = None  # median of the good answers' times
+    p99_s: float | None = None  # 99th percentile
 
     def sentence(self) -> str:
         """Return the finding in a few words: `0 of 194 requests failed`."""

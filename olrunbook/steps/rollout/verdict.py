@@ -19,62 +19,43 @@ __all__ = ["Evidence", "Patience", "Verdict", "judge", "on_image", "shortcomings
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a rollout may take its time.
+    """How long a rollout may take its time."""
 
-    Args:
-        every_s: Seconds between two looks.
-        settle_s: Seconds without any change until a picture that is not good counts as
-            final, once no refresh is at work.
-        refresh_grace_s: Seconds within which a refresh must be seen to have begun.
-        silence_s: Seconds without news until that is said.
-        losses: New instances that may be lost before they served, in a new group.
-        silent_s: Seconds that are borne in which the API does not answer, …
-        throttled_s: … in which it throttles our calls, …
-        expired_s: … in which the credentials have expired, …
-        refused_s: … in which it refuses a look for another reason.
-        deadline_s: Seconds until the rollout is given up; None: AWS has its own limits.
-
-    """
-
-    every_s: float = 1.0
+    every_s: float = 1.0  # seconds between two looks
+    # seconds without any change until a picture that is not good counts as final, once
+    # no refresh is at work
     settle_s: float = 60.0
+    # seconds within which a refresh must be seen to have begun
     refresh_grace_s: float = 10.0
-    silence_s: float = 60.0
-    losses: int = 2
+    silence_s: float = 60.0  # seconds without news until that is said
+    losses: int = 2  # new instances that may be lost before they served, in a new group
+    # seconds that are borne in which the API does not answer, …
     silent_s: float = 120.0
-    throttled_s: float = 600.0
-    expired_s: float = 1800.0
-    refused_s: float = 30.0
+    throttled_s: float = 600.0  # … in which it throttles our calls, …
+    expired_s: float = 1800.0  # … in which the credentials have expired, …
+    refused_s: float = 30.0  # … in which it refuses a look for another reason
+    # seconds until the rollout is given up; None: AWS has its own limits
     deadline_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of one group at one moment.
+    """What is known of one group at one moment."""
 
-    Args:
-        image: The image that is wanted.
-        before: The group before the update began.
-        now: The group now.
-        refreshes: All its refreshes now, the one that began last first.
-        waited_s: Seconds since the first look.
-        steady_s: Seconds since anything changed.
-        lost: Instances that came after the update and ended before they served.
-        failed_launches: Scaling activities since the update that failed.
-        template: The group's launch template, where it was read.
-        updated: The update changed something, so a refresh may be about to begin.
-
-    """
-
-    image: str
-    before: GroupSeen
-    now: GroupSeen
+    image: str  # the image that is wanted
+    before: GroupSeen  # the group before the update began
+    now: GroupSeen  # the group now
+    # all its refreshes now, the one that began last first
     refreshes: tuple[RefreshSeen, ...] = ()
-    waited_s: float = 0.0
-    steady_s: float = 0.0
+    waited_s: float = 0.0  # seconds since the first look
+    steady_s: float = 0.0  # seconds since anything changed
+    # instances that came after the update and ended before they served
     lost: tuple[str, ...] = ()
+    # scaling activities since the update that failed
     failed_launches: tuple[ActivitySeen, ...] = ()
+    # the group's launch template, where it was read
     template: TemplateSeen = field(default_factory=TemplateSeen)
+    # the update changed something, so a refresh may be about to begin
     updated: bool = True
 
     @property
@@ -91,18 +72,11 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a moment means.
+    """What a moment means."""
 
-    Args:
-        outcome: How it ended; None: it has not ended.
-        reason: Why, in one line; while it has not ended, what is waited for.
-        refresh: The refresh that decided.
-
-    """
-
-    outcome: Outcome | None
-    reason: str
-    refresh: RefreshSeen | None = None
+    outcome: Outcome | None  # how it ended; None: it has not ended
+    reason: str  # why, in one line; while it has not ended, what is waited for
+    refresh: RefreshSeen | None = None  # the refresh that decided
 
 
 def on_image(instance: InstanceSeen, image: str) -> bool:
