@@ -27,12 +27,7 @@ _STATES = {"Success": "changed", "No changes": "no change", "Skipped": "no chang
 
 
 def deploy(
-    inventory: str,
-    file: Path,
-    *,
-    env: Mapping[str, str],
-    log: Path,
-    redactor: Redactor,
+    inventory: str, file: Path, *, env: Mapping[str, str], log: Path, redactor: Redactor
 ) -> Iterator[Event]:
     """Run a deploy file against one host; yield what happens, at last an `end`.
 

@@ -54,9 +54,7 @@ class Picture:
 
 def rollout_plot(result: RolloutResult) -> Picture:
     """Return refresh, instances and availability over the seconds of a rollout."""
-    from matplotlib.backends.backend_agg import (  # noqa: PLC0415  (heavy)
-        FigureCanvasAgg,
-    )
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  (heavy)
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     refreshed = any(sample.status for sample in result.timeline)

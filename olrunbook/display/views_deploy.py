@@ -19,12 +19,7 @@ from olrunbook.display.view import (
 )
 from olrunbook.steps.approval.model import GateResult
 from olrunbook.steps.release import ReleaseResult
-from olrunbook.steps.results import (
-    DeployResult,
-    Difference,
-    GroupSeen,
-    ResourceChange,
-)
+from olrunbook.steps.results import DeployResult, Difference, GroupSeen, ResourceChange
 
 if TYPE_CHECKING:
     from olrunbook.steps.deploy.plan import Finding, PreviewResult

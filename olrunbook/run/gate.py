@@ -148,12 +148,7 @@ class Gate:
         return line.strictest(stage, spec)
 
     def _past(
-        self,
-        plan: Plan,
-        spec: GateSpec | None,
-        found: list[Approval],
-        *,
-        status: Any,
+        self, plan: Plan, spec: GateSpec | None, found: list[Approval], *, status: Any
     ) -> GateResult:
         """Write down how the preview came past the gate, and let it through."""
         self._note(

@@ -22,9 +22,7 @@ def fail_with_shell_lines(shell: Any) -> None:
         shell: IPython's shell of the kernel.
 
     """
-    from IPython.utils._process_common import (  # noqa: PLC0415
-        get_output_error_code,
-    )
+    from IPython.utils._process_common import get_output_error_code  # noqa: PLC0415
     from IPython.utils.text import LSString, SList  # noqa: PLC0415
 
     # The signature is IPython's.

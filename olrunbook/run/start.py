@@ -16,12 +16,7 @@ from olrunbook.project.imageset import LAST_GOOD
 from olrunbook.record.heartbeat import process_facts
 from olrunbook.record.journal import Journal
 from olrunbook.record.provenance import opening
-from olrunbook.redact import (
-    KEY_VARIABLE,
-    Redactor,
-    new_key,
-    secrets_of_environment,
-)
+from olrunbook.redact import KEY_VARIABLE, Redactor, new_key, secrets_of_environment
 from olrunbook.run.byhand import ByHand
 from olrunbook.run.cells import kernel_shell
 from olrunbook.run.executor import Executor, executor

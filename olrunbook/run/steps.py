@@ -133,10 +133,7 @@ class Run(RefreshSteps):
         return self._do(
             checks.STEP,
             lambda: checks.preflight(
-                self._context,
-                need=need,
-                images=self.images,
-                rollback=self.rollback,
+                self._context, need=need, images=self.images, rollback=self.rollback
             ),
         )
 
@@ -270,9 +267,7 @@ class Run(RefreshSteps):
                 else the last deploy that succeeded here.
 
         """
-        from olrunbook.adapters.pulumi.secrets import (  # noqa: PLC0415
-            secret_config,
-        )
+        from olrunbook.adapters.pulumi.secrets import secret_config  # noqa: PLC0415
         from olrunbook.steps import checks as asked  # noqa: PLC0415
 
         named = self._deploy(deploy_run) if deploy_run else self._awaited

@@ -7,12 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from olrunbook.adapters.aws.seen import (
-    HEALTHY,
-    STATUS_OK,
-    InstanceSeen,
-    RefreshSeen,
-)
+from olrunbook.adapters.aws.seen import HEALTHY, STATUS_OK, InstanceSeen, RefreshSeen
 from olrunbook.errors import ToolError
 
 if TYPE_CHECKING:

@@ -68,10 +68,7 @@ def proxy_options() -> list[str]:
     if not shutil.which("apt-config"):
         return []
     done = subprocess.run(
-        ["apt-config", "dump"],
-        capture_output=True,
-        text=True,
-        check=False,
+        ["apt-config", "dump"], capture_output=True, text=True, check=False
     )
     found = (_PROXY.match(line) for line in done.stdout.splitlines())
     return [f'{match.group(1)} "{match.group(2)}"' for match in found if match]

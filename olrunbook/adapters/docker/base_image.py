@@ -55,10 +55,7 @@ class Recipe(BaseModel, frozen=True, extra="forbid"):
 
 
 def ensure(
-    name: str,
-    *,
-    project: Project,
-    emit: Callable[[Event], None] = lambda event: None,
+    name: str, *, project: Project, emit: Callable[[Event], None] = lambda event: None
 ) -> str:
     """Return the tag of a base image, and make the image first where it is missing.
 

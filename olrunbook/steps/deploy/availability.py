@@ -5,19 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from olrunbook.adapters.aws.seen import (
-    InstanceSeen,
-    RefreshSeen,
-    TemplateSeen,
-    short,
-)
+from olrunbook.adapters.aws.seen import InstanceSeen, RefreshSeen, TemplateSeen, short
 
-__all__ = [
-    "availability",
-    "cancels",
-    "consequences",
-    "replaced_first",
-]
+__all__ = ["availability", "cancels", "consequences", "replaced_first"]
 
 AWS_MIN_HEALTHY = 90  # where a refresh does not say
 

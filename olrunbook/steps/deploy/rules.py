@@ -179,11 +179,7 @@ def outlook(
             (fact.get("tags") or {}).get("Name", ""), (None, ())
         )
         lines += _group_outlook(
-            fact,
-            by_urn.get(urn),
-            group,
-            refreshes,
-            template_changes=template_changes,
+            fact, by_urn.get(urn), group, refreshes, template_changes=template_changes
         )
     return lines
 

@@ -15,11 +15,7 @@ from olrunbook.adapters.context import Commit
 from olrunbook.archive.place import list_runs, read_record
 from olrunbook.project.catalog import Project
 from olrunbook.record.provenance import commits_between
-from olrunbook.steps.images.results import (
-    BuiltImage,
-    ImageBuildResult,
-    ImageTestResult,
-)
+from olrunbook.steps.images.results import BuiltImage, ImageBuildResult, ImageTestResult
 from olrunbook.steps.results import Difference
 
 __all__ = ["COMMIT", "Archived", "archived", "doubts", "since"]

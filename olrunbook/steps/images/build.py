@@ -205,11 +205,7 @@ def _bake(
 
 
 def _built(
-    ctx: Context,
-    node: str,
-    watch: Watch,
-    artifacts: list[ArtifactUsed],
-    by_hand: str,
+    ctx: Context, node: str, watch: Watch, artifacts: list[ArtifactUsed], by_hand: str
 ) -> BuiltImage:
     """Return the image of a build that ended well; StepError where there is none."""
     ec2 = ctx.target.client("ec2")
