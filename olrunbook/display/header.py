@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from olrunbook.adapters.context import Commit, Context
-from olrunbook.display.view import Cell, Table, View
+from olrunbook.display.view import View, table
 from olrunbook.project.imageset import format_images
 from olrunbook.record.provenance import operator
 from olrunbook.steps.serving import serving_now
@@ -67,7 +67,7 @@ def header_view(
         banner="REHEARSAL: nothing outside this machine is touched"
         if rehearsal
         else "",
-        tables=[Table("", ("", ""), [(Cell(k), Cell(v)) for k, v in rows if v])],
+        tables=[table("", ("", ""), [row for row in rows if row[1]])],
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from olrunbook.display.front import Output
 from olrunbook.display.render import bundle
-from olrunbook.display.view import Cell, Note, Table, View, seconds, status
+from olrunbook.display.view import Note, View, seconds, status, table
 from olrunbook.events import Event
 
 __all__ = ["Board", "Live"]
@@ -95,7 +95,7 @@ class Board:
         parts = [self.name, took, said]
         rows = list(self.rows.values())
         shown = [
-            (Cell(row.name), status(row.state), Cell(row.detail), seconds(row.seconds))
+            (row.name, status(row.state), row.detail, seconds(row.seconds))
             for row in rows[-ROWS:]
         ]
         hidden = len(rows) - len(shown)
@@ -107,7 +107,7 @@ class Board:
             " · ".join(part for part in parts if part),
             tone="bad" if failed else "ok" if ended else "run",
             word="failed" if failed else "ended" if ended else "running",
-            tables=[Table(caption, ("what", "state", "detail", "took"), shown)],
+            tables=[table(caption, ("what", "state", "detail", "took"), shown)],
             notes=notes,
         )
 

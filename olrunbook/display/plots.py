@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
@@ -22,17 +23,12 @@ INCHES_WIDE, INCHES_A_ROW, DPI = 8.0, 1.7, 96
 STYLES = ("-", "--", ":", "-.")
 
 
+@dataclass(frozen=True, repr=False, slots=True)
 class Picture:
-    """A picture that shows itself, and its content in words for who cannot see it.
+    """A picture that shows itself, and its content in words for who cannot see it."""
 
-    Args:
-        png: The picture.
-        alt: What it shows.
-
-    """
-
-    def __init__(self, png: bytes, alt: str) -> None:
-        self.png, self.alt = png, alt
+    png: bytes
+    alt: str
 
     def __repr__(self) -> str:
         """Return what it shows."""

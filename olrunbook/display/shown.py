@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from olrunbook.display.render import bundle, text
-from olrunbook.display.view import Cell, Note, Table, View
+from olrunbook.display.view import Note, View, table
 from olrunbook.steps.results import Result
 
 __all__ = ["Shown", "shows", "view_of"]
@@ -64,25 +64,22 @@ def _fields(result: Result) -> View:
     """Return the view of a result nobody knows better."""
     data = result.model_dump(mode="json")
     rows = [
-        (Cell(name), Cell(_word(value)))
+        (name, _word(value))
         for name, value in data.items()
         if not isinstance(value, dict | list)
     ]
-    tables = [Table("", ("field", "value"), rows)]
+    tables = [table("", ("field", "value"), rows)]
     notes: list[Note] = []
     for name, value in data.items():
         if not value:
             continue
         if isinstance(value, list) and all(isinstance(v, dict) for v in value):
             columns = list(dict.fromkeys(key for item in value for key in item))
-            lines = [
-                tuple(Cell(_word(item.get(key, ""))) for key in columns)
-                for item in value
-            ]
-            tables.append(Table(name, columns, lines))
+            lines = [[_word(item.get(key, "")) for key in columns] for item in value]
+            tables.append(table(name, columns, lines))
         elif isinstance(value, dict):
-            lines = [(Cell(str(key)), Cell(_word(item))) for key, item in value.items()]
-            tables.append(Table(name, ("", ""), lines))
+            lines = [[str(key), _word(item)] for key, item in value.items()]
+            tables.append(table(name, ("", ""), lines))
         elif isinstance(value, list):
             notes += [Note(f"{name}: {_word(item)}") for item in value]
     return View(result.headline(), tables=tables, notes=notes)

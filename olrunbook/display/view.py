@@ -20,6 +20,7 @@ __all__ = [
     "plain",
     "seconds",
     "status",
+    "table",
 ]
 
 Tone = Literal["", "ok", "warn", "bad", "muted", "run"]
@@ -96,6 +97,14 @@ class Table:
             [self.columns[at] for at in used],
             [[row[at] for at in used] for row in self.rows],
         )
+
+
+def table(
+    caption: str, columns: Sequence[str], rows: Iterable[Iterable[Cell | str]]
+) -> Table:
+    """Return a table in whose rows a text stands for a plain field."""
+    cells = [[c if isinstance(c, Cell) else Cell(c) for c in row] for row in rows]
+    return Table(caption, columns, cells)
 
 
 @dataclass(frozen=True, slots=True)

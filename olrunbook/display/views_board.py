@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from olrunbook.display.shown import shows
-from olrunbook.display.view import Cell, Note, Table, View
+from olrunbook.display.view import Cell, Note, View, table
 from olrunbook.record.files import short
 from olrunbook.steps.board import Board, StageStatus
 
@@ -17,12 +17,12 @@ def board_view(board: Board) -> View:
     """Return the table of the stages; the first line answers the question."""
     rows = [
         (
-            Cell(row.app),
-            Cell(row.stage),
+            row.app,
+            row.stage,
             Cell("\n".join(f"{n}={i}" for n, i in row.images.items()), code=True),
-            Cell(f"{row.since:%Y-%m-%d %H:%M} UTC" if row.since else "not known"),
+            f"{row.since:%Y-%m-%d %H:%M} UTC" if row.since else "not known",
             Cell(short(row.run) if row.run else "", title=row.run, code=True),
-            Cell(row.serving),
+            row.serving,
         )
         for row in board.rows
     ]
@@ -36,7 +36,7 @@ def board_view(board: Board) -> View:
         board.headline(),
         tone="warn" if odd else "ok",
         word=when,
-        tables=[Table(f"What serves in {board.target}", columns, rows)],
+        tables=[table(f"What serves in {board.target}", columns, rows)],
         notes=told,
     )
 

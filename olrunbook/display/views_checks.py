@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from olrunbook.display.shown import shows
-from olrunbook.display.view import Cell, Note, Table, View, plain, seconds, status
+from olrunbook.display.view import Cell, Note, View, plain, seconds, status, table
 from olrunbook.steps.checks import ChecksResult
 from olrunbook.steps.doctor import Diagnosis
 from olrunbook.steps.preflight import CheckRow, PreflightResult
@@ -15,8 +15,7 @@ __all__ = ["checks_view", "doctor_view", "preflight_view"]
 def preflight_view(result: PreflightResult) -> View:
     """Return the table of a preflight; what can be done stands below it."""
     rows = [
-        (Cell(row.name), status(row.status), Cell(row.found), Cell(row.wanted))
-        for row in result.rows
+        (row.name, status(row.status), row.found, row.wanted) for row in result.rows
     ]
     hints = [
         Note(f"{row.name}: {row.hint}", tone="bad" if row.status == "failed" else "")
@@ -29,7 +28,7 @@ def preflight_view(result: PreflightResult) -> View:
         result.headline(),
         tone="bad" if result.failed else "ok",
         word="refused" if result.failed else "ready",
-        tables=[Table("Preflight", ("check", "status", "found", "wanted"), rows)],
+        tables=[table("Preflight", ("check", "status", "found", "wanted"), rows)],
         notes=hints,
     )
 
@@ -41,13 +40,7 @@ def doctor_view(found: Diagnosis) -> View:
     for row in found.rows:
         alike.setdefault(row.model_copy(update={"where": ""}), []).append(row.where)
     rows = [
-        (
-            Cell(row.name),
-            Cell(", ".join(places)),
-            status(row.status),
-            Cell(row.found),
-            Cell(row.wanted),
-        )
+        (row.name, ", ".join(places), status(row.status), row.found, row.wanted)
         for row, places in alike.items()
     ]
     hints = [
@@ -64,7 +57,7 @@ def doctor_view(found: Diagnosis) -> View:
         found.headline(),
         tone="bad" if found.failed else "ok",
         word="failed" if found.failed else "ok",
-        tables=[Table("", columns, rows)],
+        tables=[table("", columns, rows)],
         notes=hints,
     )
 
@@ -74,11 +67,11 @@ def checks_view(result: ChecksResult) -> View:
     """Return the table of a stage's checks."""
     rows = [
         (
-            Cell(row.name),
+            row.name,
             status("ok" if row.ok else "failed"),
             Cell(row.request, code=True),
-            Cell(row.wanted),
-            Cell(row.found),
+            row.wanted,
+            row.found,
             seconds(row.seconds),
             Cell(row.target, code=True),
         )
@@ -90,6 +83,6 @@ def checks_view(result: ChecksResult) -> View:
         result.headline(),
         tone="ok" if good else "bad",
         word="ok" if good else "failed",
-        tables=[Table(f"Checks of {result.url}", columns, rows)],
+        tables=[table(f"Checks of {result.url}", columns, rows)],
         notes=plain(result.notes),
     )

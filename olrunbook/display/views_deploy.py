@@ -16,6 +16,7 @@ from olrunbook.display.view import (
     plain,
     seconds,
     status,
+    table,
 )
 from olrunbook.steps.approval.model import GateResult
 from olrunbook.steps.release import ReleaseResult
@@ -72,34 +73,31 @@ def _findings(findings: Sequence[Finding]) -> Table:
             "overridden" if one.overridden else one.verdict,
             tone="bad" if denied else "warn",
         )
-        rows.append((verdict, Cell(one.rule), Cell(one.text), Cell(one.overridden)))
-    return Table("What the rules say", columns, rows)
+        rows.append((verdict, one.rule, one.text, one.overridden))
+    return table("What the rules say", columns, rows)
 
 
 def _differences(
     caption: str, columns: Sequence[str], rows: Sequence[Difference]
 ) -> Table:
-    cells = []
-    for row in rows:
-        texts = (row.where, row.what, row.old or "—", row.new or "—")
-        cells.append([*map(Cell, texts), Cell(getattr(row, "then", ""))])
-    return Table(caption, (*columns, "this update"), cells)
+    texts = [
+        (row.where, row.what, row.old or "—", row.new or "—", getattr(row, "then", ""))
+        for row in rows
+    ]
+    return table(caption, (*columns, "this update"), texts)
 
 
 @shows(GateResult.schema_name)
 def gate_view(result: GateResult) -> View:
     """Return the table of the approvals that were used."""
-    rows = [
-        (Cell(a.person), Cell(a.known), Cell(a.at), Cell(a.reason), Cell(a.until))
-        for a in result.approvals
-    ]
+    rows = [(a.person, a.known, a.at, a.reason, a.until) for a in result.approvals]
     columns = ("who", "how known", "when", "reason", "until")
     shown = f"Approved was what was shown, sha256 {result.digest}."
     return View(
         result.headline(),
         tone="ok" if rows else "muted",
         word=result.status,
-        tables=[Table(f"{result.question} Approvals", columns, rows)],
+        tables=[table(f"{result.question} Approvals", columns, rows)],
         notes=plain([shown if rows else ""]),
     )
 
@@ -108,7 +106,6 @@ def gate_view(result: GateResult) -> View:
 def deploy_view(result: DeployResult) -> View:
     """Return the tables of an update."""
     took = (result.ended_at - result.started_at).total_seconds()
-    rows = [(Cell(name), Cell(value)) for name, value in result.outputs.items()]
     notes = [Note("Updated does not mean in service: run the rollout next.")]
     if result.relied:
         notes.append(Note(f"It relied on this: {result.relied}"))
@@ -122,7 +119,7 @@ def deploy_view(result: DeployResult) -> View:
         tables=[
             _changes(caption, result.changes),
             _images(result.images),
-            Table("Outputs", ("output", "value"), rows),
+            table("Outputs", ("output", "value"), result.outputs.items()),
         ],
         notes=notes,
         by_hand=result.by_hand,
@@ -134,10 +131,10 @@ def release_view(result: ReleaseResult) -> View:
     """Return the table of a release's runs."""
     rows = [
         (
-            Cell(row.step),
-            Cell(row.stage or "—"),
+            row.step,
+            row.stage or "—",
             status(row.outcome),
-            Cell(row.headline),
+            row.headline,
             seconds(row.seconds),
             Cell(row.record, code=True),
         )
@@ -154,7 +151,7 @@ def release_view(result: ReleaseResult) -> View:
         f"{result.headline()} · {seconds(result.seconds).text}",
         tone="ok" if good else "bad",
         word="released" if good else "not released",
-        tables=[Table(f"Runs of release {result.release}", columns, rows)],
+        tables=[table(f"Runs of release {result.release}", columns, rows)],
         notes=plain([*result.rollback, *relied]),
     )
 
@@ -162,15 +159,15 @@ def release_view(result: ReleaseResult) -> View:
 def _changes(caption: str, changes: Sequence[ResourceChange]) -> Table:
     rows = [
         (
-            Cell(f"{SIGNS.get(change.op, '·')} {change.op}"),
+            f"{SIGNS.get(change.op, '·')} {change.op}",
             Cell(_type(change.type), title=change.type),
             Cell(change.name, title=change.urn, code=True),
-            Cell(_properties(change)),
-            Cell("") if change.expected else Cell("apart", tone="warn"),
+            _properties(change),
+            "" if change.expected else Cell("apart", tone="warn"),
         )
         for change in changes
     ]
-    return Table(caption, ("op", "type", "resource", "properties", ""), rows)
+    return table(caption, ("op", "type", "resource", "properties", ""), rows)
 
 
 def _type(token: str) -> str:
@@ -194,24 +191,23 @@ def _properties(change: ResourceChange) -> str:
 
 
 def _images(images: Mapping[str, str]) -> Table:
-    rows = [(Cell(node), Cell(image, code=True)) for node, image in images.items()]
-    return Table("Images", ("node type", "image"), rows)
+    rows = [(node, Cell(image, code=True)) for node, image in images.items()]
+    return table("Images", ("node type", "image"), rows)
 
 
 def _groups(caption: str, groups: Sequence[GroupSeen]) -> Table:
-    rows = []
+    rows: list[tuple[Cell | str, ...]] = []
     for group in groups:
-        if not group.name:
-            rows.append((Cell(group.tag_name), Cell("not there"), Cell(""), Cell("")))
         rows += [
             (
-                Cell(group.name),
+                group.name,
                 identifier(item.id),
                 identifier(item.image),
                 status(item.state),
             )
             for item in group.instances
         ]
-        if group.name and not group.instances:
-            rows.append((Cell(group.name), Cell("no instance"), Cell(""), Cell("")))
-    return Table(caption, ("group", "instance", "image", "state"), rows)
+        if not group.instances:
+            none = "no instance" if group.name else "not there"
+            rows.append((group.name or group.tag_name, none, "", ""))
+    return table(caption, ("group", "instance", "image", "state"), rows)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from olrunbook.adapters.aws.seen import short
 from olrunbook.display.shown import shows
-from olrunbook.display.view import Cell, Note, Table, View, seconds, status
+from olrunbook.display.view import Cell, Note, Table, View, seconds, status, table
 from olrunbook.steps.images.results import (
     ArtifactUsed,
     BuiltImage,
@@ -66,11 +66,11 @@ def build_view(result: ImageBuildResult) -> View:
     """Return the tables of a build: image, phases, operations, what is in it."""
     tables = [_built(result.builds)]
     for build in result.builds:
-        phases = [(Cell(phase.name), seconds(phase.seconds)) for phase in build.phases]
-        tables.append(Table(f"{build.node_type}: phases", ("phase", "took"), phases))
+        phases = [(phase.name, seconds(phase.seconds)) for phase in build.phases]
+        tables.append(table(f"{build.node_type}: phases", ("phase", "took"), phases))
         tables.append(_operations(f"{build.node_type}: operations", build.operations))
-        tags = [(Cell(key), Cell(value)) for key, value in sorted(build.tags.items())]
-        tables.append(Table(f"Tags of {build.ami}", ("tag", "value"), tags))
+        tags = sorted(build.tags.items())
+        tables.append(table(f"Tags of {build.ami}", ("tag", "value"), tags))
     used = {item.name: item for build in result.builds for item in build.artifacts}
     tables.append(_artifacts(list(used.values())))
     dirty = f", with changes in {', '.join(result.dirty)}" if result.dirty else ""
@@ -89,13 +89,13 @@ def _operations(caption: str, operations: Sequence[Operation]) -> Table:
     rows = [
         (
             Cell(str(number), number=True),
-            Cell(operation.name),
+            operation.name,
             status(operation.state),
             seconds(operation.seconds if operation.state != "not reached" else None),
         )
         for number, operation in enumerate(operations, 1)
     ]
-    return Table(caption, ("", "operation", "state", "took"), rows)
+    return table(caption, ("", "operation", "state", "took"), rows)
 
 
 def _trouble(test: TestedImage) -> list[Note]:
@@ -117,34 +117,34 @@ def _trouble(test: TestedImage) -> list[Note]:
 def _checks(caption: str, checks: Sequence[CheckSeen]) -> Table:
     rows = [
         (
-            Cell(check.name),
+            check.name,
             status("ok" if check.ok else "failed"),
-            Cell(check.detail),
+            check.detail,
             seconds(check.seconds),
         )
         for check in checks
     ]
-    return Table(caption, ("check", "status", "what was seen", "took"), rows)
+    return table(caption, ("check", "status", "what was seen", "took"), rows)
 
 
 def _artifacts(artifacts: Sequence[ArtifactUsed]) -> Table:
     rows = [
         (
-            Cell(item.name),
-            Cell(item.version),
+            item.name,
+            item.version,
             Cell(f"{item.sha256[:DIGEST]}…", title=item.sha256, code=True),
-            Cell(item.source),
+            item.source,
         )
         for item in artifacts
     ]
     columns = ("artifact", "version", "sha256", "came from")
-    return Table("What it is made of", columns, rows)
+    return table("What it is made of", columns, rows)
 
 
 def _built(builds: Sequence[BuiltImage]) -> Table:
     rows = [
         (
-            Cell(build.node_type),
+            build.node_type,
             Cell(build.ami, code=True),
             Cell(build.name, code=True),
             Cell(f"{build.base_name} ({short(build.base_ami)})", title=build.base_ami),
@@ -154,4 +154,4 @@ def _built(builds: Sequence[BuiltImage]) -> Table:
         for build in builds
     ]
     columns = ("node type", "image", "name", "built on", "packages", "took")
-    return Table("Images", columns, rows)
+    return table("Images", columns, rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from olrunbook.display.shown import shows
-from olrunbook.display.view import Cell, Table, View, identifier, plain
+from olrunbook.display.view import Cell, View, identifier, plain, table
 from olrunbook.steps.rollout.refresh import RefreshBegan, RefreshPlan
 
 __all__ = ["began_view", "plan_view"]
@@ -14,11 +14,11 @@ def plan_view(plan: RefreshPlan) -> View:
     """Return the table of what would be replaced, and how."""
     rows = [
         (
-            Cell(one.group.name),
+            one.group.name,
             Cell("\n".join(i.id for i in one.group.instances), code=True),
             identifier(one.image),
             Cell(one.template, number=True),
-            Cell("\n".join(f"{k} {v}" for k, v in one.preferences.items())),
+            "\n".join(f"{k} {v}" for k, v in one.preferences.items()),
         )
         for one in plan.groups
     ]
@@ -27,7 +27,7 @@ def plan_view(plan: RefreshPlan) -> View:
         plan.headline(),
         tone="ok",
         word="planned",
-        tables=[Table("What would be replaced, and how", columns, rows)],
+        tables=[table("What would be replaced, and how", columns, rows)],
         notes=plain(plan.outlook),
         by_hand=plan.by_hand,
     )

@@ -14,6 +14,7 @@ from olrunbook.display.view import (
     identifier,
     plain,
     status,
+    table,
 )
 from olrunbook.steps.rollout.model import GroupRollout, InstanceTrack, RolloutResult
 from olrunbook.steps.rollout.samples import ProbeSummary
@@ -58,19 +59,12 @@ def rollout_view(result: RolloutResult) -> View:
 def _instances(group: GroupRollout) -> Table:
     rows = [_instance(track, group) for track in group.instances]
     caption = f"Instances of {group.group or group.label}, before and after"
-    columns = (
-        "instance",
-        "image",
-        "before",
-        "after",
-        "launched",
-        "seen serving",
-        "gone",
-    )
-    return Table(f"{caption} (UTC)", columns, rows)
+    times = ("launched", "seen serving", "gone")
+    columns = ("instance", "image", "before", "after", *times)
+    return table(f"{caption} (UTC)", columns, rows)
 
 
-def _instance(track: InstanceTrack, group: GroupRollout) -> tuple[Cell, ...]:
+def _instance(track: InstanceTrack, group: GroupRollout) -> tuple[Cell | str, ...]:
     before = track.before.state if track.before else ""
     after = track.after.state if track.after else "gone"
     image = identifier(track.image)
@@ -79,10 +73,10 @@ def _instance(track: InstanceTrack, group: GroupRollout) -> tuple[Cell, ...]:
     return (
         identifier(track.id),
         image,
-        status(before) if before else Cell("not there"),
+        status(before) if before else "not there",
         status(after),
         clock(track.launched_at),
-        clock(track.served_at) if track.before is None else Cell(""),
+        clock(track.served_at) if track.before is None else "",
         clock(track.gone_at),
     )
 
@@ -91,10 +85,10 @@ def _refreshes(group: GroupRollout) -> Table:
     found = [group.refresh] if group.refresh else []
     rows = [_refresh(refresh) for refresh in [*found, *group.other_refreshes]]
     columns = ("refresh", "status", "done", "began", "ended", "settings", "reason")
-    return Table(f"Instance refreshes of {group.group} since the update", columns, rows)
+    return table(f"Instance refreshes of {group.group} since the update", columns, rows)
 
 
-def _refresh(refresh: RefreshSeen) -> tuple[Cell, ...]:
+def _refresh(refresh: RefreshSeen) -> tuple[Cell | str, ...]:
     low = "" if refresh.min_healthy is None else f"min {refresh.min_healthy} %"
     high = "no max" if refresh.max_healthy is None else f"max {refresh.max_healthy} %"
     warm = "" if refresh.warmup_s is None else f"warm-up {refresh.warmup_s} s"
@@ -104,23 +98,18 @@ def _refresh(refresh: RefreshSeen) -> tuple[Cell, ...]:
         Cell(f"{refresh.percent} %", number=True),
         clock(refresh.started_at),
         clock(refresh.ended_at),
-        Cell(", ".join(part for part in (low, high, warm) if part)),
-        Cell(refresh.reason),
+        ", ".join(part for part in (low, high, warm) if part),
+        refresh.reason,
     )
 
 
 def _activities(group: GroupRollout) -> Table:
     rows = [
-        (
-            clock(activity.at),
-            status(activity.status),
-            Cell(activity.description),
-            Cell(activity.message or activity.cause),
-        )
-        for activity in group.activities
+        (clock(one.at), status(one.status), one.description, one.message or one.cause)
+        for one in group.activities
     ]
     caption = f"Scaling activities of {group.group} since the update, newest first"
-    return Table(caption, ("at", "status", "what", "why"), rows)
+    return table(caption, ("at", "status", "what", "why"), rows)
 
 
 def _unhealthy(group: GroupRollout) -> Table:
@@ -129,14 +118,14 @@ def _unhealthy(group: GroupRollout) -> Table:
             identifier(one.id),
             identifier(one.image),
             clock(one.at),
-            Cell(one.reason),
-            Cell(f"logs/{one.log}" if one.log else "nothing"),
+            one.reason,
+            f"logs/{one.log}" if one.log else "nothing",
         )
         for one in group.unhealthy
     ]
     columns = ("instance", "image", "first seen so", "why", "console")
     caption = f"Instances of {group.group} that turned unhealthy (UTC)"
-    return Table(caption, columns, rows)
+    return table(caption, columns, rows)
 
 
 def _probe(probe: ProbeSummary) -> Table:
@@ -144,24 +133,15 @@ def _probe(probe: ProbeSummary) -> Table:
         return "" if value is None else f"{value * MILLI:.0f} ms"
 
     kinds = ", ".join(f"{number} times {kind}" for kind, number in probe.errors.items())
-    rows = [
-        (Cell("requests"), Cell(str(probe.requests), number=True), Cell("")),
-        (Cell("failed"), Cell(str(probe.failed), number=True), Cell(kinds)),
-    ]
+    rows = [("requests", f"{probe.requests}", ""), ("failed", f"{probe.failed}", kinds)]
     if probe.failed:
-        span = (
-            f"{clock(probe.first_failure).text} to {clock(probe.last_failure).text} UTC"
-        )
-        longest = f"longest {probe.longest_s:.1f} s, {span}"
-        lost = Cell(f"{probe.outage_s:.1f} s", number=True)
-        rows.append((Cell("outage"), lost, Cell(longest)))
-    if probe.before_first_answer:
-        early = Cell(str(probe.before_first_answer), number=True)
-        rows.append((Cell("before the first answer"), early, Cell("not an outage")))
-    slow = Cell(f"99th percentile {ms(probe.p99_s)}")
-    rows.append((Cell("answer, median"), Cell(ms(probe.p50_s), number=True), slow))
-    for target, number in probe.targets.items():
-        if target:
-            by = Cell(f"answers of {target}", code=False)
-            rows.append((by, Cell(str(number), number=True), Cell("")))
-    return Table("Availability through the load balancer", ("", "", ""), rows)
+        first, last = clock(probe.first_failure).text, clock(probe.last_failure).text
+        longest = f"longest {probe.longest_s:.1f} s, {first} to {last} UTC"
+        rows.append(("outage", f"{probe.outage_s:.1f} s", longest))
+    if early := probe.before_first_answer:
+        rows.append(("before the first answer", f"{early}", "not an outage"))
+    slow = f"99th percentile {ms(probe.p99_s)}"
+    rows.append(("answer, median", ms(probe.p50_s), slow))
+    rows += [(f"answers of {t}", f"{n}", "") for t, n in probe.targets.items() if t]
+    cells = [(what, Cell(value, number=True), more) for what, value, more in rows]
+    return table("Availability through the load balancer", ("", "", ""), cells)
