@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from olrunbook.adapters.aws.answers import AwsError
@@ -22,18 +23,13 @@ LOG_CHARACTERS = 65536
 _NOISE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|[\r\x00-\x08\x0b-\x1f]")
 
 
+@dataclass(frozen=True, slots=True)
 class Wards:
-    """Looks after the instances of a rollout.
+    """Looks after the instances of a rollout."""
 
-    Args:
-        ctx: The step's context.
-        account: The account.
-
-    """
-
-    def __init__(self, ctx: Context, account: Account) -> None:
-        self._ctx, self._account = ctx, account
-        self._found: dict[str, Ailment] = {}
+    ctx: Context
+    account: Account
+    _found: dict[str, Ailment] = field(default_factory=dict, init=False)
 
     def examine(self, watch: GroupWatch, *, last: bool = False) -> None:
         """Note each instance that is unhealthy, with its reason and its console.
@@ -74,7 +70,7 @@ class Wards:
     def _note(
         self, track: InstanceTrack, at: datetime, known: Ailment | None, *, lost: bool
     ) -> None:
-        mask, seen = self._ctx.redactor.text, track.after
+        mask, seen = self.ctx.redactor.text, track.after
         if seen:
             said = seen.reason or f"{seen.lifecycle}, {seen.health}"
         else:
@@ -91,22 +87,22 @@ class Wards:
         )
         if lost:
             text = f"{short(track.id)} is unhealthy: {mask(said)}"
-            self._ctx.emit(Event("aws", "error", text))
+            self.ctx.emit(Event("aws", "error", text))
             for line in lines:
-                self._ctx.emit(Event("aws", "line", line))
+                self.ctx.emit(Event("aws", "line", line))
 
     def _console(self, instance: str) -> tuple[list[str], str]:
         """Keep an instance's console as a log; return its last lines and its name."""
         try:
-            raw = self._account.console(instance)
+            raw = self.account.console(instance)
         except AwsError as error:
             if error.trouble != "refused":
                 raise
             return [str(error)], ""
-        text = self._ctx.redactor.text(_NOISE.sub("", raw))[-LOG_CHARACTERS:].strip()
+        text = self.ctx.redactor.text(_NOISE.sub("", raw))[-LOG_CHARACTERS:].strip()
         if not text:
             return [], ""
-        name = f"console-{self._ctx.redactor.name(instance)}.log"
-        (self._ctx.logs / name).write_text(text + "\n", encoding="utf-8")
+        name = f"console-{self.ctx.redactor.name(instance)}.log"
+        (self.ctx.logs / name).write_text(text + "\n", encoding="utf-8")
         lines = [line.rstrip()[:LINE_LENGTH] for line in text.splitlines()]
         return [line for line in lines if line][-LAST_LINES:], name

@@ -137,12 +137,10 @@ def _before(
     """Return what of a group was there before a moment."""
     news: dict[str, Any] = {
         "refresh_ids": [
-            one.id for one in refreshes if one.started_at and one.started_at < since
+            r.id for r in refreshes if r.started_at and r.started_at < since
         ],
         "instances": [
-            one
-            for one in group.instances
-            if one.launched_at and one.launched_at < since
+            i for i in group.instances if i.launched_at and i.launched_at < since
         ],
     }
     if group.created_at and group.created_at >= since:

@@ -94,7 +94,7 @@ class GroupWatch:
     def _follow(self, at: datetime, instances: dict[str, InstanceSeen]) -> list[Event]:
         """Bring the instances up to date."""
         events = []
-        for name in [*self._tracks, *(n for n in instances if n not in self._tracks)]:
+        for name in dict.fromkeys([*self._tracks, *instances]):
             track, seen = self._tracks.get(name), instances.get(name)
             was = track.after if track else None
             track = track or InstanceTrack(id=name, image="")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -21,19 +22,14 @@ T = TypeVar("T")
 MINUTE_S = 60.0
 
 
+@dataclass(frozen=True, slots=True)
 class Pace:
-    """Says when the next look may be, so that no minute has more calls than allowed.
+    """Says when the next look may be, so that no minute has more calls than allowed."""
 
-    Args:
-        every_s: Seconds between two looks, at least.
-        a_minute: Calls allowed in any minute; None: as many as it takes.
-        look: Calls that a look may take.
-
-    """
-
-    def __init__(self, every_s: float, a_minute: int | None, look: int) -> None:
-        self.every_s, self.a_minute, self.look = every_s, a_minute, look
-        self._looks: deque[tuple[datetime, int]] = deque()
+    every_s: float  # seconds between two looks, at least
+    a_minute: int | None  # calls allowed in any minute; None: as many as it takes
+    look: int  # calls that a look may take
+    _looks: deque[tuple[datetime, int]] = field(default_factory=deque, init=False)
 
     def spent(self, at: datetime, calls: int) -> None:
         """Note the calls of a look that has ended."""
@@ -62,22 +58,14 @@ class Pace:
         return (now - at) / timedelta(seconds=1)
 
 
+@dataclass(frozen=True, slots=True)
 class Patiently:
-    """Makes reads of the account, and makes them again while AWS is in trouble.
+    """Makes reads of the account, and makes them again while AWS is in trouble."""
 
-    Args:
-        ctx: The step's context.
-        account: The account.
-        patience: How long each sort of trouble is borne.
-        pace: Counts the calls.
-
-    """
-
-    def __init__(
-        self, ctx: Context, account: Account, patience: Patience, pace: Pace
-    ) -> None:
-        self.pace = pace
-        self._ctx, self._account, self._patience = ctx, account, patience
+    ctx: Context
+    account: Account
+    patience: Patience  # how long each sort of trouble is borne
+    pace: Pace  # counts the calls
 
     def __call__(self, read: Callable[[], T]) -> T:
         """Return what the read returns.
@@ -86,31 +74,31 @@ class Patiently:
             AwsError: The trouble lasted longer than is borne.
 
         """
-        began, sort = self._ctx.clock(), ""
+        began, sort = self.ctx.clock(), ""
         while True:
-            before = self._account.calls
+            before = self.account.calls
             try:
                 found = read()
             except AwsError as error:
-                lasted = (self._ctx.clock() - began).total_seconds()
+                lasted = (self.ctx.clock() - began).total_seconds()
                 self._bear(error, lasted, new=error.trouble != sort)
                 sort = error.trouble
             else:
                 if sort:
-                    lasted = (self._ctx.clock() - began).total_seconds()
+                    lasted = (self.ctx.clock() - began).total_seconds()
                     text = f"AWS answers again after {lasted:.0f} s"
-                    self._ctx.emit(Event("aws", "warning", text))
+                    self.ctx.emit(Event("aws", "warning", text))
                 return found
             finally:
-                spent = self._account.calls - before
-                self.pace.spent(self._ctx.clock(), spent)
-            self._ctx.sleep(self.pace.wait_s(self._ctx.clock()))
+                spent = self.account.calls - before
+                self.pace.spent(self.ctx.clock(), spent)
+            self.ctx.sleep(self.pace.wait_s(self.ctx.clock()))
             if sort == "expired":
                 self._renew()
 
     def _bear(self, error: AwsError, lasted: float, *, new: bool) -> None:
         """Say what the trouble is and go on, unless it has lasted too long."""
-        ctx, limit = self._ctx, getattr(self._patience, f"{error.trouble}_s")
+        ctx, limit = self.ctx, getattr(self.patience, f"{error.trouble}_s")
         if lasted >= limit:
             again = f"olrunbook run rollout -p app {ctx.app_name} -p stage {ctx.stage}"
             hint = f"The update goes on by itself. Watch it again: {again}"
@@ -129,7 +117,7 @@ class Patiently:
 
     def _renew(self) -> None:
         """Take up new credentials of the same target, where somebody renewed them."""
-        ctx = self._ctx
+        ctx = self.ctx
         try:
             found = load_target(ctx.target.name, ctx.project.root)
         except OlrunbookError:
@@ -138,4 +126,4 @@ class Patiently:
         if (found.cloud_id, found.identity_arn) == known:
             for value in found.secret_values():
                 ctx.redactor.learn(value)
-            self._account.use(found)
+            self.account.use(found)

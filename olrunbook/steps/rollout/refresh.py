@@ -65,19 +65,10 @@ class RefreshPlan(Result):
     digest: str  # over everything that an approval of this plan approves
     parts: dict[str, str]  # the digest of each part of it, by name
 
-    @property
-    def changes(self) -> list[ResourceChange]:
-        """No resource of the stack changes."""
-        return []
-
-    @property
-    def denied(self) -> list[Finding]:
-        """Rules are over updates of the stack; this is none."""
-        return []
-
-    @property
-    def rollback(self) -> None:
-        """It goes back to nothing."""
+    # What a gate asks of every plan: this is no update of the stack, nor a rollback.
+    changes: ClassVar[Sequence[ResourceChange]] = ()
+    denied: ClassVar[Sequence[Finding]] = ()
+    rollback: ClassVar[None] = None
 
     def headline(self) -> str:
         """Return how many instances are replaced: `2 instances to replace`."""
@@ -264,9 +255,7 @@ def _require_same(
 
 def _preferences(asked: Mapping[str, str], last: RefreshSeen | None) -> dict[str, int]:
     """Return what a refresh is told: as asked for, else as the last one was."""
-    given = {
-        name: text.strip().removesuffix("%").strip() for name, text in asked.items()
-    }
+    given = {k: v.strip().removesuffix("%").strip() for k, v in asked.items()}
     for name, text in given.items():
         low = 0 if name == "min_healthy" else WHOLE
         if text and not (text.isdecimal() and low <= int(text) <= low + WHOLE):

@@ -72,10 +72,11 @@ def rollout(
         verdicts = watching.follow()
     ended = ctx.clock()
     seen = collected(ctx, file, ended) if file else []
-    new = all(not group.name for group in deploy.before)
+    new = not any(group.name for group in deploy.before)
     own = samples is None
     since = began if own else deploy.started_at
     probe = summarise(seen, since, ended, new=new) if file else None
+    said = probe_notes(ctx, deploy, probe, began, own=own)
     groups = [
         _group(account, watch, verdicts[tag], watching, deploy.started_at)
         for tag, watch in watches.items()
@@ -94,9 +95,7 @@ def rollout(
         timeline=[sample for watch in watches.values() for sample in watch.timeline],
         probe=probe,
         probe_seconds=per_second(seen, since, ended),
-        notes=_notes(
-            ctx, deploy, groups, soak, probe_notes(ctx, deploy, probe, began, own=own)
-        ),
+        notes=_notes(ctx, deploy, groups, soak, said),
         consequences=watching.patiently(lambda: _aftermath(ctx, account, watches))
         if failed
         else [],
@@ -176,23 +175,24 @@ def _notes(
     deploy: Awaited,
     groups: list[GroupRollout],
     soak: str,
-    probe: list[str],
+    said: list[str],
 ) -> list[str]:
-    """Return what is to be said about availability."""
+    """Return what is to be said about availability, with what the probe says of it."""
     many = len(groups) > 1
     notes = [
         f"{group.label}: {group.availability}" if many else group.availability
         for group in groups
         if group.availability
     ]
-    if soak:
-        probe = [f"{soak.capitalize()}.", *probe]
+    notes += [f"{soak.capitalize()}."] if soak else []
+    notes += said
     if not deploy.recorded:
-        text = "Watched without a deploy's record: what went before is not shown."
-        probe = [*probe, text]
+        notes.append(
+            "Watched without a deploy's record: what went before is not shown."
+        )
     if ctx.target.kind == "rehearsal":
-        probe = [*probe, "Rehearsal times: on AWS the same takes minutes."]
-    return [*notes, *probe]
+        notes.append("Rehearsal times: on AWS the same takes minutes.")
+    return notes
 
 
 def _aftermath(

@@ -58,9 +58,8 @@ class ProbeSummary(Value):
     def sentence(self) -> str:
         """Return the finding in a few words: `0 of 194 requests failed`."""
         if not self.requests:
-            return (
-                "no request was answered" if self.before_first_answer else "not probed"
-            )
+            asked = self.before_first_answer
+            return "no request was answered" if asked else "not probed"
         counts = f"{self.failed} of {self.requests} requests"
         if self.failed:
             more = "" if self.over else ", not over"

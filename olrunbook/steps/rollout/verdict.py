@@ -102,9 +102,8 @@ def shortcomings(
         elif instance.image != image:
             wrong.append(f"{name} runs {short(instance.image)}")
         elif newest and made_from.isdigit() and made_from != newest:
-            wrong.append(
-                f"{name} keeps launch template version {made_from} of {newest}"
-            )
+            kept = f"launch template version {made_from} of {newest}"
+            wrong.append(f"{name} keeps {kept}")
     if len(staying) < group.desired:
         wrong.append(f"{len(staying)} of {group.desired} instances are up")
     return wrong
