@@ -83,12 +83,17 @@ def rollout_plot(result: RolloutResult) -> Picture:
 
 
 def _stairs(
-    samples: Sequence[RolloutSample], field: str, start: datetime, end: float
-) -> tuple[list[float], list[float]]:
-    """Return the points of a line that stays until the next sample."""
+    axis: Axes,
+    samples: Sequence[RolloutSample],
+    field: str,
+    start: datetime,
+    end: float,
+    **look: Any,
+) -> None:
+    """Draw a line that stays until the next sample."""
     times = [(sample.at - start).total_seconds() for sample in samples]
     values = [float(getattr(sample, field)) for sample in samples]
-    return [*times, end], [*values, values[-1]]
+    axis.step([*times, end], [*values, values[-1]], where="post", **look)
 
 
 def _legend(axis: Axes) -> None:
@@ -102,9 +107,9 @@ def _percent(
     axis: Axes, by_group: dict[str, list[RolloutSample]], start: datetime, end: float
 ) -> None:
     for style, (group, samples) in zip(cycle(STYLES), by_group.items(), strict=False):
-        times, values = _stairs(samples, "percent", start, end)
+        look = {"color": BLUE, "linestyle": style}
         label = f"{group}: {samples[-1].status}"
-        axis.step(times, values, where="post", color=BLUE, linestyle=style, label=label)
+        _stairs(axis, samples, "percent", start, end, **look, label=label)
     axis.set_ylabel("refresh, %")
     axis.set_ylim(-4, 104)
     _legend(axis)
@@ -122,16 +127,9 @@ def _instances(
             ("serving", BLUE, "healthy", 2.5),
             ("on_image", GREEN, "on the new image", 1.5),
         ):
-            times, values = _stairs(samples, field, start, end)
-            axis.step(
-                times,
-                values,
-                where="post",
-                color=colour,
-                linestyle=":" if field == "desired" else style,
-                linewidth=width,
-                label=f"{name}{label}",
-            )
+            look = {"color": colour, "linewidth": width, "label": f"{name}{label}"}
+            line = ":" if field == "desired" else style
+            _stairs(axis, samples, field, start, end, **look, linestyle=line)
     axis.set_ylabel("instances")
     axis.set_ylim(bottom=-0.1)
     axis.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -143,16 +141,8 @@ def _requests(axis: Axes, result: RolloutResult, start: datetime) -> None:
     failed = [item.failed for item in result.probe_seconds]
     good = [item.requests - item.failed for item in result.probe_seconds]
     axis.bar(times, good, width=0.9, color=GREEN, label="answered")
-    axis.bar(
-        times,
-        failed,
-        width=0.9,
-        bottom=good,
-        color=ORANGE,
-        hatch="///",
-        edgecolor="white",
-        label="failed",
-    )
+    hatched: dict[str, Any] = {"color": ORANGE, "hatch": "///", "edgecolor": "white"}
+    axis.bar(times, failed, width=0.9, bottom=good, label="failed", **hatched)
     axis.set_ylabel("requests / s")
     _legend(axis)
 
