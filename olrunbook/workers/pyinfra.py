@@ -89,9 +89,7 @@ class Teller(BaseStateCallback):
         """
         commands = [str(command) for command in meta._commands or []]  # noqa: SLF001
         combined = meta._combined_output  # noqa: SLF001
-        lines = (
-            [line.line for line in combined] if combined and meta.did_error() else []
-        )
+        lines = [one.line for one in combined] if combined and meta.did_error() else []
         began = self.began.get(self.current, time.monotonic())
         which, how = self._which(state, self.current), _state(meta)
         self.tell(
@@ -189,13 +187,10 @@ def main(argv: list[str]) -> int:
         return 130
     except Exception as error:  # noqa: BLE001  (whatever a deploy file raises is told)
         traceback.print_exc()
-        frames = traceback.extract_tb(error.__traceback__)
-        mine = [
-            frame for frame in frames if frame.filename.startswith(str(path.parent))
-        ]
-        at = (
-            f" ({Path(mine[-1].filename).name}, line {mine[-1].lineno})" if mine else ""
-        )
+        at = ""
+        for frame in traceback.extract_tb(error.__traceback__):
+            if frame.filename.startswith(str(path.parent)):
+                at = f" ({Path(frame.filename).name}, line {frame.lineno})"
         teller.tell("error", f"{type(error).__name__}: {error}{at}")
         return 1
 

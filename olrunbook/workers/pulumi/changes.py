@@ -157,15 +157,14 @@ def property_changes(metadata: Mapping[str, Any]) -> list[dict[str, str]]:
         was = value_at(old.get(side) or {}, path)
         now = value_at(new.get("inputs") or {}, path)
         kind = str(detail.get("diffKind") or "update")
-        changes.append(
-            {"path": path, "kind": kind, "old": shown(was), "new": shown(now)}
-        )
+        changes.append(_change(path, kind, shown(was), shown(now)))
     if not details:
-        changes += [
-            {"path": name, "kind": "update", "old": "", "new": ""}
-            for name in metadata.get("diffs") or []
-        ]
+        changes += [_change(name, "update") for name in metadata.get("diffs") or []]
     return changes
+
+
+def _change(path: str, kind: str, old: str = "", new: str = "") -> dict[str, str]:
+    return {"path": path, "kind": kind, "old": old, "new": new}
 
 
 def _keyed(value: Any) -> bool:
@@ -196,8 +195,7 @@ def _by_key(
             "" if item is None else shown(dict(item) if same_value else item["value"])
             for item in (was, now)
         ]
-        path = f"{name}.{key}"
-        changes.append({"path": path, "kind": kind, "old": values[0], "new": values[1]})
+        changes.append(_change(f"{name}.{key}", kind, *values))
     return changes
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from olrunbook.redact import Redactor
@@ -11,26 +12,21 @@ from olrunbook.redact import Redactor
 __all__ = ["Channel"]
 
 
+@dataclass(frozen=True, slots=True)
 class Channel:
-    """Where our lines go; nobody may be there to read them.
+    """Where our lines go; nobody may be there to read them."""
 
-    Args:
-        out: The private copy of standard output.
-        redactor: Masks every line.
-
-    """
-
-    def __init__(self, out: TextIO, redactor: Redactor) -> None:
-        self._out, self._redactor = out, redactor
-        self._lock = threading.Lock()
+    out: TextIO  # the private copy of standard output
+    redactor: Redactor  # masks every line
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def say(self, message: dict[str, Any]) -> None:
         """Write one line."""
-        line = json.dumps(self._redactor.tree(message))
+        line = json.dumps(self.redactor.tree(message))
         with self._lock:
             try:
-                self._out.write(line + "\n")
-                self._out.flush()
+                self.out.write(line + "\n")
+                self.out.flush()
             except (BrokenPipeError, ValueError):
                 pass  # the update goes on: half of one is worse than one unread
 

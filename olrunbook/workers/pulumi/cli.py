@@ -133,12 +133,8 @@ class SafeCommand(PulumiCommand):
             process.stdin.close()
         texts: list[list[str]] = [[], []]
         readers = [
-            threading.Thread(
-                target=_follow, args=(process, file, text, sink), daemon=True
-            )
-            for file, text, sink in zip(
-                files, texts, (on_output, on_error), strict=True
-            )
+            threading.Thread(target=_follow, args=(process, *of), daemon=True)
+            for of in zip(files, texts, (on_output, on_error), strict=True)
         ]
         for thread in readers:
             thread.start()

@@ -85,9 +85,8 @@ def open_backend(
     if url.scheme == "s3":
         return S3Backend(url.netloc, url.path.strip("/"), s3())
     if url.scheme == "file":
-        return FileBackend(
-            Path(urllib.parse.unquote(url.netloc + url.path)).expanduser()
-        )
+        path = urllib.parse.unquote(url.netloc + url.path)
+        return FileBackend(Path(path).expanduser())
     return None
 
 
@@ -127,10 +126,8 @@ def _history(
     if backend is None:
         text = run(["stack", "history", "--json", "--page-size", "1", "--stack", stack])
         last = (json.loads(text) or [{}])[0]
-        return {
-            "version": int(last.get("version") or 0),
-            "result": last.get("result", ""),
-        }
+        version = int(last.get("version") or 0)
+        return {"version": version, "result": last.get("result", "")}
     names = backend.names(f".pulumi/history/{project}/{stack}/")
     found = [name for name in names if name.endswith(".history.json")]
     result = json.loads(backend.text(found[-1])).get("result", "") if found else ""
@@ -148,10 +145,9 @@ def _lock_line(text: str) -> str:
         lock = json.loads(text)
     except ValueError:
         return "a lock that cannot be read"
-    who = f"{lock.get('username', '?')}@{lock.get('hostname', '?')}"
-    return (
-        f"held by {who} (pid {lock.get('pid', '?')}) since {lock.get('timestamp', '?')}"
-    )
+    names = ("username", "hostname", "pid", "timestamp")
+    user, host, pid, since = (lock.get(name, "?") for name in names)
+    return f"held by {user}@{host} (pid {pid}) since {since}"
 
 
 def pending_line(item: dict[str, Any]) -> str:

@@ -82,9 +82,8 @@ def _parts(text: str) -> list[tuple[str, str]]:
     if not MIME.match(text):
         return whole
     try:
-        parts = [
-            p for p in email.message_from_string(text).walk() if not p.is_multipart()
-        ]
+        message = email.message_from_string(text)
+        parts = [part for part in message.walk() if not part.is_multipart()]
         return [
             (
                 part.get_filename() or f"part {at} ({part.get_content_type()})",
@@ -171,9 +170,8 @@ def differences(
         before, after = old.get(name, {}), new.get(name, {})
         closed = _closed(before) or _closed(after)
         for key in sorted({*before, *after}):
-            was, now = before.get(key), after.get(key)
-            for line, one, other in (
-                _lines(key, was, now, redactor) if was != now else ()
+            for line, one, other in _lines(
+                key, before.get(key), after.get(key), redactor
             ):
                 hidden = _hidden(line, other, redactor, closed=closed, strict=False)
                 # A secret stands where one stood. Where nothing new stands at its
@@ -196,6 +194,8 @@ def _lines(
     key: str, was: str | None, now: str | None, redactor: Redactor
 ) -> Iterator[tuple[str, str | None, str | None]]:
     """Yield key, old and new of a value; of a text, each line that differs."""
+    if was == now:
+        return
     if "\n" not in f"{was or ''}{now or ''}".strip():
         yield key, was, now
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,30 +46,22 @@ class QuickStack(auto.Stack):
         return auto.UpdateSummary("update", now, "", {}, {}, result="succeeded")
 
 
+@dataclass(slots=True)
 class Work:
-    """One request.
+    """One request."""
 
-    Args:
-        request: What is asked; see `olrunbook.adapters.pulumi.stack`.
-        command: The CLI.
-        channel: Where events go.
-        redactor: Masks values that must be told apart but not shown.
+    request: dict[str, Any]  # what is asked; see `olrunbook.adapters.pulumi.stack`
+    command: SafeCommand
+    channel: Channel  # where events go
+    redactor: Redactor  # masks values that must be told apart but not shown
+    captured: Captured = field(default_factory=dict, init=False)
+    secret_texts: set[str] = field(default_factory=set, init=False)
+    folder: Path = field(init=False)
+    rows: Rows = field(init=False)
 
-    """
-
-    def __init__(
-        self,
-        request: dict[str, Any],
-        command: SafeCommand,
-        channel: Channel,
-        redactor: Redactor,
-    ) -> None:
-        self.request, self.command = request, command
-        self.channel, self.redactor = channel, redactor
-        self.folder = Path(request["folder"])
-        self.captured: Captured = {}
-        self.secret_texts: set[str] = set()
-        self.rows = Rows(channel.event)
+    def __post_init__(self) -> None:
+        """Take the events of the request."""
+        self.folder, self.rows = Path(self.request["folder"]), Rows(self.channel.event)
 
     def run(self) -> dict[str, Any]:
         """Return `{"result": …}` or `{"error": …}` with what was found afterwards."""
@@ -165,12 +158,8 @@ class Work:
         stack = QuickStack.create_or_select(name, workspace)
         for key, value in (self.request.get("new_secrets") or {}).items():
             # by standard input: the arguments of a process can be read by everybody
-            self.command.run(
-                ["config", "set", "--secret", key, "--stack", name],
-                str(self.folder),
-                {},
-                given=value,
-            )
+            store = ["config", "set", "--secret", key, "--stack", name]
+            self.command.run(store, str(self.folder), {}, given=value)
         return stack  # type: ignore[return-value]  # made by our own class
 
     def _look(self) -> StateLook:
@@ -209,14 +198,8 @@ class Work:
 
     def _learn_config(self) -> None:
         """Let the run learn the secret settings before anything can print them."""
-        arguments = [
-            "config",
-            "--show-secrets",
-            "--json",
-            "--stack",
-            self.request["stack"],
-        ]
-        shown = self.command.run(arguments, str(self.folder), {}).stdout
+        show = ["config", "--show-secrets", "--json", "--stack", self.request["stack"]]
+        shown = self.command.run(show, str(self.folder), {}).stdout
         for item in json.loads(shown).values():
             if item.get("secret"):
                 self._learn(str(item.get("value") or ""))
@@ -242,10 +225,8 @@ class Work:
         ]
         if not wanted:
             return
-        name = self.request["stack"]
-        shown = self.command.run(
-            ["stack", "export", "--show-secrets", "--stack", name], str(self.folder), {}
-        ).stdout
+        show = ["stack", "export", "--show-secrets", "--stack", self.request["stack"]]
+        shown = self.command.run(show, str(self.folder), {}).stdout
         resources = json.loads(shown)["deployment"].get("resources") or []
         before = {item["urn"]: item.get("inputs") or {} for item in resources}
         for row, change in wanted:
