@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import client
 from urllib.parse import urlsplit
 
 __all__ = ["Answer", "ask"]
@@ -56,13 +56,9 @@ def ask(
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port
     began = time.monotonic()
-    connection: http.client.HTTPConnection
+    connection = client.HTTPConnection(host, port, timeout=timeout_s)
     if parts.scheme == "https":
-        connection = http.client.HTTPSConnection(
-            host, port, timeout=timeout_s, context=TLS
-        )
-    else:
-        connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+        connection = client.HTTPSConnection(host, port, timeout=timeout_s, context=TLS)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
         connection.request(
@@ -75,7 +71,7 @@ def ask(
         text = answer.read(MAX_BODY).decode(errors="replace")
     except TimeoutError:
         return Answer(0, time.monotonic() - began, error="timed out")
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (OSError, client.HTTPException, ValueError) as error:
         return Answer(0, time.monotonic() - began, error=_words(error))
     finally:
         connection.close()
@@ -87,7 +83,7 @@ def _words(error: Exception) -> str:
     """Return a short name of what went wrong, the same for the same cause."""
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
-    if isinstance(error, ConnectionResetError | http.client.RemoteDisconnected):
+    if isinstance(error, ConnectionResetError | client.RemoteDisconnected):
         return "connection closed"
     if isinstance(error, ssl.SSLError):
         return "TLS failed"

@@ -36,9 +36,13 @@ def find_packer(env: Mapping[str, str]) -> str:
         ToolError: There is none.
 
     """
-    found = shutil.which("packer", path=env.get("PATH"))
+    return _on_path("packer", env)
+
+
+def _on_path(name: str, env: Mapping[str, str]) -> str:
+    found = shutil.which(name, path=env.get("PATH"))
     if not found:
-        msg = "packer is not on the PATH"
+        msg = f"{name} is not on the PATH"
         raise ToolError(msg, "Find or build it: olrunbook tools")
     return found
 
@@ -60,14 +64,9 @@ def plugin_folder(
     """
     if named := env.get("PACKER_PLUGIN_PATH"):
         return Path(named)
-    binary = shutil.which(PLUGIN, path=env.get("PATH"))
-    if not binary:
-        msg = f"{PLUGIN} is not on the PATH"
-        raise ToolError(msg, "Find or build it: olrunbook tools")
-    place = folder / SOURCE
-    newest = max(
-        (path.stat().st_mtime for path in place.glob(f"{PLUGIN}_*")), default=0.0
-    )
+    binary = _on_path(PLUGIN, env)
+    there = (folder / SOURCE).glob(f"{PLUGIN}_*")
+    newest = max((path.stat().st_mtime for path in there), default=0.0)
     if newest < Path(binary).stat().st_mtime:
         folder.mkdir(parents=True, exist_ok=True)
         own = {**env, "PACKER_PLUGIN_PATH": str(folder)}

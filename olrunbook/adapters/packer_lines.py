@@ -115,6 +115,7 @@ class Reader:
             self.index += 1
             data = {"name": name, "index": self.index, "state": state}
             return Event("packer", "operation", name, data, line.at)
+        said = self.output[-20:] if state == "failed" else []
         data = {
             "name": name,
             "index": self.index,
@@ -122,11 +123,7 @@ class Reader:
             "seconds": round((line.at - self.began).total_seconds(), 3),
             "commands": [],
             # Without the host, which pyinfra puts before each row.
-            "output": [
-                re.sub(r"^\s*\[[^\]]+\] ?", "", row) for row in self.output[-20:]
-            ]
-            if state == "failed"
-            else [],
+            "output": [re.sub(r"^\s*\[[^\]]+\] ?", "", row) for row in said],
         }
         self.operation = ""
         return Event("packer", "operation", f"{name}: {state}", data, line.at)

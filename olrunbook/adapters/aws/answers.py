@@ -45,19 +45,10 @@ _UNSIGNED = ("Credential", "Token", "SSO")
 
 
 class AwsError(ToolError):
-    """AWS did not give the answer that was asked for.
+    """AWS did not give the answer that was asked for."""
 
-    Args:
-        message: As for the base class.
-        hint: As for the base class.
-        trouble: What sort of trouble it is.
-
-    """
-
-    def __init__(
-        self, message: str, hint: str = "", trouble: Trouble = "refused"
-    ) -> None:
-        super().__init__(message, hint)
+    def __init__(self, text: str, hint: str = "", trouble: Trouble = "refused") -> None:
+        super().__init__(text, hint)
         self.trouble: Trouble = trouble
 
 

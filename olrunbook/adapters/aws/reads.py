@@ -7,7 +7,7 @@ could say which one serves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -60,9 +60,8 @@ def require_identity(ctx: Context) -> str:
     found, wanted = Account(ctx.target).identity(), ctx.target.identity_arn
     if found != wanted:
         msg = f"the AWS identity is {found}, wanted {wanted}"
-        raise RefusedError(
-            msg, "Credentials of another account are in use. Reset the rehearsal."
-        )
+        hint = "Credentials of another account are in use. Reset the rehearsal."
+        raise RefusedError(msg, hint)
     return found
 
 
@@ -92,10 +91,6 @@ class Account:
     """Reads an account; its clients are made once, so keep it while polling.
 
     It counts its calls, and does not ask again for what does not change.
-
-    Args:
-        target: The target whose account it is.
-
     """
 
     def __init__(self, target: Target) -> None:
@@ -118,6 +113,12 @@ class Account:
             return call(**arguments)
 
         return counted
+
+    def _every(
+        self, call: Callable[..., Any], key: str, **wanted: object
+    ) -> Iterator[Any]:
+        """Yield what a call lists, page by page."""
+        return (i for page in pages(self._counted(call), **wanted) for i in page[key])
 
     @cached_property
     def _asg(self) -> AutoScalingClient:
@@ -164,8 +165,8 @@ class Account:
         return [self._group(group, raw, machines, checked) for group in none]
 
     def _described(self, **wanted: object) -> list[AutoScalingGroupTypeDef]:
-        call = self._counted(self._asg.describe_auto_scaling_groups)
-        found = [g for page in pages(call, **wanted) for g in page["AutoScalingGroups"]]
+        call = self._asg.describe_auto_scaling_groups
+        found = list(self._every(call, "AutoScalingGroups", **wanted))
         self._templates |= {g["AutoScalingGroupName"]: template_of(g) for g in found}
         return found
 
@@ -212,13 +213,12 @@ class Account:
         """
         every = {item["InstanceId"] for group in groups for item in group["Instances"]}
         ids = sorted(every - set(self._known))
-        call = self._counted(self._ec2.describe_instances)
+        call = self._ec2.describe_instances
         with asked("the instances"):
             for at in range(0, len(ids), CHUNK):
                 wanted = [{"Name": "instance-id", "Values": ids[at : at + CHUNK]}]
-                for page in pages(call, Filters=wanted):
-                    some = [i for one in page["Reservations"] for i in one["Instances"]]
-                    self._known |= {item["InstanceId"]: item for item in some}
+                for some in self._every(call, "Reservations", Filters=wanted):
+                    self._known |= {one["InstanceId"]: one for one in some["Instances"]}
         return self._known
 
     def _target_health(self, arns: Sequence[str]) -> list[dict[str, tuple[str, str]]]:
@@ -245,12 +245,12 @@ class Account:
             for item in group["Instances"]
         )
         found = dict.fromkeys(ids, ("status initializing", ""))
-        call = self._counted(self._ec2.describe_instance_status)
+        call = self._ec2.describe_instance_status
         with asked("the status of the instances"):
             for at in range(0, len(ids), CHUNK):
-                for page in pages(call, InstanceIds=ids[at : at + CHUNK]):
-                    for one in page["InstanceStatuses"]:
-                        found[one["InstanceId"]] = status_of(one)
+                some = ids[at : at + CHUNK]
+                for one in self._every(call, "InstanceStatuses", InstanceIds=some):
+                    found[one["InstanceId"]] = status_of(one)
         return found
 
     def console(self, instance: str) -> str:
@@ -269,21 +269,18 @@ class Account:
     def refreshes(self, group: str) -> list[RefreshSeen]:
         """Return all instance refreshes of a group, the one that began last first."""
         with asked(f"the refreshes of {group}"):
-            call = self._counted(self._asg.describe_instance_refreshes)
-            raw = pages(call, AutoScalingGroupName=group)
-            found = [
-                refresh_seen(item) for page in raw for item in page["InstanceRefreshes"]
-            ]
+            call = self._asg.describe_instance_refreshes
+            raw = self._every(call, "InstanceRefreshes", AutoScalingGroupName=group)
+            found = [refresh_seen(item) for item in raw]
         never = datetime.min.replace(tzinfo=UTC)
         return sorted(found, key=lambda item: item.started_at or never, reverse=True)
 
     def activities(self, group: str, since: datetime) -> list[ActivitySeen]:
         """Return what a group did since a moment, newest first."""
         with asked(f"the scaling activities of {group}"):
-            call = self._counted(self._asg.describe_scaling_activities)
-            raw = pages(call, AutoScalingGroupName=group)
+            call = self._asg.describe_scaling_activities
             found = []
-            for item in (item for page in raw for item in page["Activities"]):
+            for item in self._every(call, "Activities", AutoScalingGroupName=group):
                 at = utc(item["StartTime"])
                 if at is None or at < since:
                     break  # they come newest first, and reach back for weeks
@@ -312,28 +309,25 @@ class Account:
 
     def _balancer_url(self, target_group: str) -> str:
         elb = self._elb
-        (found,) = elb.describe_target_groups(TargetGroupArns=[target_group])[
-            "TargetGroups"
-        ]
-        for arn in found.get("LoadBalancerArns", []):
-            (balancer,) = elb.describe_load_balancers(LoadBalancerArns=[arn])[
-                "LoadBalancers"
-            ]
+        found = elb.describe_target_groups(TargetGroupArns=[target_group])
+        for arn in found["TargetGroups"][0].get("LoadBalancerArns", []):
+            balancers = elb.describe_load_balancers(LoadBalancerArns=[arn])
             listeners = elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+            host = balancers["LoadBalancers"][0]["DNSName"]
             by_scheme: dict[str, int] = {i["Protocol"]: i["Port"] for i in listeners}
             for scheme, default in DEFAULT_PORTS.items():  # HTTPS before HTTP
                 if scheme in by_scheme:
                     port = by_scheme[scheme]
                     suffix = "" if port == default else f":{port}"
-                    return f"{scheme.lower()}://{balancer['DNSName']}{suffix}"
+                    return f"{scheme.lower()}://{host}{suffix}"
         return ""
 
     def tags(self, group: str) -> dict[str, str]:
         """Return the tags of a group as they are now."""
         wanted = [{"Name": "auto-scaling-group", "Values": [group]}]
         with asked(f"the tags of {group}"):
-            found = list(pages(self._asg.describe_tags, Filters=wanted))
-        return {t["Key"]: t.get("Value", "") for page in found for t in page["Tags"]}
+            found = list(self._every(self._asg.describe_tags, "Tags", Filters=wanted))
+        return {tag["Key"]: tag.get("Value", "") for tag in found}
 
     def template(self, group: str) -> TemplateSeen:
         """Return the launch template of a group, with its image."""
@@ -359,8 +353,9 @@ class Account:
             return found
         wanted = [{"Name": "image-id", "Values": sorted(set(ids))}]
         with asked("the images"):
-            raw = pages(self._ec2.describe_images, Filters=wanted)
-            for item in (item for page in raw for item in page["Images"]):
+            for item in self._every(
+                self._ec2.describe_images, "Images", Filters=wanted
+            ):
                 found[item["ImageId"]] = ImageSeen(
                     id=item["ImageId"],
                     name=item.get("Name", ""),

@@ -17,6 +17,10 @@ _RELEASE = re.compile(
     r"(stable|testing|unstable|oldstable|oldoldstable|sid|buster|bullseye|bookworm|trixie"
     r"|forky|duke)(-updates|-security)?"
 )
+_LINE = re.compile(
+    r"^[ \t]*deb[ \t]+(?:\[([^\]\n]*)\][ \t]+)?(\S+)[ \t]+(\S+)((?:[ \t]+[^#\s]+)+)",
+    re.MULTILINE,
+)
 _PROXY = re.compile(
     r'^(Acquire::(?:http|https)::[\w:.-]*Proxy[\w:.-]*) "(.+)";$', re.IGNORECASE
 )
@@ -93,18 +97,10 @@ def parse_sources(text: str, *, deb822: bool) -> list[Source]:
         stanzas = re.split(r"\n[ \t]*\n", text)
         return [source for stanza in stanzas for source in _stanza(stanza)]
     found = []
-    for line in text.splitlines():
-        match = re.match(
-            r"\s*deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)((?:\s+[^#\s]+)+)", line
-        )
-        if match:
-            options, uri, suite, components = match.groups()
-            key = re.search(r"signed-by=(\S+)", options or "", re.IGNORECASE)
-            found.append(
-                Source(
-                    uri, suite, tuple(components.split()), key.group(1) if key else ""
-                )
-            )
+    for options, uri, suite, components in _LINE.findall(text):
+        key = re.search(r"signed-by=(\S+)", options, re.IGNORECASE)
+        signed_by = key[1] if key else ""
+        found.append(Source(uri, suite, tuple(components.split()), signed_by))
     return found
 
 

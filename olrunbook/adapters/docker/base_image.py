@@ -34,6 +34,8 @@ from olrunbook.targets import tool_environment
 __all__ = ["Recipe", "ensure", "recipe_hash", "tag_of"]
 
 LABEL = "olrunbook.base"
+NO_MIRROR = r"Could not (resolve|connect)|Temporary failure|Failed to fetch"
+UNREAD = ("man", "locale", "doc")  # nobody reads them in an image
 # mmdebstrap removes its half-made tree when it is interrupted; that takes seconds.
 POLICY = StopPolicy((("SIGINT", 20.0), ("SIGTERM", 5.0), ("SIGKILL", 5.0)), group=True)
 _STAGES = {
@@ -138,11 +140,7 @@ def _bootstrap(
             "--variant=minbase",
             # The tree is packed and thrown away: syncing it to disk triples the time.
             "--dpkgopt=force-unsafe-io",
-            *(
-                f"--dpkgopt=path-exclude=/usr/share/{part}/*"
-                for part in ("man", "locale")
-            ),
-            "--dpkgopt=path-exclude=/usr/share/doc/*",
+            *(f"--dpkgopt=path-exclude=/usr/share/{of}/*" for of in UNREAD),
             "--dpkgopt=path-include=/usr/share/doc/*/copyright",
             *(f"--aptopt={option}" for option in proxy_options()),
             *([f"--include={','.join(recipe.packages)}"] if recipe.packages else []),
@@ -167,8 +165,9 @@ def _bootstrap(
                 if re.match(sign, line.text) and words != stage:
                     stage = words
                     emit(_progress(words))
-    if tool.ended is None or tool.ended.code != 0:
-        raise _failure(name, last, command.log, tool.ended.code if tool.ended else None)
+    code = tool.ended.code if tool.ended else None
+    if code != 0:
+        raise _failure(name, last, command.log, code)
 
 
 def _failure(name: str, last: list[str], log: Path, code: int | None) -> ToolError:
@@ -183,9 +182,7 @@ def _failure(name: str, last: list[str], log: Path, code: int | None) -> ToolErr
         hint = "Free some disk space (1 GB is needed while the image is made)."
     elif "newuidmap" in said or "unshare" in said:
         hint = "Install uidmap (sudo apt-get install uidmap), or run this once as root."
-    elif re.search(
-        r"Could not (resolve|connect)|Temporary failure|Failed to fetch", said
-    ):
+    elif re.search(NO_MIRROR, said):
         hint = "This machine's Debian mirror must answer: try sudo apt-get update"
     elif "NO_PUBKEY" in said or "not signed" in said:
         hint = "Install Debian's keys: sudo apt-get install debian-archive-keyring"

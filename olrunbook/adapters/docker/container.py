@@ -70,10 +70,8 @@ def container(
     """
     owner = psutil.Process()
     mine = {**labels, OWNER: f"{owner.pid}:{owner.create_time():.0f}"}
-    pairs = [
-        part for key, value in mine.items() for part in ("--label", f"{key}={value}")
-    ]
-    common = ["--detach", "--pull", "never", "--name", name, *pairs]
+    labelled = [f"--label={key}={value}" for key, value in mine.items()]
+    common = ["--detach", "--pull", "never", "--name", name, *labelled]
     arguments = tuple(systemd_arguments())
     try:
         try:
@@ -126,9 +124,7 @@ def _settle(name: str, sleep: Callable[[float], None]) -> None:
     """Wait until systemd has started what it starts at boot."""
     until = time.monotonic() + BOOT_S
     while time.monotonic() < until:
-        state = docker(
-            "exec", name, "sh", "-c", "systemctl is-system-running 2>/dev/null || true"
-        )
-        if state in SETTLED:
+        ask = "systemctl is-system-running 2>/dev/null || true"
+        if docker("exec", name, "sh", "-c", ask) in SETTLED:
             return
         sleep(0.2)

@@ -74,14 +74,8 @@ def up(ctx: Context, prepared: Prepared, state: str, message: str = "") -> Found
         InterruptedRunError: The run was interrupted; likewise.
 
     """
-    return _found(
-        ctx,
-        prepared,
-        "up",
-        plan=str(prepared.plan),
-        expect_state=state,
-        message=message,
-    )
+    plan = str(prepared.plan)
+    return _found(ctx, prepared, "up", plan=plan, expect_state=state, message=message)
 
 
 def look(ctx: Context, prepared: Prepared) -> State | None:
@@ -162,14 +156,12 @@ def _run(
                     ctx.emit(Event(TOOL, kind, text, data, line.at))
             else:
                 last = message
-        ended = tool.ended
+        code = tool.ended.code if tool.ended else None
     if not last:
-        code = ended.code if ended else None
         detail = ctx.redactor.text(" / ".join(stderr[-2:]))
         msg = f"pulumi {operation}: its worker ended with code {code} and no output"
         raise ToolError(f"{msg}: {detail}" if detail else msg, code=code)
     if not quiet:
-        code = ended.code if ended else None
         ctx.emit(Event(TOOL, "end", f"{operation} ended", {"code": code}))
     return last
 
@@ -197,14 +189,9 @@ def _failure(prepared: Prepared, error: dict[str, Any]) -> ToolError:
     text = error["text"]
     if error["kind"] == "locked" and state and state.locks:
         text = f"another update is working on the stack: {'; '.join(state.locks)}"
-    left = (
-        f"; not finished: {', '.join(error['unfinished'])}"
-        if error["unfinished"]
-        else ""
-    )
-    return ToolError(
-        f"{prepared.stack}: {text}{left}", hints.get(error["kind"], "") + now
-    )
+    if error["unfinished"]:
+        text += f"; not finished: {', '.join(error['unfinished'])}"
+    return ToolError(f"{prepared.stack}: {text}", hints.get(error["kind"], "") + now)
 
 
 def _after_stop(
@@ -217,11 +204,9 @@ def _after_stop(
     try:
         state = look(ctx, prepared)
     except ToolError as error:
-        return InterruptedRunError(
-            str(stopped), f"The state could not be read: {error}"
-        )
-    hint = (
-        f"{state.line()}. The next update does the rest." if state else "No stack yet."
-    )
+        hint = f"The state could not be read: {error}"
+        return InterruptedRunError(str(stopped), hint)
+    then = "The next update does the rest."
+    hint = f"{state.line()}. {then}" if state else "No stack yet."
     ctx.emit(Event(TOOL, "warning", hint))
     return InterruptedRunError(str(stopped), hint)
