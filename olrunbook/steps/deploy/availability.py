@@ -37,12 +37,10 @@ def replaced_first(
 
 def availability(desired: int, refresh: RefreshSeen) -> str:
     """Return what a refresh of these settings does to a group of this size."""
-    first = replaced_first(desired, refresh.min_healthy, refresh.max_healthy)
-    low = AWS_MIN_HEALTHY if refresh.min_healthy is None else refresh.min_healthy
-    high = (
-        "no maximum" if refresh.max_healthy is None else f"max {refresh.max_healthy} %"
-    )
-    how = f"(min healthy {low} %, {high})"
+    low, high = refresh.min_healthy, refresh.max_healthy
+    first = replaced_first(desired, low, high)
+    how = f"(min healthy {AWS_MIN_HEALTHY if low is None else low} %, "
+    how += "no maximum)" if high is None else f"max {high} %)"
     if not first:
         return f"New instances serve before old ones go {how}."
     if first == desired:

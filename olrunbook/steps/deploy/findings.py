@@ -59,12 +59,11 @@ def _size(preview: PreviewResult) -> Iterator[Said]:
     for tag, (least, wanted, most) in preview.sizes.items():
         if wanted < 1 or most < 1:
             yield deny(f"{tag} would have no instance")
-        elif preview.bounds and not (
-            preview.bounds[0] <= least <= most <= preview.bounds[1]
-        ):
+        elif preview.bounds:
             low, high = preview.bounds
-            size = f"{tag} would have {least} to {most} instances"
-            yield deny(f"{size}; the catalog allows {low} to {high}")
+            if not low <= least <= most <= high:
+                size = f"{tag} would have {least} to {most} instances"
+                yield deny(f"{size}; the catalog allows {low} to {high}")
 
 
 def _revoked(preview: PreviewResult) -> Iterator[Said]:

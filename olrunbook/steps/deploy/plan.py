@@ -77,9 +77,8 @@ class PreviewResult(Result):
     @property
     def programs(self) -> list[ResourceChange]:
         """The changes without what only puts back what was changed outside."""
-        undone = {
-            (one.urn, one.what) for one in self.outside if one.then == "puts it back"
-        }
+        back = (one for one in self.outside if one.then == "puts it back")
+        undone = {(one.urn, one.what) for one in back}
         found = []
         for change in self.changes:
             left = [c for c in change.changes if (change.urn, c.path) not in undone]

@@ -85,9 +85,7 @@ def apart(changes: Sequence[ResourceChange]) -> list[ResourceChange]:
 
 def guarded(changes: Sequence[ResourceChange]) -> list[ResourceChange]:
     """Return the changes by which something that serves would go."""
-    return [
-        change for change in changes if change.op in GOES and GUARDED.match(change.type)
-    ]
+    return [one for one in changes if one.op in GOES and GUARDED.match(one.type)]
 
 
 def outside(found: Found) -> list[OutsideChange]:
@@ -175,9 +173,9 @@ def outlook(
     for urn, fact in found.facts.items():
         if fact["type"] != GROUP:
             continue
-        group, refreshes = by_tag.get(
-            (fact.get("tags") or {}).get("Name", ""), (None, ())
-        )
+        tag = str((fact.get("tags") or {}).get("Name", ""))
+        none = GroupSeen(node_type="", tag_name=tag)
+        group, refreshes = by_tag.get(tag, (none, ()))
         lines += _group_outlook(
             fact, by_urn.get(urn), group, refreshes, template_changes=template_changes
         )
@@ -187,26 +185,19 @@ def outlook(
 def _group_outlook(
     fact: Mapping[str, Any],
     change: ResourceChange | None,
-    group: GroupSeen | None,
+    group: GroupSeen,
     refreshes: Sequence[RefreshSeen],
     *,
     template_changes: bool,
 ) -> list[str]:
-    desired = (
-        group.desired
-        if group and group.name
-        else _number(fact.get("desiredCapacity")) or 0
-    )
-    name = (group.name if group else "") or str(
-        (fact.get("tags") or {}).get("Name", "")
-    )
+    planned = _number(fact.get("desiredCapacity")) or 0
+    desired = group.desired if group.name else planned
+    name = group.name or group.tag_name
     if change and change.op == "create":
         number = "1 instance is" if desired == 1 else f"{desired} instances are"
         return [f"{name} is new: {number} launched, nothing is replaced."]
     if change is None or not _starts_refresh(fact, change):
-        if template_changes:
-            return [f"{name}: {LEFT_ALONE}"]
-        return []
+        return [f"{name}: {LEFT_ALONE}"] if template_changes else []
     lines = [f"{name}: {availability(desired, _preferences(fact))}"]
     lines += [f"{name}: {line}" for line in cancels(refreshes)]
     if str(fact.get("version") or "").startswith("$"):
@@ -231,13 +222,11 @@ def _starts_refresh(fact: Mapping[str, Any], change: ResourceChange) -> bool:
 
 
 def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)
+    return re.sub("_(.)", lambda found: found[1].upper(), name)
 
 
 def _preferences(fact: Mapping[str, Any]) -> RefreshSeen:
     given = (fact.get("instanceRefresh") or {}).get("preferences") or {}
-
     return RefreshSeen(
         id="",
         status="",

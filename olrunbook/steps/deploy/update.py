@@ -61,12 +61,10 @@ def preview(
     found = pulumi.preview(ctx, prepared)
     _free(prepared.stack, found)
     changes = resource_changes(found)
+    keys = stack_spec(ctx).image_config
     if wrong := wrong_images(stack_spec(ctx), ctx.stage, images, found):
         msg = f"the preview does not use the image set: {'; '.join(wrong)}"
-        hint = (
-            f"The stack must read {', '.join(stack_spec(ctx).image_config.values())}."
-        )
-        raise RefusedError(msg, hint)
+        raise RefusedError(msg, f"The stack must read {', '.join(keys.values())}.")
     seen = Account(ctx.target).observe(ctx.app, ctx.stage)
     groups = [group for group, _ in seen]
     known = archived(ctx.project, ctx.target.name, ctx.app_name)
@@ -74,7 +72,6 @@ def preview(
     outlooks = [*lines, *outlook(found, changes, seen), *doubts(images, known)]
     # Pulumi works at several resources at once, in an order of its own.
     ordered = sorted(found.changes, key=lambda change: change.urn)
-    keys = stack_spec(ctx).image_config
     pins = " ".join(f"-c {keys[node]}={image}" for node, image in images.items())
     back = rollback is not None
     gate = ctx.project.catalog.gate(ctx.target.name, ctx.stage, rollback=back)
@@ -232,9 +229,8 @@ def _on_images(
         if tag != wanted:
             wrong.append(f"the tag ami_id of {group.name} is {tag}")
     if wrong:
-        msg = (
-            f"after the update {'; '.join(wrong)}; wanted {format_images(dict(images))}"
-        )
+        given = format_images(dict(images))
+        msg = f"after the update {'; '.join(wrong)}; wanted {given}"
         raise StepError(msg, "The stack did not use the image it was given.")
 
 
