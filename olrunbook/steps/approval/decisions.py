@@ -128,21 +128,11 @@ def decide(
             msg += f"run {short(user)}"
             raise RefusedError(msg, "Each run asks for an approval of its own.")
         if approved:
-            _require_counts({"kind": kind, **data}, entries, asked, signers)
+            there, entry = standing(entries, asked, signers), {"kind": kind, **data}
+            if why := does_not_count(entry, asked, signers, there.names, there.keys):
+                msg = f"this approval would not count: {why}"
+                raise RefusedError(msg, "Somebody else must approve it.")
         return chain.append(room, kind, held=True, **data)
-
-
-def _require_counts(
-    entry: dict[str, Any],
-    entries: Sequence[dict[str, Any]],
-    asked: Asked,
-    signers: Path | None,
-) -> None:
-    """Raise RefusedError where an approval would add nobody to those that are there."""
-    found = standing(entries, asked, signers)
-    if why := does_not_count(entry, asked, signers, found.names, found.keys):
-        msg = f"this approval would not count: {why}"
-        raise RefusedError(msg, "Somebody else must approve it.")
 
 
 def signed(

@@ -80,19 +80,17 @@ def countersign(
         found = emergencies(chain.entries(room))
         mine = [one for one in found if one.use.get("run_id") == asked.runs[0]]
         if not mine or mine[-1].countersigned:
-            why = (
-                "is countersigned already" if mine else "made no change in an emergency"
-            )
-            msg = f"run {run} {why}"
+            none = "made no change in an emergency"
+            msg = f"run {run} {'is countersigned already' if mine else none}"
             raise RefusedError(msg, "There is nothing to countersign.")
         data = {name: mine[-1].use.get(name) for name in ("run_id", "gate", "digest")}
         data |= {"of": mine[-1].use["n"], "reason": reason}
         data = signed("countersigned", data, by, signers, now or datetime.now(UTC))
         # Who approved may have another key by now, or be no signer any more.
         first = signer_of(mine[-1].approval, signers)
-        known = () if isinstance(first, str) else first.names
-        names = {*map(str.lower, known), str(mine[-1].approval.get("person")).lower()}
-        keys = set() if isinstance(first, str) else {first.key}
+        names, keys = {str(mine[-1].approval.get("person")).lower()}, set[str]()
+        if not isinstance(first, str):
+            names, keys = names.union(map(str.lower, first.names)), {first.key}
         entry = {"kind": "countersigned", **data}
         if why := does_not_count(entry, asked, signers, names, keys):
             msg = f"this does not countersign run {run}: {why}"
