@@ -67,13 +67,10 @@ def validate(ctx: Context, node_type: str = "") -> ValidateResult:
         ("fmt", ["fmt", "-check", "-diff", template]),
     ]
     for node in nodes:
-        variables = variables_of(ctx, place, node, {})
+        only, values = ctx.app.image.only, variables_of(ctx, place, node, {})
         name = f"validate {node}" if len(nodes) > 1 else "validate"
-        only = ctx.app.image.only
-        arguments = build_arguments(
-            template, only=only, variables=variables, verb="validate"
-        )
-        calls.append((name, arguments))
+        words = build_arguments(template, only=only, variables=values, verb="validate")
+        calls.append((name, words))
     checks = []
     for name, arguments in calls:
         answer = packer.call(*arguments)
@@ -83,14 +80,13 @@ def validate(ctx: Context, node_type: str = "") -> ValidateResult:
             raise ToolError(msg, _validate_hint(name, ctx), answer.code)
         checks.append(CheckSeen(name=f"packer {name}", ok=True, seconds=answer.seconds))
     shown = shown_template(ctx)
+    of = [shown_arguments(ctx, place, node, {}) for node in nodes]
     return ValidateResult(
         template=ctx.app.image.template,
         packer=_version(packer),
         checks=checks,
         by_hand=[f"packer init {shown}", f"packer fmt -check {shown}"]
-        + [
-            f"packer validate {shown_arguments(ctx, place, node, {})}" for node in nodes
-        ],
+        + [f"packer validate {words}" for words in of],
     )
 
 
@@ -211,10 +207,8 @@ def _built(
     ec2 = ctx.target.client("ec2")
     image = _one_image(ec2, watch, ctx.app_name)
     tags = _tagged(ctx, ec2, image)
-    packages = _packages(ctx, node)
-    rows = (
-        packages.read_text(encoding="utf-8").splitlines() if packages.is_file() else []
-    )
+    file = _packages(ctx, node)
+    rows = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     return BuiltImage(
         node_type=node,
         ami=image["ImageId"],
@@ -226,7 +220,7 @@ def _built(
         operations=watch.operations(),
         artifacts=artifacts,
         packages=len(rows),
-        packages_file=f"logs/{packages.name}" if rows else "",
+        packages_file=f"logs/{file.name}" if rows else "",
         seconds=watch.seconds,
         by_hand=by_hand,
     )
@@ -234,9 +228,8 @@ def _built(
 
 def _failure(ctx: Context, node: str, watch: Watch, on_error: str) -> ToolError:
     """Return the error of a build that failed, with what failed in it."""
-    msg = (
-        f"packer build of {ctx.app_name} ended with code {watch.code}: {watch.cause()}"
-    )
+    how = f"ended with code {watch.code}: {watch.cause()}"
+    msg = f"packer build of {ctx.app_name} {how}"
     left = leftovers(ctx.target.client("ec2"), watch)
     hint = explain(watch)
     if left:

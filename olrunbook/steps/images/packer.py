@@ -41,9 +41,8 @@ def packer_of(ctx: Context, place: Workspace, log: str) -> Packer:
     """
     env = ctx.target.environment()
     path = ctx.logs / log
-    plugins = plugin_folder(
-        env, ctx.target.state / "packer-plugins", path, ctx.redactor
-    )
+    folder = ctx.target.state / "packer-plugins"
+    plugins = plugin_folder(env, folder, path, ctx.redactor)
     own = {
         **place.environment(env),
         "PACKER_PLUGIN_PATH": str(plugins),

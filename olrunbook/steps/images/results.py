@@ -178,8 +178,6 @@ class ImageTestResult(Result):
             words = f"{len(again)} {verb} on every run"
         else:
             words = "a second run changes nothing"
-        bad = [
-            check.name for test in self.tests for check in test.checks if not check.ok
-        ]
+        bad = [one.name for test in self.tests for one in test.checks if not one.ok]
         bad += [f"{unit} failed" for test in self.tests for unit in test.services]
         return f"{count} operations; {words}" + (f"; {'; '.join(bad)}" if bad else "")

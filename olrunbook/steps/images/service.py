@@ -32,11 +32,9 @@ def service_checks(ctx: Context, box: Box) -> list[CheckSeen]:
     if not probe.expect:
         return []
     ctx.emit(Event("docker", "phase", f"waiting for {probe.path}"))
-    up = _until_up(
-        ctx, box, Check(name="probe", path=probe.path, contains=probe.expect)
-    )
-    found = [up]
-    if up.ok:
+    check = Check(name="probe", path=probe.path, contains=probe.expect)
+    found = [_until_up(ctx, box, check)]
+    if found[0].ok:
         plain = [check for check in ctx.app.checks if not check.secret_headers]
         found += [_ask(box, check) for check in plain]
     return found
@@ -55,9 +53,8 @@ def _until_up(ctx: Context, box: Box, check: Check) -> CheckSeen:
 
 def _ask(box: Box, check: Check) -> CheckSeen:
     """Make one request inside the container, over TLS to its own port 443."""
-    headers = [
-        part for item in check.headers.items() for part in ("--header", ": ".join(item))
-    ]
+    given = (": ".join(item) for item in check.headers.items())
+    headers = [part for header in given for part in ("--header", header)]
     body = ["--data-binary", check.body] if check.body else []
     began = time.monotonic()
     try:

@@ -102,9 +102,8 @@ class Watch:
 def explain(watch: Watch) -> str:
     """Return what the reader can do about a failed build; empty: nothing is known."""
     failed = watch.failed()
-    return hint_for(
-        "\n".join([*watch.errors, *watch.lines, *(failed.output if failed else [])])
-    )
+    said = failed.output if failed else []
+    return hint_for("\n".join([*watch.errors, *watch.lines, *said]))
 
 
 def leftovers(ec2: Any, watch: Watch) -> list[str]:

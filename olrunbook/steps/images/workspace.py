@@ -66,21 +66,16 @@ def workspace(ctx: Context) -> Workspace:
         source = ctx.project.path(relative)
         ignore = shutil.ignore_patterns(*_IGNORED)
         shutil.copytree(source, root / relative, ignore=ignore, dirs_exist_ok=True)
-    found = Workspace(
-        root,
-        root / image.template,
-        root / image.deploy,
-        _declared(root / image.template),
-    )
+    template = root / image.template
+    found = Workspace(root, template, root / image.deploy, _declared(template))
     if image.default_template and found.deploy.parent.name != ctx.app_name:
         msg = f"{image.deploy} is not {ctx.app_name}/{found.deploy.name}"
         hint = "The default template needs the deploy in a folder named like the app."
         raise UsageError(msg, hint)
     for path in (found.template, found.deploy):
         if not path.exists():
-            msg = (
-                f"{path.relative_to(root)} is neither in {ctx.project.root} nor shipped"
-            )
+            named = path.relative_to(root)
+            msg = f"{named} is neither in {ctx.project.root} nor shipped"
             raise UsageError(msg, "Check the paths in catalog.toml.")
     return found
 
@@ -97,8 +92,8 @@ def artifacts_of(
     """
     asked = {name.upper(): value for name, value in variables.items()}
     found = fetch_all(place.deploy.parent / "versions.toml", ctx.emit, env=asked)
-    keep = ("name", "version", "sha256", "source")
-    return [ArtifactUsed(**one.model_dump(include=set(keep))) for one in found]
+    keep = {"name", "version", "sha256", "source"}
+    return [ArtifactUsed(**one.model_dump(include=keep)) for one in found]
 
 
 def node_types(ctx: Context, node_type: str) -> list[str]:
