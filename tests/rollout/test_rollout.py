@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from olrunbook.adapters.context import Context
-from olrunbook.errors import RefusedError, StepError, ToolError, UsageError
+from olrunbook.errors import RefusedError, StepError, UsageError
 from olrunbook.events import Event
 from olrunbook.steps.results import DeployResult
 from olrunbook.steps.rollout.rollout import Patience, RolloutResult, require, rollout
@@ -397,21 +397,6 @@ def test_silence_is_said_once_a_minute(
     assert len(warnings) == 3
     assert "no news for 60 s: refresh 2de4959a InProgress 0 %" in warnings[0].text
     assert "not ended after 200 s" in result.headline()
-
-
-def test_an_api_that_is_silent_for_a_moment_is_borne(
-    play: Play, aws: Any, kit: Any, events: list[Event]
-) -> None:
-    """It is said when it begins and when it is over; too long a silence is an end."""
-    aws.silent = lambda: 2 <= (aws.clock() - kit.START).total_seconds() < 6
-    assert play("refreshed").outcome == "refreshed"
-    warnings = [event.text for event in events if event.kind == "warning"]
-    assert len(warnings) == 2
-    assert "does not answer" in warnings[0]
-    assert warnings[1] == "AWS answers again after 4 s"
-    aws.silent = lambda: True
-    with pytest.raises(ToolError, match="does not answer"):
-        play("refreshed")
 
 
 def test_another_identity_is_refused(play: Play, aws: Any) -> None:
