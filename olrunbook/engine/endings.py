@@ -31,12 +31,7 @@ OURS = ("StepError", "ToolError", "OlrunbookError")
 
 
 class RunEndedError(OlrunbookError):
-    """The notebook did not run to a good end.
-
-    Args:
-        record: Its record.
-
-    """
+    """The notebook did not run to a good end."""
 
     def __init__(self, record: RunRecord) -> None:
         super().__init__(f"{record.status}: {record.cause}")

@@ -113,9 +113,8 @@ def _run(nb: Any, early: str | None, say: Callable[[str], None]) -> Any:
 
     output = Output(nb.metadata.papermill.get("output_path"))
     output.check()
-    session = Session.for_papermill(
-        nb, base=output.base, cwd=Path.cwd(), on_progress=say
-    )
+    where = {"base": output.base, "cwd": Path.cwd()}
+    session = Session.for_papermill(nb, **where, on_progress=say)
     ending = Ending("interrupted", "SIGINT before the first cell")
     try:
         nb = output.prepare(nb, session.parameters)

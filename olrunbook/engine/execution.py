@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import KW_ONLY, InitVar, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,43 +29,29 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+@dataclass(eq=False)
 class Execution:
-    """One run of one notebook's cells.
+    """One run of one notebook's cells."""
 
-    Args:
-        notebook: The notebook (nbformat 4), changed in place.
-        file: Where it is written.
-        logs: Folder for long streams.
-        kernel: The kernel.
-        redactor: The run's secrets.
-        on_progress: Called with a line whenever there is news.
-        stopper: Stops it; its watch knows the limits.
-        heartbeat: The run's sign of life, told what goes on.
+    notebook: Any  # nbformat 4, changed in place
+    file: NotebookFile  # where it is written
+    logs: InitVar[Path]  # folder for long streams
+    kernel: Kernel
+    redactor: Redactor
+    _: KW_ONLY
+    stopper: Stopper  # its watch knows the limits
+    heartbeat: Heartbeat  # the run's sign of life, told what goes on
+    on_progress: Callable[[str], None]  # called with a line whenever there is news
+    changed: bool = field(default=False, init=False)  # by a step
+    unsaved: bool = field(default=False, init=False)  # the last state is not written
+    index: int = field(default=0, init=False)
+    channels: Any = field(default=None, init=False)
 
-    """
-
-    def __init__(
-        self,
-        notebook: Any,
-        file: NotebookFile,
-        logs: Path,
-        kernel: Kernel,
-        redactor: Redactor,
-        *,
-        stopper: Stopper,
-        heartbeat: Heartbeat,
-        on_progress: Callable[[str], None],
-    ) -> None:
-        self.notebook, self.file, self.kernel = notebook, file, kernel
-        self.redactor, self.on_progress = redactor, on_progress
-        self.heartbeat = heartbeat
-        self.changed = False  # by a step
-        self.unsaved = False  # the last state could not be written
-        self.index = 0
-        self.channels: Any = None
-        self.client = Outputs(notebook, logs, redactor)
-        self.stopper, self.watch = stopper, stopper.watch
-        mark_not_run(notebook)
+    def __post_init__(self, logs: Path) -> None:
+        """Say of every cell that it has not run."""
+        self.client = Outputs(self.notebook, logs, self.redactor)
+        self.watch = self.stopper.watch
+        mark_not_run(self.notebook)
 
     def run(self) -> Ending | None:
         """Run every cell; return how it ended if it did not end well."""
@@ -215,9 +202,8 @@ class Execution:
             self.changed |= said.get("changed", False)
             if "step" in said:
                 self.watch.begun = True
-                self.watch.enter(
-                    said["step"], clock, changes=said.get("changes", False)
-                )
+                changes = said.get("changes", False)
+                self.watch.enter(said["step"], clock, changes=changes)
                 step = f', step "{said["step"]}"' if said["step"] else ""
                 self.heartbeat.beat(f"{where}{step}")
             if "progress" in said:

@@ -152,9 +152,8 @@ class Kernel:
         deadline = time.monotonic() + ANSWER_S
         asked = ""
         while self.process.poll() is None and time.monotonic() < deadline:
-            asked = asked or client.execute(
-                "", silent=True, user_expressions={"told": expression}
-            )
+            ask = {"told": expression}
+            asked = asked or client.execute("", silent=True, user_expressions=ask)
             if not client.shell_channel.socket.poll(100):
                 continue
             reply = client.shell_channel.get_msg(timeout=0)
@@ -194,11 +193,9 @@ class Kernel:
         self.stderr.seek(0)
         lines = self.stderr.read().decode(errors="replace").strip().splitlines()
         code = self.process.poll()
-        how = (
-            f"signal {signal.Signals(-code).name}"
-            if code and code < 0
-            else f"code {code}"
-        )
+        how = f"code {code}"
+        if code and code < 0:
+            how = f"signal {signal.Signals(-code).name}"
         return f"{how}{': ' + lines[-1] if lines else ''}"
 
     def interrupt(self) -> None:

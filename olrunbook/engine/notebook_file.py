@@ -77,10 +77,8 @@ class NotebookFile:
             cells.append(text)
         rest = {key: value for key, value in notebook.items() if key != "cells"}
         tail = as_json(self._redactor.tree(rest))
-        body = (
-            '{\n"cells": [\n' + ",\n".join(cells) + "\n],\n" + tail[1:].lstrip() + "\n"
-        )
-        write_atomic(self.path, body)
+        body = ",\n".join(cells) + "\n],\n" + tail[1:].lstrip() + "\n"
+        write_atomic(self.path, '{\n"cells": [\n' + body)
         self._last = time.monotonic()
 
     def forget(self, indexes: Iterable[int]) -> None:

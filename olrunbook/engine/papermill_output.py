@@ -82,9 +82,8 @@ class Output:
             cell.metadata.get("jupyter", {}).get("source_hidden")
             for cell in tagged(nb, "injected-parameters")
         )
-        made = parameterize_notebook(
-            nb, wanted, report_mode=hidden, engine_name="olrunbook"
-        )
+        ours = {"report_mode": hidden, "engine_name": "olrunbook"}
+        made = parameterize_notebook(nb, wanted, **ours)
         for cell in made.cells:
             cell.metadata.setdefault("papermill", {})
         return made

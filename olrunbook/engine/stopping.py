@@ -76,12 +76,7 @@ class Stopper:
 
 
 class StoppedError(KeyboardInterrupt):
-    """A signal asked us to stop; its name is the message.
-
-    Args:
-        number: The signal.
-
-    """
+    """A signal asked us to stop; its name is the message."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)

@@ -20,25 +20,19 @@ from olrunbook.record.heartbeat import Heartbeat
 from olrunbook.record.journal import Journal, read_journal
 from olrunbook.redact import Redactor
 from olrunbook.run.cells import Cells, kernel_shell
+from olrunbook.run.recorder import GOOD
 
 __all__ = ["ByHand"]
 
 KEPT = "olrunbook_run"
 AGAIN = "begin was called again in this kernel"
 SHUT_DOWN = "the kernel was shut down before run.conclude()"
-GOOD = ("done", "kept")
 
 
 class ByHand:
     """Records the cells of an interactive run and seals it when it ends.
 
     In plain Python there are no cells; then `conclude` seals at once.
-
-    Args:
-        place: The run's directory.
-        journal: Its journal.
-        redactor: What is masked in it.
-
     """
 
     def __init__(self, place: RunPlace, journal: Journal, redactor: Redactor) -> None:
@@ -71,9 +65,8 @@ class ByHand:
         self._heartbeat.start()
         os.environ[VARIABLE] = self._place.run_id  # what cells start can be named
         if self._shell is not None:
-            self._cells = Cells(
-                self._shell, self._journal, self._redactor, self._place.logs
-            )
+            logs = self._place.logs
+            self._cells = Cells(self._shell, self._journal, self._redactor, logs)
             self._cells.on_cell = lambda n: self._heartbeat.beat(f"cell {n}")
             self._cells.on_output = self._heartbeat.beat
             self._cells.on_end = self._after_cell

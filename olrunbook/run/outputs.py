@@ -120,9 +120,8 @@ class Shown:
             before, written[at] = written[at], now
             if now == before:
                 continue
-            text = (
-                before.get("text", "") if before.get("name") == now.get("name") else ""
-            )
+            same = before.get("name") == now.get("name")
+            text = before.get("text", "") if same else ""
             if text and now["text"].startswith(text):
                 found.append({"at": at, "append": now["text"][len(text) :]})
             else:

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from olrunbook.steps.results import Result
     from olrunbook.steps.step import Step
 
-__all__ = ["Recorder", "status_of"]
+__all__ = ["GOOD", "Recorder", "status_of"]
 
 NEWS = ("progress", "phase", "operation", "resource", "artifact")
+GOOD = ("done", "kept")  # how a step ended well
 CAUSE_LENGTH = 500
 OFTEN_S = 0.2  # operations come in bursts; nobody reads more than five a second
 
@@ -123,12 +124,8 @@ class Recorder:
 
     def require_done(self) -> None:
         """Raise StepError where a step's last try did not end well."""
-        bad = [
-            f"{name} {how}"
-            for name, how in self._outcomes.items()
-            if how not in ("done", "kept")
-        ]
-        if bad:
+        ends = self._outcomes.items()
+        if bad := [f"{name} {how}" for name, how in ends if how not in GOOD]:
             msg = f"not everything succeeded: {'; '.join(bad)}"
             raise StepError(msg)
 
@@ -177,10 +174,8 @@ class Recorder:
             self._changed |= changes and done
             self.tell(step="", changed=changes and done)
             self._outcomes[name] = outcome["status"]
-            seconds = round(time.monotonic() - began, 3)
-            self.journal.add(
-                "step", name=name, event="ended", seconds=seconds, **outcome
-            )
+            took = round(time.monotonic() - began, 3)
+            self.journal.add("step", name=name, event="ended", seconds=took, **outcome)
 
     @contextmanager
     def _watched(self, name: str) -> Iterator[None]:

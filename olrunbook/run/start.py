@@ -131,10 +131,8 @@ def _place(
             hint = "Declare `app: App`, `stage: Stage`, `target: Target` as parameters."
             raise UsageError(msg, hint)
         return place, True
-    made = new_place(
-        project.outputs, target=target, app=app, notebook=notebook, stage=stage
-    )
-    return made, False
+    where = {"target": target, "app": app, "notebook": notebook, "stage": stage}
+    return new_place(project.outputs, **where), False
 
 
 def _work(recorder: Recorder) -> Path:

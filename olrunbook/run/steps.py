@@ -141,21 +141,17 @@ class Run(RefreshSteps):
         """Provision a container with the app's deploy, twice; see what it says."""
         from olrunbook.steps.images import provision  # noqa: PLC0415
 
+        node = self._node_type
         return self._do(
-            provision.STEP,
-            lambda: provision.image_test(
-                self._context, base=base, node_type=self._node_type
-            ),
+            provision.STEP, lambda: provision.image_test(self._context, base, node)
         )
 
     def validate(self) -> Shown:
         """Let Packer check the template: init, validate, fmt."""
         from olrunbook.steps.images import build  # noqa: PLC0415
 
-        return self._do(
-            build.VALIDATE,
-            lambda: build.validate(self._context, node_type=self._node_type),
-        )
+        node = self._node_type
+        return self._do(build.VALIDATE, lambda: build.validate(self._context, node))
 
     def build(self, on_error: str = "cleanup", variables: str = "") -> Shown:
         """Bake the image of every node type."""
@@ -177,12 +173,11 @@ class Run(RefreshSteps):
         """Let Pulumi say what it would change."""
         from olrunbook.steps.deploy import update  # noqa: PLC0415
 
-        return self._do(
-            update.PREVIEW,
-            lambda: update.preview(
-                self._context, self.images, self._gate.overrides, self.rollback
-            ),
-        )
+        def work() -> Result:
+            over, back = self._gate.overrides, self.rollback
+            return update.preview(self._context, self.images, over, back)
+
+        return self._do(update.PREVIEW, work)
 
     def override(self, rule: str, reason: str) -> None:
         """Do what a rule denies nevertheless, in a notebook that you step through.
