@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from olrunbook.adapters.aws.seen import HEALTHY, STATUS_OK, InstanceSeen, RefreshSeen
 from olrunbook.errors import ToolError
@@ -91,9 +91,9 @@ def pages(call: Callable[..., Page], **arguments: object) -> Iterator[Page]:
         token = {"NextToken": page["NextToken"]}
 
 
-def tags_of(group: asg.AutoScalingGroupTypeDef) -> dict[str, str]:
+def tags_of(item: Mapping[str, Any]) -> dict[str, str]:
     """Return a resource's tags as a mapping."""
-    return {tag["Key"]: tag["Value"] for tag in group.get("Tags", [])}
+    return {tag["Key"]: tag["Value"] for tag in item.get("Tags", [])}
 
 
 def utc(at: datetime | None) -> datetime | None:

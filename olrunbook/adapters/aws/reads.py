@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_autoscaling.type_defs import AutoScalingGroupTypeDef
     from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_ec2.type_defs import InstanceTypeDef, TagTypeDef
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
 __all__ = ["REVOKED", "Account", "images_exist", "require_identity", "unseen"]
@@ -356,16 +356,12 @@ class Account:
             for item in self._every(
                 self._ec2.describe_images, "Images", Filters=wanted
             ):
+                tags = tags_of(item)
+                silent = "without a word" if REVOKED in tags else ""
                 found[item["ImageId"]] = ImageSeen(
                     id=item["ImageId"],
                     name=item.get("Name", ""),
                     state=item.get("State", ""),
-                    revoked=_revoked(item.get("Tags", [])),
+                    revoked=tags.get(REVOKED) or silent,
                 )
         return found
-
-
-def _revoked(tags: Sequence[TagTypeDef]) -> str:
-    """Return what the tag of a revoked image says; empty: it has none."""
-    found = {tag["Key"]: tag["Value"] for tag in tags}
-    return (found[REVOKED] or "without a word") if REVOKED in found else ""
