@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from olrunbook.adapters.aws.seen import GroupSeen, RefreshSeen
-from olrunbook.adapters.pulumi.stack import Change, Found
+from olrunbook.adapters.pulumi.stack import Found
 from olrunbook.project.catalog import StackSpec
 from olrunbook.steps.deploy.availability import availability, cancels
 from olrunbook.steps.results import OutsideChange, PropertyChange, ResourceChange
@@ -55,21 +55,16 @@ def resource_changes(found: Found) -> list[ResourceChange]:
     first = made or GROUP not in found.state.types
     return [
         ResourceChange(
-            op=change.op,
-            type=change.type,
-            name=change.name,
-            urn=change.urn,
-            changes=[PropertyChange.model_validate(item) for item in change.changes],
-            expected=_expected(change, first=first),
+            op=one.op,
+            type=one.type,
+            name=one.name,
+            urn=one.urn,
+            changes=[PropertyChange.model_validate(item) for item in one.changes],
+            expected=is_roll(one.op, one.type, [item["path"] for item in one.changes])
+            or (first and one.op == "create"),
         )
-        for change in found.changes
+        for one in found.changes
     ]
-
-
-def _expected(change: Change, *, first: bool) -> bool:
-    if change.op == "create":
-        return first
-    return is_roll(change.op, change.type, [item["path"] for item in change.changes])
 
 
 def is_roll(op: str, kind: str, paths: Sequence[str]) -> bool:
@@ -215,14 +210,11 @@ def _starts_refresh(fact: Mapping[str, Any], change: ResourceChange) -> bool:
         return False
     # Since version 5 of the provider `tags` is no trigger.
     given = [str(item) for item in refresh.get("triggers") or [] if item != "tags"]
-    triggers = {"tags" if item == "tag" else _camel(item) for item in given}
+    camel = (re.sub("_(.)", lambda found: found[1].upper(), item) for item in given)
+    triggers = {"tags" if item == "tag" else item for item in camel}
     wanted = triggers.union(ALWAYS_REFRESH)
     changed = {re.split(r"[.\[]", item.path, maxsplit=1)[0] for item in change.changes}
     return bool(wanted & changed)
-
-
-def _camel(name: str) -> str:
-    return re.sub("_(.)", lambda found: found[1].upper(), name)
 
 
 def _preferences(fact: Mapping[str, Any]) -> RefreshSeen:

@@ -77,7 +77,10 @@ def validate(ctx: Context, node_type: str = "") -> ValidateResult:
         if answer.code:
             said = "\n".join(answer.lines[-25:])
             msg = f"packer {name} failed for {ctx.app.image.template}:\n{said}"
-            raise ToolError(msg, _validate_hint(name, ctx), answer.code)
+            hint = "Fix the template; nothing was started."
+            if name == "fmt":
+                hint = f"Format it: packer fmt {ctx.app.image.template}"
+            raise ToolError(msg, hint, answer.code)
         checks.append(CheckSeen(name=f"packer {name}", ok=True, seconds=answer.seconds))
     shown = shown_template(ctx)
     of = [shown_arguments(ctx, place, node, {}) for node in nodes]
@@ -303,12 +306,6 @@ def _name_of(ec2: Any, image: str) -> str:
         return ""
     answer = ec2.describe_images(Filters=[{"Name": "image-id", "Values": [image]}])
     return answer["Images"][0].get("Name", "") if answer["Images"] else ""
-
-
-def _validate_hint(name: str, ctx: Context) -> str:
-    if name == "fmt":
-        return f"Format it: packer fmt {ctx.app.image.template}"
-    return "Fix the template; nothing was started."
 
 
 def _check_on_error(on_error: str) -> None:
