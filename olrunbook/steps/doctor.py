@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -44,14 +45,30 @@ def doctor(project: Project, app: str = "", stage: str = "") -> Diagnosis:
     if stage:
         one_of("stage", stage, catalog.stages_of(app) if app else catalog.all_stages)
     asked: dict[str, list[tuple[str, Asked]]] = {each: [] for each in EACH}
+    place = _place(project, target)
+    sha, dirty = git_state(project.root)
+    scratch = Path(tempfile.gettempdir())
     for name in [app] if app else list(catalog.apps):
         spec = catalog.app(name)
-        first = _asked(project, target, name, "")
+        built = last_build(project.outputs, target, name, spec.node_types)
+        ctx = Context(
+            project=project,
+            place=place,
+            app_name=name,
+            app=spec,
+            stage="",
+            run_id="",
+            commit=Commit(sha, tuple(dirty)),
+            logs=scratch,
+            work=scratch,
+            redactor=Redactor(new_key()),
+        )
+        first = Asked(ctx, built[0] if built else {}, None)
         asked["machine"] = asked["machine"] or [("", first)]
         asked["app"].append((name, first))
         for one in catalog.stages_of(name) if spec.stack else []:
             if stage in ("", one):
-                its = _asked(project, target, name, one)
+                its = replace(first, ctx=replace(ctx, stage=one))
                 asked["stage"].append((f"{name} {one}", its))
     return Diagnosis(rows=list(_rows(asked)))
 
@@ -74,27 +91,9 @@ def _rows(asked: dict[str, list[tuple[str, Asked]]]) -> Iterator[CheckRow]:
             yield row
 
 
-def _asked(project: Project, target: str, app: str, stage: str) -> Asked:
-    """Return what the checks of an app in a stage are asked about."""
-    place: Target | None = None
+def _place(project: Project, target: str) -> Target | None:
+    """Return the target; None: it is not up, and its check says so."""
     try:
-        place = load_target(target, project.root)
+        return load_target(target, project.root)
     except RefusedError:
-        pass  # the check of the target says so
-    sha, dirty = git_state(project.root)
-    spec, scratch = project.catalog.app(app), Path(tempfile.gettempdir())
-    built = last_build(project.outputs, target, app, spec.node_types)
-    images = built[0] if built else {}
-    ctx = Context(
-        project=project,
-        place=place,
-        app_name=app,
-        app=spec,
-        stage=stage,
-        run_id="",
-        commit=Commit(sha, tuple(dirty)),
-        logs=scratch,
-        work=scratch,
-        redactor=Redactor(new_key()),
-    )
-    return Asked(ctx, images, None)
+        return None
