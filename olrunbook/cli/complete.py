@@ -13,7 +13,7 @@ from olrunbook.archive.index import Query, Row, find, search
 from olrunbook.cli.common import archive, project
 from olrunbook.errors import OlrunbookError, UsageError
 from olrunbook.project.where import cache_dir
-from olrunbook.record.files import short
+from olrunbook.record.files import minute, short
 
 if TYPE_CHECKING:
     from olrunbook.archive.place import RunPlace
@@ -72,7 +72,7 @@ def _status(row: Row) -> str:
 
 
 def _about(row: Row) -> str:
-    return f"{row.notebook} {row.app} {row.room} {row.at:%Y-%m-%d %H:%M} UTC"
+    return f"{row.notebook} {row.app} {row.room} {minute(row.at)}"
 
 
 def complete_run(

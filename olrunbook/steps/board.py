@@ -23,6 +23,7 @@ from olrunbook.archive.seal import build_record
 from olrunbook.errors import OlrunbookError
 from olrunbook.project.catalog import Project, one_of
 from olrunbook.project.imageset import format_images
+from olrunbook.record.files import minute
 from olrunbook.record.files import short as short_run
 from olrunbook.record.model import RunRecord, StepRecord
 from olrunbook.steps.approval.decisions import of_kind
@@ -40,7 +41,7 @@ KEPT = timedelta(weeks=6)  # as long as AWS knows a refresh
 SLACK = timedelta(seconds=5)  # between AWS's clock and ours
 ROOM = ("target", "app", "room")
 PAST = ("images", "since", "run", "later", "waiting", "emergencies")
-MINUTE, SECOND = "%Y-%m-%d %H:%M UTC", "%Y-%m-%d %H:%M:%S UTC"
+SECOND = "%Y-%m-%d %H:%M:%S UTC"
 
 
 class StageStatus(Value):
@@ -219,7 +220,7 @@ class _Past:
                 continue
             if run.marker.exists() or record.ended_at > at:
                 text = f"{run.notebook} {short_run(run.run_id)} goes on since "
-                self.later.append(f"{text}{run.at:{MINUTE}}")
+                self.later.append(f"{text}{minute(run.at)}")
                 self._spans(record, at)
                 continue
             cloud = cloud or record.cloud_id
@@ -265,7 +266,7 @@ class _Past:
                 else:
                     to = format_images(record.images)
                     how = step.headline or step.cause or step.status
-                    text = f"{which} {record.ended_at:{MINUTE}}, {step.name}: {how}"
+                    text = f"{which} {minute(record.ended_at)}, {step.name}: {how}"
                     self.later.append(f"{text} ({to})")
         return images, since, run
 

@@ -14,7 +14,7 @@ from olrunbook.archive.place import RunPlace, list_runs, read_record
 from olrunbook.errors import RefusedError
 from olrunbook.project.gates import duration
 from olrunbook.project.imageset import format_images, parse_images
-from olrunbook.record.files import short
+from olrunbook.record.files import minute, short
 from olrunbook.record.model import RollbackRecord, RunRecord
 from olrunbook.steps.approval.lineage import require_verified
 from olrunbook.steps.results import DeployResult
@@ -136,7 +136,7 @@ def require_stage_before(
     for found in succeeded(ctx, before, ROLLOUT):
         record = found.record
         if record.images != images:
-            since = f"{_minute(record.ended_at)} (run {short(record.run_id)})"
+            since = f"{minute(record.ended_at)} (run {short(record.run_id)})"
             last = format_images(record.images)
             serves = serves or f"{before} serves {last} since {since}"
             continue
@@ -147,7 +147,7 @@ def require_stage_before(
         if stale := _stale(ctx, record.ended_at):
             why.append(f"{which} {stale}")
             continue
-        text = f"{before} rolled out these images at {_minute(record.ended_at)}: "
+        text = f"{before} rolled out these images at {minute(record.ended_at)}: "
         text += f"{which}, verified"
         return Relied("archive", text, record.run_id, record.ended_at)
     said = _account_says(ctx, before, images)
@@ -193,7 +193,7 @@ def _stale(ctx: Context, at: datetime) -> str:
     fresh = spec.fresh if spec else None
     if fresh is None or ctx.clock() - at <= fresh:
         return ""
-    return f"is of {_minute(at)}, older than {duration(fresh)}"
+    return f"is of {minute(at)}, older than {duration(fresh)}"
 
 
 def _account_says(ctx: Context, stage: str, images: Mapping[str, str]) -> Relied | str:
@@ -211,12 +211,8 @@ def _account_says(ctx: Context, stage: str, images: Mapping[str, str]) -> Relied
     if wrong := _stale(ctx, since := max(moments)):
         return f"The account says that {stage} runs it, but that {wrong}"
     text = f"the archive has no such rollout; the account says that {stage} runs these "
-    text += f"images on all instances since {_minute(since)}"
+    text += f"images on all instances since {minute(since)}"
     return Relied("account", text, since=since)
-
-
-def _minute(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def images_for(

@@ -12,7 +12,7 @@ from olrunbook.adapters.pulumi.settings import settings_pin
 from olrunbook.archive.place import RunPlace
 from olrunbook.errors import OlrunbookError, RefusedError
 from olrunbook.project.imageset import format_images
-from olrunbook.record.files import short
+from olrunbook.record.files import minute, short
 from olrunbook.record.model import RollbackRecord
 from olrunbook.steps.approval.lineage import Lineage
 from olrunbook.steps.order import ROLLOUT, Found, not_verified, succeeded
@@ -59,7 +59,7 @@ def way_back(ctx: Context) -> WayBack:
         images = found.record.images
         name = format_images(images)
         if left_at:
-            passed[name] = f"a rollback left it at {left_at:%Y-%m-%d %H:%M} UTC"
+            passed[name] = f"a rollback left it at {minute(left_at)}"
             continue
         seen = account.images(list(images.values())).values()
         if gone := [one.id for one in seen if one.state != "available"]:
@@ -134,10 +134,9 @@ def _back(
 ) -> WayBack:
     """Return the way back to a set, and what people must know of it."""
     images, which = dict(found.record.images), short(found.record.run_id)
-    at = f"{found.record.ended_at:%Y-%m-%d %H:%M} UTC"
     was, to = format_images(left) or "nothing", format_images(images)
     text = f"A rollback from {was} to {to}, which served well in {ctx.stage}: rolled "
-    lines = [f"{text}out at {at}, run {which}."]
+    lines = [f"{text}out at {minute(found.record.ended_at)}, run {which}."]
     lines += [f"Passed over: {name}: {why}." for name, why in passed.items()]
     if wrong := not_verified(found):
         lines.append(f"Look at the archive: {wrong}.")
