@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from olrunbook.adapters.context import Commit, Context
-from olrunbook.errors import RefusedError
 from olrunbook.project.catalog import Project, one_of
 from olrunbook.record.provenance import git_state
 from olrunbook.redact import Redactor, new_key
 from olrunbook.steps.order import last_build
 from olrunbook.steps.preflight import CheckRow, PreflightResult, look
 from olrunbook.steps.preflight_checks import CHECKS, Asked
-from olrunbook.targets import Target, load_target
+from olrunbook.targets import find_target
 
 __all__ = ["Diagnosis", "doctor"]
 
@@ -45,7 +44,7 @@ def doctor(project: Project, app: str = "", stage: str = "") -> Diagnosis:
     if stage:
         one_of("stage", stage, catalog.stages_of(app) if app else catalog.all_stages)
     asked: dict[str, list[tuple[str, Asked]]] = {each: [] for each in EACH}
-    place = _place(project, target)
+    place = find_target(target, project.root)
     sha, dirty = git_state(project.root)
     scratch = Path(tempfile.gettempdir())
     for name in [app] if app else list(catalog.apps):
@@ -89,11 +88,3 @@ def _rows(asked: dict[str, list[tuple[str, Asked]]]) -> Iterator[CheckRow]:
                 if check.advice:
                     row = row.model_copy(update={"status": "warn"})
             yield row
-
-
-def _place(project: Project, target: str) -> Target | None:
-    """Return the target; None: it is not up, and its check says so."""
-    try:
-        return load_target(target, project.root)
-    except RefusedError:
-        return None
