@@ -6,7 +6,6 @@ the cloud is up; what differs was done by somebody else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -29,7 +28,7 @@ from olrunbook.record.model import RunRecord, StepRecord
 from olrunbook.steps.approval.decisions import of_kind
 from olrunbook.steps.approval.emergency import emergencies
 from olrunbook.steps.deploy.update import UP
-from olrunbook.steps.results import Result, Value
+from olrunbook.steps.results import Result, Value, listed
 from olrunbook.steps.rollout.model import RolloutResult
 from olrunbook.steps.rollout.refresh import BEGAN
 from olrunbook.steps.serving import in_words
@@ -106,7 +105,7 @@ class Board(Result):
                 images = ", ".join(f"{n}={short(i)}" for n, i in row.images.items())
                 by_set.setdefault(images, []).append(row.stage)
             said = [
-                f"{_all(at)} {images}" if images else f"nothing known in {_all(at)}"
+                f"{listed(at)} {images}" if images else f"nothing known in {listed(at)}"
                 for images, at in by_set.items()
             ]
             apps.append(f"{app}: {', '.join(said)}")
@@ -163,11 +162,6 @@ def board(
                 facts |= _present(project, place, name, one, past)
             rows.append(StageStatus(**facts))
     return Board(target=target, at=moment, now=at is None, asked=asked, rows=rows)
-
-
-def _all(names: Sequence[str]) -> str:
-    """Return names as a person says them: `CI, QA and Production`."""
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _place(project: Project, name: str) -> tuple[Target | None, str]:
