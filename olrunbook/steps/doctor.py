@@ -62,7 +62,7 @@ def doctor(project: Project, app: str = "", stage: str = "") -> Diagnosis:
             work=scratch,
             redactor=Redactor(new_key()),
         )
-        first = Asked(ctx, built[0] if built else {}, None)
+        first = Asked(ctx, built.record.images if built else {}, None)
         asked["machine"] = asked["machine"] or [("", first)]
         asked["app"].append((name, first))
         for one in catalog.stages_of(name) if spec.stack else []:

@@ -75,16 +75,11 @@ def _succeeded(
 
 def last_build(
     outputs: Path, target: str, app: str, node_types: list[str]
-) -> tuple[dict[str, str], str] | None:
-    """Return the image set built last for an app and the run that built it.
-
-    Only succeeded builds of all node types count.
-    """
-    for found in _succeeded(outputs, target, app, None, BUILD):
-        record = found.record
-        if set(record.images) == set(node_types):
-            return dict(record.images), record.run_id
-    return None
+) -> Found | None:
+    """Return the newest succeeded build of all node types of an app."""
+    builds = _succeeded(outputs, target, app, None, BUILD)
+    wanted = set(node_types)
+    return next((one for one in builds if set(one.record.images) == wanted), None)
 
 
 def last_deploy(
@@ -235,6 +230,7 @@ def images_for(
     if text:
         return parse_images(text, node_types), "parameter images"
     if found := last_build(outputs, target, app, node_types):
-        return found[0], f"built by run {short(found[1])}"
+        record = found.record
+        return dict(record.images), f"built by run {short(record.run_id)}"
     msg = f"no image of {app} was built yet"
     raise RefusedError(msg, f"Build one: olrunbook run image_build -p app {app}")
