@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KEEP",
     "Target",
+    "find_target",
     "load_target",
     "require_built",
     "save_target",
@@ -235,6 +236,14 @@ def require_built(catalog: Catalog, name: str) -> None:
         have = ", ".join(f"`{one}`" for one in built)
         msg = f"target {name!r} is not available: only {have} is built and guarded"
         raise UsageError(msg)
+
+
+def find_target(name: str, project_root: Path) -> Target | None:
+    """Return a target; None: it is not up, and what needs it says so."""
+    try:
+        return load_target(name, project_root)
+    except RefusedError:
+        return None
 
 
 def load_target(name: str, project_root: Path) -> Target:

@@ -392,6 +392,9 @@ def test_tab_completes_names_and_choices(project) -> None:
     assert complete("run", "deploy", "-p", "app", "tika", "-p", "ta") == ["target"]
     assert complete("run", "deploy", "-p", "stage", "Q") == ["QA"]
     assert complete("run", "deploy", "-p", "images", "") == []
+    assert complete("status", "ti") == ["tika"]  # though nothing ran yet
+    assert complete("doctor", "tika", "") == ["CI", "QA", "Production"]
+    assert complete("runs", "ti") == []
 
 
 def test_help_shows_what_the_cell_declares(project, capsys) -> None:

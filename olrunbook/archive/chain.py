@@ -25,6 +25,7 @@ __all__ = [
     "append",
     "disagreement",
     "entries",
+    "entries_of",
     "head",
     "locked",
     "opened",
@@ -133,6 +134,11 @@ def entries(room: Path) -> list[dict[str, Any]]:
             if isinstance(entry, dict) and isinstance(entry.get("kind"), str):
                 found.append(entry)
     return found
+
+
+def entries_of(room: Path, run_id: str) -> list[dict[str, Any]]:
+    """Return the entries of one run."""
+    return [entry for entry in entries(room) if entry.get("run_id") == run_id]
 
 
 def head(room: Path) -> tuple[int, str] | None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from olrunbook.archive.place import RunPlace
+from olrunbook.archive.place import RECORD, RunPlace
 from olrunbook.errors import UsageError
 from olrunbook.record.files import stamp
 
@@ -27,7 +27,6 @@ __all__ = [
     "where_of",
 ]
 
-RECORD = "run.json"
 UNREADABLE = "unreadable"
 UNREAD = "stamp = ''"
 COLUMNS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from olrunbook.cli.common import project
-from olrunbook.cli.complete import complete_app, complete_room
+from olrunbook.cli.complete import complete_app, complete_stage
 from olrunbook.cli.state import settle
 from olrunbook.errors import RefusedError
 
@@ -21,7 +21,7 @@ Examples:
 Exit code 0: nothing failed (warnings too), 4: something did."""
 )
 @click.argument("app", default="", shell_complete=complete_app)
-@click.argument("stage", default="", shell_complete=complete_room)
+@click.argument("stage", default="", shell_complete=complete_stage)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(*, app: str, stage: str, as_json: bool) -> int:
     """Check machine, apps and stages; each with what was found, wanted, and to type.

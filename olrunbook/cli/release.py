@@ -18,6 +18,7 @@ from olrunbook.cli.common import (
     notebook_path,
     project,
 )
+from olrunbook.cli.complete import complete_app
 from olrunbook.cli.gates import (
     answered,
     chosen,
@@ -113,12 +114,6 @@ def gated(function: Any) -> Any:
     """Add the options about gates."""
     function.__click_params__ = gate_options()[::-1]  # click's own order
     return function
-
-
-def complete_app(ctx: Any, param: Any, incomplete: str) -> list[str]:
-    """Offer the apps."""
-    del ctx, param
-    return [name for name in project().catalog.apps if name.startswith(incomplete)]
 
 
 @click.command(

@@ -12,7 +12,7 @@ import click
 
 from olrunbook.archive.index import Query, Row, search
 from olrunbook.cli.common import archive, duration, plain
-from olrunbook.cli.complete import complete_app, complete_room, complete_run
+from olrunbook.cli.complete import complete_app_with_runs, complete_room, complete_run
 from olrunbook.cli.state import (
     FINISHING,
     NO_RECORD,
@@ -68,7 +68,7 @@ Examples:
 Times without a zone are local. In a pipe each run is one tab-separated line:
 id, begin (UTC), app, stage, notebook, status, seconds, who, result."""
 )
-@click.argument("app", default="", shell_complete=complete_app)
+@click.argument("app", default="", shell_complete=complete_app_with_runs)
 @click.option(
     "--stage",
     default="",

@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -48,13 +49,19 @@ class Seen(NamedTuple):
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Asked:
     """What the checks are asked about."""
 
     ctx: Context
     images: Mapping[str, str]
     rollback: RollbackRecord | None
+
+    @cached_property
+    def backend(self) -> StackSeen:
+        """What the stack's backend holds, read once for all checks."""
+        ctx, spec = self.ctx, stack_spec(self.ctx)
+        return look_at(ctx.target, ctx.project.path(spec.path), spec, ctx.stage, 1)
 
 
 def _target(asked: Asked) -> Seen:
@@ -220,11 +227,6 @@ def _app_lock(asked: Asked) -> Seen:
     return Seen("ok", "free", wanted)
 
 
-def _backend(asked: Asked) -> StackSeen:
-    ctx, spec = asked.ctx, stack_spec(asked.ctx)
-    return look_at(ctx.target, ctx.project.path(spec.path), spec, ctx.stage, 1)
-
-
 def _by_hand(asked: Asked, verb: str) -> str:
     spec = stack_spec(asked.ctx)
     stack = spec.stack_name(asked.ctx.stage)
@@ -233,7 +235,7 @@ def _by_hand(asked: Asked, verb: str) -> str:
 
 def _stack_lock(asked: Asked) -> Seen:
     wanted = "no update holds the stack"
-    if locks := "; ".join(_backend(asked).locks):
+    if locks := "; ".join(asked.backend.locks):
         here = HOLDER.search(locks)
         gone = (
             here and here[1] == platform.node() and not psutil.pid_exists(int(here[2]))
@@ -245,7 +247,7 @@ def _stack_lock(asked: Asked) -> Seen:
 
 def _pending(asked: Asked) -> Seen:
     wanted = "every operation of the last update was finished"
-    if pending := _backend(asked).pending:
+    if pending := asked.backend.pending:
         hint = "Look in AWS whether they were made, then: "
         hint += _by_hand(asked, "refresh --yes --clear-pending-creates")
         return Seen("failed", "; ".join(pending), wanted, hint)
@@ -256,7 +258,7 @@ def _orphans(asked: Asked) -> Seen:
     """Look for resources with the stack's tag Name that its state does not know."""
     ctx, spec = asked.ctx, stack_spec(asked.ctx)
     names = sorted(tag for _, tag in spec.group_tags(ctx.stage))
-    known = _backend(asked).ids
+    known = asked.backend.ids
     found = tagged(ctx.target, names)
     strange = {name: kind for name, kind in found.items() if name not in known}
     lost = [f"{kind} {name.rpartition(':')[2]}" for name, kind in strange.items()]
