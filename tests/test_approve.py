@@ -66,6 +66,24 @@ def test_what_to_type_is_said_only_where_the_run_waits(
     assert "olrunbook approve" not in said
 
 
+def test_what_was_taken_up_or_rejected_waits_no_more(stand: Stand, call: Call) -> None:
+    """`runs --status waiting` lists what can still be approved, and nothing else."""
+
+    def listed() -> list[str]:
+        said = call("runs", "--status", "waiting")[1]
+        return [line.partition("\t")[0] for line in said.splitlines()]
+
+    first = waits(stand, call)
+    assert listed() == [first]
+    assert call("resume", first)[0] == 3  # nobody approved it: it waits anew
+    second = stand.last().run_id
+    assert listed() == [second]
+    assert second != first
+    assert call("reject", second, "--reason", "no")[0] == 0
+    assert listed() == []
+    assert len(call("runs")[1].splitlines()) == 2
+
+
 def test_waiting_then_approved_then_resumed(stand: Stand, call: Call) -> None:
     """Exit 3 with the lines to type; they do what they say; the records name it all."""
     code, said = call(*RUN, "CI")
@@ -483,6 +501,7 @@ def test_a_release_keeps_the_gates_it_was_given(
         "waiting",
     )
     assert call("reject", second.run_id, "--reason", "no")[0] == 0
+    assert call("runs", "--status", "waiting") == (0, "")
     assert call("resume", second.run_id)[0] == 4
     assert len(stand.changed) == 1
     stand.verify()

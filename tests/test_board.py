@@ -150,6 +150,10 @@ def test_runs_that_wait_and_emergencies_are_open(project: Project, add: Add) -> 
     add("up", AMI, resumes=waits[1])
     assert ci(project).waiting == [waits[2]]
     assert "1 waiting for approval · 1 not countersigned" in board(project).headline()
+    again = add("preview", AMI, status="waiting", resumes=waits[2]).record.run_id
+    assert ci(project).waiting == [again]
+    chain.append(room, "rejected", run_id=waits[2], gate="CI", runs=[waits[2]])
+    assert ci(project).waiting == []
     chain.append(room, "countersigned", of=used["n"], **told)
     assert ci(project).emergencies == []
 

@@ -253,6 +253,44 @@ def test_an_image_set_is_checked_before_the_run(make_notebook, project) -> None:
         check({"images": "web=ami-0a17000000000000a"}, found, "nb")
 
 
+HEALTHY = """# parameters
+least: MinHealthy = ""
+most: MaxHealthy = "110"
+"""
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *({"least": text} for text in ("-1", "101", "half", "٩٠", "90.0", "9" * 5000)),
+        *({"most": text} for text in ("99", "201", "²00", "nan")),
+        {"least": "9"},  # with the default of the other
+        {"least": "90", "most": "191"},
+    ],
+)
+def test_a_percentage_that_aws_does_not_take_opens_no_run(
+    given, make_notebook, project, capsys
+) -> None:
+    """It is a wrong value, exit code 2: no run directory, no record."""
+    path = make_notebook(HEALTHY, "print(least)")
+    words = [word for name, text in given.items() for word in (f"--{name}", text)]
+    with pytest.raises(SystemExit, match=r"\A2\Z"):
+        main(["run", str(path), *words])
+    err = capsys.readouterr().err
+    assert "is no percentage from" in err or "AWS allows 100 between" in err
+    assert not list(list_runs(project.outputs))
+
+
+def test_a_percentage_that_aws_takes_stays_as_it_was_typed(
+    make_notebook, project
+) -> None:
+    """Blank, with a percent sign, at the edges."""
+    found = declared(read_notebook(make_notebook(HEALTHY)), project.catalog)
+    for least, most in (("10", "110"), ("0", "100"), (" 100 %", "200"), ("", "200%")):
+        given = {"least": least, "most": most}
+        assert check(given, found, "nb") == given
+
+
 MORE = """# parameters
 from typing import Literal, Optional
 replicas: Literal[1, 2, -1] = 1

@@ -18,6 +18,8 @@ from olrunbook.project.params.values import TYPES, Parameter, typed
 __all__ = [
     "App",
     "ImageSet",
+    "MaxHealthy",
+    "MinHealthy",
     "Stage",
     "Target",
     "TargetName",
@@ -29,6 +31,8 @@ __all__ = [
 
 App = NewType("App", str)
 ImageSet = NewType("ImageSet", str)  # node_type=ami-…, one for each of the app's
+MaxHealthy = NewType("MaxHealthy", str)  # percent of a group, as a refresh takes them
+MinHealthy = NewType("MinHealthy", str)
 Stage = NewType("Stage", str)
 Target = NewType("Target", str)
 TargetName = NewType("TargetName", str)  # where its runs are filed; it need not be up
