@@ -484,6 +484,27 @@ def test_a_release_waits_with_its_deploy(
     stand.verify()
 
 
+def test_a_release_goes_on_after_its_deploy_alone_was_resumed(
+    stand: Stand, call: Call, release: tuple[str, ...]
+) -> None:
+    """The deploy counts for it: it is kept, and its approval not asked for again."""
+    assert call(*release)[0] == 3
+    waiting, part = stand.last("release"), stand.last().run_id
+    assert call("approve", part, "--reason", "fine")[0] == 0
+    code, said = call("resume", part)
+    assert code == 0, said
+    name = f"{waiting.run_id[:4]}…{waiting.run_id[-3:]}"
+    assert f"which goes on by: olrunbook resume {name}" in said
+    assert call("resume", name)[0] == 0
+    done = stand.last("release")
+    assert [(p.notebook, p.status) for p in done.parts] == [
+        ("deploy", "kept"),
+        ("rollout", "succeeded"),
+    ]
+    assert len(stand.changed) == 1
+    stand.verify()
+
+
 def test_a_release_keeps_the_gates_it_was_given(
     stand: Stand, call: Call, release: tuple[str, ...]
 ) -> None:

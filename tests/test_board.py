@@ -175,6 +175,7 @@ def test_the_command_and_the_cell_show_the_same(
     assert out.strip() == repr(olrunbook.status("tika", "CI")).strip()
     html = olrunbook.status("tika")._repr_mimebundle_()["text/html"]
     assert "ami-0a17000000000000a" in html
+    assert run("")[0] == run("tika", "")[0] == 2
     assert json.loads(run("--json", "--at", "1h")[1])["rows"][0]["images"] == {}
     tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
     wrong = (("tikka",), ("tika", "Moon"), ("--target", "x"), ("--at", tomorrow))

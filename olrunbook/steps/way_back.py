@@ -59,7 +59,10 @@ def way_back(ctx: Context) -> WayBack:
         images, name = found.record.images, _name(found)
         seen = account.images(list(images.values())).values()
         if left_at:
-            passed.append(f"{name}: a rollback left it at {left_at:%Y-%m-%d %H:%M} UTC")
+            where = f"-p app {ctx.app_name} -p stage {ctx.stage}"
+            how = f"deploy it: olrunbook run deploy {where} -p images {name}"
+            text = f"a rollback left it at {left_at:%Y-%m-%d %H:%M} UTC"
+            passed.append(f"{name}: {text} ({how})")
         elif gone := [one.id for one in seen if one.state != "available"]:
             passed.append(f"{name}: {', '.join(gone)} is gone")
         elif why := [one.revoked for one in seen if one.revoked]:
