@@ -254,7 +254,8 @@ def _release(
 
     spec = found.catalog.app(app)
     with one_at_a_time(found.root, app, "olrunbook release"):
-        place, _ = ensure_cloud(found, target, EchoEvents())
+        start = asked["images"] != LAST_GOOD  # nothing goes back where nothing is
+        place, _ = ensure_cloud(found, target, EchoEvents(), start=start)
         # Heavy imports while a person already reads the first line.
         from olrunbook.adapters.aws.reads import Account  # noqa: PLC0415
         from olrunbook.pipeline import Release  # noqa: PLC0415

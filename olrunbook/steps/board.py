@@ -188,6 +188,7 @@ class _Past:
 
     def __init__(self, room: Path, place: Target | None, at: datetime) -> None:
         self.records: list[RunRecord] = []  # newest first
+        self.resumes: dict[str, str] = {}
         self.later: list[str] = []
         self.spans: list[tuple[datetime, datetime]] = []  # of what changes a stage
         now = at.isoformat(timespec="milliseconds")
@@ -195,10 +196,8 @@ class _Past:
         self.known = {str(e.get("run_id")) for e in of_kind(entries, "open")}
         self._read(room, place.cloud_id if place else "", at)
         self.images, self.since, self.run = self._served()
-        taken = {record.resumes for record in self.records}
-        taken |= {str(e.get("run_id")) for e in of_kind(entries, "rejected")}
         waits = [r.run_id for r in self.records if r.status == "waiting"]
-        self.waiting = [run for run in waits if run not in taken]
+        self.waiting = chain.waiting(waits, self.resumes, entries)
         alone = [e.use for e in emergencies(entries) if e.countersigned is None]
         self.emergencies = [str(use.get("run_id")) for use in alone]
 
@@ -212,6 +211,7 @@ class _Past:
             record = read_record(run) or build_record(run, {})
             if record.started_at > at:
                 continue
+            self.resumes[run.run_id] = record.resumes
             if run.marker.exists() or record.ended_at > at:
                 text = f"{run.notebook} {short_run(run.run_id)} goes on since "
                 self.later.append(f"{text}{minute(run.at)}")

@@ -28,19 +28,23 @@ class Diagnosis(PreflightResult):
     schema_name: ClassVar[str] = "olrunbook/doctor/1"
 
 
-def doctor(project: Project, app: str = "", stage: str = "") -> Diagnosis:
+def doctor(
+    project: Project, app: str = "", stage: str = "", target: str = ""
+) -> Diagnosis:
     """Check machine, apps and stages; change nothing.
 
     Args:
         project: The project in use.
         app: Only this app; empty: all.
         stage: Only this stage; empty: all of an app.
+        target: The target; empty: the catalog's first.
 
     Raises:
-        UsageError: There is no such app or stage.
+        UsageError: There is no such app, stage or target.
 
     """
-    catalog, target = project.catalog, next(iter(project.catalog.targets))
+    catalog = project.catalog
+    target = one_of("target", target or next(iter(catalog.targets)), [*catalog.targets])
     if stage:
         one_of("stage", stage, catalog.stages_of(app) if app else catalog.all_stages)
     asked: dict[str, list[tuple[str, Asked]]] = {each: [] for each in EACH}
@@ -86,5 +90,5 @@ def _rows(asked: dict[str, list[tuple[str, Asked]]]) -> Iterator[CheckRow]:
                 if its.ctx.place is None and name == "target":
                     down = row.found
                 if check.advice:
-                    row = row.model_copy(update={"status": "warn"})
+                    row = row.model_copy(update={"status": "warning"})
             yield row

@@ -37,7 +37,7 @@ FILES_NAMED = 3
 HOLDER = re.compile(r"@(\S+) \(pid (\d+)\)")  # of a stack's lock
 
 
-Status = Literal["ok", "warn", "failed"]
+Status = Literal["ok", "warning", "failed"]
 
 
 class Seen(NamedTuple):
@@ -84,7 +84,7 @@ def _tool(name: str) -> Callable[[Asked], Seen]:
         place = asked.ctx.place
         if place is None:  # its PATH is the one that runs use
             text = "not looked for: the target says where"
-            return Seen("warn", text, wanted, "olrunbook tools")
+            return Seen("warning", text, wanted, "olrunbook tools")
         found = tool_version(name, place.environment())
         hint = "olrunbook tools shows where each tool comes from."
         if not found.path:
@@ -181,7 +181,7 @@ def _no_refresh(asked: Asked) -> Seen:
                 what = f"refresh {short(refresh.id)} of {group.name}"
                 found = f"{what} is {refresh.status}, {refresh.percent} %"
                 if asked.rollback:
-                    return Seen("warn", f"{found}: the way back", wanted)
+                    return Seen("warning", f"{found}: the way back", wanted)
                 which = f"-p app {asked.ctx.app_name} -p stage {asked.ctx.stage}"
                 hint = f"Wait until it ends: olrunbook run rollout {which}"
                 return Seen("failed", found, wanted, hint)
@@ -210,20 +210,20 @@ def _checkout(asked: Asked) -> Seen:
     ctx, commit = asked.ctx, asked.ctx.commit
     wanted = "all files committed, so that the commit says what ran"
     if not commit.sha:
-        return Seen("warn", "no git checkout", wanted)
+        return Seen("warning", "no git checkout", wanted)
     found = f"{commit.sha[:12]}, {commit.difference(FILES_NAMED)}"
     if not commit.dirty:
         return Seen("ok", found, wanted)
     kind = ctx.place.kind if ctx.place else "rehearsal"
     first = not ctx.stage or not ctx.project.catalog.before(ctx.stage, ctx.app_name)
     may = kind == "rehearsal" or first or asked.rollback
-    return Seen("warn" if may else "failed", found, wanted, "git status; git commit")
+    return Seen("warning" if may else "failed", found, wanted, "git status; git commit")
 
 
 def _app_lock(asked: Asked) -> Seen:
     wanted = "nobody changes the app"
     if held := holder(asked.ctx.project.root, asked.ctx.app_name):
-        return Seen("warn", held, wanted, "Wait until it ends: olrunbook status")
+        return Seen("warning", held, wanted, "Wait until it ends: olrunbook status")
     return Seen("ok", "free", wanted)
 
 
@@ -265,7 +265,7 @@ def _orphans(asked: Asked) -> Seen:
     wanted = f"all that is tagged Name={', '.join(names)} is in the stack's state"
     if lost:
         hint = "Nobody else's? Then remove it in AWS, or take it in: pulumi import"
-        return Seen("warn", ", ".join(lost), wanted, hint)
+        return Seen("warning", ", ".join(lost), wanted, hint)
     return Seen("ok", f"{len(found)} tagged, all in the state", wanted)
 
 

@@ -59,7 +59,9 @@ def way_back(ctx: Context) -> WayBack:
         images = found.record.images
         name = format_images(images)
         if left_at:
-            passed[name] = f"a rollback left it at {minute(left_at)}"
+            where = f"-p app {ctx.app_name} -p stage {ctx.stage}"
+            how = f"deploy it: olrunbook run deploy {where} -p images {name}"
+            passed[name] = f"a rollback left it at {minute(left_at)} ({how})"
             continue
         seen = account.images(list(images.values())).values()
         if gone := [one.id for one in seen if one.state != "available"]:
