@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from olrunbook.project.params import App, ImageSet, Stage, Target, TargetName
+    from olrunbook.project.params import (
+        App,
+        ImageSet,
+        MaxHealthy,
+        MinHealthy,
+        Stage,
+        Target,
+        TargetName,
+    )
     from olrunbook.run import Run, begin, status
     from olrunbook.steps.deploy.findings import deny, warn
     from olrunbook.steps.deploy.plan import PreviewResult
@@ -13,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = [
     "App",
     "ImageSet",
+    "MaxHealthy",
+    "MinHealthy",
     "PreviewResult",
     "Run",
     "Stage",
@@ -27,7 +37,15 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_TYPES = ("App", "ImageSet", "Stage", "Target", "TargetName")
+_TYPES = (
+    "App",
+    "ImageSet",
+    "MaxHealthy",
+    "MinHealthy",
+    "Stage",
+    "Target",
+    "TargetName",
+)
 _HOMES = {
     **dict.fromkeys(_TYPES, "olrunbook.project.params"),
     **dict.fromkeys(("Run", "begin", "status"), "olrunbook.run"),

@@ -7,11 +7,13 @@ the cloud on loopback is made.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
@@ -22,6 +24,7 @@ from olrunbook.errors import RefusedError, UsageError
 from olrunbook.project.catalog import Catalog
 
 if TYPE_CHECKING:
+    import boto3.session
     from botocore.client import BaseClient
     from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_ec2 import EC2Client
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KEEP",
     "Target",
+    "find_target",
     "load_target",
     "require_built",
     "save_target",
@@ -139,36 +143,57 @@ class Target(BaseModel, frozen=True, extra="forbid"):
     @overload
     def client(self, service: Literal["sts"]) -> STSClient: ...
     def client(self, service: str) -> BaseClient:
-        """Return a boto3 client of this target that no ambient setting can divert."""
-        import boto3  # noqa: PLC0415  (heavy: only where it is used)
-        import botocore.session  # noqa: PLC0415
-        from botocore.config import Config  # noqa: PLC0415
+        """Return a boto3 client of this target that no ambient setting can divert.
 
-        # An AWS_PROFILE or a config file of the user's shell is not even looked at.
-        nothing = (None, None, os.devnull, None)
-        ambient = {
-            "profile": (None, None, None, None),
-            "config_file": nothing,
-            "credentials_file": nothing,
-        }
-        session = boto3.session.Session(
-            botocore_session=botocore.session.Session(session_vars=ambient),
-            aws_access_key_id=self.access_key.get_secret_value(),
-            aws_secret_access_key=self.secret_key.get_secret_value(),
-            region_name=self.region,
-        )
-        # boto3's types name every service; which one it is, is not known here.
-        make: Callable[..., BaseClient] = session.client
-        return make(
-            service,
-            endpoint_url=self.endpoint or None,
-            config=Config(
-                proxies={},  # the endpoint is never reached through one
-                retries={"mode": "adaptive", "max_attempts": 5},
-                connect_timeout=5,
-                read_timeout=60,
-            ),
-        )
+        It is the same one each time: what AWS's services look like is read from large
+        files, half a second for each client.
+        """
+        secrets = (self.access_key, self.secret_key)
+        keys = [secret.get_secret_value() for secret in secrets]
+        with _MAKING:  # a session is not made for threads; a client is
+            return _client(service, self.endpoint or None, self.region, *keys)
+
+
+_MAKING = threading.Lock()
+
+
+@functools.lru_cache(maxsize=32)
+def _client(
+    service: str, endpoint: str | None, region: str, access_key: str, secret_key: str
+) -> BaseClient:
+    from botocore.config import Config  # noqa: PLC0415  (heavy: only where it is used)
+
+    # boto3's types name every service; which one it is, is not known here.
+    make: Callable[..., BaseClient] = _session().client
+    return make(
+        service,
+        endpoint_url=endpoint,
+        region_name=region,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        config=Config(
+            proxies={},  # the endpoint is never reached through one
+            retries={"mode": "adaptive", "max_attempts": 5},
+            connect_timeout=5,
+            read_timeout=60,
+        ),
+    )
+
+
+@functools.cache
+def _session() -> boto3.session.Session:
+    import boto3  # noqa: PLC0415  (heavy: only where it is used)
+    import botocore.session  # noqa: PLC0415
+
+    # An AWS_PROFILE or a config file of the user's shell is not even looked at.
+    nothing = (None, None, os.devnull, None)
+    ambient = {
+        "profile": (None, None, None, None),
+        "config_file": nothing,
+        "credentials_file": nothing,
+    }
+    bare = botocore.session.Session(session_vars=ambient)
+    return boto3.session.Session(botocore_session=bare)
 
 
 def tool_environment() -> dict[str, str]:
@@ -211,6 +236,14 @@ def require_built(catalog: Catalog, name: str) -> None:
         have = ", ".join(f"`{one}`" for one in built)
         msg = f"target {name!r} is not available: only {have} is built and guarded"
         raise UsageError(msg)
+
+
+def find_target(name: str, project_root: Path) -> Target | None:
+    """Return a target; None: it is not up, and what needs it says so."""
+    try:
+        return load_target(name, project_root)
+    except RefusedError:
+        return None
 
 
 def load_target(name: str, project_root: Path) -> Target:

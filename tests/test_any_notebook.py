@@ -61,7 +61,9 @@ def test_a_team_s_own_runbook_needs_no_cloud_and_no_parameters(
         "run.conclude(got)",
         name="our_check",
     )
-    record = run_notebook(Session(project, path, {}))
+    said: list[str] = []
+    record = run_notebook(Session(project, path, {}, on_progress=said.append))
+    assert said == ["count files", "look"]  # the result is said at the end, once
     assert record.status == "succeeded", record.cause
     (place,) = list_runs(project.outputs)
     assert place.folder.parent == project.outputs / "rehearsal" / "tika" / "our_check"
@@ -85,6 +87,27 @@ def test_a_step_of_one_s_own_that_raises_fails_the_run(project, make_notebook) -
     assert record.status == "failed"
     steps = [(step.name, step.status) for step in record.steps]
     assert steps == [("mend", "failed"), ("look", "not-run")]
+
+
+@pytest.mark.parametrize("changes", [True, False])
+def test_a_wrong_call_in_a_step_of_one_s_own_fails(
+    project, make_notebook, changes
+) -> None:
+    """It had begun, so exit code 2 would be wrong; a refusal stays one."""
+    path = make_notebook(
+        OWN,
+        "from olrunbook.errors import RefusedError, UsageError",
+        "def work():\n    raise UsageError('no such size', 'Give another.')",
+        f"run.step('mend', work, changes={changes})",
+    )
+    record = run_notebook(Session(project, path, {}))
+    assert (record.status, record.exit_code) == ("failed", 1)
+    step = record.steps[0]
+    told = (step.status, step.cause, step.hint)
+    assert told == ("failed", "no such size", "Give another.")
+    path.write_text(path.read_text().replace("raise UsageError", "raise RefusedError"))
+    record = run_notebook(Session(project, path, {}))
+    assert (record.status, record.exit_code) == ("refused", 4)
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,24 @@ def test_what_to_type_is_said_only_where_the_run_waits(
     assert "olrunbook approve" not in said
 
 
+def test_what_was_taken_up_or_rejected_waits_no_more(stand: Stand, call: Call) -> None:
+    """`runs --status waiting` lists what can still be approved, and nothing else."""
+
+    def listed() -> list[str]:
+        said = call("runs", "--status", "waiting")[1]
+        return [line.partition("\t")[0] for line in said.splitlines()]
+
+    first = waits(stand, call)
+    assert listed() == [first]
+    assert call("resume", first)[0] == 3  # nobody approved it: it waits anew
+    second = stand.last().run_id
+    assert listed() == [second]
+    assert second != first
+    assert call("reject", second, "--reason", "no")[0] == 0
+    assert listed() == []
+    assert len(call("runs")[1].splitlines()) == 2
+
+
 def test_waiting_then_approved_then_resumed(stand: Stand, call: Call) -> None:
     """Exit 3 with the lines to type; they do what they say; the records name it all."""
     code, said = call(*RUN, "CI")
@@ -466,6 +484,27 @@ def test_a_release_waits_with_its_deploy(
     stand.verify()
 
 
+def test_a_release_goes_on_after_its_deploy_alone_was_resumed(
+    stand: Stand, call: Call, release: tuple[str, ...]
+) -> None:
+    """The deploy counts for it: it is kept, and its approval not asked for again."""
+    assert call(*release)[0] == 3
+    waiting, part = stand.last("release"), stand.last().run_id
+    assert call("approve", part, "--reason", "fine")[0] == 0
+    code, said = call("resume", part)
+    assert code == 0, said
+    name = f"{waiting.run_id[:4]}…{waiting.run_id[-3:]}"
+    assert f"which goes on by: olrunbook resume {name}" in said
+    assert call("resume", name)[0] == 0
+    done = stand.last("release")
+    assert [(p.notebook, p.status) for p in done.parts] == [
+        ("deploy", "kept"),
+        ("rollout", "succeeded"),
+    ]
+    assert len(stand.changed) == 1
+    stand.verify()
+
+
 def test_a_release_keeps_the_gates_it_was_given(
     stand: Stand, call: Call, release: tuple[str, ...]
 ) -> None:
@@ -483,6 +522,7 @@ def test_a_release_keeps_the_gates_it_was_given(
         "waiting",
     )
     assert call("reject", second.run_id, "--reason", "no")[0] == 0
+    assert call("runs", "--status", "waiting") == (0, "")
     assert call("resume", second.run_id)[0] == 4
     assert len(stand.changed) == 1
     stand.verify()

@@ -150,6 +150,10 @@ def test_runs_that_wait_and_emergencies_are_open(project: Project, add: Add) -> 
     add("up", AMI, resumes=waits[1])
     assert ci(project).waiting == [waits[2]]
     assert "1 waiting for approval · 1 not countersigned" in board(project).headline()
+    again = add("preview", AMI, status="waiting", resumes=waits[2]).record.run_id
+    assert ci(project).waiting == [again]
+    chain.append(room, "rejected", run_id=waits[2], gate="CI", runs=[waits[2]])
+    assert ci(project).waiting == []
     chain.append(room, "countersigned", of=used["n"], **told)
     assert ci(project).emergencies == []
 
@@ -171,6 +175,7 @@ def test_the_command_and_the_cell_show_the_same(
     assert out.strip() == repr(olrunbook.status("tika", "CI")).strip()
     html = olrunbook.status("tika")._repr_mimebundle_()["text/html"]
     assert "ami-0a17000000000000a" in html
+    assert run("")[0] == run("tika", "")[0] == 2
     assert json.loads(run("--json", "--at", "1h")[1])["rows"][0]["images"] == {}
     tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
     wrong = (("tikka",), ("tika", "Moon"), ("--target", "x"), ("--at", tomorrow))

@@ -168,6 +168,7 @@ def test_a_gate_has_one_person_and_seven_days_unless_it_says_more(project) -> No
         ("gates.QA = { people = 2 }", "people = 2 needs signature = true"),
         ("gates.QA = { signature = true }", "name the file of `signers`"),
         ('gates.QA = { lasts = "soon" }', "is no duration"),
+        ("fresh = nan", "nan is no duration: give days"),
         ("gates.QA = { lasts = 0 }", "is not above 0"),
         ("gates.QA = { reason = 1 }", "Extra inputs"),
         ('signers = "../them"', "must be a path inside the project"),
@@ -192,6 +193,15 @@ def test_a_gate_that_protects_nothing_is_an_error(project, text, says) -> None:
 def test_a_duration_is_read_and_said(value, says) -> None:
     """Days as a number, anything as a text; it is said in the largest whole unit."""
     assert duration(lasting(value)) == says
+
+
+def test_what_a_rollback_needs_by_hand_is_nothing_where_it_is_blank(project) -> None:
+    """And what is not blank stays, without blanks around it."""
+    text = project.catalog_file.read_text()
+    for given, wanted in (("", ""), (" \\t", ""), (" migrate down ", "migrate down")):
+        line = f'[apps.tika]\nrollback = "{given}"'
+        project.catalog_file.write_text(text.replace("[apps.tika]", line, 1))
+        assert load_catalog(project.catalog_file).app("tika").rollback == wanted
 
 
 def test_a_rollbacks_gate_asks_for_fewer_people_and_still_for_proof(project) -> None:

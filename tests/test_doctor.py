@@ -56,6 +56,8 @@ def test_without_a_cloud_that_is_the_one_failure(project: Project, run: Run) -> 
     code, said = run("tika", "QA")
     assert said.startswith("✗ failed  target: the rehearsal is not up")
     assert "tika Production" not in said
+    assert json.loads(run("tika", "--json", "--target", "rehearsal")[1])["rows"]
+    assert run("")[0] == run("tika", "")[0] == run("--target", "Moon")[0] == 2
     assert run("tikka")[0] == run("tika", "Moon")[0] == 2
 
 
@@ -65,7 +67,7 @@ def test_who_holds_an_app_is_named(
     """The lock of a run that goes on; not the one that our own caller holds for us."""
     with one_at_a_time(project.root, "tika", "deploy CI (run 42)"):
         row = rows(run("--json")[1])["tika", "app lock"]
-        assert row.status == "warn"
+        assert row.status == "warning"
         assert row.found.startswith("deploy CI (run 42), pid ")
         monkeypatch.setenv(HELD_VARIABLE, "tika")
         assert holder(project.root, "tika") == ""
@@ -158,6 +160,6 @@ def test_what_a_cut_off_update_left_comes_first(
     assert pending.found.startswith("creating aws:lb/loadBalancer:LoadBalancer")
     assert "--clear-pending-creates" in pending.hint
     orphans = found["tika CI", "possible orphans"]
-    assert orphans.status == "warn"
+    assert orphans.status == "warning"
     assert orphans.found.count("target-group") == 1
     assert groups[1].rpartition("/")[0].rpartition("/")[2] in orphans.found

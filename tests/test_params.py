@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 from click.shell_completion import ShellComplete
 
 from olrunbook.archive.place import list_runs, read_record
 from olrunbook.cli import cli, main
-from olrunbook.errors import UsageError
+from olrunbook.errors import ToolError, UsageError
 from olrunbook.project.catalog import load_catalog
 from olrunbook.project.params import (
     check,
@@ -253,6 +255,82 @@ def test_an_image_set_is_checked_before_the_run(make_notebook, project) -> None:
         check({"images": "web=ami-0a17000000000000a"}, found, "nb")
 
 
+def test_a_notebook_of_an_old_format_is_named_with_how_to_convert_it(tmp_path) -> None:
+    """It is a notebook, of a version that papermill does not run either."""
+    path = tmp_path / "old one.ipynb"
+    path.write_text('{"nbformat": 3, "worksheets": [{"cells": []}]}')
+    with pytest.raises(UsageError, match="nbformat 3, wanted is 4") as caught:
+        read_notebook(path)
+    assert caught.value.hint.endswith(f"--to notebook --inplace '{path}'")
+    path.write_text('{"nbformat": 4}')
+    with pytest.raises(UsageError, match="is not a notebook: it has no cells"):
+        read_notebook(path)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("rollback", "tika", "CI"),
+        ("run", "refresh"),
+        ("run", "rollout"),
+        ("run", "deploy", "--images", "server=ami-0a17000000000000a"),
+    ],
+)
+def test_what_has_a_stage_starts_no_rehearsal(
+    project, capsys, monkeypatch, words
+) -> None:
+    """Nothing is in one that is down; what to type is said. What has none starts it."""
+    asked = "olrunbook.toolchain.ensure"
+    monkeypatch.setattr(asked, Mock(side_effect=ToolError("it is started")))
+    with pytest.raises(SystemExit, match=r"\A4\Z"):
+        main(list(words))
+    assert "olrunbook rehearsal up, or with a release: make release" in (
+        capsys.readouterr().err
+    )
+    assert not list(list_runs(project.outputs))
+    with pytest.raises(SystemExit, match=r"\A1\Z"):
+        main(["run", "image_build"])
+    assert "it is started" in capsys.readouterr().err
+
+
+HEALTHY = """# parameters
+least: MinHealthy = ""
+most: MaxHealthy = "110"
+"""
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *({"least": text} for text in ("-1", "101", "half", "٩٠", "90.0", "9" * 5000)),
+        *({"most": text} for text in ("99", "201", "²00", "nan")),
+        {"least": "9"},  # with the default of the other
+        {"least": "90", "most": "191"},
+    ],
+)
+def test_a_percentage_that_aws_does_not_take_opens_no_run(
+    given, make_notebook, project, capsys
+) -> None:
+    """It is a wrong value, exit code 2: no run directory, no record."""
+    path = make_notebook(HEALTHY, "print(least)")
+    words = [word for name, text in given.items() for word in (f"--{name}", text)]
+    with pytest.raises(SystemExit, match=r"\A2\Z"):
+        main(["run", str(path), *words])
+    err = capsys.readouterr().err
+    assert "is no percentage from" in err or "AWS allows 100 between" in err
+    assert not list(list_runs(project.outputs))
+
+
+def test_a_percentage_that_aws_takes_stays_as_it_was_typed(
+    make_notebook, project
+) -> None:
+    """Blank, with a percent sign, at the edges."""
+    found = declared(read_notebook(make_notebook(HEALTHY)), project.catalog)
+    for least, most in (("10", "110"), ("0", "100"), (" 100 %", "200"), ("", "200%")):
+        given = {"least": least, "most": most}
+        assert check(given, found, "nb") == given
+
+
 MORE = """# parameters
 from typing import Literal, Optional
 replicas: Literal[1, 2, -1] = 1
@@ -392,6 +470,9 @@ def test_tab_completes_names_and_choices(project) -> None:
     assert complete("run", "deploy", "-p", "app", "tika", "-p", "ta") == ["target"]
     assert complete("run", "deploy", "-p", "stage", "Q") == ["QA"]
     assert complete("run", "deploy", "-p", "images", "") == []
+    assert complete("status", "ti") == ["tika"]  # though nothing ran yet
+    assert complete("doctor", "tika", "") == ["CI", "QA", "Production"]
+    assert complete("runs", "ti") == []
 
 
 def test_help_shows_what_the_cell_declares(project, capsys) -> None:

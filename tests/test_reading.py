@@ -19,9 +19,10 @@ from olrunbook.archive.seal import seal
 from olrunbook.cli import cli
 from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.cli.summary import summary
-from olrunbook.cli.times import both, local, moment
+from olrunbook.cli.times import both, local
 from olrunbook.errors import UsageError
 from olrunbook.pages.run import render
+from olrunbook.project.moments import moment
 from olrunbook.record.files import short
 from olrunbook.record.heartbeat import process_facts
 from olrunbook.record.journal import Journal
@@ -267,6 +268,7 @@ def test_a_fence_in_a_log_does_not_end_its_block(record) -> None:
         ("3h", False, "2026-11-26T09:00:00"),
         ("2d ago", False, "2026-11-24T12:00:00"),
         ("2 days ago", False, "2026-11-24T12:00:00"),
+        ("2026-11-24 15:00 UTC", False, "2026-11-24T15:00:00"),
         ("30min", False, "2026-11-26T11:30:00"),
     ],
 )

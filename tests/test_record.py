@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from olrunbook.archive.seal import build_record, seal
 from olrunbook.errors import UsageError
 from olrunbook.record.files import new_run_id, sha256_file, write_atomic
 from olrunbook.record.journal import Journal, read_journal
-from olrunbook.record.provenance import git_state, operator
+from olrunbook.record.provenance import contents, git_state, operator
 
 
 @pytest.fixture
@@ -254,6 +255,33 @@ def test_the_checkout_is_described(tmp_path) -> None:
     assert git_state(tmp_path) == ("", ())
     sha, _ = git_state(Path(__file__).parent)
     assert re.fullmatch(r"[0-9a-f]{40}", sha)
+
+
+def test_changed_files_count_by_their_content(tmp_path) -> None:
+    """Tracked or not, whatever is staged; the archive of the runs does not count."""
+
+    def git(*words: str) -> None:
+        mail = ("-c", "user.email=a@b", "-c", "user.name=a")
+        subprocess.run(["git", "-C", tmp_path, *mail, *words], check=True)
+
+    git("init", "-q")
+    tracked, new, outputs = (tmp_path / name for name in ("a.py", "n ü", "outputs"))
+    tracked.write_text("one")
+    git("add", ".")
+    git("commit", "-qm", "one")
+    outputs.mkdir()
+    seen = [contents(tmp_path, outputs)]
+    for path in (tracked, tracked, new, new):
+        path.write_text(f"{len(seen)}")
+        seen.append(contents(tmp_path, outputs))
+    new.chmod(0o700)
+    seen.append(contents(tmp_path, outputs))
+    assert len({*seen}) == len(seen) == 6
+    (outputs / "run.json").write_text("{}")
+    git("add", "a.py")
+    assert contents(tmp_path, outputs) == seen[-1]
+    tracked.unlink()
+    assert contents(tmp_path, outputs) not in seen
 
 
 def test_the_operator_says_how_each_fact_is_known(tmp_path, monkeypatch) -> None:

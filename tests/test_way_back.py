@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 
 import pytest
 
 from olrunbook.archive.place import read_record
+from olrunbook.cli import main
 from olrunbook.errors import RefusedError
 from olrunbook.project.catalog import find_project
+from olrunbook.project.imageset import format_images
 from olrunbook.record.model import RollbackRecord
 from olrunbook.steps.results import DeployResult
 from olrunbook.steps.rollout.model import RolloutResult
@@ -121,7 +124,7 @@ def test_nothing_to_go_back_to_is_refused(ctx, rolled, aws) -> None:
 
 
 def test_a_second_rollback_does_not_go_back_to_what_the_first_left(
-    ctx, rolled, stage
+    ctx, rolled, stage, capsys
 ) -> None:
     """What people left stays left, until it is rolled out again."""
     rolled(0)
@@ -133,7 +136,13 @@ def test_a_second_rollback_does_not_go_back_to_what_the_first_left(
     rolled(1)
     found = way_back(ctx)
     assert found.images == SETS[0]
-    assert any("a rollback left it at" in line for line in found.record.lines)
+    (line,) = (x for x in found.record.lines if "a rollback left it at" in x)
+    typed = shlex.split(line.partition("deploy it: ")[2].partition(")")[0])
+    assert typed[:3] == ["olrunbook", "run", "deploy"]
+    assert typed[-1] == format_images(SETS[2])
+    with pytest.raises(SystemExit, match=r"\A4\Z"):  # it is understood; no cloud is up
+        main(typed[1:])
+    assert "rehearsal is not up" in capsys.readouterr().err
     rolled(2)
     assert way_back(ctx).images == SETS[2]
 

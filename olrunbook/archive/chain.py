@@ -14,7 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ __all__ = [
     "append",
     "disagreement",
     "entries",
+    "entries_of",
     "head",
     "locked",
     "opened",
@@ -133,6 +134,37 @@ def entries(room: Path) -> list[dict[str, Any]]:
             if isinstance(entry, dict) and isinstance(entry.get("kind"), str):
                 found.append(entry)
     return found
+
+
+def entries_of(room: Path, run_id: str) -> list[dict[str, Any]]:
+    """Return the entries of one run."""
+    return [entry for entry in entries(room) if entry.get("run_id") == run_id]
+
+
+def waiting(
+    waits: Iterable[str], resumes: Mapping[str, str], said: list[dict[str, Any]]
+) -> list[str]:
+    """Return the runs that still wait at a gate.
+
+    Args:
+        waits: The runs of a room that ended so.
+        resumes: Each run of the room, with the one it takes up or none.
+        said: The room's entries.
+
+    Returns:
+        Those that nobody has taken up, and that are not, nor is one that they take up,
+        rejected.
+
+    """
+    taken = set(resumes.values())
+    rejected = {str(e.get("run_id")) for e in said if e["kind"] == "rejected"}
+    return [run for run in waits if run not in taken | _after(rejected, resumes)]
+
+
+def _after(runs: set[str], resumes: Mapping[str, str]) -> set[str]:
+    """Return runs and those that take one of them up, again and again."""
+    more = {run for run, before in resumes.items() if before in runs} | runs
+    return runs if more == runs else _after(more, resumes)
 
 
 def head(room: Path) -> tuple[int, str] | None:

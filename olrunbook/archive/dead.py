@@ -200,11 +200,8 @@ def main(folder: Path) -> int:
     place = place_of(folder)
     if place is None or not place.folder.is_dir():
         return 0
-    known = {
-        entry.get("file")
-        for entry in chain.entries(folder.parent)
-        if entry["kind"] == "after" and entry.get("run_id") == place.run_id
-    }
+    mine = chain.entries_of(folder.parent, place.run_id)
+    known = {entry.get("file") for entry in mine if entry["kind"] == "after"}
     growing = {kept.late for kept in supervised(place)}
     for log in sorted(place.logs.glob("*.after.log")):
         name = log.relative_to(folder).as_posix()

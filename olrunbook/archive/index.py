@@ -222,7 +222,7 @@ def _read(db: sqlite3.Connection, outputs: Path, sql: str, values: list[str]) ->
             with writing(db):
                 db.executemany(
                     "UPDATE runs SET stamp=?, status=?, seconds=?, text=?, who=?,"
-                    " operator=?, images=?, release=?"
+                    " operator=?, images=?, release=?, resumes=?"
                     " WHERE at=? AND run_id=? AND room_id=?",
                     found,
                 )

@@ -21,6 +21,7 @@ CREATE TABLE IF NOT EXISTS runs (
     operator TEXT NOT NULL DEFAULT '',
     images TEXT NOT NULL DEFAULT '',
     release TEXT NOT NULL DEFAULT '',
+    resumes TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (at, run_id, room_id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_room ON runs (room_id, notebook);

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from olrunbook.archive.place import RunPlace
+from olrunbook.archive.place import RECORD, RunPlace
 from olrunbook.errors import UsageError
 from olrunbook.record.files import stamp
 
@@ -27,12 +27,11 @@ __all__ = [
     "where_of",
 ]
 
-RECORD = "run.json"
 UNREADABLE = "unreadable"
 UNREAD = "stamp = ''"
 COLUMNS = (
     "at, run_id, room_id, notebook, target, app, room, stamp,"
-    " status, seconds, text, who"
+    " status, seconds, text, who, resumes"
 )
 MIN_REFERENCE = 3
 
@@ -83,6 +82,7 @@ class Row(RunPlace):
         seconds: How long it took.
         text: Its result, or why it did not end well.
         who: Who ran it.
+        resumes: The run that it takes up.
 
     """
 
@@ -90,14 +90,14 @@ class Row(RunPlace):
     seconds: float | None = None
     text: str = ""
     who: str = ""
+    resumes: str = ""
 
 
 def row_of(outputs: Path, line: tuple[Any, ...]) -> Row:
     """Return the row of a line of `COLUMNS`."""
-    at, run_id, _, notebook, target, app, room, _, status, seconds, text, who = line
+    at, run_id, _, notebook, target, app, room, _, *told = line
     began = datetime.strptime(at, "%Y-%m-%dT%H-%M-%SZ").replace(tzinfo=UTC)
     folder = outputs / target / app / room / f"{at}_{notebook}_{run_id}"
-    told = (status, seconds, text, who)
     return Row(folder, run_id, notebook, target, app, room, began, *told)
 
 
@@ -112,9 +112,9 @@ def record_stamp(path: str) -> str:
 
 
 def read_facts(path: str, seen: str) -> tuple[Any, ...]:
-    """Return stamp, status, seconds, text, who, operator, images, release of a run."""
+    """Return stamp, status, seconds, text, who, operator, images, release, resumes."""
     if not seen:
-        return ("", "", None, "", "", "", "", "")
+        return ("", "", None, "", "", "", "", "", "")
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123
             record = json.load(file)
@@ -132,10 +132,11 @@ def read_facts(path: str, seen: str) -> tuple[Any, ...]:
             " ".join(known).lower(),
             ",".join(record.get("images", {}).values()),
             str(record.get("release") or ""),
+            str(record.get("resumes") or ""),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         text = "its run.json cannot be read"
-        return (seen, UNREADABLE, None, text, "", "", "", "")
+        return (seen, UNREADABLE, None, text, "", "", "", "", "")
 
 
 def pattern(column: str, reference: str) -> tuple[str, list[str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 __all__ = ["SpoiltError", "opened", "remove", "spoilt", "writing"]
 
 TABLES = Path(__file__).with_name("index.sql")
-SCHEMA = 1
+SCHEMA = 2
 BUSY_S = 5.0
 SPOILT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 

@@ -85,8 +85,8 @@ def _sealed(place: RunPlace) -> RunRecord:
         msg = f"{place.record} exists but cannot be read"
         raise OSError(msg)
     if place.marker.exists():
-        closed = (e for e in chain.entries(room) if e["kind"] == "close")
-        if all(entry["run_id"] != place.run_id for entry in closed):
+        mine = chain.entries_of(room, place.run_id)
+        if all(entry["kind"] != "close" for entry in mine):
             _close(place, sha256_file(place.record), found.status, late=True)
         place.marker.unlink(missing_ok=True)
     return found
@@ -144,16 +144,6 @@ def _latest(entries: list[dict[str, Any]], kind: str) -> dict[str, Any]:
     return next((entry for entry in reversed(entries) if entry["kind"] == kind), {})
 
 
-def _gates(entries: list[dict[str, Any]]) -> dict[str, GateRecord]:
-    """Return the gates of a run by name, each as it was left."""
-    fields = GateRecord.model_fields
-    found = (e for e in entries if e["kind"] == "gate")
-    return {
-        entry["gate"]: GateRecord(**{k: v for k, v in entry.items() if k in fields})
-        for entry in found
-    }
-
-
 def build_record(place: RunPlace, notebook: dict[str, Any] | None = None) -> RunRecord:
     """Return a run's record, its files not listed yet: a function of what is given.
 
@@ -196,7 +186,13 @@ def _record(
     texts = {"warning": "{text}", "leave": "left running: pid {pid}, {command}"}
     warnings = [texts[e["kind"]].format(**e) for e in entries if e["kind"] in texts]
     lost = [f"{spoilt} lines of its journal, which were damaged"] if spoilt else []
-    gates = list(_gates(entries).values())
+    # Each gate as it was left.
+    left = {entry["gate"]: entry for entry in entries if entry["kind"] == "gate"}
+    fields = GateRecord.model_fields
+    gates = [
+        GateRecord(**{k: v for k, v in entry.items() if k in fields})
+        for entry in left.values()
+    ]
     headline = concluded.get("headline", "" if cause else end.get("cause", ""))
     if headline and any(gate.emergency for gate in gates):
         headline = f"EMERGENCY: {headline}"  # in lists and in its release, too

@@ -21,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Room", "heads", "lines", "main", "read_kept", "resolve", "verify"]
+__all__ = ["Room", "heads", "lines", "main", "read_kept", "resolve", "tell", "verify"]
 
 RUN = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ_[a-z][a-z0-9_]*_"
@@ -727,14 +727,20 @@ def main(argv: list[str] | None = None) -> int:
         report = verify(given.archive, given.run, read_kept(given.head))
     except (LookupError, OSError, UnicodeDecodeError) as error:
         parser.error(str(error))
-    if given.json:
+    return tell(report, as_json=given.json, print_head=given.print_head)
+
+
+def tell(report: dict[str, Any], *, as_json: bool, print_head: bool) -> int:
+    """Print a report, as JSON or only what is to be kept; return the exit code."""
+    text = "\n".join(lines(report)) + "\n"
+    if as_json:
         sys.stdout.write(json.dumps(report, indent=1) + "\n")
-    elif given.print_head:
+    elif print_head:
         sys.stdout.write(heads(report) + "\n")
         if not report["good"]:
-            sys.stderr.write("\n".join(lines(report)) + "\n")
+            sys.stderr.write(text)
     else:
-        sys.stdout.write("\n".join(lines(report)) + "\n")
+        sys.stdout.write(text)
     return 0 if report["good"] else 1
 
 

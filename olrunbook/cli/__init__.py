@@ -57,10 +57,10 @@ Exit codes: 0 succeeded, 1 failed, 2 usage, 3 waiting for approval, 4 refused,
 
 
 def _not_empty(ctx: click.Context, option: click.Parameter, value: str) -> str:
-    """Refuse `--to "$STAGE"` where STAGE is empty: it is not an option left out."""
+    """Refuse `--to "$STAGE"` where STAGE is empty: that is not left out."""
     typed = ctx.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
     if typed and value == "":
-        msg = "it is empty; leave the option out, or give a value."
+        msg = "it is empty; leave it out, or give a value."
         raise click.BadParameter(msg, ctx, option)
     return value
 
@@ -71,7 +71,7 @@ class Folder(click.Path):
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Refuse `--project "$FOLDER"` where FOLDER is empty."""
         if not str(value):
-            self.fail("it is empty; leave the option out, or give a value.", param, ctx)
+            self.fail("it is empty; leave it out, or give a value.", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -89,7 +89,7 @@ class Commands(click.Group):
         module = import_module(f"olrunbook.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name)
         for option in command.params:
-            if isinstance(option, click.Option) and option.default == "":
+            if option.default == "":
                 option.callback = option.callback or _not_empty
         return command
 

@@ -68,6 +68,7 @@ def ensure_cloud(
     target: str,
     emit: Callable[[Event], None],
     *,
+    start: bool = True,
     containers: bool | None = None,
     aws_order: bool | None = None,
 ) -> tuple[Target, Toolchain]:
@@ -77,11 +78,13 @@ def ensure_cloud(
         project: The project in use.
         target: The target's name.
         emit: Gets the events of what is started or built.
+        start: False: what is asked for works on what is there, so nothing is started.
         containers: Instances are containers; None: as the one that is up, else True.
         aws_order: InService before the health check counts; None: as above.
 
     Raises:
         UsageError: Any target but `rehearsal`.
+        RefusedError: It is not up, and is not to be started.
         OlrunbookError: A tool or the cloud cannot be had; the message says what to do.
 
     """
@@ -91,6 +94,10 @@ def ensure_cloud(
     from olrunbook import toolchain  # noqa: PLC0415
     from olrunbook.rehearsal import lifecycle  # noqa: PLC0415
 
+    if not start and not lifecycle.status(project.root).up:
+        msg = "the rehearsal is not up, so nothing of the app is in it"
+        hint = f"Start it: {command()} rehearsal up, or with a release: make release"
+        raise RefusedError(msg, hint)
     chain = toolchain.ensure(emit=emit)
     settings = None
     if containers is None and aws_order is None:  # whatever is up will do …

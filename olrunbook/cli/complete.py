@@ -1,8 +1,8 @@
-"""Tab completion of what lies in the archive, and the run a reference names."""
+"""Tab completion, and the run a reference names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,15 +10,22 @@ import click
 from click.shell_completion import CompletionItem
 
 from olrunbook.archive.index import Query, Row, find, search
-from olrunbook.cli.common import archive
+from olrunbook.cli.common import archive, project
 from olrunbook.errors import OlrunbookError, UsageError
 from olrunbook.project.where import cache_dir
-from olrunbook.record.files import short
+from olrunbook.record.files import minute, short
 
 if TYPE_CHECKING:
     from olrunbook.archive.place import RunPlace
 
-__all__ = ["complete_app", "complete_room", "complete_run", "run_named"]
+__all__ = [
+    "complete_app",
+    "complete_app_with_runs",
+    "complete_room",
+    "complete_run",
+    "complete_stage",
+    "run_named",
+]
 
 OFFERED = 40
 NAMED = 3
@@ -65,7 +72,7 @@ def _status(row: Row) -> str:
 
 
 def _about(row: Row) -> str:
-    return f"{row.notebook} {row.app} {row.room} {row.at:%Y-%m-%d %H:%M} UTC"
+    return f"{row.notebook} {row.app} {row.room} {minute(row.at)}"
 
 
 def complete_run(
@@ -97,26 +104,30 @@ def complete_run(
     ]
 
 
-def _folders(
-    pattern: str,
-) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
-    """Return a completion by the folders of the archive that a pattern fits."""
+def _names(
+    find: Callable[[], Iterable[str]],
+) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Return a completion by names that are looked for when it is called."""
 
     def complete(
         _ctx: click.Context, _param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
+    ) -> list[str]:
         try:
-            found = {path.name for path in archive().glob(pattern) if path.is_dir()}
+            return [name for name in find() if name.startswith(incomplete)]
         except OlrunbookError:
             return []
-        return [
-            CompletionItem(name)
-            for name in sorted(found)
-            if name.startswith(incomplete) and not name.startswith(".")
-        ]
 
     return complete
 
 
-complete_app = _folders("*/*")  # the apps that have runs
-complete_room = _folders("*/*/*")  # the stages that have runs, `image` and `release`
+def _folders(pattern: str) -> list[str]:
+    found = {path.name for path in archive().glob(pattern) if path.is_dir()}
+    return sorted(name for name in found if not name.startswith("."))
+
+
+# Of the catalog.
+complete_app = _names(lambda: project().catalog.apps)
+complete_stage = _names(lambda: project().catalog.all_stages)
+# Of the archive: what has runs; a room is a stage, `image` or `release`.
+complete_app_with_runs = _names(lambda: _folders("*/*"))
+complete_room = _names(lambda: _folders("*/*/*"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from olrunbook.cli.common import project
-from olrunbook.cli.complete import complete_app, complete_room
+from olrunbook.cli.complete import complete_app, complete_stage
 from olrunbook.cli.state import settle
 from olrunbook.errors import RefusedError
 
@@ -21,9 +21,10 @@ Examples:
 Exit code 0: nothing failed (warnings too), 4: something did."""
 )
 @click.argument("app", default="", shell_complete=complete_app)
-@click.argument("stage", default="", shell_complete=complete_room)
+@click.argument("stage", default="", shell_complete=complete_stage)
+@click.option("--target", default="", help="The target; default: the catalog's first.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(*, app: str, stage: str, as_json: bool) -> int:
+def doctor(*, app: str, stage: str, target: str, as_json: bool) -> int:
     """Check machine, apps and stages; each with what was found, wanted, and to type.
 
     First comes what an update that was cut off may have left: locks, operations that
@@ -33,6 +34,6 @@ def doctor(*, app: str, stage: str, as_json: bool) -> int:
     from olrunbook.steps import doctor as steps  # noqa: PLC0415
 
     settle()
-    found = steps.doctor(project(), app, stage)
+    found = steps.doctor(project(), app, stage, target)
     click.echo(found.model_dump_json(indent=1) if as_json else repr(Shown(found)))
     return RefusedError.exit_code if found.failed else 0

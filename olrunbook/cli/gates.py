@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -192,12 +191,10 @@ def decider(project: Project, target: str, how: str, sign: Path | None = None) -
     """
     from olrunbook.record.provenance import operator, person  # noqa: PLC0415
     from olrunbook.steps.approval.decisions import By  # noqa: PLC0415
-    from olrunbook.targets import load_target  # noqa: PLC0415
+    from olrunbook.targets import find_target  # noqa: PLC0415
 
-    try:
-        identity = load_target(target, project.root).identity_arn
-    except RefusedError:  # it is not up here
-        identity = ""
+    place = find_target(target, project.root)
+    identity = place.identity_arn if place else ""
     known = f"{how}; claimed: operating system, git"
     who = masked(project, person(operator(project.root)), target)
     return By(who, known, identity, sign)
@@ -210,11 +207,11 @@ def masked(project: Project, text: str, target: str = "") -> str:
         new_key,
         secrets_of_environment,
     )
-    from olrunbook.targets import load_target  # noqa: PLC0415
+    from olrunbook.targets import find_target  # noqa: PLC0415
 
     secrets = secrets_of_environment(os.environ, project.catalog.secrets)
-    with suppress(RefusedError):  # it is not up here
-        secrets += load_target(target, project.root).secret_values() if target else []
+    if target and (place := find_target(target, project.root)):
+        secrets += place.secret_values()
     return Redactor(new_key(), secrets).text(text)
 
 

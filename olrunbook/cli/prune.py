@@ -135,12 +135,8 @@ def _still_written(place: RunPlace) -> bool:
     ]
     if not young:
         return False
-    known = {
-        entry.get("file")
-        for entry in chain.entries(place.folder.parent)
-        if entry.get("run_id") == place.run_id
-    }
-    return not known.issuperset(young)
+    mine = chain.entries_of(place.folder.parent, place.run_id)
+    return not {entry.get("file") for entry in mine}.issuperset(young)
 
 
 def _approved(place: RunPlace) -> str:
@@ -192,7 +188,7 @@ def _bury(place: RunPlace, **said: str) -> None:
     """Enter a run's tombstone into its chain, then remove its directory."""
     room = place.folder.parent
     with chain.locked(room):
-        mine = [e for e in chain.entries(room) if e.get("run_id") == place.run_id]
+        mine = chain.entries_of(room, place.run_id)
         if not any(entry["kind"] == "pruned" for entry in mine):
             end = next(entry for entry in mine if entry["kind"] == "close")
             data = {"run_id": place.run_id, "folder": place.folder.name}

@@ -18,6 +18,7 @@ from olrunbook.cli.common import (
     notebook_path,
     project,
 )
+from olrunbook.cli.complete import complete_app
 from olrunbook.cli.gates import (
     answered,
     chosen,
@@ -113,12 +114,6 @@ def gated(function: Any) -> Any:
     """Add the options about gates."""
     function.__click_params__ = gate_options()[::-1]  # click's own order
     return function
-
-
-def complete_app(ctx: Any, param: Any, incomplete: str) -> list[str]:
-    """Offer the apps."""
-    del ctx, param
-    return [name for name in project().catalog.apps if name.startswith(incomplete)]
 
 
 @click.command(
@@ -259,7 +254,8 @@ def _release(
 
     spec = found.catalog.app(app)
     with one_at_a_time(found.root, app, "olrunbook release"):
-        place, _ = ensure_cloud(found, target, EchoEvents())
+        start = asked["images"] != LAST_GOOD  # nothing goes back where nothing is
+        place, _ = ensure_cloud(found, target, EchoEvents(), start=start)
         # Heavy imports while a person already reads the first line.
         from olrunbook.adapters.aws.reads import Account  # noqa: PLC0415
         from olrunbook.pipeline import Release  # noqa: PLC0415

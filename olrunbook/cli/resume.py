@@ -139,7 +139,7 @@ def _agreed(differs: list[str], *, anyway: bool, reason: str) -> list[str]:
 
 
 def _cloud_id(found: Any, target: str) -> str:
-    return str(ensure_cloud(found, target, EchoEvents())[0].cloud_id)
+    return str(ensure_cloud(found, target, EchoEvents(), start=False)[0].cloud_id)
 
 
 def _notebook(here: Project, record: RunRecord) -> Path:
@@ -181,8 +181,12 @@ def _run(
     cloud_id = _cloud_id(here, needed[0]) if needed else ""
     differs = differences(here, record, path, cloud_id=cloud_id, parameters=values)
     warnings = _agreed(differs, anyway=anyway, reason=reason)
-    more = {"resumes": found.place, "warnings": warnings}
-    return execute(path, values, parameters, as_json=as_json, **more)
+    more = {"resumes": found.place, "warnings": warnings, "release": record.release}
+    code = execute(path, values, parameters, as_json=as_json, **more)
+    if record.release and not code:
+        text = f"It is done for its release, which goes on by: {command()} resume "
+        click.echo(f"  {text}{short(record.release)}", err=True)
+    return code
 
 
 def _release(found: Any, *, anyway: bool, reason: str, as_json: bool) -> int:

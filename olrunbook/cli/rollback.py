@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from olrunbook.cli.common import project
+from olrunbook.cli.complete import complete_app
 from olrunbook.cli.gates import chosen, refuse_protected
-from olrunbook.cli.release import complete_app, gated, run_release
+from olrunbook.cli.release import gated, run_release
 from olrunbook.project.imageset import LAST_GOOD
 
 

@@ -197,7 +197,9 @@ def execute(
             require_built(found.catalog, merged[parameter.name])
     settle()
     for target in targets_of(parameters, merged):
-        ensure_cloud(found, target, EchoEvents())
+        # What has a stage works on what is there; an empty rehearsal has none of it.
+        staged = any(parameter.kind == "Stage" for parameter in parameters.values())
+        ensure_cloud(found, target, EchoEvents(), start=not staged)
     return _run(found, path, values, as_json=as_json, **resumed)
 
 

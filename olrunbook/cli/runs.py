@@ -6,13 +6,16 @@ import json
 import shutil
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 
+from olrunbook.archive import chain
 from olrunbook.archive.index import Query, Row, search
 from olrunbook.cli.common import archive, duration, plain
-from olrunbook.cli.complete import complete_app, complete_room, complete_run
+from olrunbook.cli.complete import complete_app_with_runs, complete_room, complete_run
+from olrunbook.cli.gates import waiting_run
 from olrunbook.cli.state import (
     FINISHING,
     NO_RECORD,
@@ -24,13 +27,16 @@ from olrunbook.cli.state import (
 from olrunbook.cli.times import Moment, local, utc
 from olrunbook.project.where import cache_dir
 from olrunbook.record.files import short
+from olrunbook.record.journal import read_journal
+from olrunbook.steps.flow import RELEASE
 
+WAITING = "waiting"
 OPEN = (RUNNING, FINISHING, NO_RECORD)
 ENDED = (
     "succeeded",
     "failed",
     "refused",
-    "waiting",
+    WAITING,
     "interrupted",
     "timed-out",
     "kernel-died",
@@ -40,7 +46,7 @@ COLOURS = {
     "succeeded": "green",
     RUNNING: "cyan",
     FINISHING: "cyan",
-    "waiting": "yellow",
+    WAITING: "yellow",
     "refused": "yellow",
 }
 
@@ -68,7 +74,7 @@ Examples:
 Times without a zone are local. In a pipe each run is one tab-separated line:
 id, begin (UTC), app, stage, notebook, status, seconds, who, result."""
 )
-@click.argument("app", default="", shell_complete=complete_app)
+@click.argument("app", default="", shell_complete=complete_app_with_runs)
 @click.option(
     "--stage",
     default="",
@@ -114,12 +120,14 @@ def runs(
     settle()
     wanted = tuple(s for s in statuses if s in ENDED)
     wanted += ("",) if any(s in OPEN for s in statuses) else ()
-    # Whether a run without a record goes on is not in the index: ask for all of them.
-    limit = None if "" in wanted else number
+    # Whether a run goes on, or still waits, is not in the index: ask for all of them.
+    limit = None if {"", WAITING} & {*wanted} else number
     query = Query(app=app, room=stage, statuses=wanted, limit=limit, **asked)
     lines = [_line(row) for row in search(archive(), cache_dir(), query)]
     if statuses:
         lines = [line for line in lines if line.status in statuses]
+    if WAITING in statuses:
+        lines = _still_waiting(lines)
     lines = lines[:number]
     if as_json:
         click.echo(json.dumps([_json(line) for line in lines], indent=1))
@@ -130,6 +138,32 @@ def runs(
         _table(lines)
     else:
         click.echo("No runs.")
+
+
+def _still_waiting(lines: list[Line]) -> list[Line]:
+    """Leave out what waits no more: it was taken up, or rejected."""
+    ended: set[str] = set()
+    waits = [line.row for line in lines if line.status == WAITING]
+    for room in {row.folder.parent for row in waits}:
+        target, app, name = room.parts[-3:]
+        query = Query(target=target, app=app, room=name)
+        resumes = {
+            row.run_id: row.resumes if row.status else _resumed(row.folder)
+            for row in search(archive(), cache_dir(), query)
+        }
+        mine = [row.run_id for row in waits if row.folder.parent == room]
+        ended |= {*mine} - {*chain.waiting(mine, resumes, chain.entries(room))}
+    for row in waits:
+        if row.notebook == RELEASE and (found := waiting_run(row)):
+            part = found[0]
+            said = chain.entries(part.folder.parent)
+            ended |= set() if chain.waiting([part.run_id], {}, said) else {row.run_id}
+    return [line for line in lines if line.row.run_id not in ended]
+
+
+def _resumed(folder: Path) -> str:
+    """Return the run that one without a record takes up."""
+    return next(filter(None, (e.get("resumes") for e in read_journal(folder))), "")
 
 
 def _line(row: Row) -> Line:

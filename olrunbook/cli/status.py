@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from olrunbook.cli.common import project
-from olrunbook.cli.complete import complete_app, complete_room
+from olrunbook.cli.complete import complete_app, complete_stage
 from olrunbook.cli.state import settle
 from olrunbook.cli.times import Moment
 from olrunbook.errors import UsageError
@@ -22,7 +22,7 @@ Examples:
   olrunbook status --json | jq '.rows[] | {app, stage, images, unexplained}'"""
 )
 @click.argument("app", default="", shell_complete=complete_app)
-@click.argument("stage", default="", shell_complete=complete_room)
+@click.argument("stage", default="", shell_complete=complete_stage)
 @click.option("--at", type=Moment(), help="Then, from the archive alone: 2h, 15:00, …")
 @click.option("--target", default="", help="The target; default: the catalog's first.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -2,49 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-__all__ = ["Moment", "both", "local", "moment", "utc"]
+from olrunbook.project.moments import FORMS, moment
 
-_AGO = re.compile(r"(\d+)\s*(s|m|min|h|d|w|minutes?|hours?|days?|weeks?)(\s+ago)?")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_DAYS = {"today": 0, "yesterday": 1}
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_CLOCK = re.compile(r"\d\d?:\d\d(:\d\d)?")
-
-
-def moment(text: str, now: datetime, *, end: bool = False) -> datetime:
-    """Return the moment a text means, aware.
-
-    Args:
-        text: `2026-11-24`, `2026-11-24 15:00` (the reader's clock, unless a zone is
-            given), `15:00`, `today`, `yesterday`, `now`, `3h`, `2d ago`.
-        now: The present.
-        end: A day means its end, not its beginning.
-
-    Raises:
-        ValueError: It means none.
-
-    """
-    word = text.strip().lower()
-    here = now.astimezone()
-    if word == "now":
-        return here
-    if found := _AGO.fullmatch(word):
-        return here - timedelta(**{_UNITS[found[2][0]]: int(found[1])})
-    if word in _DAYS:
-        word = (here.date() - timedelta(days=_DAYS[word])).isoformat()
-    if _DATE.fullmatch(word):
-        day = datetime.fromisoformat(word)
-        return (day + timedelta(days=1) if end else day).astimezone()
-    if _CLOCK.fullmatch(word):
-        word = f"{here.date().isoformat()} {word:0>5}"
-    # Without a zone it is the reader's, as it was on that day (summer, winter).
-    return datetime.fromisoformat(word.upper()).astimezone()
+__all__ = ["Moment", "both", "local", "utc"]
 
 
 class Moment(click.ParamType[datetime]):
@@ -69,8 +34,7 @@ class Moment(click.ParamType[datetime]):
         try:
             return moment(value, datetime.now().astimezone(), end=self._end)
         except (ValueError, OverflowError):
-            forms = "2026-11-24, 2026-11-24 15:00, today, yesterday, 3h, 2d ago"
-            self.fail(f"{value!r} is not a time; try {forms}", param, ctx)
+            self.fail(f"{value!r} is not a time; try {FORMS}", param, ctx)
 
 
 def utc(at: datetime) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from olrunbook.archive import verifier
@@ -55,13 +53,4 @@ def verify(
         what = getattr(error, "filename", None) or head or outputs
         msg = f"{what} cannot be read: {getattr(error, 'strerror', None) or error}"
         raise UsageError(msg) from None
-    text = "\n".join(verifier.lines(report))
-    if as_json:
-        click.echo(json.dumps(report, indent=1))
-    elif print_head:
-        click.echo(verifier.heads(report))
-        if not report["good"]:
-            click.echo(text, err=True)
-    else:
-        click.echo(text)
-    return 0 if report["good"] else 1
+    return verifier.tell(report, as_json=as_json, print_head=print_head)

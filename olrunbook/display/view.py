@@ -38,14 +38,14 @@ WORDS: dict[str, Tone] = {
     **dict.fromkeys(("ok", "done", "kept", "succeeded", "launched"), "ok"),
     **dict.fromkeys(("refreshed", "unchanged", "changed", "available"), "ok"),
     **dict.fromkeys(("successful", "in service, healthy"), "ok"),
-    **dict.fromkeys(("warn", "waiting", "interrupted"), "warn"),
+    **dict.fromkeys(("warn", "warning", "waiting", "interrupted"), "warn"),
     **dict.fromkeys(("no change", "not run", "not-run", "not reached"), "muted"),
     **dict.fromkeys(("gone", "same"), "muted"),
     **dict.fromkeys(("running", "pending"), "run"),
     **dict.fromkeys(("failed", "refused", "timed-out", "kernel-died"), "bad"),
     **dict.fromkeys(("cancelled", "rollbacksuccessful", "rollbackfailed"), "bad"),
 }
-LABELS = {"warn": "warning"}
+LABELS = {"warn": "warning"}  # as records had it once
 MINUTE_S = 60.0
 LONG_WORD = 28
 

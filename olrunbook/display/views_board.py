@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from olrunbook.display.shown import shows
 from olrunbook.display.view import Cell, Note, View, table
-from olrunbook.record.files import short
+from olrunbook.record.files import minute, short
 from olrunbook.steps.board import Board, StageStatus
 
 __all__ = ["board_view"]
@@ -20,7 +20,7 @@ def board_view(board: Board) -> View:
             row.app,
             row.stage,
             Cell("\n".join(f"{n}={i}" for n, i in row.images.items()), code=True),
-            f"{row.since:%Y-%m-%d %H:%M} UTC" if row.since else "not known",
+            minute(row.since) if row.since else "not known",
             Cell(short(row.run) if row.run else "", title=row.run, code=True),
             row.serving,
         )

@@ -28,6 +28,7 @@ __all__ = ["Kernel", "KernelError"]
 
 CHANNELS = ("shell", "iopub", "stdin", "control", "hb")
 READY_S = 90.0
+LOOK_MS = 200  # how soon the end of a kernel that boots is seen
 ANSWER_S = 5.0  # for a question between cells; one may have left the kernel busy
 LAST_ERROR = "type(__import__('sys').last_value).__module__"
 # In the kernel: what a record says of threads that still work.
@@ -115,9 +116,14 @@ class Kernel:
         return client
 
     def _wait_ready(self, client: BlockingKernelClient) -> None:
+        import zmq  # noqa: PLC0415  (heavy, as the client)
+
         client.allow_stdin = False
         deadline = time.monotonic() + READY_S
-        asked: set[str] = set()
+        poller = zmq.Poller()
+        for channel in (client.shell_channel, client.iopub_channel):
+            poller.register(channel.socket, zmq.POLLIN)
+        client.kernel_info()  # the socket keeps the question until the kernel is there
         ready = joined = False
         # jupyter_client's own wait flushes messages with waits of 0.2 s; this does not.
         while not (ready and joined):
@@ -127,18 +133,15 @@ class Kernel:
             if time.monotonic() > deadline:
                 msg = f"the kernel did not answer within {READY_S:.0f} s"
                 raise KernelError(msg)
-            if not asked or not client.shell_channel.socket.poll(500):
-                asked.add(client.kernel_info())
+            poller.poll(LOOK_MS)
             while client.shell_channel.msg_ready():
                 content = client.shell_channel.get_msg(timeout=0)["content"]
                 self.language_info = content.get("language_info", {})
                 ready = True
-                if not joined and not client.iopub_channel.socket.poll(100):
-                    # It joined too late for the first idle.
-                    asked.add(client.kernel_info())
             while client.iopub_channel.msg_ready():
-                message = client.iopub_channel.get_msg(timeout=0)
-                joined |= message["parent_header"].get("msg_id") in asked
+                # It greets whoever joins; what it says from then on is heard.
+                greeting = client.iopub_channel.get_msg(timeout=0)
+                joined |= greeting["msg_type"] == "iopub_welcome"
 
     def raised_ours(self, client: BlockingKernelClient) -> bool:
         """Ask the kernel whether the error that ended the cell is one of our own.

@@ -13,7 +13,7 @@ from collections import Counter
 from functools import lru_cache
 from html import escape, unescape
 
-__all__ = ["PRIVATE", "clean_html", "safe_image", "safe_link"]
+__all__ = ["PRIVATE", "clean_html", "safe_link"]
 
 # Classes of the page itself; an output may not dress as the page's own head.
 PRIVATE = "olr-"
@@ -111,11 +111,6 @@ def safe_link(address: str) -> str:
     return "" if bare.replace("\\", "/").startswith("//") else bare
 
 
-def safe_image(address: str) -> str:
-    """Return the address of an image that lies in the page itself, else nothing."""
-    return address.strip() if _IMAGE.fullmatch(address.strip()) else ""
-
-
 def clean_html(text: str) -> tuple[str, Counter[str]]:
     """Return HTML with nothing in it that acts, and what was left out.
 
@@ -196,9 +191,10 @@ def _tag(name: str, rest: str) -> str:
     for key, value in _ATTRIBUTE.findall(rest):
         bare = value[1:-1] if value[:1] in ("'", '"') else value
         found.setdefault(key.lower(), unescape(bare))
-    if name == "img" and not safe_image(found.get("src", "")):
-        what, source = found.get("alt") or "image", found.get("src", "")[:200]
-        words = f"[{what}: not kept in this record: {source}]"
+    source = found.get("src", "")
+    if name == "img" and not _IMAGE.fullmatch(source.strip()):  # not in the page itself
+        what = found.get("alt") or "image"
+        words = f"[{what}: not kept in this record: {source[:200]}]"
         return escape(words, quote=False)
     kept = [
         f' {key}="{escape(value)}"'

@@ -18,6 +18,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainSerializer,
+    StringConstraints,
     ValidationError,
     model_validator,
 )
@@ -204,7 +205,7 @@ class App(Strict):
     soak: SoakSpec | None = None
     checks: list[Check] = []
     sizes: tuple[int, int] | None = None
-    rollback: str = ""
+    rollback: Annotated[str, StringConstraints(strip_whitespace=True)] = ""
 
     @model_validator(mode="after")
     def _node_types_agree(self) -> Self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from math import isnan
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -35,7 +36,9 @@ def lasting(value: Any) -> timedelta:
     """
     if isinstance(value, timedelta):
         found = value
-    elif isinstance(value, int | float) and not isinstance(value, bool):
+    elif (
+        isinstance(value, int | float) and type(value) is not bool and not isnan(value)
+    ):
         found = timedelta(days=min(max(value, 0), 10_000))
     elif isinstance(value, str) and (fits := LASTING.fullmatch(value.strip())):
         found = timedelta(seconds=int(fits[1]) * UNITS[fits[2][0]])

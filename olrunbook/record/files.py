@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and the ids and names of runs."""
+"""Files that are whole or absent, and how ids and times are written."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any
 __all__ = [
     "as_json",
     "fsync_path",
+    "minute",
     "new_run_id",
     "replace_file",
     "sha256_file",
@@ -53,6 +54,11 @@ def short(run_id: str) -> str:
 def stamp(at: datetime) -> str:
     """Return a time as it stands in directory names: UTC, seconds, no colons."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+
+
+def minute(at: datetime) -> str:
+    """Return a time as people read it: UTC, to the minute."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def as_json(node: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import os
 import platform
 import re
@@ -13,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from olrunbook.record.files import sha256_file
 from olrunbook.record.heartbeat import process_facts
 from olrunbook.record.model import Known
 
@@ -32,6 +34,7 @@ KNOWN = {
 
 __all__ = [
     "commits_between",
+    "contents",
     "git_state",
     "opening",
     "operator",
@@ -48,7 +51,7 @@ CI_VARIABLES = """
 PACKAGES = "olrunbook papermill ipykernel pyinfra pulumi pulumi-aws boto3 moto"
 
 
-def _git(folder: Path, *words: str) -> str:
+def _git(folder: Path, *words: str, errors: str = "replace") -> str:
     try:
         # The owner of the checkout may be another (a CI container): asked for this call
         # only.
@@ -56,6 +59,7 @@ def _git(folder: Path, *words: str) -> str:
             ["git", "-c", f"safe.directory={folder}", "-C", str(folder), *words],
             capture_output=True,
             text=True,
+            errors=errors,
             timeout=20,
             check=False,
             env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
@@ -82,6 +86,33 @@ def git_state(folder: Path) -> tuple[str, tuple[str, ...]]:
         folder, "status", "--porcelain", "--untracked-files=normal"
     ).splitlines()
     return sha, tuple(sorted(line[3:] for line in lines))
+
+
+def contents(folder: Path, without: Path) -> str:
+    """Return a sha256 over the files of a checkout that differ from its commit.
+
+    Each is read once; those that do not differ are not read.
+
+    Args:
+        folder: A folder in the checkout.
+        without: A folder that does not count: the archive grows with every run.
+
+    """
+    root = Path(_git(folder, "rev-parse", "--show-toplevel").removesuffix("\n"))
+    words = ("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
+    lines = _git(folder, *words, errors="surrogateescape").split("\0")
+    found = hashlib.sha256()
+    for path in sorted(root / line[3:] for line in lines if line):
+        if without.resolve() in path.parents:
+            continue
+        what = "gone"
+        if path.is_symlink():
+            what = f"to {path.readlink()}"
+        elif path.is_file():
+            what = f"{os.access(path, os.X_OK)} {sha256_file(path)}"
+        text = f"{path.relative_to(root)}\0{what}\0"
+        found.update(text.encode(errors="surrogateescape"))
+    return found.hexdigest()
 
 
 def commits_between(folder: Path, old: str, new: str) -> list[str] | None:

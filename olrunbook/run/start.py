@@ -10,7 +10,7 @@ from typing import Any
 from olrunbook.adapters.context import Commit, Context
 from olrunbook.archive.dead import SCRATCH
 from olrunbook.archive.place import RunPlace, new_place, place_of
-from olrunbook.errors import RefusedError, UsageError
+from olrunbook.errors import UsageError
 from olrunbook.project.catalog import Project, find_project
 from olrunbook.project.imageset import LAST_GOOD
 from olrunbook.record.heartbeat import process_facts
@@ -25,7 +25,7 @@ from olrunbook.run.recorder import Recorder
 from olrunbook.run.shell_lines import fail_with_shell_lines
 from olrunbook.run.steps import Run
 from olrunbook.steps.order import images_for
-from olrunbook.targets import Target, load_target, require_built
+from olrunbook.targets import find_target, require_built
 
 __all__ = ["begin"]
 
@@ -96,7 +96,7 @@ def begin(
         by_hand = ByHand(place, journal, redactor).start(before)
     context = Context(
         project=project,
-        place=_target(target, project.root),
+        place=find_target(target, project.root),
         app_name=app,
         app=spec,
         stage=stage,
@@ -157,14 +157,6 @@ def _unmasked(who: Executor) -> str:
         "this record is masked; the working copy that JupyterLab saves is not "
         "(`olrunbook lab` starts one that masks)"
     )
-
-
-def _target(name: str, root: Path) -> Target | None:
-    """Return the target; None where it is not up: what needs it says so."""
-    try:
-        return load_target(name, root)
-    except RefusedError:
-        return None
 
 
 def _open(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from olrunbook.archive.place import RunPlace, list_runs
-from olrunbook.errors import RefusedError, UsageError
+from olrunbook.errors import RefusedError, StepError, UsageError
 from olrunbook.processes.left import own_words
 from olrunbook.processes.orphans import since
 from olrunbook.record.files import short
@@ -100,7 +100,14 @@ class Run(RefreshSteps):
             msg = f"{name!r} cannot be the name of a step"
             raise UsageError(msg, "Use letters, digits, -, _ and spaces.")
         step = Step(name, changes=changes, locks=changes)
-        return self._do(step, lambda: own(function()))
+
+        def work() -> Result:
+            try:
+                return own(function())
+            except UsageError as error:  # that would say that nothing ran
+                raise StepError(str(error), error.hint) from error
+
+        return self._do(step, work)
 
     def _do(self, step: Step, work: Callable[[], Result]) -> Shown:
         """Run a step, alone where that is needed."""
@@ -331,7 +338,6 @@ class Run(RefreshSteps):
             headline = own(value).headline()
         journal = self._recorder.journal
         journal.add("conclude", headline=headline)
-        self._recorder.tell(progress=headline)
         shutil.rmtree(self._context.work, ignore_errors=True)
         how = self._by_hand.conclude() if self._by_hand else ""
         note(f"{headline or 'done'} · record {self._place.folder}{how}")

@@ -6,7 +6,6 @@ the cloud is up; what differs was done by somebody else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -23,12 +22,13 @@ from olrunbook.archive.seal import build_record
 from olrunbook.errors import OlrunbookError
 from olrunbook.project.catalog import Project, one_of
 from olrunbook.project.imageset import format_images
+from olrunbook.record.files import minute
 from olrunbook.record.files import short as short_run
 from olrunbook.record.model import RunRecord, StepRecord
 from olrunbook.steps.approval.decisions import of_kind
 from olrunbook.steps.approval.emergency import emergencies
 from olrunbook.steps.deploy.update import UP
-from olrunbook.steps.results import Result, Value
+from olrunbook.steps.results import Result, Value, listed
 from olrunbook.steps.rollout.model import RolloutResult
 from olrunbook.steps.rollout.refresh import BEGAN
 from olrunbook.steps.serving import in_words
@@ -40,7 +40,7 @@ KEPT = timedelta(weeks=6)  # as long as AWS knows a refresh
 SLACK = timedelta(seconds=5)  # between AWS's clock and ours
 ROOM = ("target", "app", "room")
 PAST = ("images", "since", "run", "later", "waiting", "emergencies")
-MINUTE, SECOND = "%Y-%m-%d %H:%M UTC", "%Y-%m-%d %H:%M:%S UTC"
+SECOND = "%Y-%m-%d %H:%M:%S UTC"
 
 
 class StageStatus(Value):
@@ -105,7 +105,7 @@ class Board(Result):
                 images = ", ".join(f"{n}={short(i)}" for n, i in row.images.items())
                 by_set.setdefault(images, []).append(row.stage)
             said = [
-                f"{_all(at)} {images}" if images else f"nothing known in {_all(at)}"
+                f"{listed(at)} {images}" if images else f"nothing known in {listed(at)}"
                 for images, at in by_set.items()
             ]
             apps.append(f"{app}: {', '.join(said)}")
@@ -164,11 +164,6 @@ def board(
     return Board(target=target, at=moment, now=at is None, asked=asked, rows=rows)
 
 
-def _all(names: Sequence[str]) -> str:
-    """Return names as a person says them: `CI, QA and Production`."""
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-
-
 def _place(project: Project, name: str) -> tuple[Target | None, str]:
     """Return the target where it is up and answers as itself, else why not."""
     try:
@@ -193,6 +188,7 @@ class _Past:
 
     def __init__(self, room: Path, place: Target | None, at: datetime) -> None:
         self.records: list[RunRecord] = []  # newest first
+        self.resumes: dict[str, str] = {}
         self.later: list[str] = []
         self.spans: list[tuple[datetime, datetime]] = []  # of what changes a stage
         now = at.isoformat(timespec="milliseconds")
@@ -200,10 +196,8 @@ class _Past:
         self.known = {str(e.get("run_id")) for e in of_kind(entries, "open")}
         self._read(room, place.cloud_id if place else "", at)
         self.images, self.since, self.run = self._served()
-        taken = {record.resumes for record in self.records}
-        taken |= {str(e.get("run_id")) for e in of_kind(entries, "rejected")}
         waits = [r.run_id for r in self.records if r.status == "waiting"]
-        self.waiting = [run for run in waits if run not in taken]
+        self.waiting = chain.waiting(waits, self.resumes, entries)
         alone = [e.use for e in emergencies(entries) if e.countersigned is None]
         self.emergencies = [str(use.get("run_id")) for use in alone]
 
@@ -217,9 +211,10 @@ class _Past:
             record = read_record(run) or build_record(run, {})
             if record.started_at > at:
                 continue
+            self.resumes[run.run_id] = record.resumes
             if run.marker.exists() or record.ended_at > at:
                 text = f"{run.notebook} {short_run(run.run_id)} goes on since "
-                self.later.append(f"{text}{run.at:{MINUTE}}")
+                self.later.append(f"{text}{minute(run.at)}")
                 self._spans(record, at)
                 continue
             cloud = cloud or record.cloud_id
@@ -265,7 +260,7 @@ class _Past:
                 else:
                     to = format_images(record.images)
                     how = step.headline or step.cause or step.status
-                    text = f"{which} {record.ended_at:{MINUTE}}, {step.name}: {how}"
+                    text = f"{which} {minute(record.ended_at)}, {step.name}: {how}"
                     self.later.append(f"{text} ({to})")
         return images, since, run
 

@@ -119,9 +119,8 @@ def run_checks(
         state = "ok" if seen.ok else "failed"
         data = {"name": seen.name, "state": state, "seconds": seen.seconds}
         ctx.emit(Event("checks", "operation", f"{seen.name}: {seen.found}", data))
-    notes = []
-    if url.startswith("https:"):
-        notes.append("The certificate is not verified.")
+    unsafe = url.startswith("https:")
+    notes = ["The certificate is not verified."] if unsafe else []
     return ChecksResult(url=url, answers=answers, notes=notes)
 
 
@@ -137,15 +136,12 @@ def _judge(ctx: Context, check: Check, answer: Answer) -> Answered:
     if check.contains:
         wanted += f" with “{check.contains}”"
     good = answer.status == check.status and check.contains in answer.body
-    if not answer.status:
-        found = answer.error
-    elif good:
-        found = f"{answer.status}"
-        if check.contains:
-            found += ", and the text is there"
-    else:
+    found = f"{answer.status}" if answer.status else answer.error
+    if good and check.contains:
+        found += ", and the text is there"
+    elif answer.status and not good:
         excerpt = " ".join(ctx.redactor.text(answer.body).split())[:EXCERPT]
-        found = f"{answer.status}: {excerpt}" if excerpt else f"{answer.status}"
+        found += f": {excerpt}" if excerpt else ""
     request = f"{check.method} {check.path}"
     if check.secret_headers:
         request += f" with {', '.join(check.secret_headers)}"

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 from olrunbook.adapters.context import Commit, Context
-from olrunbook.errors import RefusedError
 from olrunbook.project.catalog import Project, one_of
 from olrunbook.record.provenance import git_state
 from olrunbook.redact import Redactor, new_key
 from olrunbook.steps.order import last_build
 from olrunbook.steps.preflight import CheckRow, PreflightResult, look
 from olrunbook.steps.preflight_checks import CHECKS, Asked
-from olrunbook.targets import Target, load_target
+from olrunbook.targets import find_target
 
 __all__ = ["Diagnosis", "doctor"]
 
@@ -28,30 +28,50 @@ class Diagnosis(PreflightResult):
     schema_name: ClassVar[str] = "olrunbook/doctor/1"
 
 
-def doctor(project: Project, app: str = "", stage: str = "") -> Diagnosis:
+def doctor(
+    project: Project, app: str = "", stage: str = "", target: str = ""
+) -> Diagnosis:
     """Check machine, apps and stages; change nothing.
 
     Args:
         project: The project in use.
         app: Only this app; empty: all.
         stage: Only this stage; empty: all of an app.
+        target: The target; empty: the catalog's first.
 
     Raises:
-        UsageError: There is no such app or stage.
+        UsageError: There is no such app, stage or target.
 
     """
-    catalog, target = project.catalog, next(iter(project.catalog.targets))
+    catalog = project.catalog
+    target = one_of("target", target or next(iter(catalog.targets)), [*catalog.targets])
     if stage:
         one_of("stage", stage, catalog.stages_of(app) if app else catalog.all_stages)
     asked: dict[str, list[tuple[str, Asked]]] = {each: [] for each in EACH}
+    place = find_target(target, project.root)
+    sha, dirty = git_state(project.root)
+    scratch = Path(tempfile.gettempdir())
     for name in [app] if app else list(catalog.apps):
         spec = catalog.app(name)
-        first = _asked(project, target, name, "")
+        built = last_build(project.outputs, target, name, spec.node_types)
+        ctx = Context(
+            project=project,
+            place=place,
+            app_name=name,
+            app=spec,
+            stage="",
+            run_id="",
+            commit=Commit(sha, tuple(dirty)),
+            logs=scratch,
+            work=scratch,
+            redactor=Redactor(new_key()),
+        )
+        first = Asked(ctx, built.record.images if built else {}, None)
         asked["machine"] = asked["machine"] or [("", first)]
         asked["app"].append((name, first))
         for one in catalog.stages_of(name) if spec.stack else []:
             if stage in ("", one):
-                its = _asked(project, target, name, one)
+                its = replace(first, ctx=replace(ctx, stage=one))
                 asked["stage"].append((f"{name} {one}", its))
     return Diagnosis(rows=list(_rows(asked)))
 
@@ -70,31 +90,5 @@ def _rows(asked: dict[str, list[tuple[str, Asked]]]) -> Iterator[CheckRow]:
                 if its.ctx.place is None and name == "target":
                     down = row.found
                 if check.advice:
-                    row = row.model_copy(update={"status": "warn"})
+                    row = row.model_copy(update={"status": "warning"})
             yield row
-
-
-def _asked(project: Project, target: str, app: str, stage: str) -> Asked:
-    """Return what the checks of an app in a stage are asked about."""
-    place: Target | None = None
-    try:
-        place = load_target(target, project.root)
-    except RefusedError:
-        pass  # the check of the target says so
-    sha, dirty = git_state(project.root)
-    spec, scratch = project.catalog.app(app), Path(tempfile.gettempdir())
-    built = last_build(project.outputs, target, app, spec.node_types)
-    images = built[0] if built else {}
-    ctx = Context(
-        project=project,
-        place=place,
-        app_name=app,
-        app=spec,
-        stage=stage,
-        run_id="",
-        commit=Commit(sha, tuple(dirty)),
-        logs=scratch,
-        work=scratch,
-        redactor=Redactor(new_key()),
-    )
-    return Asked(ctx, images, None)

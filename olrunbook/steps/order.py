@@ -14,7 +14,7 @@ from olrunbook.archive.place import RunPlace, list_runs, read_record
 from olrunbook.errors import RefusedError
 from olrunbook.project.gates import duration
 from olrunbook.project.imageset import format_images, parse_images
-from olrunbook.record.files import short
+from olrunbook.record.files import minute, short
 from olrunbook.record.model import RollbackRecord, RunRecord
 from olrunbook.steps.approval.lineage import require_verified
 from olrunbook.steps.results import DeployResult
@@ -75,16 +75,11 @@ def _succeeded(
 
 def last_build(
     outputs: Path, target: str, app: str, node_types: list[str]
-) -> tuple[dict[str, str], str] | None:
-    """Return the image set built last for an app and the run that built it.
-
-    Only succeeded builds of all node types count.
-    """
-    for found in _succeeded(outputs, target, app, None, BUILD):
-        record = found.record
-        if set(record.images) == set(node_types):
-            return dict(record.images), record.run_id
-    return None
+) -> Found | None:
+    """Return the newest succeeded build of all node types of an app."""
+    builds = _succeeded(outputs, target, app, None, BUILD)
+    wanted = set(node_types)
+    return next((one for one in builds if set(one.record.images) == wanted), None)
 
 
 def last_deploy(
@@ -136,7 +131,7 @@ def require_stage_before(
     for found in succeeded(ctx, before, ROLLOUT):
         record = found.record
         if record.images != images:
-            since = f"{_minute(record.ended_at)} (run {short(record.run_id)})"
+            since = f"{minute(record.ended_at)} (run {short(record.run_id)})"
             last = format_images(record.images)
             serves = serves or f"{before} serves {last} since {since}"
             continue
@@ -147,7 +142,7 @@ def require_stage_before(
         if stale := _stale(ctx, record.ended_at):
             why.append(f"{which} {stale}")
             continue
-        text = f"{before} rolled out these images at {_minute(record.ended_at)}: "
+        text = f"{before} rolled out these images at {minute(record.ended_at)}: "
         text += f"{which}, verified"
         return Relied("archive", text, record.run_id, record.ended_at)
     said = _account_says(ctx, before, images)
@@ -193,7 +188,7 @@ def _stale(ctx: Context, at: datetime) -> str:
     fresh = spec.fresh if spec else None
     if fresh is None or ctx.clock() - at <= fresh:
         return ""
-    return f"is of {_minute(at)}, older than {duration(fresh)}"
+    return f"is of {minute(at)}, older than {duration(fresh)}"
 
 
 def _account_says(ctx: Context, stage: str, images: Mapping[str, str]) -> Relied | str:
@@ -211,12 +206,8 @@ def _account_says(ctx: Context, stage: str, images: Mapping[str, str]) -> Relied
     if wrong := _stale(ctx, since := max(moments)):
         return f"The account says that {stage} runs it, but that {wrong}"
     text = f"the archive has no such rollout; the account says that {stage} runs these "
-    text += f"images on all instances since {_minute(since)}"
+    text += f"images on all instances since {minute(since)}"
     return Relied("account", text, since=since)
-
-
-def _minute(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def images_for(
@@ -239,6 +230,7 @@ def images_for(
     if text:
         return parse_images(text, node_types), "parameter images"
     if found := last_build(outputs, target, app, node_types):
-        return found[0], f"built by run {short(found[1])}"
+        record = found.record
+        return dict(record.images), f"built by run {short(record.run_id)}"
     msg = f"no image of {app} was built yet"
     raise RefusedError(msg, f"Build one: olrunbook run image_build -p app {app}")

@@ -36,7 +36,7 @@ class CheckRow(Value):
 
     Args:
         name: What was checked.
-        status: `ok`, `warn` (said, and no reason to stop) or `failed`.
+        status: `ok`, `warning` (said, and no reason to stop) or `failed`.
         found: What was found.
         wanted: What was wanted.
         hint: What the reader can do.
@@ -70,7 +70,7 @@ class PreflightResult(Result):
             first = self.failed[0]
             more = f" (and {len(self.failed) - 1} more)" if len(self.failed) > 1 else ""
             return f"{first.name}: {first.found}; wanted: {first.wanted}{more}"
-        warned = dict.fromkeys(r.name for r in self.rows if r.status == "warn")
+        warned = dict.fromkeys(r.name for r in self.rows if r.status == "warning")
         text = f"{len(self.rows)} checks passed"
         return f"{text}; warnings: {', '.join(warned)}" if warned else text
 

@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -36,7 +37,7 @@ FILES_NAMED = 3
 HOLDER = re.compile(r"@(\S+) \(pid (\d+)\)")  # of a stack's lock
 
 
-Status = Literal["ok", "warn", "failed"]
+Status = Literal["ok", "warning", "failed"]
 
 
 class Seen(NamedTuple):
@@ -48,13 +49,19 @@ class Seen(NamedTuple):
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Asked:
     """What the checks are asked about."""
 
     ctx: Context
     images: Mapping[str, str]
     rollback: RollbackRecord | None
+
+    @cached_property
+    def backend(self) -> StackSeen:
+        """What the stack's backend holds, read once for all checks."""
+        ctx, spec = self.ctx, stack_spec(self.ctx)
+        return look_at(ctx.target, ctx.project.path(spec.path), spec, ctx.stage, 1)
 
 
 def _target(asked: Asked) -> Seen:
@@ -77,7 +84,7 @@ def _tool(name: str) -> Callable[[Asked], Seen]:
         place = asked.ctx.place
         if place is None:  # its PATH is the one that runs use
             text = "not looked for: the target says where"
-            return Seen("warn", text, wanted, "olrunbook tools")
+            return Seen("warning", text, wanted, "olrunbook tools")
         found = tool_version(name, place.environment())
         hint = "olrunbook tools shows where each tool comes from."
         if not found.path:
@@ -174,7 +181,7 @@ def _no_refresh(asked: Asked) -> Seen:
                 what = f"refresh {short(refresh.id)} of {group.name}"
                 found = f"{what} is {refresh.status}, {refresh.percent} %"
                 if asked.rollback:
-                    return Seen("warn", f"{found}: the way back", wanted)
+                    return Seen("warning", f"{found}: the way back", wanted)
                 which = f"-p app {asked.ctx.app_name} -p stage {asked.ctx.stage}"
                 hint = f"Wait until it ends: olrunbook run rollout {which}"
                 return Seen("failed", found, wanted, hint)
@@ -203,26 +210,21 @@ def _checkout(asked: Asked) -> Seen:
     ctx, commit = asked.ctx, asked.ctx.commit
     wanted = "all files committed, so that the commit says what ran"
     if not commit.sha:
-        return Seen("warn", "no git checkout", wanted)
+        return Seen("warning", "no git checkout", wanted)
     found = f"{commit.sha[:12]}, {commit.difference(FILES_NAMED)}"
     if not commit.dirty:
         return Seen("ok", found, wanted)
     kind = ctx.place.kind if ctx.place else "rehearsal"
     first = not ctx.stage or not ctx.project.catalog.before(ctx.stage, ctx.app_name)
     may = kind == "rehearsal" or first or asked.rollback
-    return Seen("warn" if may else "failed", found, wanted, "git status; git commit")
+    return Seen("warning" if may else "failed", found, wanted, "git status; git commit")
 
 
 def _app_lock(asked: Asked) -> Seen:
     wanted = "nobody changes the app"
     if held := holder(asked.ctx.project.root, asked.ctx.app_name):
-        return Seen("warn", held, wanted, "Wait until it ends: olrunbook status")
+        return Seen("warning", held, wanted, "Wait until it ends: olrunbook status")
     return Seen("ok", "free", wanted)
-
-
-def _backend(asked: Asked) -> StackSeen:
-    ctx, spec = asked.ctx, stack_spec(asked.ctx)
-    return look_at(ctx.target, ctx.project.path(spec.path), spec, ctx.stage, 1)
 
 
 def _by_hand(asked: Asked, verb: str) -> str:
@@ -233,7 +235,7 @@ def _by_hand(asked: Asked, verb: str) -> str:
 
 def _stack_lock(asked: Asked) -> Seen:
     wanted = "no update holds the stack"
-    if locks := "; ".join(_backend(asked).locks):
+    if locks := "; ".join(asked.backend.locks):
         here = HOLDER.search(locks)
         gone = (
             here and here[1] == platform.node() and not psutil.pid_exists(int(here[2]))
@@ -245,7 +247,7 @@ def _stack_lock(asked: Asked) -> Seen:
 
 def _pending(asked: Asked) -> Seen:
     wanted = "every operation of the last update was finished"
-    if pending := _backend(asked).pending:
+    if pending := asked.backend.pending:
         hint = "Look in AWS whether they were made, then: "
         hint += _by_hand(asked, "refresh --yes --clear-pending-creates")
         return Seen("failed", "; ".join(pending), wanted, hint)
@@ -256,14 +258,14 @@ def _orphans(asked: Asked) -> Seen:
     """Look for resources with the stack's tag Name that its state does not know."""
     ctx, spec = asked.ctx, stack_spec(asked.ctx)
     names = sorted(tag for _, tag in spec.group_tags(ctx.stage))
-    known = _backend(asked).ids
+    known = asked.backend.ids
     found = tagged(ctx.target, names)
     strange = {name: kind for name, kind in found.items() if name not in known}
     lost = [f"{kind} {name.rpartition(':')[2]}" for name, kind in strange.items()]
     wanted = f"all that is tagged Name={', '.join(names)} is in the stack's state"
     if lost:
         hint = "Nobody else's? Then remove it in AWS, or take it in: pulumi import"
-        return Seen("warn", ", ".join(lost), wanted, hint)
+        return Seen("warning", ", ".join(lost), wanted, hint)
     return Seen("ok", f"{len(found)} tagged, all in the state", wanted)
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from olrunbook.errors import OlrunbookError, RefusedError, StepError, WaitingError
 from olrunbook.steps.flow import FLOW
-from olrunbook.steps.results import Result, Value
+from olrunbook.steps.results import Result, Value, listed
 from olrunbook.steps.step import Step
 
 __all__ = ["STEP", "PartRow", "ReleaseResult", "parts", "require"]
@@ -74,9 +74,7 @@ class ReleaseResult(Result):
             return f"{self.stages[0]} went back to {images}"
         if not self.stages:
             return f"{images} was released to no stage"
-        *first, last = self.stages
-        names = f"{', '.join(first)} and {last}" if first else last
-        return f"released {images} to {names}"
+        return f"released {images} to {listed(self.stages)}"
 
 
 def parts(release: str, entries: Sequence[dict[str, Any]]) -> ReleaseResult:

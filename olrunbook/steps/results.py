@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
@@ -20,6 +21,7 @@ __all__ = [
     "PropertyChange",
     "ResourceChange",
     "Result",
+    "listed",
     "own",
 ]
 
@@ -64,6 +66,11 @@ def own(value: Any) -> Result:
         return value
     plain = getattr(value, "model_dump", lambda **_: value)(mode="json")
     return OwnResult(value=json.loads(json.dumps(plain, default=str)))
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a person says them: `CI, QA and Production`."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 class Difference(Value):

@@ -12,7 +12,7 @@ from olrunbook.adapters.pulumi.settings import settings_pin
 from olrunbook.archive.place import RunPlace
 from olrunbook.errors import OlrunbookError, RefusedError
 from olrunbook.project.imageset import format_images
-from olrunbook.record.files import short
+from olrunbook.record.files import minute, short
 from olrunbook.record.model import RollbackRecord
 from olrunbook.steps.approval.lineage import Lineage
 from olrunbook.steps.order import ROLLOUT, Found, not_verified, succeeded
@@ -53,33 +53,32 @@ def way_back(ctx: Context) -> WayBack:
     account = Account(ctx.target)
     groups = [g for g in account.groups(ctx.app, ctx.stage) if g.name]
     left = {group.node_type: account.template(group.name).image for group in groups}
-    passed: list[str] = []
-    revoked: list[tuple[Found, str]] = []
+    passed: dict[str, str] = {}
+    newest: Found | None = None
     for found, left_at in _served(ctx, left):
-        images, name = found.record.images, _name(found)
-        seen = account.images(list(images.values())).values()
+        images = found.record.images
+        name = format_images(images)
         if left_at:
-            passed.append(f"{name}: a rollback left it at {left_at:%Y-%m-%d %H:%M} UTC")
-        elif gone := [one.id for one in seen if one.state != "available"]:
-            passed.append(f"{name}: {', '.join(gone)} is gone")
+            where = f"-p app {ctx.app_name} -p stage {ctx.stage}"
+            how = f"deploy it: olrunbook run deploy {where} -p images {name}"
+            passed[name] = f"a rollback left it at {minute(left_at)} ({how})"
+            continue
+        seen = account.images(list(images.values())).values()
+        if gone := [one.id for one in seen if one.state != "available"]:
+            passed[name] = f"{', '.join(gone)} is gone"
         elif why := [one.revoked for one in seen if one.revoked]:
-            passed.append(f"{name}: revoked {why[0]}")
-            revoked.append((found, why[0]))
+            passed[name] = f"revoked {why[0]}"
+            newest = newest or found
         else:
             return _back(ctx, found, left, passed)
-    if revoked:
-        found, words = revoked[0]
-        passed = [line for line in passed if not line.startswith(f"{_name(found)}: ")]
+    if newest:
+        words = passed.pop(format_images(newest.record.images))
         text = f"all else that served well in {ctx.stage} is revoked; this is the "
-        return _back(ctx, found, left, passed, f"{text}newest of it, revoked {words}")
+        return _back(ctx, newest, left, passed, f"{text}newest of it, {words}")
     msg = f"no other image set served well in {ctx.stage} before"
-    msg = "; ".join([msg, *passed])
+    msg = "; ".join([msg, *(f"{name}: {why}" for name, why in passed.items())])
     hint = f"Deploy one that {ctx.stage} never had, or build one: olrunbook release"
     raise RefusedError(msg, hint)
-
-
-def _name(found: Found) -> str:
-    return format_images(found.record.images)
 
 
 def in_words(ctx: Context) -> str:
@@ -132,16 +131,15 @@ def _back(
     ctx: Context,
     found: Found,
     left: dict[str, str],
-    passed: list[str],
+    passed: dict[str, str],
     revoked: str = "",
 ) -> WayBack:
     """Return the way back to a set, and what people must know of it."""
     images, which = dict(found.record.images), short(found.record.run_id)
-    at = f"{found.record.ended_at:%Y-%m-%d %H:%M} UTC"
     was, to = format_images(left) or "nothing", format_images(images)
     text = f"A rollback from {was} to {to}, which served well in {ctx.stage}: rolled "
-    lines = [f"{text}out at {at}, run {which}."]
-    lines += [f"Passed over: {text}." for text in passed]
+    lines = [f"{text}out at {minute(found.record.ended_at)}, run {which}."]
+    lines += [f"Passed over: {name}: {why}." for name, why in passed.items()]
     if wrong := not_verified(found):
         lines.append(f"Look at the archive: {wrong}.")
     if by_hand := ctx.app.rollback:

@@ -22,18 +22,17 @@ from components.auto_scaling import (
     OLAutoScaleGroupConfig,
     OLAutoScaling,
     OLLaunchTemplateConfig,
-    OLLoadBalancerConfig,
-    OLTargetGroupConfig,
     TagSpecification,
 )
 from components.aws_base import AWSBase
 from components.cloud_config import WriteFile, user_data
+from components.https import EVERYWHERE, behind_https, name_in_dns
 from components.images import find_image
 from components.network import find_network
 from components.stack_info import parse_stack
 
 APP = "concourse"
-HTTPS_PORT, TSA_PORT, GOSSIP_PORT = 443, 2222, 8301
+TSA_PORT, GOSSIP_PORT = 2222, 8301
 ONE = {"desired": 1, "max": 2, "min": 1}
 
 config = pulumi.Config(APP)
@@ -79,43 +78,13 @@ profile = aws.iam.InstanceProfile(
 
 # Who reaches what: the world the load balancer, that the webs, and web and workers
 # one another.
-everywhere = aws.ec2.SecurityGroupEgressArgs(
-    protocol="-1",
-    from_port=0,
-    to_port=0,
-    cidr_blocks=["0.0.0.0/0"],
-    ipv6_cidr_blocks=["::/0"],
-)
-balancer_group = aws.ec2.SecurityGroup(
+web_group, https = behind_https(
     f"{APP}-load-balancer-security-group-{stack.env_suffix}",
-    description="HTTPS from anywhere to the load balancer",
-    vpc_id=network.vpc_id,
-    ingress=[
-        aws.ec2.SecurityGroupIngressArgs(
-            protocol="tcp",
-            from_port=HTTPS_PORT,
-            to_port=HTTPS_PORT,
-            cidr_blocks=["0.0.0.0/0"],
-            ipv6_cidr_blocks=["::/0"],
-        )
-    ],
-    egress=[everywhere],
-    tags=shared.tags,
-)
-web_group = aws.ec2.SecurityGroup(
     f"{APP}-web-security-group-{stack.env_suffix}",
-    description="HTTPS from the load balancer to the webs",
-    vpc_id=network.vpc_id,
-    ingress=[
-        aws.ec2.SecurityGroupIngressArgs(
-            protocol="tcp",
-            from_port=HTTPS_PORT,
-            to_port=HTTPS_PORT,
-            security_groups=[balancer_group.id],
-        )
-    ],
-    egress=[everywhere],
+    network=network,
+    health_check_path="/api/v1/info",
     tags=shared.tags,
+    plural="webs",
 )
 member_group = aws.ec2.SecurityGroup(
     f"{APP}-member-security-group-{stack.env_suffix}",
@@ -127,7 +96,7 @@ member_group = aws.ec2.SecurityGroup(
         )
         for protocol, port in (("tcp", TSA_PORT), ("udp", GOSSIP_PORT))
     ],
-    egress=[everywhere],
+    egress=[EVERYWHERE],
     tags=shared.tags,
 )
 
@@ -198,14 +167,7 @@ web = OLAutoScaling(
         security_groups=[web_group.id, member_group.id],
         boot=first_boot(api_token=config.require_secret("api_token")),
     ),
-    tg_config=OLTargetGroupConfig(
-        vpc_id=network.vpc_id, health_check_path="/api/v1/info", tags=shared.tags
-    ),
-    lb_config=OLLoadBalancerConfig(
-        security_groups=[balancer_group.id],
-        subnets=network.subnet_ids,
-        tags=shared.tags,
-    ),
+    **https,
 )
 assert web.load_balancer
 
@@ -223,15 +185,7 @@ workers = {
     for worker in config.require_object("workers")
 }
 
-zone = aws.route53.get_zone(name=domain.partition(".")[2])
-aws.route53.Record(
-    f"{APP}-dns-record",
-    name=domain,
-    type="CNAME",
-    ttl=60,
-    zone_id=zone.zone_id,
-    records=[web.load_balancer.dns_name],
-)
+name_in_dns(f"{APP}-dns-record", domain, web.load_balancer)
 
 pulumi.export("web_auto_scale_group", web.auto_scale_group.name)
 pulumi.export(

@@ -26,18 +26,16 @@ from components.auto_scaling import (  # noqa: E402
     OLAutoScaleGroupConfig,
     OLAutoScaling,
     OLLaunchTemplateConfig,
-    OLLoadBalancerConfig,
-    OLTargetGroupConfig,
     TagSpecification,
 )
 from components.aws_base import AWSBase  # noqa: E402
 from components.cloud_config import WriteFile, user_data  # noqa: E402
+from components.https import behind_https, name_in_dns  # noqa: E402
 from components.images import find_image  # noqa: E402
 from components.network import find_network  # noqa: E402
 from components.stack_info import parse_stack  # noqa: E402
 
 APP = "tika-server"
-HTTPS_PORT = 443
 
 config = pulumi.Config("tika")
 stack = parse_stack()
@@ -130,42 +128,11 @@ vault.aws.AuthBackendRole(
 )
 
 # Who reaches what: the world the load balancer, the load balancer the instances.
-everywhere = aws.ec2.SecurityGroupEgressArgs(
-    protocol="-1",
-    from_port=0,
-    to_port=0,
-    cidr_blocks=["0.0.0.0/0"],
-    ipv6_cidr_blocks=["::/0"],
-)
-balancer_group = aws.ec2.SecurityGroup(
+server_group, https = behind_https(
     f"{APP}-load-balancer-security-group-{stack.env_name}",
-    description="HTTPS from anywhere to the load balancer",
-    vpc_id=network.vpc_id,
-    ingress=[
-        aws.ec2.SecurityGroupIngressArgs(
-            protocol="tcp",
-            from_port=HTTPS_PORT,
-            to_port=HTTPS_PORT,
-            cidr_blocks=["0.0.0.0/0"],
-            ipv6_cidr_blocks=["::/0"],
-        )
-    ],
-    egress=[everywhere],
-    tags=base.tags,
-)
-server_group = aws.ec2.SecurityGroup(
     f"{APP}-security-group-{stack.env_name}",
-    description="HTTPS from the load balancer to the instances",
-    vpc_id=network.vpc_id,
-    ingress=[
-        aws.ec2.SecurityGroupIngressArgs(
-            protocol="tcp",
-            from_port=HTTPS_PORT,
-            to_port=HTTPS_PORT,
-            security_groups=[balancer_group.id],
-        )
-    ],
-    egress=[everywhere],
+    network=network,
+    health_check_path="/version",
     tags=base.tags,
 )
 
@@ -219,28 +186,11 @@ auto_scaling = OLAutoScaling(
         user_data=config.require_secret("access_token").apply(first_boot),
         tags=base.tags,
     ),
-    tg_config=OLTargetGroupConfig(
-        vpc_id=network.vpc_id,
-        health_check_path="/version",
-        tags=base.tags,
-    ),
-    lb_config=OLLoadBalancerConfig(
-        security_groups=[balancer_group.id],
-        subnets=network.subnet_ids,
-        tags=base.tags,
-    ),
+    **https,
 )
 assert auto_scaling.load_balancer
 
-zone = aws.route53.get_zone(name=domain.partition(".")[2])
-aws.route53.Record(
-    f"{APP}-dns-record",
-    name=domain,
-    type="CNAME",
-    ttl=60,
-    zone_id=zone.zone_id,
-    records=[auto_scaling.load_balancer.dns_name],
-)
+name_in_dns(f"{APP}-dns-record", domain, auto_scaling.load_balancer)
 consul.Keys(
     f"{APP}-consul-keys-{stack.env_name}",
     keys=[

@@ -217,6 +217,7 @@ def test_a_column_in_which_nothing_stands_is_left_out() -> None:
     [
         ("ok", "✓ ok"),
         ("warn", "▲ warning"),
+        ("warning", "▲ warning"),
         ("Cancelled", "✗ Cancelled"),
         ("no change", "· no change"),
         ("pending", "⋯ pending"),

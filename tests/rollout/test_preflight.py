@@ -117,7 +117,7 @@ def test_a_refresh_at_work_lets_a_rollback_pass(
     aws.script = [(0, kit.Picture(refreshes=(kit.Refresh("r1", "InProgress", 25),)))]
     back = RollbackRecord(left={"server": kit.NEW}, run_id="r")
     row = _row(ctx, "instance refresh", rollback=back)
-    assert row.status == "warn"
+    assert row.status == "warning"
     assert "r1" in row.found
     assert "25 %" in row.found
 
@@ -140,7 +140,7 @@ def test_a_dirty_checkout_is_said_and_no_reason_to_stop(ctx: Context) -> None:
     dirty = ("a.py", "b.py", "c.py", "d.py", "e.py")
     ctx = dataclasses.replace(ctx, commit=Commit("f" * 40, dirty))
     result = preflight(ctx, need=["checkout"])
-    assert result.rows[0].status == "warn"
+    assert result.rows[0].status == "warning"
     assert "a.py, b.py, c.py and 2 more" in result.rows[0].found
     assert result.headline() == "1 checks passed; warnings: checkout"
     require(result)
@@ -248,9 +248,9 @@ def test_a_tool_that_is_missing_or_old_fails(
 @pytest.mark.parametrize(
     ("kind", "stage", "status"),
     [
-        ("rehearsal", "Production", "warn"),
-        ("aws", "CI", "warn"),
-        ("aws", "", "warn"),
+        ("rehearsal", "Production", "warning"),
+        ("aws", "CI", "warning"),
+        ("aws", "", "warning"),
         ("aws", "QA", "failed"),
     ],
 )
@@ -264,4 +264,4 @@ def test_a_dirty_checkout_refuses_after_the_first_stage_of_an_account(
     assert _row(its, "checkout").status == status
     back = RollbackRecord(left={}, run_id="r")
     (row,) = preflight(its, need=["checkout"], rollback=back).rows
-    assert row.status == "warn"  # nothing but its gate stands in the way back
+    assert row.status == "warning"  # nothing but its gate stands in the way back

@@ -100,7 +100,10 @@ def test_percentages_come_from_the_last_refresh_or_are_asked_for(
     asked = {"min_healthy": "0", "max_healthy": "100 %"}
     (one,) = refresh.planned(real, asked).groups
     assert list(one.preferences.values()) == [0, 100, 1]
-    for low, high in (("101", ""), ("half", ""), ("", "99"), ("10", "150")):
+    asked = {"min_healthy": "", "max_healthy": "200"}  # AWS: at most 100 apart
+    (one,) = refresh.planned(real, asked).groups
+    assert list(one.preferences.values()) == [100, 200, 1]
+    for low, high in (("101", ""), ("half", ""), ("", "99"), ("10", "150"), ("٩٠", "")):
         with pytest.raises(UsageError):
             refresh.planned(real, {"min_healthy": low, "max_healthy": high})
 

@@ -2,14 +2,17 @@
 
 The cell's annotations are the declaration: `App`, `Stage`, `Target` (it must be up) and
 `TargetName` (it need not) take their choices from the catalog, `Literal[…]` gives its
-own, `ImageSet` is `node_type=ami-…` for each node type of the app, `str`, `int`,
-`float` and `bool` are what they say; the comment is the help text. A string stays the
-string that was typed. What has no such type is not checked.
+own, `ImageSet` is `node_type=ami-…` for each node type of the app, `MinHealthy` and
+`MaxHealthy` are percentages of a refresh, `str`, `int`, `float` and `bool` are what
+they say; the comment is the help text. A string stays the string that was typed. What
+has no such type is not checked.
 """
 
 from olrunbook.project.params.declaration import (
     App,
     ImageSet,
+    MaxHealthy,
+    MinHealthy,
     Stage,
     Target,
     TargetName,
@@ -32,6 +35,8 @@ __all__ = [
     "PAPERMILLS_OWN",
     "App",
     "ImageSet",
+    "MaxHealthy",
+    "MinHealthy",
     "Parameter",
     "Stage",
     "Target",

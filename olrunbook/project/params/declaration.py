@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import re
+import shlex
 import tokenize
 from pathlib import Path
 from typing import Any, NewType
@@ -18,6 +19,8 @@ from olrunbook.project.params.values import TYPES, Parameter, typed
 __all__ = [
     "App",
     "ImageSet",
+    "MaxHealthy",
+    "MinHealthy",
     "Stage",
     "Target",
     "TargetName",
@@ -29,6 +32,8 @@ __all__ = [
 
 App = NewType("App", str)
 ImageSet = NewType("ImageSet", str)  # node_type=ami-…, one for each of the app's
+MaxHealthy = NewType("MaxHealthy", str)  # percent of a group, as a refresh takes them
+MinHealthy = NewType("MinHealthy", str)
 Stage = NewType("Stage", str)
 Target = NewType("Target", str)
 TargetName = NewType("TargetName", str)  # where its runs are filed; it need not be up
@@ -41,7 +46,7 @@ def read_notebook(path: Path) -> dict[str, Any]:
     """Return a notebook's JSON.
 
     Raises:
-        UsageError: It cannot be read or is no notebook.
+        UsageError: It cannot be read, is no notebook, or one of an old format.
 
     """
     try:
@@ -52,6 +57,12 @@ def read_notebook(path: Path) -> dict[str, Any]:
     except ValueError as error:
         msg = f"{path} is not a notebook: {error}"
         raise UsageError(msg) from None
+    if isinstance(found, dict) and "cells" not in found and "worksheets" in found:
+        msg = (
+            f"{path} is a notebook of nbformat {found.get('nbformat', 3)}, wanted is 4"
+        )
+        how = f"jupyter nbconvert --to notebook --inplace {shlex.quote(str(path))}"
+        raise UsageError(msg, f"Convert it: {how}")
     if not isinstance(found, dict) or not isinstance(found.get("cells"), list):
         msg = f"{path} is not a notebook: it has no cells"
         raise UsageError(msg)

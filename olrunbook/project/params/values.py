@@ -12,6 +12,7 @@ from typing import Any
 
 from olrunbook.errors import UsageError
 from olrunbook.project.catalog import unknown
+from olrunbook.project.healthy import LIMITS, parse_percent, require_near
 from olrunbook.project.imageset import LAST_GOOD, parse_images
 
 __all__ = [
@@ -27,7 +28,7 @@ __all__ = [
 # What papermill's --inject-paths adds to what was given.
 PAPERMILLS_OWN = ("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")
 
-TEXTS = {"str", "App", "Stage", "Target", "TargetName", "ImageSet"}
+TEXTS = {"str", "App", "Stage", "Target", "TargetName", "ImageSet", *LIMITS}
 TYPES = TEXTS | {"int", "float", "bool"}
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -38,8 +39,8 @@ class Parameter:
 
     Args:
         name: Its name.
-        kind: `str`, `int`, `float`, `bool`, `App`, `Stage`, `Target`, `TargetName` or
-            `Literal`; empty: not declared, so that any value will do.
+        kind: `str`, `int`, `float`, `bool`, `Literal`, or the name of one of our types;
+            empty: not declared, so that any value will do.
         default: Its default value; None where the notebook computes it.
         choices: The values allowed; empty: any.
         help: The comment beside it.
@@ -108,6 +109,12 @@ def check(
                 msg = f"{error} (the default of {notebook})"
                 raise UsageError(msg, f"Give one: -p {name} VALUE") from None
     _check_for_app(values, parameters)
+    percents = {
+        p.kind: parse_percent(p.kind, p.name, str(values.get(p.name, p.default) or ""))
+        for p in parameters.values()
+        if p.kind in LIMITS
+    }
+    require_near(percents.get("MinHealthy"), percents.get("MaxHealthy"))
     return values
 
 

@@ -11,6 +11,7 @@ from olrunbook.adapters.pulumi.settings import stack_spec
 from olrunbook.errors import RefusedError, StepError, UsageError
 from olrunbook.project.imageset import format_images
 from olrunbook.record.model import RollbackRecord
+from olrunbook.record.provenance import contents
 from olrunbook.steps.approval.digest import canonical_groups, digest, part_digests
 from olrunbook.steps.deploy.findings import findings
 from olrunbook.steps.deploy.plan import PreviewResult
@@ -100,12 +101,14 @@ def preview(
         digest="",
     )
     said = findings(plan, ctx.project.root, overrides or {})
+    root, outputs = ctx.project.root, ctx.project.outputs
+    differs = [contents(root, outputs)] if ctx.commit.dirty else []
     parts = part_digests(
         {
             "target": [ctx.target.name, ctx.target.cloud_id, ctx.target.account],
             "stage": [ctx.app_name, ctx.stage],
             "images": dict(images),
-            "commit": [ctx.commit.sha, *ctx.commit.dirty],
+            "commit": [ctx.commit.sha, *ctx.commit.dirty, *differs],
             "state": [found.state.version, found.state.digest],
             "changes": [found.counts, [c.model_dump() for c in ordered]],
             "outside": [one.model_dump() for one in plan.outside],

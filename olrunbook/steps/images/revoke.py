@@ -64,9 +64,8 @@ def revoke(
             Tags=[{"Key": REVOKED, "Value": text}],
         )
     lines = [f"Revoked {image.id}, {image.name}: {text}" for image in new]
-    for image in new:
-        for name, app in _apps(catalog, image.name):
-            lines += _served(account, catalog, name, app, image.id)
+    for name, app in catalog.apps.items():
+        lines += _served(account, catalog, name, app, {image.id for image in new})
     return lines
 
 
@@ -80,10 +79,12 @@ def _apps(catalog: Catalog, image: str, of: str = "") -> Iterator[tuple[str, App
 
 
 def _served(
-    account: Account, catalog: Catalog, name: str, app: App, image: str
+    account: Account, catalog: Catalog, name: str, app: App, ids: set[str]
 ) -> Iterator[str]:
-    """Yield the stages that run an image, with the way back."""
+    """Yield the stages that run some of these images, with the way back."""
     for stage in catalog.stages_of(name) if app.stack else ():
         groups = account.groups(app, stage)
-        if any(one.image == image for group in groups for one in group.instances):
-            yield f"{stage} runs {image}: olrunbook rollback {name} {stage}"
+        runs = ids & {one.image for group in groups for one in group.instances}
+        if runs:
+            text = f"{stage} runs {', '.join(sorted(runs))}"
+            yield f"{text}: olrunbook rollback {name} {stage}"

@@ -11,6 +11,7 @@ from olrunbook.adapters.aws.seen import GroupSeen, RefreshSeen
 from olrunbook.adapters.context import Context
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.project.imageset import parse_images
+from olrunbook.project.moments import FORMS, moment
 from olrunbook.steps.results import DeployResult, Value
 
 __all__ = ["Awaited", "by_groups", "chosen", "of_deploy"]
@@ -73,8 +74,9 @@ def by_groups(ctx: Context, images: dict[str, str], since: str) -> Awaited:
     Args:
         ctx: The step's context.
         images: The image set that is wanted.
-        since: When the update began, as `2026-11-29T18:05`, UTC unless it says another
-            zone; empty: since the newest refresh of each group began, or the group.
+        since: When the update began, as `2026-11-29T18:05` or `20min`, UTC unless it
+            says another zone; empty: since the newest refresh of each group began, or
+            the group.
 
     Raises:
         UsageError: `since` is no time, or is still to come.
@@ -114,11 +116,10 @@ SKEW = timedelta(minutes=1)  # clocks differ
 
 def _moment(text: str, now: datetime) -> datetime:
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
+        at = moment(text, now, zone=UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
         msg = f"since {text!r} is not a time"
-        raise UsageError(msg, "Write it as 2026-11-29T18:05 (UTC).") from None
-    at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+        raise UsageError(msg, f"Write it in UTC, as one of: {FORMS}") from None
     if at > now + SKEW:
         msg = f"since {text!r} is still to come: it is {now:%Y-%m-%dT%H:%M} UTC"
         raise UsageError(msg, "It says when the update began.")

@@ -10,7 +10,8 @@ from olrunbook.adapters.aws.reads import Account, require_identity
 from olrunbook.adapters.aws.refresh import start_refresh
 from olrunbook.adapters.aws.seen import GroupSeen, RefreshSeen, TemplateSeen, short
 from olrunbook.adapters.context import Context
-from olrunbook.errors import OlrunbookError, RefusedError, StepError, UsageError
+from olrunbook.errors import OlrunbookError, RefusedError, StepError
+from olrunbook.project.healthy import parse_percent, require_near
 from olrunbook.steps.approval.digest import (
     canonical_groups,
     differences,
@@ -255,22 +256,17 @@ def _require_same(
 
 def _preferences(asked: Mapping[str, str], last: RefreshSeen | None) -> dict[str, int]:
     """Return what a refresh is told: as asked for, else as the last one was."""
-    given = {k: v.strip().removesuffix("%").strip() for k, v in asked.items()}
-    for name, text in given.items():
-        low = 0 if name == "min_healthy" else WHOLE
-        if text and not (text.isdecimal() and low <= int(text) <= low + WHOLE):
-            msg = f"{name} {text!r} is no percentage from {low} to {low + WHOLE}"
-            raise UsageError(msg)
-    least = AWS_MIN_HEALTHY
-    if given["min_healthy"]:
-        least = int(given["min_healthy"])
-    elif last and last.min_healthy is not None:
-        least = last.min_healthy
-    most = (last and last.max_healthy) or WHOLE + ROOM
-    most = int(given["max_healthy"] or min(most, least + WHOLE))
-    if most - least > WHOLE:
-        msg = f"min_healthy {least}, max_healthy {most}: AWS allows 100 between them"
-        raise UsageError(msg)
+    given = parse_percent("MinHealthy", "min_healthy", asked["min_healthy"])
+    most = parse_percent("MaxHealthy", "max_healthy", asked["max_healthy"])
+    require_near(given, most)
+    was = last.min_healthy if last else None
+    least = AWS_MIN_HEALTHY if was is None else was
+    if given is not None:
+        least = given
+    elif most:  # what was not asked for gives way
+        least = max(least, most - WHOLE)
+    usual = (last and last.max_healthy) or WHOLE + ROOM
+    most = most or min(usual, least + WHOLE)
     found = {"MinHealthyPercentage": least, "MaxHealthyPercentage": most}
     warmup = last.warmup_s if last else None
     return found if warmup is None else {**found, "InstanceWarmup": warmup}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pulumi.automation as auto
+from pulumi.automation._stack import StackInitMode
 from typing_extensions import override
 
 from olrunbook.redact import Redactor
@@ -155,12 +156,13 @@ class Work:
         )
         name = self.request["stack"]
         self.channel.event("phase", f"opening stack {name}")
-        stack = QuickStack.create_or_select(name, workspace)
+        # Its `create_or_select` makes a plain `Stack`, whatever class it is called of.
+        stack = QuickStack(name, workspace, StackInitMode.CREATE_OR_SELECT)
         for key, value in (self.request.get("new_secrets") or {}).items():
             # by standard input: the arguments of a process can be read by everybody
             store = ["config", "set", "--secret", key, "--stack", name]
             self.command.run(store, str(self.folder), {}, given=value)
-        return stack  # type: ignore[return-value]  # made by our own class
+        return stack
 
     def _look(self) -> StateLook:
         def run(args: list[str]) -> str:

@@ -1,0 +1,50 @@
+"""The kernel of a headless run: how it is joined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from olrunbook.engine.kernel import Kernel
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Iterator[Kernel]:
+    """Return a kernel that boots; it is not left behind."""
+    kernel = Kernel(tmp_path, {})
+    yield kernel
+    if kernel.process.poll() is None:
+        kernel.process.kill()
+        kernel.process.wait()
+    kernel.clean()
+
+
+def test_a_kernel_is_asked_once_and_heard_from_then_on(kernel, eventually) -> None:
+    """It may answer before its outputs can be heard: that they can is waited for."""
+    outputs = kernel.folder / "k-2"
+    eventually(outputs.exists)
+    away = outputs.rename(kernel.folder / "away")  # nobody can join them
+
+    def back() -> None:
+        eventually(lambda: kernel.language_info)  # it has answered
+        away.rename(outputs)
+
+    with ThreadPoolExecutor(1) as pool:
+        moved = pool.submit(back)
+        client = kernel.client()
+        moved.result()
+    try:
+        assert client.session.message_count == 1
+        sent = client.execute("print('heard')")
+        said = ""
+        while said != "heard\n":
+            message = client.get_iopub_msg(timeout=60)
+            if message["parent_header"].get("msg_id") == sent:
+                said = message["content"].get("text", "")
+    finally:
+        client.stop_channels()
+        client.context.destroy(linger=0)
+        kernel.stop(60)
