@@ -21,6 +21,7 @@ from olrunbook.adapters.context import Context
 from olrunbook.adapters.docker.command import docker
 from olrunbook.adapters.pulumi.backend import StackSeen, look_at
 from olrunbook.adapters.pulumi.settings import stack_spec
+from olrunbook.adapters.pulumi.stack import by_hand
 from olrunbook.adapters.tool_version import tool_version
 from olrunbook.errors import OlrunbookError, RefusedError
 from olrunbook.record.model import RollbackRecord
@@ -225,12 +226,6 @@ def _backend(asked: Asked) -> StackSeen:
     return look_at(ctx.target, ctx.project.path(spec.path), spec, ctx.stage, 1)
 
 
-def _by_hand(asked: Asked, verb: str) -> str:
-    spec = stack_spec(asked.ctx)
-    stack = spec.stack_name(asked.ctx.stage)
-    return f"olrunbook tools pulumi {verb} -s {stack} -C {spec.path}"
-
-
 def _stack_lock(asked: Asked) -> Seen:
     wanted = "no update holds the stack"
     if locks := "; ".join(_backend(asked).locks):
@@ -239,7 +234,8 @@ def _stack_lock(asked: Asked) -> Seen:
             here and here[1] == platform.node() and not psutil.pid_exists(int(here[2]))
         )
         hint = "That process is gone: " if gone else "Wait; if that process is gone: "
-        return Seen("failed", locks, wanted, hint + _by_hand(asked, "cancel --yes"))
+        hint += f"olrunbook tools {by_hand(asked.ctx, 'cancel --yes')}"
+        return Seen("failed", locks, wanted, hint)
     return Seen("ok", "free", wanted)
 
 
@@ -247,7 +243,8 @@ def _pending(asked: Asked) -> Seen:
     wanted = "every operation of the last update was finished"
     if pending := _backend(asked).pending:
         hint = "Look in AWS whether they were made, then: "
-        hint += _by_hand(asked, "refresh --yes --clear-pending-creates")
+        verb = "refresh --yes --clear-pending-creates"
+        hint += f"olrunbook tools {by_hand(asked.ctx, verb)}"
         return Seen("failed", "; ".join(pending), wanted, hint)
     return Seen("ok", "none pending", wanted)
 
