@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
-import click
 import pytest
 from click.testing import CliRunner
 
@@ -208,19 +206,6 @@ def test_a_gate_that_was_taken_out_still_asks(project: Project, call: Call) -> N
 
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "approvals.md"
-
-
-@pytest.mark.parametrize("name", ["approvals.md", "stuck.md"])
-def test_the_document_shows_commands_that_are_there(name: str) -> None:
-    """Each line of it that is typed is understood as it stands."""
-    text = DOCUMENT.with_name(name).read_text()
-    found = re.findall(r"(?m)^    (?:\$ )?olrunbook (.+?)(?: {4}.*)?$", text)
-    assert len(found) > 5
-    for line in found:
-        name, *words = shlex.split(line.replace("~/.ssh/id_ed25519", str(DOCUMENT)))
-        command = cli.get_command(click.Context(cli), name)
-        assert command is not None, line
-        command.make_context(name, words)  # raises what a person would be told
 
 
 def test_the_document_shows_a_catalog_that_is_one(project: Project) -> None:

@@ -190,7 +190,7 @@ def _decide(
     word = f"EMERGENCY. {word}" if emergency else word
     click.echo(plain(f'{word}: "{gate.question}" {gate.shown}'))
     until = f", until {entry['until']}" if approved else ""
-    click.echo(plain(f"  by {by.person} ({entry['known']})"))
+    click.echo(plain(f"  by {entry['person']} ({entry['known']})"))
     click.echo(f"  run {short(place.run_id)}, sha256 {asked.digest[:4]}…{until}")
     return place, asked
 

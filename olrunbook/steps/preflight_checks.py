@@ -22,6 +22,7 @@ from olrunbook.adapters.context import Context
 from olrunbook.adapters.docker.command import docker
 from olrunbook.adapters.pulumi.backend import StackSeen, look_at
 from olrunbook.adapters.pulumi.settings import stack_spec
+from olrunbook.adapters.pulumi.stack import by_hand
 from olrunbook.adapters.tool_version import tool_version
 from olrunbook.errors import OlrunbookError, RefusedError
 from olrunbook.record.model import RollbackRecord
@@ -227,12 +228,6 @@ def _app_lock(asked: Asked) -> Seen:
     return Seen("ok", "free", wanted)
 
 
-def _by_hand(asked: Asked, verb: str) -> str:
-    spec = stack_spec(asked.ctx)
-    stack = spec.stack_name(asked.ctx.stage)
-    return f"olrunbook tools pulumi {verb} -s {stack} -C {spec.path}"
-
-
 def _stack_lock(asked: Asked) -> Seen:
     wanted = "no update holds the stack"
     if locks := "; ".join(asked.backend.locks):
@@ -241,7 +236,8 @@ def _stack_lock(asked: Asked) -> Seen:
             here and here[1] == platform.node() and not psutil.pid_exists(int(here[2]))
         )
         hint = "That process is gone: " if gone else "Wait; if that process is gone: "
-        return Seen("failed", locks, wanted, hint + _by_hand(asked, "cancel --yes"))
+        hint += f"olrunbook tools {by_hand(asked.ctx, 'cancel --yes')}"
+        return Seen("failed", locks, wanted, hint)
     return Seen("ok", "free", wanted)
 
 
@@ -249,7 +245,8 @@ def _pending(asked: Asked) -> Seen:
     wanted = "every operation of the last update was finished"
     if pending := asked.backend.pending:
         hint = "Look in AWS whether they were made, then: "
-        hint += _by_hand(asked, "refresh --yes --clear-pending-creates")
+        verb = "refresh --yes --clear-pending-creates"
+        hint += f"olrunbook tools {by_hand(asked.ctx, verb)}"
         return Seen("failed", "; ".join(pending), wanted, hint)
     return Seen("ok", "none pending", wanted)
 

@@ -177,8 +177,11 @@ def test_a_second_update_meets_the_lock_and_is_refused(slow_deploys: Deploys) ->
         check=True,
         capture_output=True,
     )
-    with pytest.raises(RefusedError, match="unfinished operations: creating aws:auto"):
+    unfinished = "unfinished operations: creating aws:auto"
+    with pytest.raises(RefusedError, match=unfinished) as refused:
         deploy.preview(run, images)
+    # As it is to be typed: Pulumi finds a stack in its project's folder only.
+    assert " -C stacks/" in refused.value.hint
 
 
 def test_it_may_be_interrupted_at_any_moment(

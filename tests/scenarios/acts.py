@@ -221,17 +221,14 @@ class Acts:
             commit(self.desk.root)
 
     def kill_engine(self, act: kinds.KillEngine) -> None:
-        """Kill the command that runs, and its kernel."""
-        del act
+        """Kill the command that runs, and its kernel; perhaps its tools too."""
         assert self.child
         engine = psutil.Process(self.child.process.pid)
         children = engine.children(recursive=True)
         engine.kill()
         for one in children:
             with contextlib.suppress(psutil.Error):
-                if any(
-                    "ipykernel" in word or "kernel" in word for word in one.cmdline()
-                ):
+                if act.tools or any("kernel" in word for word in one.cmdline()):
                     os.kill(one.pid, signal.SIGKILL)
 
     def replay_approval(self, act: kinds.Replay) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from olrunbook.record.model import RunRecord
 from tests.scenarios.acts import Acts, Child
+from tests.scenarios.pages import told_by
 from tests.scenarios.scene import Act, Typed
 from tests.scenarios.support import OLRUNBOOK
 from tests.scenarios.world import until
@@ -21,16 +22,22 @@ __all__ = ["Play"]
 TYPED_S = 240
 SHOWN = 2_000  # characters of what a command has said, in an error
 RECORD = re.compile(r"^\s*(?:record|Records:) (/\S+)", re.MULTILINE)
+DIED = re.compile(r"^(\w+)…(\w+) had died; its record was written now", re.MULTILINE)
 
 
 class Play(Acts):
-    """One scenario as it is played."""
+    """One scenario as it is played; `said`: what the last command has said."""
+
+    said = ""
 
     def play(self) -> None:
         """Do every act, and look at the end."""
+        shown = told_by(self.name, self.scene)
         for number, act in enumerate(self.scene.acts, 1):
             try:
                 self.do(act)
+                if number in shown:
+                    shown[number].must_match(self.said, self.name)
             except AssertionError as error:
                 msg = f"act {number} ({act.do}): {error}"
                 raise AssertionError(msg) from None
@@ -70,7 +77,7 @@ class Play(Acts):
             raise
         finally:
             self.child = None
-        said = "\n".join(child.said for child in children)
+        said = self.said = "\n".join(child.said for child in children)
         exits = sorted(child.process.returncode for child in children)
         assert exits == act.exits, f"exit {exits}, wanted {act.exits}:\n{said[-SHOWN:]}"
         for text in act.says:
@@ -94,7 +101,7 @@ class Play(Acts):
             process = subprocess.Popen(
                 [OLRUNBOOK, *shlex.split(self.fill(line))],
                 cwd=self.desk.root,
-                env=self.desk.env,
+                env=self.desk.env | {"BROWSER": "true"},  # which opens nothing
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -107,10 +114,15 @@ class Play(Acts):
         keys = {one: str(self.world.key(one)) for one in ("ann", "bob", "mallory")}
         return text.format_map({"app": self.name, **self.images, **keys, **runs})
 
-    @staticmethod
-    def recorded(said: str) -> RunRecord | None:
+    def recorded(self, said: str) -> RunRecord | None:
         """Return the record that a command has named last; None: it named none."""
-        found = [Path(name) / "run.json" for name in RECORD.findall(said)]
+        mine = self.desk.archive / "rehearsal" / self.name
+        found = [
+            path
+            for start, end in DIED.findall(said)
+            for path in mine.glob(f"*/*_{start}*{end}/run.json")
+        ]
+        found += [Path(name) / "run.json" for name in RECORD.findall(said)]
         files = [file for file in found if file.is_file()]
         return RunRecord.model_validate_json(files[-1].read_text()) if files else None
 
@@ -126,6 +138,9 @@ class Play(Acts):
                 found = found[int(part) if isinstance(found, list) else part]
         if isinstance(wanted, str):
             wanted = self.fill(wanted)
+        if isinstance(wanted, dict):
+            texts = {k: v for k, v in wanted.items() if isinstance(v, str)}
+            wanted = wanted | {k: self.fill(v) for k, v in texts.items()}
         if isinstance(wanted, str) and wanted.startswith("~"):
             text = found if isinstance(found, str) else json.dumps(found)
             assert wanted[1:] in text, f"{path} is {text!r}, wanted {wanted!r}"

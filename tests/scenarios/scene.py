@@ -140,9 +140,15 @@ class Write(Happens):
 
 
 class KillEngine(Happens):
-    """The command that runs is killed (SIGKILL), with its kernel."""
+    """The command that runs is killed (SIGKILL), with its kernel.
+
+    Args:
+        tools: Its tools too, as where a machine loses power.
+
+    """
 
     do: Literal["kill-engine"]
+    tools: bool = False
 
 
 class HoldLock(Happens):

@@ -101,7 +101,7 @@ def _found(
     finally:
         keep_settings(prepared)
     if error := answer.get("error"):
-        raise _failure(prepared, error)
+        raise _failure(ctx, prepared, error)
     return Found.model_validate(answer["result"])
 
 
@@ -174,13 +174,13 @@ def _message(line: Line) -> dict[str, Any] | None:
     return message if isinstance(message, dict) else None
 
 
-def _failure(prepared: Prepared, error: dict[str, Any]) -> ToolError:
+def _failure(ctx: Context, prepared: Prepared, error: dict[str, Any]) -> ToolError:
     """Return the error for what the worker reported, with what the state holds now."""
     state = State.model_validate(error["state"]) if error.get("state") else None
     now = f" Now: {state.line()}." if state else " The state could not be read."
     hints = {
         "locked": "Wait for the other update; if its process is gone: "
-        f"olrunbook tools pulumi cancel -s {prepared.stack}.",
+        f"olrunbook tools {by_hand(ctx, 'cancel --yes')}",
         "plan": "Something changed since the preview. Run the preview again.",
         "stopped": "Run the step again: the next update does the rest.",
         "program": "The stack's program failed; the log has its traceback.",

@@ -60,7 +60,7 @@ def preview(
     _available(ctx, images, rollback)
     prepared = pulumi.prepare(ctx, images)
     found = pulumi.preview(ctx, prepared)
-    _free(prepared.stack, found)
+    _free(ctx, prepared.stack, found)
     changes = resource_changes(found)
     keys = stack_spec(ctx).image_config
     if wrong := wrong_images(stack_spec(ctx), ctx.stage, images, found):
@@ -153,7 +153,7 @@ def up(ctx: Context, plan: PreviewResult) -> DeployResult:
     if found.changed:
         msg = f"the state of {plan.stack} has changed since the preview"
         raise RefusedError(msg, "Somebody else updated it. Run the preview again.")
-    _free(prepared.stack, found)
+    _free(ctx, prepared.stack, found)
     groups = account.groups(ctx.app, ctx.stage)
     _on_images(account, groups, plan.images)
     return DeployResult(
@@ -197,7 +197,7 @@ def _available(
             raise RefusedError(msg, "Build one: olrunbook run image_build")
 
 
-def _free(stack: str, found: pulumi.Found) -> None:
+def _free(ctx: Context, stack: str, found: pulumi.Found) -> None:
     """Refuse a stack that somebody updates, or that an update has left half done."""
     if not found.refused:
         return
@@ -205,13 +205,11 @@ def _free(stack: str, found: pulumi.Found) -> None:
     if state.locks:
         msg = f"another update is working on {stack}: {'; '.join(state.locks)}"
         hint = "Wait for it; if that process is gone: "
-        hint += f"olrunbook tools pulumi cancel -s {stack}"
+        hint += f"olrunbook tools {pulumi.by_hand(ctx, 'cancel --yes')}"
         raise RefusedError(msg, hint)
     msg = f"{stack} has unfinished operations: {'; '.join(state.pending)}"
-    hint = (
-        "Check in AWS whether they were made, then: "
-        f"olrunbook tools pulumi refresh --clear-pending-creates -s {stack}"
-    )
+    by_hand = pulumi.by_hand(ctx, "refresh --yes --clear-pending-creates")
+    hint = f"Look in AWS whether they were made, then: olrunbook tools {by_hand}"
     raise RefusedError(msg, hint)
 
 
