@@ -31,22 +31,14 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a tool said, understood.
+    """What a tool said, understood."""
 
-    Args:
-        tool: The tool's name, as it is written on a command line.
-        kind: See `Kind`.
-        text: One line for a person, already masked.
-        data: The same for a program, already masked.
-        at: When the supervisor read it (UTC).
-
-    """
-
-    tool: str
-    kind: Kind
-    text: str
+    tool: str  # the tool's name, as it is written on a command line
+    kind: Kind  # see `Kind`
+    text: str  # one line for a person, already masked
+    # the same for a program, already masked
     data: dict[str, Any] = field(default_factory=dict)
-    at: datetime = field(default_factory=now)
+    at: datetime = field(default_factory=now)  # when the supervisor read it (UTC)
 
     def under(self, label: str) -> Event:
         """Return it as what one of several tools says that do the same."""

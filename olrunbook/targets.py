@@ -54,49 +54,31 @@ KEEP = """
 
 
 class Target(BaseModel, frozen=True, extra="forbid"):
-    """A place to deploy to, ready for use.
+    """A place to deploy to, ready for use."""
 
-    Args:
-        name: Its name in the catalog.
-        kind: `rehearsal` until real accounts are built.
-        cloud_id: Identifies this incarnation of the cloud; records name it.
-        account: AWS account id.
-        region: AWS region.
-        endpoint: Endpoint of the AWS API; empty: Amazon's own.
-        access_key: The kit's access key id.
-        secret_key: The kit's secret key.
-        identity_arn: What GetCallerIdentity must answer before anything is called.
-        env: More environment for tools (PULUMI_HOME, VAULT_ADDR, …).
-        secrets: Names in `env` whose values are secret.
-        path: Folders of the tools, before the caller's PATH.
-        home: HOME of the tools (no ambient configuration of the user's).
-        state: The target's private folder.
-        stand_ins: What is not the real thing, one line each, for the record.
-        tools: Name to version and origin of each tool that `path` leads to.
-        calls: API calls that a rollout may make in a minute: for its first group, and
-            for each more; None: it may look as often as it likes.
-        renew: What to type when the credentials have expired.
-
-    """
-
-    name: str
+    name: str  # its name in the catalog
+    # `rehearsal` until real accounts are built
     kind: Literal["rehearsal", "aws"] = "rehearsal"
-    cloud_id: str
-    account: str
-    region: str
-    endpoint: str
-    access_key: SecretStr
-    secret_key: SecretStr
-    identity_arn: str
-    env: dict[str, str] = {}
-    secrets: list[str] = []
-    path: list[str] = []
-    home: Path
-    state: Path
+    cloud_id: str  # identifies this incarnation of the cloud; records name it
+    account: str  # AWS account id
+    region: str  # AWS region
+    endpoint: str  # endpoint of the AWS API; empty: Amazon's own
+    access_key: SecretStr  # the kit's access key id
+    secret_key: SecretStr  # the kit's secret key
+    identity_arn: str  # what GetCallerIdentity must answer before anything is called
+    env: dict[str, str] = {}  # more environment for tools (PULUMI_HOME, VAULT_ADDR, …)
+    secrets: list[str] = []  # names in `env` whose values are secret
+    path: list[str] = []  # folders of the tools, before the caller's PATH
+    home: Path  # HOME of the tools (no ambient configuration of the user's)
+    state: Path  # the target's private folder
+    # what is not the real thing, one line each, for the record
     stand_ins: list[str] = []
+    # name to version and origin of each tool that `path` leads to
     tools: dict[str, str] = {}
+    # API calls that a rollout may make in a minute: for its first group, and for each
+    # more; None: it may look as often as it likes
     calls: tuple[int, int] | None = (12, 4)
-    renew: str = "aws sso login"
+    renew: str = "aws sso login"  # what to type when the credentials have expired
     schema_: str = Field("olrunbook/target/1", alias="schema")
 
     def environment(self) -> dict[str, str]:

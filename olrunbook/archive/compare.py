@@ -20,20 +20,12 @@ NAMES = ("urn", "node_type", "name", "path", "key", "unit")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One value that differs.
+    """One value that differs."""
 
-    Args:
-        section: run, parameters, images, status, results, versions, or commit.
-        name: Which one, with dots.
-        first: Its value in the first run; None: there is none.
-        second: Its value in the second run.
-
-    """
-
-    section: str
-    name: str
-    first: Any
-    second: Any
+    section: str  # run, parameters, images, status, results, versions, or commit
+    name: str  # which one, with dots
+    first: Any  # its value in the first run; None: there is none
+    second: Any  # its value in the second run
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,34 +38,20 @@ MIN_REFERENCE = 3
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked of the archive; an empty field asks nothing.
+    """What is asked of the archive; an empty field asks nothing."""
 
-    Args:
-        target: Only this target.
-        app: Only this app.
-        room: Only this stage (or the notebook of runs without one).
-        notebook: Only this notebook.
-        since: Begun at this moment or later (aware).
-        until: Begun before this moment (aware).
-        statuses: Only runs that ended so; `""` stands for those without a record.
-        operator: A part of the operator's name, host, git or AWS identity.
-        image: An image id, or its beginning.
-        release: A release's id, its beginning, its end, or `0193…d02`.
-        limit: At most so many; None: all.
-
-    """
-
-    target: str = ""
-    app: str = ""
-    room: str = ""
-    notebook: str = ""
-    since: datetime | None = None
-    until: datetime | None = None
+    target: str = ""  # only this target
+    app: str = ""  # only this app
+    room: str = ""  # only this stage (or the notebook of runs without one)
+    notebook: str = ""  # only this notebook
+    since: datetime | None = None  # begun at this moment or later (aware)
+    until: datetime | None = None  # begun before this moment (aware)
+    # only runs that ended so; `""` stands for those without a record
     statuses: tuple[str, ...] = ()
-    operator: str = ""
-    image: str = ""
-    release: str = ""
-    limit: int | None = None
+    operator: str = ""  # a part of the operator's name, host, git or AWS identity
+    image: str = ""  # an image id, or its beginning
+    release: str = ""  # a release's id, its beginning, its end, or `0193…d02`
+    limit: int | None = None  # at most so many; None: all
 
     @property
     def asks_records(self) -> bool:
@@ -75,22 +61,13 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Row(RunPlace):
-    """One run as the index knows it: beside its place what its record says.
+    """One run as the index knows it: beside its place what its record says."""
 
-    Args:
-        status: How it ended; empty: it has no record.
-        seconds: How long it took.
-        text: Its result, or why it did not end well.
-        who: Who ran it.
-        resumes: The run that it takes up.
-
-    """
-
-    status: str = ""
+    status: str = ""  # how it ended; empty: it has no record
     seconds: float | None = None
-    text: str = ""
-    who: str = ""
-    resumes: str = ""
+    text: str = ""  # its result, or why it did not end well
+    who: str = ""  # who ran it
+    resumes: str = ""  # the run that it takes up
 
 
 def row_of(outputs: Path, line: tuple[Any, ...]) -> Row:

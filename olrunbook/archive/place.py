@@ -41,26 +41,15 @@ OPEN = ".open"  # one empty file a run without a record: what the next command l
 
 @dataclass(frozen=True, slots=True)
 class RunPlace:
-    """A run's directory and what its name says.
+    """A run's directory and what its name says."""
 
-    Args:
-        folder: The directory.
-        run_id: The run's id.
-        notebook: Name of its notebook.
-        target: Its target.
-        app: Its app.
-        room: Its stage, else its notebook (before: `image`).
-        at: When it began (UTC, seconds).
-
-    """
-
-    folder: Path
+    folder: Path  # the directory
     run_id: str
-    notebook: str
-    target: str
-    app: str
-    room: str
-    at: datetime
+    notebook: str  # name of its notebook
+    target: str  # its target
+    app: str  # its app
+    room: str  # its stage, else its notebook (before: `image`)
+    at: datetime  # when it began (UTC, seconds)
 
     @property
     def record(self) -> Path:

@@ -21,16 +21,10 @@ HURRY_S = 2.0  # how long a supervisor may need to begin its late log
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A tool that is kept by its supervisor.
+    """A tool that is kept by its supervisor."""
 
-    Args:
-        pid: The supervisor's process.
-        log: The tool's log; the supervisor's last argument.
-
-    """
-
-    pid: int
-    log: Path
+    pid: int  # the supervisor's process
+    log: Path  # the tool's log; the supervisor's last argument
 
     @property
     def late(self) -> Path:

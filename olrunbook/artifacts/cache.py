@@ -42,28 +42,16 @@ ASK_AGAIN_S = 3600.0  # how long a stand-in is used before the vendor is asked a
 
 
 class ArtifactSpec(BaseModel, frozen=True, extra="forbid"):
-    """One artifact as `versions.toml` describes it.
+    """One artifact as `versions.toml` describes it."""
 
-    Args:
-        name: Its name, the table's.
-        version: The version wanted.
-        file: Its file name; `{version}` is filled in, here and below.
-        url: The vendor's address of it; empty: none is used.
-        checksums: The vendor's list of checksums (`sha256  file`).
-        maven: Its coordinates, `group:artifact:version`.
-        sha256: Version to the sha256 it must have.
-        stand_in: Whether a stand-in may take its place.
-
-    """
-
-    name: str
-    version: str
-    file: str
-    url: str = ""
-    checksums: str = ""
-    maven: str = ""
-    sha256: dict[str, str] = {}
-    stand_in: bool = False
+    name: str  # its name, the table's
+    version: str  # the version wanted
+    file: str  # its file name; `{version}` is filled in, here and below
+    url: str = ""  # the vendor's address of it; empty: none is used
+    checksums: str = ""  # the vendor's list of checksums (`sha256  file`)
+    maven: str = ""  # its coordinates, `group:artifact:version`
+    sha256: dict[str, str] = {}  # version to the sha256 it must have
+    stand_in: bool = False  # whether a stand-in may take its place
 
     def filled(self, text: str) -> str:
         """Return a text with the version filled in."""
@@ -71,22 +59,13 @@ class ArtifactSpec(BaseModel, frozen=True, extra="forbid"):
 
 
 class Artifact(BaseModel, frozen=True, extra="forbid"):
-    """An artifact that was checked and can be used.
-
-    Args:
-        name: Its name.
-        version: Its version.
-        sha256: Of the file, as found.
-        source: Where it came from, once.
-        path: Where it is.
-
-    """
+    """An artifact that was checked and can be used."""
 
     name: str
     version: str
-    sha256: str
-    source: Source
-    path: Path
+    sha256: str  # of the file, as found
+    source: Source  # where it came from, once
+    path: Path  # where it is
 
 
 def read_versions(

@@ -29,21 +29,16 @@ MEGA = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One run in words.
+    """One run in words."""
 
-    Args:
-        title: `deploy · tika · Production · succeeded`.
-        lines: Name and text, in the order of the questions people ask.
-        steps: Mark, name, status, time and result of each step.
-        parts: The same of each run of a release; its name says which.
-        files: Name and size of each file, the logs first.
-
-    """
-
-    title: str
+    title: str  # `deploy · tika · Production · succeeded`
+    # name and text, in the order of the questions people ask
     lines: list[tuple[str, str]]
+    # mark, name, status, time and result of each step
     steps: list[tuple[str, ...]] = field(default_factory=list)
+    # the same of each run of a release; its name says which
     parts: list[tuple[str, ...]] = field(default_factory=list)
+    # name and size of each file, the logs first
     files: list[tuple[str, str]] = field(default_factory=list)
 
 

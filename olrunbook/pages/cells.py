@@ -54,24 +54,14 @@ Kind = Literal["stream", "error", "html", "text", "image"]
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One output as the page shows it.
+    """One output as the page shows it."""
 
-    Args:
-        kind: How it is laid out.
-        html: Its content: safe HTML, or the address of an image.
-        label: What it is, where the look alone does not say it.
-        note: What was left out of it.
-        alt: What an image shows, in words.
-        inside: It stands in an Output widget.
-
-    """
-
-    kind: Kind
-    html: str
-    label: str = ""
-    note: str = ""
-    alt: str = ""
-    inside: bool = False
+    kind: Kind  # how it is laid out
+    html: str  # its content: safe HTML, or the address of an image
+    label: str = ""  # what it is, where the look alone does not say it
+    note: str = ""  # what was left out of it
+    alt: str = ""  # what an image shows, in words
+    inside: bool = False  # it stands in an Output widget
 
     @property
     def lines(self) -> int:
@@ -81,32 +71,18 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell as the page shows it.
+    """One cell as the page shows it."""
 
-    Args:
-        number: Its place in the notebook, from 1, as causes name it.
-        kind: `markdown`, `code` or `raw`.
-        html: A Markdown cell's text as safe HTML.
-        source: A code cell's source.
-        status: How it ended; empty where nobody said.
-        cause: Why it did not end well.
-        label: What its tag says it is.
-        seconds: How long it took.
-        count: The kernel's number of the execution.
-        outputs: What it put out.
-
-    """
-
-    number: int
-    kind: str
-    html: str = ""
-    source: str = ""
-    status: str = ""
-    cause: str = ""
-    label: str = ""
+    number: int  # its place in the notebook, from 1, as causes name it
+    kind: str  # `markdown`, `code` or `raw`
+    html: str = ""  # a Markdown cell's text as safe HTML
+    source: str = ""  # a code cell's source
+    status: str = ""  # how it ended; empty where nobody said
+    cause: str = ""  # why it did not end well
+    label: str = ""  # what its tag says it is
     seconds: float | None = None
-    count: int | None = None
-    outputs: tuple[Output, ...] = ()
+    count: int | None = None  # the kernel's number of the execution
+    outputs: tuple[Output, ...] = ()  # what it put out
 
     @property
     def ran(self) -> bool:

@@ -50,22 +50,13 @@ _BROKEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A field of the page's tables.
+    """A field of the page's tables."""
 
-    Args:
-        text: What is read.
-        title: The whole of what is shortened.
-        href: Where it leads, beside the page.
-        code: It is an id or a command.
-        note: What follows in small.
-
-    """
-
-    text: str
-    title: str = ""
-    href: str = ""
-    code: bool = False
-    note: str = ""
+    text: str  # what is read
+    title: str = ""  # the whole of what is shortened
+    href: str = ""  # where it leads, beside the page
+    code: bool = False  # it is an id or a command
+    note: str = ""  # what follows in small
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,20 +40,12 @@ EXEC_S, LOOKS = 1.0, 4  # how long, and how often, a process in its exec is aske
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """A process that carries a run's id.
+    """A process that carries a run's id."""
 
-    Args:
-        pid: Its process id.
-        began: What `orphans.since` said of it.
-        command: Its command line.
-        age_s: Seconds since it began.
-
-    """
-
-    pid: int
-    began: str
-    command: str
-    age_s: float
+    pid: int  # its process id
+    began: str  # what `orphans.since` said of it
+    command: str  # its command line
+    age_s: float  # seconds since it began
 
     def __str__(self) -> str:
         """Return it as a record names it."""

@@ -44,22 +44,17 @@ SUPERVISOR = "olrunbook.processes.supervisor"
 
 @dataclass(frozen=True, slots=True)
 class StopPolicy:
-    """How a tool must be stopped.
+    """How a tool must be stopped."""
 
-    Args:
-        steps: Signals in order, each with the seconds to wait for the end after it.
-        grace_s: Seconds after the first signal until the tool is reported as
-            "still finishing" to whoever waits; the supervisor itself waits on.
-        group: Send the signals to the tool's whole process group. False: to the tool
-            alone, because it tells its children itself.
-        orphan: The signal the system sends to the tool alone if its supervisor is
-            killed.
-
-    """
-
+    # signals in order, each with the seconds to wait for the end after it
     steps: tuple[tuple[str, float], ...]
+    # seconds after the first signal until the tool is reported as "still finishing" to
+    # whoever waits; the supervisor itself waits on
     grace_s: float = 8.0
+    # Send the signals to the tool's whole process group. False: to the tool alone,
+    # because it tells its children itself.
     group: bool = False
+    # the signal the system sends to the tool alone if its supervisor is killed
     orphan: str = "SIGINT"
 
 
@@ -79,25 +74,16 @@ POLITE = StopPolicy((("SIGINT", 4.0), ("SIGTERM", 3.0), ("SIGKILL", 5.0)), group
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One call of a tool.
+    """One call of a tool."""
 
-    Args:
-        tool: Its name for logs and events.
-        argv: Program and arguments; never through a shell.
-        cwd: Working directory.
-        env: The whole environment (an allow-list; nothing is inherited).
-        log: The file its masked output is written to.
-        policy: How it must be stopped.
-        stdin: Text given on its standard input (for secrets); None: no input.
-
-    """
-
-    tool: str
-    argv: Sequence[str]
-    cwd: Path
+    tool: str  # its name for logs and events
+    argv: Sequence[str]  # program and arguments; never through a shell
+    cwd: Path  # working directory
+    # the whole environment (an allow-list; nothing is inherited)
     env: Mapping[str, str]
-    log: Path
-    policy: StopPolicy = POLITE
+    log: Path  # the file its masked output is written to
+    policy: StopPolicy = POLITE  # how it must be stopped
+    # text given on its standard input (for secrets); None: no input
     stdin: str | None = None
 
 
@@ -112,20 +98,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a tool's call ended.
+    """How a tool's call ended."""
 
-    Args:
-        code: Exit code; negative for a signal; None while it is still finishing.
-        stopped: Why it was told to stop; empty when it ended by itself.
-        finishing: What still runs under the supervisor (`pid 123 pulumi …`).
-        seconds: From start to end.
-
-    """
-
+    # exit code; negative for a signal; None while it is still finishing
     code: int | None
-    stopped: str = ""
+    stopped: str = ""  # why it was told to stop; empty when it ended by itself
+    # what still runs under the supervisor (`pid 123 pulumi …`)
     finishing: tuple[str, ...] = ()
-    seconds: float = 0.0
+    seconds: float = 0.0  # from start to end
 
     def event(self, tool: str) -> Event:
         """Return it as the last event of a tool."""

@@ -53,23 +53,18 @@ class Strict(BaseModel, frozen=True, extra="forbid"):
 
 
 class TargetSpec(Strict):
-    """A place to deploy to.
+    """A place to deploy to."""
 
-    Args:
-        title: What it is, for people.
-        kind: `rehearsal`, the cloud on loopback, or `aws`, which is not built yet.
-        gates: Stage to the gate that an update of it must pass; none: nobody is asked.
-        signers: File of the people whose signatures count, from the project's folder
-            (OpenSSH's allowed_signers).
-        fresh: How old a rollout of the stage before may be that opens the next one;
-            None: any age.
-
-    """
-
-    title: str
+    title: str  # what it is, for people
+    # `rehearsal`, the cloud on loopback, or `aws`, which is not built yet
     kind: Literal["rehearsal", "aws"] = "rehearsal"
+    # stage to the gate that an update of it must pass; none: nobody is asked
     gates: dict[Name, GateSpec] = {}
+    # file of the people whose signatures count, from the project's folder (OpenSSH's
+    # allowed_signers)
     signers: str = ""
+    # how old a rollout of the stage before may be that opens the next one; None: any
+    # age
     fresh: (
         Annotated[timedelta, BeforeValidator(lasting), PlainSerializer(duration)] | None
     ) = None
@@ -93,26 +88,15 @@ class StagesSpec(Strict):
 
 
 class ImageSpec(Strict):
-    """How an app's image is tested and baked.
+    """How an app's image is tested and baked."""
 
-    Args:
-        template: Packer template: a file, or a folder for the default template.
-        only: The source that is built, `amazon-ebs.NAME`.
-        deploy: The pyinfra deploy file.
-        name: Pattern of the AMI names; `{node_type}` is filled in.
-        variables: More Packer variables.
-        idempotent: A second run of the deploy must change nothing.
-        base: Base image of the local test; empty: the kit's own.
-
-    """
-
-    template: str
-    only: str
-    deploy: str
-    name: str
-    variables: dict[str, str] = {}
-    idempotent: bool = False
-    base: str = ""
+    template: str  # Packer template: a file, or a folder for the default template
+    only: str  # the source that is built, `amazon-ebs.NAME`
+    deploy: str  # the pyinfra deploy file
+    name: str  # pattern of the AMI names; `{node_type}` is filled in
+    variables: dict[str, str] = {}  # more Packer variables
+    idempotent: bool = False  # a second run of the deploy must change nothing
+    base: str = ""  # base image of the local test; empty: the kit's own
 
     @property
     def default_template(self) -> bool:
@@ -121,90 +105,56 @@ class ImageSpec(Strict):
 
 
 class ProbeSpec(Strict):
-    """The request that is repeated while an update runs (GET, without credentials).
+    """The request that is repeated while an update runs (GET, without credentials)."""
 
-    Args:
-        node_type: The only node type that answers requests; empty: each does.
-        path: Its path.
-        expect: Text the answer must contain.
-        interval_s: Seconds between two requests.
-
-    """
-
-    node_type: str = ""
-    path: str = "/"
-    expect: str = ""
-    interval_s: float = Field(0.2, gt=0, le=60)
+    node_type: str = ""  # the only node type that answers requests; empty: each does
+    path: str = "/"  # its path
+    expect: str = ""  # text the answer must contain
+    interval_s: float = Field(0.2, gt=0, le=60)  # seconds between two requests
 
 
 class SoakSpec(Strict):
-    """How long a stage must go on serving before its rollout counts.
+    """How long a stage must go on serving before its rollout counts."""
 
-    Args:
-        seconds: So long.
-        max_failed: Requests of the probe that may fail meanwhile.
-
-    """
-
-    seconds: int = Field(gt=0, le=86400)
-    max_failed: int = Field(0, ge=0)
+    seconds: int = Field(gt=0, le=86400)  # so long
+    max_failed: int = Field(0, ge=0)  # requests of the probe that may fail meanwhile
 
 
 class Check(Strict):
-    """One request to a deployed stage and the answer it must give.
+    """One request to a deployed stage and the answer it must give."""
 
-    Args:
-        name: What the answer shows, for the record.
-        method: HTTP method.
-        path: Path on the load balancer.
-        body: Request body.
-        headers: Plain headers.
-        secret_headers: Header to the config key whose secret value it carries.
-        status: Status wanted.
-        contains: Text the answer must contain.
-        within_s: Seconds it may take until the answer is right.
-
-    """
-
-    name: str
-    method: Literal["GET", "PUT", "POST", "HEAD"] = "GET"
-    path: str
-    body: str = ""
-    headers: dict[str, str] = {}
+    name: str  # what the answer shows, for the record
+    method: Literal["GET", "PUT", "POST", "HEAD"] = "GET"  # HTTP method
+    path: str  # path on the load balancer
+    body: str = ""  # request body
+    headers: dict[str, str] = {}  # plain headers
+    # header to the config key whose secret value it carries
     secret_headers: dict[str, str] = {}
-    status: int = 200
-    contains: str = ""
+    status: int = 200  # status wanted
+    contains: str = ""  # text the answer must contain
+    # seconds it may take until the answer is right
     within_s: float = Field(0, ge=0, le=3600)
 
 
 class App(Strict):
-    """One application.
+    """One application."""
 
-    Args:
-        title: What it is, for people.
-        node_types: The kinds of instances it consists of.
-        stand_ins: What of it is not the real thing, one line each, for the record.
-        stages: Its stages, in order; empty: the catalog's.
-        image: How its images are tested and baked.
-        stack: The Pulumi project that deploys it; None: nothing does.
-        probe: The request that is repeated while an update runs.
-        soak: How long it must go on serving before a rollout counts; None: not at all.
-        checks: What a deployed stage must answer.
-        sizes: Least and most instances that a group of it may have; None: any from 1.
-        rollback: What must be done by hand before it can go back; empty: nothing.
-
-    """
-
-    title: str
+    title: str  # what it is, for people
+    # the kinds of instances it consists of
     node_types: list[Name] = Field(min_length=1)
+    # what of it is not the real thing, one line each, for the record
     stand_ins: list[str] = []
-    stages: list[Name] = []
-    image: ImageSpec
+    stages: list[Name] = []  # its stages, in order; empty: the catalog's
+    image: ImageSpec  # how its images are tested and baked
+    # the Pulumi project that deploys it; None: nothing does
     stack: StackSpec | None = None
-    probe: ProbeSpec = ProbeSpec()
+    probe: ProbeSpec = ProbeSpec()  # the request that is repeated while an update runs
+    # how long it must go on serving before a rollout counts; None: not at all
     soak: SoakSpec | None = None
-    checks: list[Check] = []
+    checks: list[Check] = []  # what a deployed stage must answer
+    # least and most instances that a group of it may have; None: any from 1
     sizes: tuple[int, int] | None = None
+    # what must be done by hand before it can go back; empty: nothing
     rollback: Annotated[str, StringConstraints(strip_whitespace=True)] = ""
 
     @model_validator(mode="after")
@@ -223,24 +173,15 @@ class App(Strict):
 
 
 class Catalog(Strict):
-    """The whole catalog.
+    """The whole catalog."""
 
-    Args:
-        schema_: Version of the catalog's form.
-        targets: Where can be deployed to.
-        stages: The stages, in order.
-        apps: What can be deployed.
-        limits: How long runs, steps and their silence may last.
-        secrets: Names of environment variables whose values are secret, beside those
-            whose names say so.
-
-    """
-
-    schema_: Literal[1] = Field(alias="schema")
-    targets: dict[Name, TargetSpec]
-    stages: StagesSpec
-    apps: dict[Name, App]
-    limits: Limits = Limits()
+    schema_: Literal[1] = Field(alias="schema")  # version of the catalog's form
+    targets: dict[Name, TargetSpec]  # where can be deployed to
+    stages: StagesSpec  # the stages, in order
+    apps: dict[Name, App]  # what can be deployed
+    limits: Limits = Limits()  # how long runs, steps and their silence may last
+    # names of environment variables whose values are secret, beside those whose names
+    # say so
     secrets: list[str] = []
 
     @model_validator(mode="after")

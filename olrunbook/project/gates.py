@@ -62,22 +62,17 @@ def duration(lasts: timedelta) -> str:
 
 
 class GateSpec(BaseModel, frozen=True, extra="forbid"):
-    """The gate of a stage: who must approve an update before it is made.
+    """The gate of a stage: who must approve an update before it is made."""
 
-    Args:
-        people: How many people must approve; more than one needs `signature`.
-        lasts: How long an approval holds: a number of days, or a text like `12h`.
-        signature: Only signed approvals count.
-        rollback_people: How many people must approve a rollback, where that is fewer.
-
-    """
-
+    # how many people must approve; more than one needs `signature`
     people: int = Field(1, ge=1, le=9)
+    # how many people must approve a rollback, where that is fewer
     rollback_people: int = Field(1, ge=1, le=9)
+    # how long an approval holds: a number of days, or a text like `12h`
     lasts: Annotated[timedelta, BeforeValidator(lasting), PlainSerializer(duration)] = (
         timedelta(days=7)
     )
-    signature: bool = False
+    signature: bool = False  # only signed approvals count
 
     def __str__(self) -> str:
         """Return it in words: `2 people, signed, an approval lasts 7 days`."""

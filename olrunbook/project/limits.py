@@ -10,36 +10,24 @@ __all__ = ["Limits", "StepLimits"]
 
 
 class StepLimits(BaseModel, frozen=True, extra="forbid"):
-    """Limits of one step.
+    """Limits of one step."""
 
-    Args:
-        step_s: Seconds it may take; 0: any.
-        idle_s: Seconds it may be silent; 0: any.
-        on_idle: What silence does: `warn` or `stop`.
-
-    """
-
-    step_s: float | None = Field(None, ge=0)
-    idle_s: float | None = Field(None, ge=0)
+    step_s: float | None = Field(None, ge=0)  # seconds it may take; 0: any
+    idle_s: float | None = Field(None, ge=0)  # seconds it may be silent; 0: any
+    # what silence does: `warn` or `stop`
     on_idle: Literal["warn", "stop"] | None = None
 
 
 class Limits(BaseModel, frozen=True, extra="forbid"):
-    """Limits of a run, in seconds; 0 is none.
+    """Limits of a run, in seconds; 0 is none."""
 
-    Args:
-        run_s: The whole run.
-        step_s: A step that only reads (or a cell without a step).
-        idle_s: Silence. It stops a step that only reads; one that builds or changes is
-            only warned about, and nothing cuts it off.
-        steps: Other limits for single steps, by name.
-
-    """
-
-    run_s: float = Field(0, ge=0)
+    run_s: float = Field(0, ge=0)  # the whole run
+    # a step that only reads (or a cell without a step)
     step_s: float = Field(3600, ge=0)
+    # Silence. It stops a step that only reads; one that builds or changes is only
+    # warned about, and nothing cuts it off.
     idle_s: float = Field(900, ge=0)
-    steps: dict[str, StepLimits] = {}
+    steps: dict[str, StepLimits] = {}  # other limits for single steps, by name
 
     def of(self, step: str, *, changes: bool = False) -> StepLimits:
         """Return the limits in force for a step.

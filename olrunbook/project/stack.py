@@ -14,24 +14,16 @@ def _listed(value: Any) -> Any:
 
 
 class StackSpec(BaseModel, frozen=True, extra="forbid"):
-    """The Pulumi project that deploys an app.
+    """The Pulumi project that deploys an app."""
 
-    Args:
-        path: Folder of the project.
-        project: Pulumi project name.
-        stack: Stack name; `{stage}` and `{stage_lower}` are filled in.
-        image_config: Node type to the config key that pins its image.
-        groups: Node type to the tag `Name` of its Auto Scaling group, or a list of
-            them (same placeholders).
-        secrets: Config keys whose values are secret; a rehearsal makes them up.
-
-    """
-
-    path: str
-    project: str
-    stack: str
-    image_config: dict[str, str]
+    path: str  # folder of the project
+    project: str  # Pulumi project name
+    stack: str  # stack name; `{stage}` and `{stage_lower}` are filled in
+    image_config: dict[str, str]  # node type to the config key that pins its image
+    # node type to the tag `Name` of its Auto Scaling group, or a list of them (same
+    # placeholders)
     groups: dict[str, Annotated[list[str], BeforeValidator(_listed)]]
+    # config keys whose values are secret; a rehearsal makes them up
     secrets: list[str] = []
 
     @field_validator("groups")

@@ -85,17 +85,11 @@ def read_journal(folder: Path) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """What a person typed about gates and rules when a run was started.
+    """What a person typed about gates and rules when a run was started."""
 
-    Args:
-        gates: Stages that get a gate for it, `A,B`.
-        approve_all: Why every gate is approved at once; empty: none is.
-        overrides: Rule to the reason why what it denies is done nevertheless.
-
-    """
-
-    gates: str = ""
-    approve_all: str = ""
+    gates: str = ""  # stages that get a gate for it, `A,B`
+    approve_all: str = ""  # why every gate is approved at once; empty: none is
+    # rule to the reason why what it denies is done nevertheless
     overrides: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -49,16 +49,10 @@ class Strict(BaseModel, frozen=True, extra="forbid", populate_by_name=True):
 
 
 class Known(Strict):
-    """A fact about the run and how it is known.
+    """A fact about the run and how it is known."""
 
-    Args:
-        value: The fact.
-        source: Where it comes from (`git config`, `environment GITHUB_RUN_ID`, …).
-
-    """
-
-    value: str
-    source: str
+    value: str  # the fact
+    source: str  # where it comes from (`git config`, `environment GITHUB_RUN_ID`, …)
 
 
 class FileEntry(Strict):
@@ -69,88 +63,49 @@ class FileEntry(Strict):
 
 
 class StepRecord(Strict):
-    """One step as it ended.
+    """One step as it ended."""
 
-    Args:
-        name: The step.
-        status: How it ended.
-        started_at: When it began; None when it did not run.
-        seconds: How long it took.
-        headline: Its result in one line.
-        cause: Why it did not end well.
-        hint: What the reader can do about it.
-        result: Its result as plain JSON.
-        result_schema: What that JSON is.
-        finishing: Tools that outlived it under their supervisors.
-
-    """
-
-    name: str
-    status: StepStatus
-    started_at: datetime | None = None
+    name: str  # the step
+    status: StepStatus  # how it ended
+    started_at: datetime | None = None  # when it began; None when it did not run
     seconds: float | None = None
-    headline: str = ""
-    cause: str = ""
-    hint: str = ""
-    result: dict[str, Any] | None = None
-    result_schema: str = ""
-    finishing: list[str] = []
+    headline: str = ""  # its result in one line
+    cause: str = ""  # why it did not end well
+    hint: str = ""  # what the reader can do about it
+    result: dict[str, Any] | None = None  # its result as plain JSON
+    result_schema: str = ""  # what that JSON is
+    finishing: list[str] = []  # tools that outlived it under their supervisors
 
 
 class GateRecord(Strict):
-    """A gate that the run came to.
+    """A gate that the run came to."""
 
-    Args:
-        gate: The gate: its stage.
-        question: What was asked.
-        status: `no gate`, `not asked`, `waiting`, `approved`, `rejected`.
-        shown: What was asked about, in one line.
-        digest: Of everything that was shown.
-        people: How many people must approve.
-        signature: Only signed approvals count.
-        lasts: How long an approval holds, in words.
-        by: Who decided.
-        known: How that is known.
-        reason: Why.
-        decided_at: When (UTC); of several people, the last.
-        until: When the approval ends (UTC).
-        emergency: One person approved where more were demanded.
-
-    """
-
-    gate: str
-    question: str
-    status: str
-    shown: str = ""
-    digest: str = ""
-    people: int = 1
-    signature: bool = False
-    lasts: str = ""
-    by: str = ""
-    known: str = ""
+    gate: str  # the gate: its stage
+    question: str  # what was asked
+    status: str  # `no gate`, `not asked`, `waiting`, `approved`, `rejected`
+    shown: str = ""  # what was asked about, in one line
+    digest: str = ""  # of everything that was shown
+    people: int = 1  # how many people must approve
+    signature: bool = False  # only signed approvals count
+    lasts: str = ""  # how long an approval holds, in words
+    by: str = ""  # who decided
+    known: str = ""  # how that is known
     reason: str = ""
-    decided_at: str = ""
-    until: str = ""
-    emergency: bool = False
+    decided_at: str = ""  # when (UTC); of several people, the last
+    until: str = ""  # when the approval ends (UTC)
+    emergency: bool = False  # one person approved where more were demanded
 
 
 class RollbackRecord(Strict):
-    """What a rollback goes back to, and from what.
+    """What a rollback goes back to, and from what."""
 
-    Args:
-        left: The image set that is left: what the stage launches until now.
-        run_id: The rollout by which the set served well here.
-        lines: What people must know of it, a sentence each.
-        revoked: That all that served well is revoked, so the set is too; empty: no.
-        by_hand: What must be done by hand first; empty: nothing.
-
-    """
-
+    # the image set that is left: what the stage launches until now
     left: dict[str, str]
-    run_id: str
-    lines: list[str] = []
+    run_id: str  # the rollout by which the set served well here
+    lines: list[str] = []  # what people must know of it, a sentence each
+    # that all that served well is revoked, so the set is too; empty: no
     revoked: str = ""
-    by_hand: str = ""
+    by_hand: str = ""  # what must be done by hand first; empty: nothing
 
 
 class PartRecord(Strict):
@@ -174,23 +129,6 @@ class RunRecord(Strict):
     """The record of one run: a pure function of its journal and its notebook.
 
     Times are UTC, sizes bytes, durations seconds. Beside the facts of the run:
-
-    Args:
-        tools: Name to version and origin of each tool that was there for the run.
-        known: How facts of this record are known, by the name of their field.
-        gates: The gates it came to, each as it was left.
-        overrides: Rules that were overridden, with the reasons.
-        rollback: What it goes back to, and from what; None: it is no rollback.
-        release: Id of the release this run belongs to.
-        resumes: Id of the run that this one takes up again.
-        executed_by: What ran the cells: `olrunbook` (the engine), `kernel` (a person,
-            cell by cell), or `papermill` with its own engine.
-        presumed: Nobody saw the end: the run was found dead on another host.
-        warnings: What was noticed and did not end the run (a silent step).
-        lacks: What a record of this kind cannot say, in words.
-        finishing: Tools that outlived the run under their supervisors.
-        masked: How many secret values were masked.
-
     """
 
     schema_: Literal["olrunbook/run/1"] = Field("olrunbook/run/1", alias="schema")
@@ -209,7 +147,9 @@ class RunRecord(Strict):
     operator: dict[str, Known] = {}
     identity: str = ""
     versions: dict[str, str] = {}
+    # name to version and origin of each tool that was there for the run
     tools: dict[str, str] = {}
+    # how facts of this record are known, by the name of their field
     known: dict[str, str] = {}
     stand_ins: list[str] = []
     started_at: AwareDatetime
@@ -221,17 +161,20 @@ class RunRecord(Strict):
     steps: list[StepRecord] = []
     cells_not_run: int = 0
     parts: list[PartRecord] = []
-    gates: list[GateRecord] = []
-    overrides: dict[str, str] = {}
+    gates: list[GateRecord] = []  # the gates it came to, each as it was left
+    overrides: dict[str, str] = {}  # rules that were overridden, with the reasons
+    # what it goes back to, and from what; None: it is no rollback
     rollback: RollbackRecord | None = None
-    release: str = ""
-    resumes: str = ""
+    release: str = ""  # id of the release this run belongs to
+    resumes: str = ""  # id of the run that this one takes up again
+    # what ran the cells: `olrunbook` (the engine), `kernel` (a person, cell by cell),
+    # or `papermill` with its own engine
     executed_by: str = "olrunbook"
-    presumed: bool = False
-    warnings: list[str] = []
-    lacks: list[str] = []
-    finishing: list[str] = []
-    masked: int = 0
+    presumed: bool = False  # nobody saw the end: the run was found dead on another host
+    warnings: list[str] = []  # what was noticed and did not end the run (a silent step)
+    lacks: list[str] = []  # what a record of this kind cannot say, in words
+    finishing: list[str] = []  # tools that outlived the run under their supervisors
+    masked: int = 0  # how many secret values were masked
     files: dict[str, FileEntry] = {}
 
     def result(self, schema: str) -> dict[str, Any] | None:

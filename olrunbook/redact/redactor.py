@@ -37,14 +37,9 @@ def new_key() -> str:
 
 
 class Masked(str):  # noqa: SLOT000  (a str cannot have slots with values)
-    """A text that a redactor has masked; it is looked at again when more is known.
+    """A text that a redactor has masked; it is looked at again when more is known."""
 
-    Args:
-        masked_by: The redactor's generation as its first part was masked.
-
-    """
-
-    masked_by: int
+    masked_by: int  # the redactor's generation as its first part was masked
 
     def __new__(cls, text: str, masked_by: int) -> Self:
         """Make it of a text that is masked already."""

@@ -52,22 +52,14 @@ MOTO = {
 
 
 class Commission(BaseModel):
-    """What the process is told.
-
-    Args:
-        checkout: The checkout's id.
-        root: Private folder of the rehearsal.
-        blocks: Blocks of addresses to try, in order.
-        order: What the cloud is started with.
-
-    """
+    """What the process is told."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    checkout: str
-    root: Path
-    blocks: list[int]
-    order: Order
+    checkout: str  # the checkout's id
+    root: Path  # private folder of the rehearsal
+    blocks: list[int]  # blocks of addresses to try, in order
+    order: Order  # what the cloud is started with
 
 
 def main() -> int:

@@ -17,24 +17,15 @@ __all__ = ["Removed", "ami_images", "containers", "foreign_blocks", "remove_all"
 
 
 class Removed(BaseModel):
-    """What was taken away.
-
-    Args:
-        process: Id of the background process that was ended; 0: there was none.
-        containers: Names of containers.
-        images: AMI images.
-        kept_images: AMI images that stay.
-        files: Whether there was a state folder.
-
-    """
+    """What was taken away."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    process: int = 0
-    containers: list[str] = []
-    images: list[str] = []
-    kept_images: list[str] = []
-    files: bool = False
+    process: int = 0  # id of the background process that was ended; 0: there was none
+    containers: list[str] = []  # names of containers
+    images: list[str] = []  # AMI images
+    kept_images: list[str] = []  # AMI images that stay
+    files: bool = False  # whether there was a state folder
 
     def __str__(self) -> str:
         """Return one line for a person."""

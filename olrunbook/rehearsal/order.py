@@ -10,29 +10,16 @@ __all__ = ["Order"]
 
 
 class Order(BaseModel):
-    """What a cloud is started with.
-
-    Args:
-        cloud_id: Id of this incarnation.
-        settings: How it behaves.
-        identity_arn: What GetCallerIdentity answers.
-        access_key: The only access key id that is served.
-        vault_token: Token of the Vault stand-in.
-        consul_token: Token of the Consul stand-in.
-        base: Container image of the base AMIs; empty without containers.
-        base_created: When it was made, ISO 8601; empty: unknown.
-        balancer: Container image with haproxy; empty without containers.
-
-    """
+    """What a cloud is started with."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    cloud_id: str
-    settings: Settings
-    identity_arn: str
-    access_key: str = Field(repr=False)
-    vault_token: str = Field(repr=False)
-    consul_token: str = Field(repr=False)
-    base: str = ""
-    base_created: str = ""
-    balancer: str = ""
+    cloud_id: str  # id of this incarnation
+    settings: Settings  # how it behaves
+    identity_arn: str  # what GetCallerIdentity answers
+    access_key: str = Field(repr=False)  # the only access key id that is served
+    vault_token: str = Field(repr=False)  # token of the Vault stand-in
+    consul_token: str = Field(repr=False)  # token of the Consul stand-in
+    base: str = ""  # container image of the base AMIs; empty without containers
+    base_created: str = ""  # when it was made, ISO 8601; empty: unknown
+    balancer: str = ""  # container image with haproxy; empty without containers

@@ -38,17 +38,12 @@ HOSTS_PER_NET = 250
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The places of one checkout's cloud.
+    """The places of one checkout's cloud."""
 
-    Args:
-        checkout: The cloud's id among all on this machine: checkout and state folder;
-            the value of the label on all it makes.
-        root: Private folder of the rehearsal's state.
-
-    """
-
+    # the cloud's id among all on this machine: checkout and state folder; the value of
+    # the label on all it makes
     checkout: str
-    root: Path
+    root: Path  # private folder of the rehearsal's state
 
     @classmethod
     def of(cls, project_root: Path) -> Places:
@@ -126,14 +121,9 @@ def candidate_blocks(project_root: Path) -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block of loopback addresses, 127.B.0.0/16.
+    """One block of loopback addresses, 127.B.0.0/16."""
 
-    Args:
-        number: B.
-
-    """
-
-    number: int
+    number: int  # b
 
     @property
     def api_host(self) -> str:

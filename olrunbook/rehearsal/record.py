@@ -19,29 +19,19 @@ SAME_START_S = 0.5  # the kernel counts in clock ticks
 
 
 class DaemonRecord(BaseModel):
-    """The background process of a cloud.
-
-    Args:
-        pid: Its process id.
-        process_started: When that process began, as the kernel says (epoch seconds):
-            a process id alone may belong to another one by now.
-        cloud_id: Id of the incarnation.
-        block: Its addresses, 127.B.0.0/16.
-        endpoint: URL of the AWS API.
-        settings: How it behaves.
-        started_at: When it was started (UTC).
-
-    """
+    """The background process of a cloud."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    pid: int
+    pid: int  # its process id
+    # when that process began, as the kernel says (epoch seconds): a process id alone
+    # may belong to another one by now
     process_started: float
-    cloud_id: str
-    block: int
-    endpoint: str
-    settings: Settings
-    started_at: datetime
+    cloud_id: str  # id of the incarnation
+    block: int  # its addresses, 127.B.0.0/16
+    endpoint: str  # URL of the AWS API
+    settings: Settings  # how it behaves
+    started_at: datetime  # when it was started (UTC)
 
     @classmethod
     def of_this_process(

@@ -35,26 +35,21 @@ Answer = tuple[int, Any]
 
 @dataclass(slots=True)
 class Store:
-    """What one named server holds.
+    """What one named server holds."""
 
-    Args:
-        policies: Vault policies by name.
-        auth: Auth mounts by path.
-        mounts: Secret mounts by path.
-        data: Everything else by path: roles, secrets, keys.
-        index: Counts changes (Consul's ModifyIndex).
-
-    """
-
+    # vault policies by name
     policies: dict[str, str] = field(
         default_factory=lambda: {"default": "", "root": ""}
     )
+    # auth mounts by path
     auth: dict[str, dict[str, Any]] = field(
         default_factory=lambda: {"aws": _mount("aws"), "token": _mount("token")}
     )
+    # secret mounts by path
     mounts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # everything else by path: roles, secrets, keys
     data: dict[str, Any] = field(default_factory=dict)
-    index: int = 0
+    index: int = 0  # counts changes (Consul's ModifyIndex)
 
 
 def _mount(kind: str, description: str = "") -> dict[str, Any]:

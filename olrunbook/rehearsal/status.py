@@ -30,36 +30,22 @@ OUTLIVES = (
 
 
 class Status(BaseModel):
-    """What is up.
-
-    Args:
-        up: Whether the cloud serves.
-        cloud_id: Id of this incarnation; empty: it is not up.
-        endpoint: URL of the AWS API.
-        pid: Its background process.
-        since: When it was started (UTC).
-        settings: How it behaves.
-        survey: What lives in it.
-        stand_ins: What is not the real service.
-        leftovers: What an earlier one left, by name; the next up or down removes it.
-        kept_images: Images of AMIs that outlive it.
-        notes: What a reader should know.
-
-    """
+    """What is up."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    up: bool
-    cloud_id: str = ""
-    endpoint: str = ""
-    pid: int = 0
-    since: datetime | None = None
-    settings: Settings | None = None
-    survey: Survey | None = None
-    stand_ins: list[str] = []
+    up: bool  # whether the cloud serves
+    cloud_id: str = ""  # id of this incarnation; empty: it is not up
+    endpoint: str = ""  # URL of the AWS API
+    pid: int = 0  # its background process
+    since: datetime | None = None  # when it was started (UTC)
+    settings: Settings | None = None  # how it behaves
+    survey: Survey | None = None  # what lives in it
+    stand_ins: list[str] = []  # what is not the real service
+    # what an earlier one left, by name; the next up or down removes it
     leftovers: list[str] = []
-    kept_images: list[str] = []
-    notes: list[str] = []
+    kept_images: list[str] = []  # images of AMIs that outlive it
+    notes: list[str] = []  # what a reader should know
 
     def __str__(self) -> str:
         """Return it as lines for a person; the first says whether it is up."""

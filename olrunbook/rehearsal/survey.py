@@ -58,24 +58,14 @@ class AmiSeen(_Seen):
 
 
 class Survey(_Seen):
-    """Everything that lives.
+    """Everything that lives."""
 
-    Args:
-        cloud_id: Id of this incarnation.
-        instances: Instances that have a machine.
-        groups: Auto Scaling groups.
-        balancers: Load balancers.
-        amis: AMIs made here.
-        memory_mib: Resident memory of the daemon.
-
-    """
-
-    cloud_id: str
-    instances: list[MachineSeen]
-    groups: list[GroupCount]
-    balancers: list[BalancerSeen]
-    amis: list[AmiSeen]
-    memory_mib: int
+    cloud_id: str  # id of this incarnation
+    instances: list[MachineSeen]  # instances that have a machine
+    groups: list[GroupCount]  # auto Scaling groups
+    balancers: list[BalancerSeen]  # load balancers
+    amis: list[AmiSeen]  # AMIs made here
+    memory_mib: int  # resident memory of the daemon
 
 
 def survey(cloud_id: str, fleet: Fleet, ledger: Ledger, amis: AmiStore) -> Survey:

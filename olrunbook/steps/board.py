@@ -44,57 +44,37 @@ SECOND = "%Y-%m-%d %H:%M:%S UTC"
 
 
 class StageStatus(Value):
-    """One stage of one app.
-
-    Args:
-        app: The app.
-        stage: The stage.
-        images: The image set that the archive last saw serving; empty: none.
-        since: Since when (UTC).
-        run: The run that saw it first.
-        later: What was done since, or is being done, a line each.
-        serving: What the account says; empty: it was not asked.
-        refresh: The refresh in progress; empty: none.
-        mixed: How the instances differ; empty: they do not, or were not looked at.
-        waiting: The runs that wait at a gate.
-        emergencies: The runs of emergencies that nobody has countersigned.
-        unexplained: What no record explains, a line each.
-
-    """
+    """One stage of one app."""
 
     app: str
     stage: str
+    # the image set that the archive last saw serving; empty: none
     images: dict[str, str] = Field(default_factory=dict)
-    since: datetime | None = None
-    run: str = ""
+    since: datetime | None = None  # since when (UTC)
+    run: str = ""  # the run that saw it first
+    # what was done since, or is being done, a line each
     later: list[str] = Field(default_factory=list)
-    serving: str = ""
-    refresh: str = ""
+    serving: str = ""  # what the account says; empty: it was not asked
+    refresh: str = ""  # the refresh in progress; empty: none
+    # how the instances differ; empty: they do not, or were not looked at
     mixed: str = ""
-    waiting: list[str] = Field(default_factory=list)
+    waiting: list[str] = Field(default_factory=list)  # the runs that wait at a gate
+    # the runs of emergencies that nobody has countersigned
     emergencies: list[str] = Field(default_factory=list)
+    # what no record explains, a line each
     unexplained: list[str] = Field(default_factory=list)
 
 
 class Board(Result):
-    """What serves where.
-
-    Args:
-        target: The target.
-        at: The moment (UTC).
-        now: It is the present.
-        asked: Why account and stacks were not asked; empty: they were.
-        rows: The stages.
-
-    """
+    """What serves where."""
 
     schema_name: ClassVar[str] = "olrunbook/status/1"
 
     target: str
-    at: datetime
-    now: bool
-    asked: str
-    rows: list[StageStatus]
+    at: datetime  # the moment (UTC)
+    now: bool  # it is the present
+    asked: str  # why account and stacks were not asked; empty: they were
+    rows: list[StageStatus]  # the stages
 
     def headline(self) -> str:
         """Return what serves: `tika: CI and QA server=ami-0a17…`, and what is open."""

@@ -24,43 +24,25 @@ EXCERPT = 200
 
 
 class Answered(Value):
-    """One check and its answer.
+    """One check and its answer."""
 
-    Args:
-        name: What the answer shows.
-        request: Method and path, and the names of the secret headers.
-        ok: Whether it is the answer wanted.
-        wanted: The answer wanted.
-        found: The answer.
-        seconds: How long it took.
-        target: The instance that answered, where the balancer says so.
-
-    """
-
-    name: str
-    request: str
-    ok: bool
-    wanted: str
-    found: str
+    name: str  # what the answer shows
+    request: str  # method and path, and the names of the secret headers
+    ok: bool  # whether it is the answer wanted
+    wanted: str  # the answer wanted
+    found: str  # the answer
     seconds: float
-    target: str = ""
+    target: str = ""  # the instance that answered, where the balancer says so
 
 
 class ChecksResult(Result):
-    """The checks of a stage.
-
-    Args:
-        url: Where the load balancer answers.
-        answers: The checks and their answers, in the catalog's order.
-        notes: What a reader must know about them.
-
-    """
+    """The checks of a stage."""
 
     schema_name: ClassVar[str] = "olrunbook/checks/1"
 
-    url: str
-    answers: list[Answered]
-    notes: list[str]
+    url: str  # where the load balancer answers
+    answers: list[Answered]  # the checks and their answers, in the catalog's order
+    notes: list[str]  # what a reader must know about them
 
     def headline(self) -> str:
         """Return how many checks passed, or the first that failed."""

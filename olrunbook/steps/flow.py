@@ -10,20 +10,14 @@ RELEASE = "release"  # the notebook of the release itself, over those of the flo
 
 
 class Row(NamedTuple):
-    """One notebook of the flow; app, target and stage it is always handed.
-
-    Args:
-        notebook: Its name.
-        each_stage: It runs in every stage; else once, where no image set is given.
-        takes: Its parameter that is handed to it.
-        gives: What its record gives for a later one: its image set where that is
-            `images`, else its run id.
-
-    """
+    """One notebook of the flow; app, target and stage it is always handed."""
 
     notebook: str
+    # it runs in every stage; else once, where no image set is given
     each_stage: bool = False
-    takes: str = ""
+    takes: str = ""  # its parameter that is handed to it
+    # what its record gives for a later one: its image set where that is `images`, else
+    # its run id
     gives: str = ""
 
 

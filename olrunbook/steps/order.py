@@ -46,20 +46,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Relied:
-    """What allowed an image set in a stage.
+    """What allowed an image set in a stage."""
 
-    Args:
-        on: Of which kind it is.
-        text: In words.
-        run_id: The run whose record it is; empty: it is none.
-        since: The moment of it (UTC).
-
-    """
-
+    # of which kind it is
     on: Literal["first stage", "archive", "account", "served here", "rollback"]
-    text: str
-    run_id: str = ""
-    since: datetime | None = None
+    text: str  # in words
+    run_id: str = ""  # the run whose record it is; empty: it is none
+    since: datetime | None = None  # the moment of it (UTC)
 
 
 def _succeeded(

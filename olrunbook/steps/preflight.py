@@ -32,24 +32,14 @@ NEEDS: dict[str, tuple[str, ...]] = {
 
 
 class CheckRow(Value):
-    """One check.
+    """One check."""
 
-    Args:
-        name: What was checked.
-        status: `ok`, `warning` (said, and no reason to stop) or `failed`.
-        found: What was found.
-        wanted: What was wanted.
-        hint: What the reader can do.
-        where: The app and stage, where more than one is looked at.
-
-    """
-
-    name: str
-    status: Status
-    found: str
-    wanted: str
-    hint: str = ""
-    where: str = ""
+    name: str  # what was checked
+    status: Status  # `ok`, `warning` (said, and no reason to stop) or `failed`
+    found: str  # what was found
+    wanted: str  # what was wanted
+    hint: str = ""  # what the reader can do
+    where: str = ""  # the app and stage, where more than one is looked at
 
 
 class PreflightResult(Result):

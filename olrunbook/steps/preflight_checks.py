@@ -267,19 +267,13 @@ def _orphans(asked: Asked) -> Seen:
 
 
 class Check(NamedTuple):
-    """One check, and where it is made.
+    """One check, and where it is made."""
 
-    Args:
-        look: Looks, and changes nothing.
-        needs: What is to be done: each is preceded by its checks, in this order.
-        each: It is made once for a machine, for each app, or for each stage.
-        advice: It tells what an update would meet; for the doctor it is no failure.
-
-    """
-
-    look: Callable[[Asked], Seen]
-    needs: str = ""
+    look: Callable[[Asked], Seen]  # looks, and changes nothing
+    needs: str = ""  # what is to be done: each is preceded by its checks, in this order
+    # it is made once for a machine, for each app, or for each stage
     each: Literal["machine", "app", "stage"] = "stage"
+    # it tells what an update would meet; for the doctor it is no failure
     advice: bool = False
 
 

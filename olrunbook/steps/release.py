@@ -19,52 +19,30 @@ GOOD = ("succeeded", "kept")
 
 
 class PartRow(Value):
-    """One run of a release.
+    """One run of a release."""
 
-    Args:
-        step: Its notebook.
-        stage: Its stage; empty for image notebooks.
-        outcome: Its status.
-        headline: Its result in one line, or why it did not succeed.
-        seconds: How long it took.
-        record: Its directory, seen from the archive.
-        run_id: Its id.
-        relied: What its update relied on.
-
-    """
-
-    step: str
-    stage: str
-    outcome: str
-    headline: str
+    step: str  # its notebook
+    stage: str  # its stage; empty for image notebooks
+    outcome: str  # its status
+    headline: str  # its result in one line, or why it did not succeed
     seconds: float
-    record: str
+    record: str  # its directory, seen from the archive
     run_id: str
-    relied: str = ""
+    relied: str = ""  # what its update relied on
 
 
 class ReleaseResult(Result):
-    """A release: the image set, where it came to, and its runs.
-
-    Args:
-        release: Its id.
-        images: The image set; empty where none was built.
-        stages: The stages it reached with success.
-        wanted: The stages it was to reach.
-        rows: Its runs in order.
-        seconds: From the first run's start to the last one's end.
-        rollback: What a rollback goes back to, and from what, a sentence each.
-
-    """
+    """A release: the image set, where it came to, and its runs."""
 
     schema_name: ClassVar[str] = "olrunbook/release/1"
 
     release: str
-    images: dict[str, str]
-    stages: list[str]
-    wanted: list[str]
-    rows: list[PartRow]
-    seconds: float
+    images: dict[str, str]  # the image set; empty where none was built
+    stages: list[str]  # the stages it reached with success
+    wanted: list[str]  # the stages it was to reach
+    rows: list[PartRow]  # its runs in order
+    seconds: float  # from the first run's start to the last one's end
+    # what a rollback goes back to, and from what, a sentence each
     rollback: list[str] = Field(default_factory=list)
 
     def headline(self) -> str:

@@ -43,16 +43,11 @@ class Result(Value):
 
 
 class OwnResult(Result):
-    """What a step of a team's own returned, where that is no `Result`.
-
-    Args:
-        value: As plain JSON; what JSON does not have is its text.
-
-    """
+    """What a step of a team's own returned, where that is no `Result`."""
 
     schema_name: ClassVar[str] = "olrunbook/own/1"
 
-    value: Any = None
+    value: Any = None  # as plain JSON; what JSON does not have is its text
 
     def headline(self) -> str:
         """Return the beginning of its text; empty for None."""
@@ -83,15 +78,10 @@ class Difference(Value):
 
 
 class OutsideChange(Difference):
-    """A property that somebody changed: `old` in the state, `new` in the account.
+    """A property that somebody changed: `old` in the state, `new` in the account."""
 
-    Args:
-        urn: The resource's URN; `what` is empty where the resource is gone.
-        then: What the update does about it.
-
-    """
-
-    urn: str
+    urn: str  # the resource's URN; `what` is empty where the resource is gone
+    # what the update does about it
     then: Literal["puts it back", "sets another value", "leaves it"]
 
 
@@ -105,24 +95,14 @@ class PropertyChange(Value):
 
 
 class ResourceChange(Value):
-    """One resource that is not left as it is.
+    """One resource that is not left as it is."""
 
-    Args:
-        op: Pulumi's operation: create, update, replace, delete, …
-        type: Pulumi type token.
-        name: Logical name.
-        urn: Its URN.
-        changes: What changes in it.
-        expected: An image roll changes this and nothing else (rule 6.2).
-
-    """
-
-    op: str
-    type: str
+    op: str  # Pulumi's operation: create, update, replace, delete, …
+    type: str  # Pulumi type token
     name: str
     urn: str
-    changes: list[PropertyChange] = []
-    expected: bool = True
+    changes: list[PropertyChange] = []  # what changes in it
+    expected: bool = True  # an image roll changes this and nothing else (rule 6.2)
 
     def line(self) -> str:
         """Return it in a line: `update Group web imageId a → b`."""
@@ -132,44 +112,27 @@ class ResourceChange(Value):
 
 
 class DeployResult(Result):
-    """One update of a stack.
-
-    Args:
-        project: Pulumi project.
-        stack: Stack name.
-        version: Version of the stack's state after the update.
-        counts: Operation to number of resources, from Pulumi's summary event.
-        changes: The resources that changed.
-        images: The image set that was pinned.
-        outputs: Stack outputs; secret ones masked.
-        before: The Auto Scaling groups before the update began.
-        groups: The groups after it.
-        url: Where the load balancer answers.
-        started_at: When the update began (UTC).
-        ended_at: When it ended (UTC).
-        by_hand: The command that does the same without olrunbook.
-        relied: What allowed it: the stage before, by record or account; a rollback.
-        rollback: It was one.
-
-    """
+    """One update of a stack."""
 
     schema_name: ClassVar[str] = "olrunbook/deploy/1"
 
-    project: str
+    project: str  # Pulumi project
     stack: str
-    version: int
+    version: int  # version of the stack's state after the update
+    # operation to number of resources, from Pulumi's summary event
     counts: dict[str, int]
-    changes: list[ResourceChange]
-    images: dict[str, str]
-    outputs: dict[str, str]
-    before: list[GroupSeen]
-    groups: list[GroupSeen]
-    url: str
-    started_at: datetime
-    ended_at: datetime
-    by_hand: str
+    changes: list[ResourceChange]  # the resources that changed
+    images: dict[str, str]  # the image set that was pinned
+    outputs: dict[str, str]  # stack outputs; secret ones masked
+    before: list[GroupSeen]  # the Auto Scaling groups before the update began
+    groups: list[GroupSeen]  # the groups after it
+    url: str  # where the load balancer answers
+    started_at: datetime  # when the update began (UTC)
+    ended_at: datetime  # when it ended (UTC)
+    by_hand: str  # the command that does the same without olrunbook
+    # what allowed it: the stage before, by record or account; a rollback
     relied: str = ""
-    rollback: bool = False
+    rollback: bool = False  # it was one
 
     def headline(self) -> str:
         """Return the counts: `17 created`, `rollback: 3 updated, 14 same`."""

@@ -100,15 +100,11 @@ def differences(
 
 @dataclass(slots=True)
 class Parts:
-    """The runs of a release, by notebook and stage.
+    """The runs of a release, by notebook and stage."""
 
-    Args:
-        done: Those that succeeded: they are kept.
-        cut: Those that did not: they are taken up.
-
-    """
-
+    # those that succeeded: they are kept
     done: dict[tuple[str, str], Found] = field(default_factory=dict)
+    # those that did not: they are taken up
     cut: dict[tuple[str, str], Found] = field(default_factory=dict)
 
     @property

@@ -13,22 +13,15 @@ __all__ = ["Step"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a runbook.
+    """One step of a runbook."""
 
-    Args:
-        name: Its name in record and journal.
-        result: What its result is.
-        require: Raises where the result is a failure; its table is shown first.
-        changes: It changes or builds something: silence is no reason to stop it.
-        locks: Only one at a time for an app: two at once would mix.
-        kept: Done once is enough: a run that is taken up again keeps its result. What
-            only reads runs again, since it may have changed.
-
-    """
-
-    name: str
-    result: type[Result] = Result
+    name: str  # its name in record and journal
+    result: type[Result] = Result  # what its result is
+    # raises where the result is a failure; its table is shown first
     require: Callable[[Any], None] | None = None
+    # it changes or builds something: silence is no reason to stop it
     changes: bool = False
-    locks: bool = False
+    locks: bool = False  # only one at a time for an app: two at once would mix
+    # Done once is enough: a run that is taken up again keeps its result. What only
+    # reads runs again, since it may have changed.
     kept: bool = False

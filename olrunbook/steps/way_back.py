@@ -23,16 +23,10 @@ __all__ = ["WayBack", "in_words", "taken_up", "way_back"]
 
 @dataclass(frozen=True, slots=True)
 class WayBack:
-    """Where a stage goes back to.
+    """Where a stage goes back to."""
 
-    Args:
-        images: The image set.
-        record: What the run's record says of it.
-
-    """
-
-    images: dict[str, str]
-    record: RollbackRecord
+    images: dict[str, str]  # the image set
+    record: RollbackRecord  # what the run's record says of it
 
 
 def way_back(ctx: Context) -> WayBack:

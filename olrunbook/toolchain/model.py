@@ -19,24 +19,14 @@ HOW = {
 
 
 class ToolFound(BaseModel, frozen=True):
-    """A tool that can be used.
+    """A tool that can be used."""
 
-    Args:
-        name: The program.
-        version: Its version.
-        path: The program's file.
-        how: Where it comes from.
-        plugins: For a plugin: the folder Packer must look into.
-        sha256: Of a program we built: what its file was verified to have.
-
-    """
-
-    name: str
+    name: str  # the program
     version: str
-    path: Path
-    how: How
-    plugins: Path | None = None
-    sha256: str = ""
+    path: Path  # the program's file
+    how: How  # where it comes from
+    plugins: Path | None = None  # for a plugin: the folder Packer must look into
+    sha256: str = ""  # of a program we built: what its file was verified to have
 
     def __str__(self) -> str:
         """One line for a person."""

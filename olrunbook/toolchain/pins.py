@@ -20,26 +20,15 @@ GO_MINIMUM: Version = (1, 25, 11)
 
 
 class Pin(BaseModel, frozen=True, extra="forbid"):
-    """One tool.
+    """One tool."""
 
-    Args:
-        name: The program.
-        why: What it is used for.
-        version: The version that is built.
-        minimum: The oldest that is taken from the machine.
-        package: The Go package of its main program.
-        flags: More flags for `go build`.
-        expected_s: Seconds a build takes on two cores, downloads included.
-
-    """
-
-    name: str
-    why: str
-    version: str
-    minimum: Version
-    package: str
-    flags: tuple[str, ...]
-    expected_s: float
+    name: str  # the program
+    why: str  # what it is used for
+    version: str  # the version that is built
+    minimum: Version  # the oldest that is taken from the machine
+    package: str  # the Go package of its main program
+    flags: tuple[str, ...]  # more flags for `go build`
+    expected_s: float  # seconds a build takes on two cores, downloads included
 
     @property
     def title(self) -> str:

@@ -35,30 +35,19 @@ _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One declared parameter.
-
-    Args:
-        name: Its name.
-        kind: `str`, `int`, `float`, `bool`, `Literal`, or the name of one of our types;
-            empty: not declared, so that any value will do.
-        default: Its default value; None where the notebook computes it.
-        choices: The values allowed; empty: any.
-        help: The comment beside it.
-        optional: It may be None.
-        required: It has no default.
-        computed: Its default is known when the notebook runs, not before.
-        by_app: Of an image set the node types of each app, of a stage its stages.
-
-    """
+    """One declared parameter."""
 
     name: str
+    # `str`, `int`, `float`, `bool`, `Literal`, or the name of one of our types; empty:
+    # not declared, so that any value will do
     kind: str
-    default: Any
-    choices: tuple[Any, ...] = ()
-    help: str = ""
-    optional: bool = False
-    required: bool = False
-    computed: bool = False
+    default: Any  # its default value; None where the notebook computes it
+    choices: tuple[Any, ...] = ()  # the values allowed; empty: any
+    help: str = ""  # the comment beside it
+    optional: bool = False  # it may be None
+    required: bool = False  # it has no default
+    computed: bool = False  # its default is known when the notebook runs, not before
+    # of an image set the node types of each app, of a stage its stages
     by_app: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 

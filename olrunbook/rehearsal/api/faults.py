@@ -16,18 +16,11 @@ _REST_JSON = {"lambda", "apigateway", "eks", "batch", "backup", "efs", "kafka", 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One error answer.
+    """One error answer."""
 
-    Args:
-        code: AWS's error code.
-        message: Its words.
-        status: HTTP status.
-
-    """
-
-    code: str
-    message: str
-    status: int = 400
+    code: str  # AWS's error code
+    message: str  # its words
+    status: int = 400  # HTTP status
 
 
 _REASONS = {

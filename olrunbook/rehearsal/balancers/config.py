@@ -34,36 +34,22 @@ defaults
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One listener.
+    """One listener."""
 
-    Args:
-        port: Its port.
-        protocol: HTTP, HTTPS, TCP or TLS.
-        certificate: ARN of its certificate; empty: none.
-        group: ARN of the target group it forwards to; empty: it does something else.
-        action: That something, as an haproxy directive.
-
-    """
-
-    port: int
-    protocol: str
-    certificate: str = ""
+    port: int  # its port
+    protocol: str  # HTTP, HTTPS, TCP or TLS
+    certificate: str = ""  # ARN of its certificate; empty: none
+    # ARN of the target group it forwards to; empty: it does something else
     group: str = ""
-    action: str = ""
+    action: str = ""  # that something, as an haproxy directive
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One target behind a listener.
+    """One target behind a listener."""
 
-    Args:
-        address: `address:port`.
-        state: `ready` or `drain`.
-
-    """
-
-    address: str
-    state: str
+    address: str  # `address:port`
+    state: str  # `ready` or `drain`
 
 
 def routes_of(balancer: FakeLoadBalancer) -> list[Route]:

@@ -26,19 +26,14 @@ def moment(seconds: float) -> datetime:
 
 @dataclass(slots=True)
 class Member:
-    """More about one instance of a group.
+    """More about one instance of a group."""
 
-    Args:
-        template: Launch template and version it was really launched from.
-        born: When it was launched (seconds since the epoch).
-        up_since: When it was first seen running.
-        surplus: Launched before the one it replaces goes: it does not count yet.
-
-    """
-
+    # launch template and version it was really launched from
     template: dict[str, str] | None = None
+    # when it was launched (seconds since the epoch)
     born: float = field(default_factory=time.time)
-    up_since: float | None = None
+    up_since: float | None = None  # when it was first seen running
+    # launched before the one it replaces goes: it does not count yet
     surplus: bool = False
 
 
@@ -62,20 +57,13 @@ class ActiveRefresh(Protocol):
 
 @dataclass(slots=True)
 class GroupState:
-    """More about one group.
+    """More about one group."""
 
-    Args:
-        refresh: The refresh that is active.
-        activities: Scaling activities, newest first.
-        default_warmup: DefaultInstanceWarmup in seconds.
-        retry_at: No launch is tried before this moment (one has just failed).
-
-    """
-
-    refresh: ActiveRefresh | None = None
+    refresh: ActiveRefresh | None = None  # the refresh that is active
+    # scaling activities, newest first
     activities: list[dict[str, Any]] = field(default_factory=list)
-    default_warmup: int | None = None
-    retry_at: float = 0.0
+    default_warmup: int | None = None  # defaultInstanceWarmup in seconds
+    retry_at: float = 0.0  # no launch is tried before this moment (one has just failed)
 
 
 class Ledger:

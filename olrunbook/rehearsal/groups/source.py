@@ -27,14 +27,9 @@ _FIELDS = (
 
 @dataclass(frozen=True)
 class LaunchSource:
-    """A group's launch template or configuration at one moment.
+    """A group's launch template or configuration at one moment."""
 
-    Args:
-        fields: moto's attributes of a group that hold it.
-
-    """
-
-    fields: dict[str, Any]
+    fields: dict[str, Any]  # moto's attributes of a group that hold it
 
     @classmethod
     def of(cls, group: FakeAutoScalingGroup) -> LaunchSource:

@@ -26,30 +26,18 @@ AMI_LABEL = "olrunbook.ami"
 
 
 class AmiRecord(BaseModel):
-    """One AMI as it is kept.
-
-    Args:
-        id: AMI id.
-        name: Its name.
-        description: Its description.
-        created: When it was made (UTC).
-        image: The container image behind it; empty: it is only a record.
-        root_device: Name of its root device.
-        tags: Its tags as they are now.
-        snapshot_tags: Tags of the snapshot behind it.
-
-    """
+    """One AMI as it is kept."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: str
+    id: str  # AMI id
     name: str
-    description: str = ""
-    created: datetime
-    image: str = ""
-    root_device: str = "/dev/xvda"
-    tags: dict[str, str] = {}
-    snapshot_tags: dict[str, str] = {}
+    description: str = ""  # its description
+    created: datetime  # when it was made (UTC)
+    image: str = ""  # the container image behind it; empty: it is only a record
+    root_device: str = "/dev/xvda"  # name of its root device
+    tags: dict[str, str] = {}  # its tags as they are now
+    snapshot_tags: dict[str, str] = {}  # tags of the snapshot behind it
 
 
 def read_records(file: Path) -> list[AmiRecord] | None:

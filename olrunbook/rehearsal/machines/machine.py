@@ -27,18 +27,11 @@ WIDEST_RANGE = 64  # a rule that opens more ports than this is not published
 
 @dataclass(slots=True)
 class Machine:
-    """What stands behind one EC2 instance.
+    """What stands behind one EC2 instance."""
 
-    Args:
-        instance: moto's record of it.
-        address: Its address.
-        image: The container image it boots from.
-
-    """
-
-    instance: Instance
-    address: str
-    image: str
+    instance: Instance  # moto's record of it
+    address: str  # its address
+    image: str  # the container image it boots from
     restarting: threading.Event = field(default_factory=threading.Event)
     # One thread: jobs keep their order (commit, then terminate).
     jobs: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))

@@ -16,14 +16,9 @@ __all__ = ["AutoName", "Caller", "Function", "Handler", "is_gone"]
 
 @dataclass(frozen=True, slots=True)
 class AutoName:
-    """How a physical name is made where the program gives none.
+    """How a physical name is made where the program gives none."""
 
-    Args:
-        limit: The longest name the service takes.
-
-    """
-
-    limit: int
+    limit: int  # the longest name the service takes
 
     def name(self, urn: str, seed: bytes, old: Props, new: Props) -> str:
         """Return the name: the one made before, else the logical name and 7 digits.
@@ -48,19 +43,14 @@ class AutoName:
 
 @dataclass(slots=True)
 class Caller:
-    """What handlers call: API clients, and whether the engine asked us to give up.
+    """What handlers call: API clients, and whether the engine asked us to give up."""
 
-    Args:
-        api: For aws, a boto client by service name; for vault and consul, an HTTP call.
-        region: AWS region; empty for the others.
-        default_tags: Tags the provider's configuration puts on everything.
-        stopping: Set by Cancel; waits look at it and return what they have.
-
-    """
-
+    # for aws, a boto client by service name; for vault and consul, an HTTP call
     api: Callable[..., Any]
-    region: str = ""
+    region: str = ""  # AWS region; empty for the others
+    # tags the provider's configuration puts on everything
     default_tags: Props = field(default_factory=dict)
+    # set by Cancel; waits look at it and return what they have
     stopping: threading.Event = field(default_factory=threading.Event)
 
 

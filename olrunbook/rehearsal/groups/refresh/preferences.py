@@ -24,14 +24,9 @@ _DEFAULTS = {
 
 @dataclass(frozen=True)
 class Preferences:
-    """What a refresh was told, with AWS's defaults filled in.
+    """What a refresh was told, with AWS's defaults filled in."""
 
-    Args:
-        values: As DescribeInstanceRefreshes shows them.
-
-    """
-
-    values: dict[str, Any]
+    values: dict[str, Any]  # as DescribeInstanceRefreshes shows them
 
     @classmethod
     def parse(

@@ -21,17 +21,9 @@ class Pace:
 
 @dataclass(slots=True)
 class Arrival:
-    """A new instance on its way into service in the place of an old one.
+    """A new instance on its way into service in the place of an old one."""
 
-    Args:
-        new: The new instance.
-        old: The one it replaces.
-        at: When it is looked at next (seconds since the epoch).
-        warm: Whether its warm-up has begun.
-
-    """
-
-    new: InstanceState
-    old: InstanceState
-    at: float
-    warm: bool = False
+    new: InstanceState  # the new instance
+    old: InstanceState  # the one it replaces
+    at: float  # when it is looked at next (seconds since the epoch)
+    warm: bool = False  # whether its warm-up has begun
