@@ -2,6 +2,7 @@
 
 <cache>/tools/packer-1.15.4/packer          the program
 <cache>/tools/packer-1.15.4/manifest.json   its sha256, and how it was made
+<cache>/tools/packer-1.15.4/checked.json    its sha256 when it was last read
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from olrunbook.errors import OlrunbookError, ToolError
-from olrunbook.record.files import fsync_path, sha256_file
+from olrunbook.record.files import fsync_path, sha256_file, write_atomic
 from olrunbook.toolchain.model import ToolFound
 from olrunbook.toolchain.pins import Pin
 
 __all__ = ["Cache"]
 
 MANIFEST = "manifest.json"
+CHECKED = "checked.json"
 SCHEMA = "olrunbook/tool/1"
 
 
@@ -61,7 +63,7 @@ class Cache:
         except (ValueError, KeyError, TypeError) as error:
             msg = f"{folder / MANIFEST} cannot be used: {type(error).__name__}"
             raise ToolError(msg, self._anew(folder)) from None
-        found = sha256_file(program) if program.is_file() else "none: the file is gone"
+        found = self._sha256(folder, program)
         if found != wanted:
             msg = f"{program} is not what was built: sha256 {found}, built {wanted}"
             raise ToolError(msg, self._anew(folder))
@@ -74,6 +76,27 @@ class Cache:
             plugins=folder / plugins if plugins else None,
             sha256=wanted,
         )
+
+    @staticmethod
+    def _sha256(folder: Path, program: Path) -> str:
+        """Return a program's sha256, read anew only where the file was touched.
+
+        The tools are 400 MB, a second for each command. Every write, and every setting
+        of its times, moves the time of a file's last change (ctime).
+        """
+        try:
+            now = program.stat()
+        except OSError:
+            return "none: the file is gone"
+        mark = [now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino]
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            known = json.loads((folder / CHECKED).read_text(encoding="utf-8"))
+            if known["mark"] == mark:
+                return str(known["sha256"])
+        found = sha256_file(program)
+        with contextlib.suppress(OSError):  # not ours to write: read again next time
+            write_atomic(folder / CHECKED, json.dumps({"mark": mark, "sha256": found}))
+        return found
 
     @staticmethod
     def _anew(folder: Path) -> str:

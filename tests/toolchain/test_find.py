@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -105,11 +106,20 @@ def test_a_built_tool_is_found_again(cache: Cache) -> None:
     assert manifest["go"] == "go1.25.11"
 
 
-@pytest.mark.parametrize("change", ["changed", "gone"])
+@pytest.mark.parametrize("change", ["changed", "gone", "as large, as old"])
 def test_a_changed_binary_is_refused(cache: Cache, change: str) -> None:
     """A built tool is used only while it is the file that was built."""
     path = keep(cache, PULUMI)
-    path.write_text("something else") if change == "changed" else path.unlink()
+    assert cache.get(PULUMI)
+    assert (path.parent / "checked.json").exists()  # it is not read again …
+    if change == "gone":
+        path.unlink()
+    else:
+        before = path.stat()
+        old = path.read_bytes()
+        path.write_bytes(old[::-1])
+        if change == "as large, as old":  # … but it is, whatever its time says
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     with pytest.raises(ToolError, match="is not what was built") as caught:
         chain.ensure(["pulumi"], cache=cache)
     assert str(path.parent) in caught.value.hint
