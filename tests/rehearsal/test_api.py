@@ -12,6 +12,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from olrunbook import targets
 from olrunbook.rehearsal.api.headers import KEY_HEADER
 from tests.rehearsal.support import Account
 
@@ -118,7 +119,11 @@ def test_hostile_shell_diverts_nothing(
     monkeypatch.setenv("AWS_PROFILE", "production")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-    assert records.target.client("ec2").describe_vpcs()["Vpcs"]
+    targets._session.cache_clear()
+    targets._client.cache_clear()
+    client = records.target.client("ec2")
+    assert client.describe_vpcs()["Vpcs"]
+    assert records.target.client("ec2") is client  # the same one each time
 
 
 class TestRefusals:

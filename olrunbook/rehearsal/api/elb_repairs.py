@@ -54,6 +54,14 @@ def install(
         return balancer
 
     @override(ELBv2Backend)
+    def delete_load_balancer(original: Any, backend: ELBv2Backend, arn: str) -> None:
+        original(backend, arn)
+        for group in backend.target_groups.values():  # as AWS: none is in use by it
+            kept = [one for one in group.load_balancer_arns if one != arn]
+            group.load_balancer_arns = kept
+        changed()
+
+    @override(ELBv2Backend)
     def deregister_targets(
         original: Any,
         backend: ELBv2Backend,
