@@ -24,6 +24,7 @@ ONCE := $(addprefix --ignore=tests/,test_tree.py test_layers.py test_papermills.
     pulumi/test_deploy_rules.py pulumi/test_values.py rollout/test_availability.py \
     test_compare.py test_executed.py test_html.py test_imageset.py test_order.py)
 ENDINGS := tests/endings
+SCENARIOS := tests/scenarios/test_scenarios.py
 # Two workers a Python: unit tests wait for kernels and processes half of their time.
 WORKERS ?= 2
 SPREAD := -n $(WORKERS) --dist loadfile
@@ -61,7 +62,8 @@ lint:  ## ruff, mypy, import-linter, packer fmt: changes nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	@# one at a time: each is a `__main__` of its own
-	for stack in stacks/*/__main__.py examples/*/stacks/*/__main__.py; do \
+	for stack in stacks/*/__main__.py examples/*/stacks/*/__main__.py \
+	    tests/*/*/stacks/*/__main__.py; do \
 	    MYPYPATH=stacks $(BIN)/mypy stacks/components $$stack || exit 1; done
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m olrunbook.toolchain exec packer fmt -check -diff -recursive images
@@ -100,12 +102,17 @@ test-endings:  ## every way a run can end: signals, kills, full disks (needs roo
 	@# 5: none was selected
 	$(BIN)/python -m pytest $(ENDINGS) $(PYTEST_ARGS) || [ $$? -eq 5 ]
 
-test-rehearsal:  ## the tests that run the real tools on the rehearsal cloud, two at once
-	$(call together,test-scenarios,test-rooms)
+test-rehearsal:  ## the tests that run the real tools on the rehearsal cloud
+	$(call together,test-releases,test-rooms)
+	$(MAKE) test-scenarios
 
-test-scenarios:  ## of these: whole releases, as a person types them
+test-releases:  ## of these: whole releases, as a person types them
 	@# 5: none was selected
-	$(BIN)/python -m pytest -m rehearsal tests/scenarios $(PYTEST_ARGS) || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -m rehearsal tests/scenarios --ignore=$(SCENARIOS) \
+	    $(PYTEST_ARGS) || [ $$? -eq 5 ]
+
+test-scenarios:  ## of these: tests/scenarios/*.toml, several at once on one rehearsal
+	$(BIN)/python -m pytest -m rehearsal $(SCENARIOS) $(PYTEST_ARGS) || [ $$? -eq 5 ]
 
 test-rooms:  ## of these: images, stacks, rollouts and the cloud, each by itself
 	$(BIN)/python -m pytest -m rehearsal --ignore=tests/scenarios $(PYTEST_ARGS) || \
@@ -132,4 +139,4 @@ clean:  ## remove .venv and the tools' leftovers in the tree (never outputs/ or 
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help release setup test lint baseline units unit unit-313 fuzz flaky test-endings \
-        test-rehearsal test-scenarios test-rooms test-browser lab down lock clean
+        test-rehearsal test-releases test-scenarios test-rooms test-browser lab down lock clean
