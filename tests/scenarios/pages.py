@@ -33,7 +33,7 @@ DEFAULTS = (["--app", "_"], ["--stage", "_"])  # one app; its first stage
 LIKE = {
     r"(\w+=)?ami\\-[\w…]+": r"(\\w+=)?ami-\\S+",
     r"\b[0-9a-f]{4}…\w*": r"\\S+",
-    r"…": r".*?",
+    r"(\\s\+)?…(\\s\+)?": r".*?",
     r"\b(CI|QA|Production)\b": r"(CI|QA|Production)",
     r"\d+": r"\\d+",
 }
