@@ -21,8 +21,8 @@ from tests.scenarios.world import World, world_at
 pytestmark = pytest.mark.rehearsal
 
 FILES = sorted(Path(__file__).parent.glob("*.toml"))
-# Scenarios wait for the cloud half of their time.
-LANES = int(os.environ.get("OLRUNBOOK_LANES", "4"))
+# Scenarios wait for the cloud a part of their time: more than cores, but not many.
+LANES = int(os.environ.get("OLRUNBOOK_LANES", "3"))
 
 
 @pytest.fixture(scope="module")
