@@ -102,9 +102,8 @@ test-endings:  ## every way a run can end: signals, kills, full disks (needs roo
 	@# 5: none was selected
 	$(BIN)/python -m pytest $(ENDINGS) $(PYTEST_ARGS) || [ $$? -eq 5 ]
 
-test-rehearsal:  ## the tests that run the real tools on the rehearsal cloud
-	$(call together,test-releases,test-rooms)
-	$(MAKE) test-scenarios
+test-rehearsal:  ## the tests that run the real tools on the rehearsal cloud, two at once
+	$(call together,test-releases test-scenarios,test-rooms)
 
 test-releases:  ## of these: whole releases, as a person types them
 	@# 5: none was selected

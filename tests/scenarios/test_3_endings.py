@@ -180,32 +180,14 @@ def one_stage(tmp_path: Path) -> Iterator[Desk]:
     shutil.rmtree(root)
 
 
-def test_a_broken_image_fails_its_rollout_and_the_old_instance_serves(
+def test_the_example_is_released_beside_another_project(
     released: Desk, one_stage: Desk
 ) -> None:
-    """Beside the first project: a broken image never serves, the old one does."""
-    up = one_stage.run("rehearsal", "up")
-    assert up.returncode == 0, up.stdout + up.stderr
+    """A project of one's own has a rehearsal of its own; both go on."""
     images = one_stage.bake("marker=good")
     good = one_stage.run("release", "hello", "--images", images)
     assert good.returncode == 0, good.stdout + good.stderr
     assert one_stage.target()["endpoint"] != released.target()["endpoint"]
-    (one_stage.root / "images/hello/files/Caddyfile").write_text("no server at all {\n")
-    one_stage.bake("marker=broken")
-    deployed = one_stage.run("run", "deploy", "--stage", "Production")
-    assert deployed.returncode == 0, deployed.stdout + deployed.stderr
-    rolled = one_stage.run("run", "rollout", "--stage", "Production")
-    assert rolled.returncode == 1, rolled.stdout + rolled.stderr
-    record = one_stage.record("rollout")
-    assert record.status == "failed"
-    result = one_stage.result("rollout", "rollout")
-    assert result["outcome"] == "failed"
-    assert "olrunbook rollback hello Production" in result["consequences"][-1]
-    assert result["probe"]["failed"] == 0
     url = one_stage.result("deploy", "up")["url"]
     assert "marked good" in ask(url + "/")[1]
-    back = one_stage.run("rollback", "hello", "Production")
-    assert back.returncode == 0, back.stdout + back.stderr
-    assert "Production went back to " in back.stdout.replace("\n", " ")
-    assert one_stage.record("deploy").rollback is not None
     assert released.run("rehearsal", "status").returncode == 0
