@@ -305,7 +305,7 @@ def test_a_time_that_is_none_is_refused_with_what_can_be_typed(desk) -> None:
     """`--since sometime` names the forms; nothing is listed."""
     result = CliRunner().invoke(cli, ["runs", "--since", "sometime"])
     assert result.exit_code == 2
-    assert "yesterday, 3h" in result.stderr
+    assert "today, 3h" in result.stderr
 
 
 def test_runs_complete_by_both_ends_of_their_ids(record) -> None:
