@@ -191,3 +191,12 @@ def test_a_line_of_any_length_is_followed(room) -> None:
     chain.append(room, "after")
     assert faults(room) == []
     assert json.loads((room / "chain.head").read_text())["n"] == 4
+
+
+def test_what_takes_up_a_rejected_run_is_rejected_however_often() -> None:
+    """A thousand times over, and where damaged records take up one another."""
+    resumes = {str(n): str(n - 1) for n in range(1, 2_000)}
+    said = [{"kind": "rejected", "run_id": "0"}]
+    assert chain.waiting(["1999", "other"], resumes, said) == ["other"]
+    circle = {"0": "1", "1": "0"}
+    assert chain.waiting(["0", "1", "other"], circle, said) == ["other"]

@@ -163,8 +163,12 @@ def waiting(
 
 def _after(runs: set[str], resumes: Mapping[str, str]) -> set[str]:
     """Return runs and those that take one of them up, again and again."""
-    more = {run for run, before in resumes.items() if before in runs} | runs
-    return runs if more == runs else _after(more, resumes)
+    found = set(runs)
+    new = found
+    while new:
+        new = {run for run, before in resumes.items() if before in new} - found
+        found |= new
+    return found
 
 
 def head(room: Path) -> tuple[int, str] | None:

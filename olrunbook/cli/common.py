@@ -17,6 +17,7 @@ from olrunbook.steps.flow import FLOW, RELEASE
 
 if TYPE_CHECKING:
     from olrunbook.project.catalog import Project
+    from olrunbook.record.model import RunRecord
     from olrunbook.targets import Target
     from olrunbook.toolchain import Toolchain
 
@@ -25,6 +26,7 @@ __all__ = [
     "command",
     "duration",
     "ensure_cloud",
+    "hints",
     "plain",
     "project",
 ]
@@ -56,6 +58,13 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s"
+
+
+def hints(record: RunRecord) -> list[str]:
+    """Return what the reader of a run can do about each of its steps, a line each."""
+    waits = record.status == "waiting"
+    steps = [one for one in record.steps if waits or one.status != "waiting"]
+    return [f"  What you can do: {step.hint}" for step in steps if step.hint]
 
 
 def plain(text: str) -> str:

@@ -15,6 +15,7 @@ from olrunbook.cli.common import (
     command,
     duration,
     ensure_cloud,
+    hints,
     notebook_path,
     project,
 )
@@ -104,6 +105,8 @@ class Rows:
         self._print(
             self._row(text, mark, seconds, colours.get(record.status, "bold red"))
         )
+        for line in hints(record) if mark not in "✓⋯" else ():
+            self.console.print(line, soft_wrap=True)
 
     def _print(self, row: Text) -> None:
         # A log has no width: a row stays one line.
@@ -215,7 +218,7 @@ def run_release(
 
     """
     grace_s(0.0)  # a wrong one is told before anything is started
-    console = Console(stderr=as_json, highlight=False)
+    console = Console(stderr=as_json, highlight=False, markup=False)
     resumed["variables"] = variables
     stages = found.catalog.stages_of(app)
     through = ", ".join(stages[: stages.index(to) + 1] if to else stages)
@@ -284,7 +287,7 @@ def _summary(console: Console, made: Any, record: RunRecord) -> None:
         console.print(f"{line[0].upper()}{line[1:]}.   {note}", style="bold")
     elif record.status == "waiting" and (waits := waiting_run(made.place, record)):
         for text in waiting_lines(waits[1], record.run_id):
-            console.print(text, soft_wrap=True, markup=False)
+            console.print(text, soft_wrap=True)
     else:
         console.print(f"{record.status.capitalize()}: {record.cause}", style="bold red")
         for left in record.finishing:

@@ -14,6 +14,7 @@ from olrunbook.cli.common import (
     EchoEvents,
     duration,
     ensure_cloud,
+    hints,
     notebook_names,
     notebook_path,
     project,
@@ -249,13 +250,11 @@ def _print(record: RunRecord, place: RunPlace, *, as_json: bool) -> None:
         news = "" if record.status == "waiting" else news
         took = f"{record.status} after {duration(seconds)}"
         click.echo(f"{mark} {line} {took}{f': {news}' if news else ''}")
-        waits = record.status == "waiting"
-        if waits and waiting_run(place, record):
+        if record.status == "waiting" and waiting_run(place, record):
             click.echo("\n".join(waiting_lines(record)))
         else:
-            for step in record.steps:
-                if step.hint and (waits or step.status != "waiting"):
-                    click.echo(f"  What you can do: {step.hint}")
+            for line in hints(record):
+                click.echo(line)
         click.echo(f"  record {place.folder}")
         for left in record.finishing:
             click.echo(f"  still finishing: {left}", err=True)

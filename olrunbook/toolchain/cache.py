@@ -93,7 +93,10 @@ class Cache:
             known = json.loads((folder / CHECKED).read_text(encoding="utf-8"))
             if known["mark"] == mark:
                 return str(known["sha256"])
-        found = sha256_file(program)
+        try:
+            found = sha256_file(program)
+        except OSError as error:
+            return f"none: {error.strerror}"
         with contextlib.suppress(OSError):  # not ours to write: read again next time
             write_atomic(folder / CHECKED, json.dumps({"mark": mark, "sha256": found}))
         return found

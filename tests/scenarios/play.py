@@ -29,6 +29,13 @@ class Play(Acts):
     """One scenario as it is played; `said`: what the last command has said."""
 
     said = ""
+    stopped = False
+
+    def stop(self) -> None:
+        """End the command that runs; nothing more is done."""
+        self.stopped = True
+        if child := self.child:
+            child.process.terminate()
 
     def play(self) -> None:
         """Do every act, and look at the end."""
@@ -46,6 +53,7 @@ class Play(Acts):
 
     def do(self, act: Act) -> None:
         """Do one act, as soon as it may be done."""
+        assert not self.stopped, "it was stopped"
         if isinstance(act, Typed):
             self.type(act)
             return

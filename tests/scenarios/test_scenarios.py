@@ -45,13 +45,16 @@ def played(
     scenes = {file.stem: read_scene(file) for file in names}
     # The long ones first, so that no lane is alone with one in the end.
     order = sorted(scenes, key=lambda n: (not scenes[n].waits, -len(scenes[n].acts)))
+    on: list[Play] = []
     with ThreadPoolExecutor(LANES) as lanes:
-        yield {name: lanes.submit(play, world, name, scenes[name]) for name in order}
-        lanes.shutdown(cancel_futures=True)  # where the tests were stopped
+        yield {n: lanes.submit(play, world, n, scenes[n], on) for n in order}
+        lanes.shutdown(wait=False, cancel_futures=True)  # the tests were stopped
+        for one in on:
+            one.stop()
 
 
-def play(world: World, name: str, scene: Scene) -> None:
-    """Play one scenario."""
+def play(world: World, name: str, scene: Scene, on: list[Play]) -> None:
+    """Play one scenario; while it is played it is in `on`."""
     with ExitStack() as stack:
         api = None
         if scene.has(Api):
@@ -59,6 +62,8 @@ def play(world: World, name: str, scene: Scene) -> None:
         desk = world.desk(name, scene, api.url if api else "")
         played = Play(world, name, scene, desk, faulty=api)
         stack.callback(played.close)
+        on.append(played)
+        stack.callback(on.remove, played)
         played.play()
 
 

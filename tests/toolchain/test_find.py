@@ -106,14 +106,16 @@ def test_a_built_tool_is_found_again(cache: Cache) -> None:
     assert manifest["go"] == "go1.25.11"
 
 
-@pytest.mark.parametrize("change", ["changed", "gone", "as large, as old"])
+@pytest.mark.parametrize("change", ["changed", "gone", "a folder", "as large, as old"])
 def test_a_changed_binary_is_refused(cache: Cache, change: str) -> None:
     """A built tool is used only while it is the file that was built."""
     path = keep(cache, PULUMI)
     assert cache.get(PULUMI)
     assert (path.parent / "checked.json").exists()  # it is not read again …
-    if change == "gone":
+    if change in ("gone", "a folder"):
         path.unlink()
+        if change == "a folder":
+            path.mkdir()
     else:
         before = path.stat()
         old = path.read_bytes()

@@ -64,7 +64,8 @@ def revoke(
             Tags=[{"Key": REVOKED, "Value": text}],
         )
     lines = [f"Revoked {image.id}, {image.name}: {text}" for image in new]
-    for name, app in catalog.apps.items():
+    of = {name: app for image in new for name, app in _apps(catalog, image.name)}
+    for name, app in of.items():
         lines += _served(account, catalog, name, app, {image.id for image in new})
     return lines
 
