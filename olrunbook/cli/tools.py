@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from olrunbook.cli.common import EchoEvents, project
 from olrunbook.errors import UsageError
+
+if TYPE_CHECKING:
+    from olrunbook.project.catalog import Project
+    from olrunbook.targets import Target
 
 
 @click.command(
@@ -23,22 +35,104 @@ Examples:
     "--target", default="rehearsal", show_default=True, help="With its credentials."
 )
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-def tools(command: tuple[str, ...], *, as_json: bool, target: str) -> None:
+def tools(command: tuple[str, ...], *, as_json: bool, target: str) -> int:
     """Find packer, pulumi and the amazon plugin on PATH, or build pinned versions.
 
     What is built is kept outside the tree and verified by its sha256 before use. With
     COMMAND: call one of them, with endpoints, state and credentials of the target.
+    Pulumi works on a copy of an app's stack, as a run does: no checkout is written.
     """
     if command:
         from olrunbook.targets import load_target  # noqa: PLC0415
 
-        environment = load_target(target, project().root).environment()
+        found = project()
+        place = load_target(target, found.root)
+        environment = place.environment()
         path = shutil.which(command[0], path=environment["PATH"])
         if command[0] not in ("packer", "pulumi") or not path:
             msg = f"{command[0]} is no tool of ours; there are packer and pulumi"
             raise UsageError(msg)
-        os.execve(path, command, environment)
+        with _on_a_copy(found, place, command) as words:
+            if words == command:
+                os.execve(path, command, environment)
+            return _wait(words, path, environment)
     from olrunbook import toolchain  # noqa: PLC0415
 
-    found = toolchain.ensure(emit=EchoEvents())
-    click.echo(found.model_dump_json(indent=1) if as_json else str(found))
+    tools = toolchain.ensure(emit=EchoEvents())
+    click.echo(tools.model_dump_json(indent=1) if as_json else str(tools))
+    return 0
+
+
+def _wait(words: tuple[str, ...], path: str, environment: dict[str, str]) -> int:
+    """Run a program to its end, and return its exit code."""
+    process = subprocess.Popen(words, executable=path, env=environment)
+    signal.signal(signal.SIGINT, lambda *_: None)  # the terminal tells it by itself
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: process.send_signal(signal.SIGINT))
+    return process.wait()
+
+
+@contextmanager
+def _on_a_copy(
+    found: Project, place: Target, command: tuple[str, ...]
+) -> Iterator[tuple[str, ...]]:
+    """Have a command that names an app's stack and its folder on a copy of that.
+
+    What belongs to the cloud (the key of its secrets, and those) is kept where a run
+    has it. Any other command is left as it is.
+    """
+    parser = argparse.ArgumentParser(
+        add_help=False, allow_abbrev=False, exit_on_error=False
+    )
+    parser.add_argument("-C", "--cwd", type=Path, default=".")
+    parser.add_argument("-s", "--stack")
+    try:
+        known, rest = parser.parse_known_args(command)
+    except argparse.ArgumentError:
+        yield command  # the tool says it better
+        return
+    names = {
+        app.stack.stack_name(stage): (name, app, stage)
+        for name, app in found.catalog.apps.items()
+        for stage in (found.catalog.stages_of(name) if app.stack else ())
+        if app.stack and found.path(app.stack.path).resolve() == known.cwd.resolve()
+    }
+    if known.stack not in names:
+        yield command
+        return
+    from olrunbook.adapters.context import Commit, Context  # noqa: PLC0415
+    from olrunbook.adapters.pulumi import settings  # noqa: PLC0415
+    from olrunbook.redact import Redactor, new_key  # noqa: PLC0415
+
+    name, app, stage = names[known.stack]
+    with tempfile.TemporaryDirectory(prefix="olrunbook-tools-") as folder:
+        context = Context(
+            project=found,
+            place=place,
+            app_name=name,
+            app=app,
+            stage=stage,
+            run_id="",
+            commit=Commit(""),
+            logs=Path(folder),
+            work=Path(folder),
+            redactor=Redactor(new_key(), []),
+        )
+        prepared = settings.prepare(context, {})
+        before = _plain(prepared.settings)
+        try:
+            yield (*rest, "-C", str(prepared.folder), "-s", prepared.stack)
+        finally:
+            settings.keep_settings(prepared)
+            if _plain(prepared.settings) != before:
+                name = prepared.settings.name
+                text = f"Nothing was written to {name}: put such settings in by hand."
+                click.echo(text, err=True)
+
+
+def _plain(settings: Path) -> dict[str, Any]:
+    """Return a stack's settings that are no secrets: those a checkout has."""
+    from olrunbook.adapters.pulumi.settings import read_yaml  # noqa: PLC0415
+
+    config = read_yaml(settings).get("config") or {}
+    return {k: v for k, v in config.items() if not isinstance(v, dict)}
