@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from olrunbook.adapters.aws.answers import asked
 from olrunbook.errors import ToolError
-from olrunbook.workers.pulumi.state import find_locks, open_backend, pending_line
+from olrunbook.workers.pulumi.state import find_locks, open_backend, pending_line, saved
 
 if TYPE_CHECKING:
     from olrunbook.project.catalog import StackSpec
@@ -68,14 +68,11 @@ def look_at(
             history = [name for name in names if name.endswith(".history.json")]
             history = history[-updates:]
             texts = [json.loads(backend.text(name)) for name in reversed(history)]
-            state = f".pulumi/stacks/{project}/{stack}.json"
-            there = state in backend.names(f".pulumi/stacks/{project}/")
-            saved = json.loads(backend.text(state)) if there else {}
+            latest = saved(backend, project, stack) or {}
             locks = find_locks(backend, project, stack)
     except (OSError, ValueError) as error:
         msg = f"the state of {stack} cannot be read: {error}"
         raise ToolError(msg) from error
-    latest = saved.get("checkpoint", {}).get("latest") or {}
     written = (latest.get("manifest") or {}).get("time")
     return StackSeen(
         [_update(text) for text in texts],

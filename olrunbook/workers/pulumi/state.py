@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["StateLook", "find_locks", "look", "open_backend", "pending_line"]
+__all__ = ["StateLook", "find_locks", "look", "open_backend", "pending_line", "saved"]
 
 StateLook = dict[str, Any]
 Run = Callable[[list[str]], str]
@@ -90,6 +90,18 @@ def open_backend(
     return None
 
 
+def saved(backend: Backend, project: str, stack: str) -> dict[str, Any] | None:
+    """Return a stack's last deployment, secrets in it encrypted; None: there is none.
+
+    A stack that was made and never updated has an empty one.
+    """
+    folder = f".pulumi/stacks/{project}/"
+    if (name := f"{folder}{stack}.json") not in backend.names(folder):
+        return None
+    checkpoint = json.loads(backend.text(name)).get("checkpoint", {})
+    return dict(checkpoint.get("latest") or {})
+
+
 def look(folder: Path, project: str, stack: str, run: Run) -> StateLook:
     """Return what a stack's backend says.
 
@@ -104,12 +116,14 @@ def look(folder: Path, project: str, stack: str, run: Run) -> StateLook:
         number of `resources` and their `types`, `pending` operations, `locks`.
 
     """
-    exported = json.loads(run(["stack", "export", "--stack", stack]))
-    deployment = exported.get("deployment") or {}
+    backend = open_backend(folder)
+    deployment = saved(backend, project, stack) if backend else None
+    if deployment is None:  # a backend of another kind, or packed: the CLI reads it
+        exported = json.loads(run(["stack", "export", "--stack", stack]))
+        deployment = exported.get("deployment") or {}
     resources = deployment.get("resources") or []
     pending = deployment.get("pending_operations") or []
     text = json.dumps([resources, pending], sort_keys=True)
-    backend = open_backend(folder)
     return {
         **_history(backend, project, stack, run),
         "digest": hashlib.sha256(text.encode()).hexdigest(),

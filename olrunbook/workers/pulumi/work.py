@@ -26,7 +26,7 @@ from olrunbook.workers.pulumi.program import (
     stack_program,
 )
 from olrunbook.workers.pulumi.rows import Rows, plain_text
-from olrunbook.workers.pulumi.state import StateLook, look
+from olrunbook.workers.pulumi.state import StateLook, look, open_backend, saved
 from olrunbook.workers.pulumi.user_data import differences, files
 
 __all__ = ["Work"]
@@ -45,6 +45,19 @@ class QuickStack(auto.Stack):
         """Return nothing of use: the counts were in the summary event."""
         now = datetime.now(UTC)
         return auto.UpdateSummary("update", now, "", {}, {}, result="succeeded")
+
+
+class QuickWorkspace(auto.LocalWorkspace):
+    """A workspace that asks the CLI for a stack only where it must be made."""
+
+    @override
+    def select_stack(self, stack_name: str) -> None:
+        """Do nothing for a stack the backend has: every call names its stack."""
+        folder = Path(self.work_dir)
+        project = self.project_settings().name
+        backend = open_backend(folder)
+        if backend is None or saved(backend, project, stack_name) is None:
+            super().select_stack(stack_name)
 
 
 @dataclass(slots=True)
@@ -148,7 +161,7 @@ class Work:
         self.rows.on_event(event)
 
     def _open(self) -> QuickStack:
-        workspace = auto.LocalWorkspace(
+        workspace = QuickWorkspace(
             work_dir=str(self.folder),
             program=stack_program(self.folder, self.captured),
             pulumi_command=self.command,
