@@ -17,8 +17,9 @@ import psutil
 import pytest
 from pulumi.automation import CommandError, ConcurrentUpdateError
 
+from olrunbook.adapters.pulumi.found import State
+from olrunbook.adapters.pulumi.state import find_locks, look, open_backend
 from olrunbook.workers.pulumi.cli import DEAF_S, SafeCommand, StoppedError
-from olrunbook.workers.pulumi.state import find_locks, look, open_backend
 
 # A CLI that says its version, and does what its first argument says.
 FAKE = """#!{python}
@@ -206,37 +207,37 @@ def file_backend(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def exported(pending: list[dict[str, Any]]) -> str:
-    """Return what `stack export` says."""
+def kept(project: Path, pending: list[dict[str, Any]]) -> State | None:
+    """Keep a state, and return what is seen of it; the CLI is not asked."""
     resources = [{"type": "pulumi:pulumi:Stack"}, {"type": "aws:lb/listener:Listener"}]
-    deployment = {"resources": resources, "pending_operations": pending}
-    return json.dumps({"version": 3, "deployment": deployment})
+    latest = {"resources": resources, "pending_operations": pending}
+    file = project / "state/.pulumi/stacks/p/CI.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"version": 3, "checkpoint": {"latest": latest}}))
+    backend = open_backend(project, {}, pytest.fail)
+    return look(backend, "p", "CI", lambda words: pytest.fail(str(words)))
 
 
 def test_a_look_tells_locks_history_and_pending_operations(file_backend: Path) -> None:
     """Who holds it, how the last update ended, what was never finished."""
     urn = "urn:pulumi:CI::p::a$aws:lb/loadBalancer:LoadBalancer::web"
-    pending = [{"type": "creating", "resource": {"urn": urn}}]
 
-    found = look(file_backend, "p", "CI", lambda args: exported(pending))
+    found = kept(file_backend, [{"type": "creating", "resource": {"urn": urn}}])
 
-    assert found["locks"] == ["held by ann@host (pid 7) since 2026-11-23"]
-    assert (found["version"], found["result"]) == (2, "failed")
-    assert found["pending"] == ["creating aws:lb/loadBalancer:LoadBalancer web"]
-    assert found["resources"] == 2
-    assert found["types"] == ["aws:lb/listener:Listener", "pulumi:pulumi:Stack"]
+    assert found
+    assert found.locks == ["held by ann@host (pid 7) since 2026-11-23"]
+    assert (found.version, found.result) == (2, "failed")
+    assert found.pending == ["creating aws:lb/loadBalancer:LoadBalancer web"]
+    assert found.resources == 2
+    assert found.types == ["aws:lb/listener:Listener", "pulumi:pulumi:Stack"]
 
 
 def test_the_digest_is_over_resources_and_pending_operations(
     file_backend: Path,
 ) -> None:
     """The same state has the same digest; a pending operation has another."""
-    digests = [
-        look(file_backend, "p", "CI", lambda args, found=found: exported(found))[
-            "digest"
-        ]
-        for found in ([], [], [{"type": "creating"}])
-    ]
+    found = [kept(file_backend, one) for one in ([], [], [{"type": "creating"}])]
+    digests = [one.digest for one in found if one]
 
     assert digests[0] == digests[1] != digests[2]
 
@@ -245,22 +246,24 @@ def test_a_lock_that_cannot_be_read_is_still_a_lock(file_backend: Path) -> None:
     """Half a file is somebody's too."""
     file = file_backend / "state/.pulumi/locks/organization/p/CI/a.json"
     file.write_text("{")
-    backend = open_backend(file_backend)
+    backend = open_backend(file_backend, {}, pytest.fail)
 
     assert backend
     assert find_locks(backend, "p", "CI") == ["a lock that cannot be read"]
 
 
-def test_a_backend_of_another_kind_is_asked_by_the_cli(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_backend_of_another_kind_is_asked_by_the_cli(tmp_path: Path) -> None:
     """A service knows its own versions; its locks are its own business."""
-    monkeypatch.setenv("PULUMI_BACKEND_URL", "https://pulumi.example.org")
     (tmp_path / "Pulumi.yaml").write_text("name: p\n")
+    service = {"PULUMI_BACKEND_URL": "https://pulumi.example.org"}
+    backend = open_backend(tmp_path, service, pytest.fail)
 
-    def run(args: list[str]) -> str:
+    def run(words: list[str]) -> str:
         last = [{"version": 41, "result": "succeeded"}]
-        return exported([]) if args[1] == "export" else json.dumps(last)
+        deployment: dict[str, Any] = {"deployment": {"resources": []}}
+        return json.dumps(deployment if words[1] == "export" else last)
 
-    found = look(tmp_path, "p", "CI", run)
-    assert (found["version"], found["locks"]) == (41, [])
+    found = look(backend, "p", "CI", run)
+    assert found
+    assert (found.version, found.locks) == (41, [])
+    assert look(backend, "p", "CI", lambda words: "") is None  # there is no such stack

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from olrunbook.adapters.aws.answers import asked
+from olrunbook.adapters.pulumi.state import (
+    find_locks,
+    open_backend,
+    pending_line,
+    saved,
+)
 from olrunbook.errors import ToolError
-from olrunbook.workers.pulumi.state import find_locks, open_backend, pending_line, saved
 
 if TYPE_CHECKING:
     from olrunbook.project.catalog import StackSpec
     from olrunbook.targets import Target
 
-__all__ = ["StackSeen", "Update", "look_at"]
+__all__ = ["StackSeen", "Update", "look_at", "readable"]
 
 UPDATES = 50  # the newest of a stack's history
 
@@ -58,21 +64,17 @@ def look_at(
 
     """
     project, stack = spec.project, spec.stack_name(stage)
-    try:
-        with asked(f"the state of {stack}"):
-            backend = open_backend(folder, target.env, lambda: target.client("s3"))
-            if backend is None:
-                msg = f"the backend of {stack} is none that can be read here"
-                raise ToolError(msg, f"Look: pulumi stack history -s {stack}")
-            names = backend.names(f".pulumi/history/{project}/{stack}/")
-            history = [name for name in names if name.endswith(".history.json")]
-            history = history[-updates:]
-            texts = [json.loads(backend.text(name)) for name in reversed(history)]
-            latest = saved(backend, project, stack) or {}
-            locks = find_locks(backend, project, stack)
-    except (OSError, ValueError) as error:
-        msg = f"the state of {stack} cannot be read: {error}"
-        raise ToolError(msg) from error
+    with readable(stack):
+        backend = open_backend(folder, target.env, lambda: target.client("s3"))
+        if backend is None:
+            msg = f"the backend of {stack} is none that can be read here"
+            raise ToolError(msg, f"Look: pulumi stack history -s {stack}")
+        names = backend.names(f".pulumi/history/{project}/{stack}/")
+        history = [name for name in names if name.endswith(".history.json")]
+        history = history[-updates:]
+        texts = [json.loads(backend.text(name)) for name in reversed(history)]
+        latest = saved(backend, project, stack) or {}
+        locks = find_locks(backend, project, stack)
     written = (latest.get("manifest") or {}).get("time")
     return StackSeen(
         [_update(text) for text in texts],
@@ -81,6 +83,17 @@ def look_at(
         [pending_line(item) for item in latest.get("pending_operations") or []],
         locks,
     )
+
+
+@contextmanager
+def readable(stack: str) -> Iterator[None]:
+    """Raise ToolError where a backend does not answer, or holds what it should not."""
+    try:
+        with asked(f"the state of {stack}"):
+            yield
+    except (OSError, ValueError) as error:
+        msg = f"the state of {stack} cannot be read: {error}"
+        raise ToolError(msg) from error
 
 
 def _update(text: dict[str, Any]) -> Update:

@@ -1,4 +1,7 @@
-"""Read a stack's secret settings: through a pipe of one call, never a log or a file."""
+"""Short questions to the CLI: a stack's secret settings, and what only it can read.
+
+The answers come through a pipe of one call: never a log, never a file.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from olrunbook.adapters.context import Context
 from olrunbook.adapters.pulumi.settings import Prepared, prepare
 from olrunbook.errors import ToolError, UsageError
 
-__all__ = ["cli", "read_secrets", "secret_config"]
+__all__ = ["ask", "cli", "read_secrets", "secret_config"]
 
 READ_TIMEOUT_S = 120
 
@@ -27,19 +30,23 @@ def cli(ctx: Context) -> str:
     return found
 
 
-def read_secrets(ctx: Context, prepared: Prepared) -> dict[str, SecretStr]:
-    """Return the stack's secret settings in clear, and let the redactor learn them.
+def ask(ctx: Context, prepared: Prepared, arguments: list[str]) -> str:
+    """Ask the CLI about a stack; the answer comes by a pipe of this call alone.
 
-    They come through a pipe of this call alone: no log, no file.
+    Args:
+        ctx: The run.
+        prepared: The stack's folder.
+        arguments: What is asked.
+
+    Returns:
+        What it said; empty: there is no such stack.
 
     Raises:
-        ToolError: The CLI could not decrypt them.
+        ToolError: It could not say it.
 
     """
-    program = cli(ctx)
-    arguments = ["config", "--show-secrets", "--json", "--stack", prepared.stack]
     done = subprocess.run(
-        [program, "--non-interactive", *arguments],
+        [cli(ctx), "--non-interactive", *arguments],
         cwd=prepared.folder,
         env=ctx.target.environment(),
         stdin=subprocess.DEVNULL,
@@ -49,13 +56,32 @@ def read_secrets(ctx: Context, prepared: Prepared) -> dict[str, SecretStr]:
         start_new_session=True,
         check=False,
     )
+    if done.returncode and "no stack named" in done.stderr:
+        return ""
     if done.returncode:
         detail = ctx.redactor.text(" ".join(done.stderr.strip().splitlines()[-1:]))
-        msg = f"the secrets of {prepared.stack} could not be read: {detail}"
+        msg = f"pulumi {' '.join(arguments[:2])} of {prepared.stack}: {detail}"
         raise ToolError(msg, code=done.returncode)
+    return done.stdout
+
+
+def read_secrets(ctx: Context, prepared: Prepared) -> dict[str, SecretStr]:
+    """Return the stack's secret settings in clear, and let the redactor learn them.
+
+    They come through a pipe of this call alone: no log, no file.
+
+    Raises:
+        ToolError: The CLI could not decrypt them.
+
+    """
+    said = ask(
+        ctx,
+        prepared,
+        ["config", "--show-secrets", "--json", "--stack", prepared.stack],
+    )
     found = {
         key: SecretStr(item.get("value") or "")
-        for key, item in json.loads(done.stdout).items()
+        for key, item in json.loads(said or "{}").items()
         if item.get("secret")
     }
     for value in found.values():

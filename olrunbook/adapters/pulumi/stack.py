@@ -1,19 +1,20 @@
 """Pulumi: preview and update a stack, read its secrets, look at its state.
 
-Every call but the reading of secrets runs `olrunbook.workers.pulumi.worker` under a
-supervisor with the stop policy PULUMI. No rules here: what must be refused is decided
-by the steps.
+A preview and an update run `olrunbook.workers.pulumi.worker` under a supervisor with
+the stop policy PULUMI. No rules here: what must be refused is decided by the steps.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from typing import Any, Literal
 
 from olrunbook.adapters.context import Context
+from olrunbook.adapters.pulumi.backend import readable
 from olrunbook.adapters.pulumi.found import Change, Found, State
-from olrunbook.adapters.pulumi.secrets import cli, read_secrets, secret_config
+from olrunbook.adapters.pulumi.secrets import ask, cli, read_secrets, secret_config
 from olrunbook.adapters.pulumi.settings import (
     Prepared,
     keep_settings,
@@ -21,6 +22,8 @@ from olrunbook.adapters.pulumi.settings import (
     reopen,
     stack_spec,
 )
+from olrunbook.adapters.pulumi.state import digest, open_backend
+from olrunbook.adapters.pulumi.state import look as see
 from olrunbook.errors import InterruptedRunError, ToolError
 from olrunbook.events import Event
 from olrunbook.processes.tool import PULUMI, Command, Line, Tool
@@ -41,7 +44,7 @@ __all__ = [
 ]
 
 TOOL = "pulumi"
-Operation = Literal["preview", "up", "look"]
+Operation = Literal["preview", "up"]
 
 
 def preview(ctx: Context, prepared: Prepared) -> Found:
@@ -56,8 +59,12 @@ def preview(ctx: Context, prepared: Prepared) -> Found:
         InterruptedRunError: The run was interrupted.
 
     """
-    key = ctx.target.digest_key()
-    return _found(ctx, prepared, "preview", plan=str(prepared.plan), digest_key=key)
+    seen = look(ctx, prepared)
+    state = seen or State(digest=digest([], []))
+    if state.pending or state.locks:
+        return Found(state=state, refused=True)
+    more = {"plan": str(prepared.plan), "digest_key": ctx.target.digest_key()}
+    return _found(ctx, prepared, "preview", state, made=seen is not None, **more)
 
 
 def up(ctx: Context, prepared: Prepared, state: str, message: str = "") -> Found:
@@ -74,15 +81,29 @@ def up(ctx: Context, prepared: Prepared, state: str, message: str = "") -> Found
         InterruptedRunError: The run was interrupted; likewise.
 
     """
-    plan = str(prepared.plan)
-    return _found(ctx, prepared, "up", plan=plan, expect_state=state, message=message)
+    before = look(ctx, prepared) or State()
+    if before.pending or before.locks:
+        return Found(state=before, refused=True)
+    if before.digest != state:
+        return Found(state=before, changed=True)
+    more = {"plan": str(prepared.plan), "message": message}
+    found = _found(ctx, prepared, "up", before, made=True, **more)
+    after = look(ctx, prepared) or State()
+    return found.model_copy(update={"state": after})
 
 
 def look(ctx: Context, prepared: Prepared) -> State | None:
-    """Return what the backend holds; None: the stack was never made."""
-    answer = _run(ctx, prepared, "look", {}, quiet=True)
-    state = answer.get("result", {}).get("state")
-    return State.model_validate(state) if state else None
+    """Return what the backend holds; None: the stack was never made.
+
+    Raises:
+        ToolError: The backend does not answer.
+
+    """
+    env = ctx.target.environment()
+    project, stack = prepared.project, prepared.stack
+    with readable(stack):
+        backend = open_backend(prepared.folder, env, lambda: ctx.target.client("s3"))
+        return see(backend, project, stack, lambda words: ask(ctx, prepared, words))
 
 
 def by_hand(ctx: Context, verb: str = "up --refresh --yes") -> str:
@@ -92,7 +113,7 @@ def by_hand(ctx: Context, verb: str = "up --refresh --yes") -> str:
 
 
 def _found(
-    ctx: Context, prepared: Prepared, operation: Operation, **more: Any
+    ctx: Context, prepared: Prepared, operation: Operation, state: State, **more: Any
 ) -> Found:
     try:
         answer = _run(ctx, prepared, operation, more)
@@ -102,7 +123,7 @@ def _found(
         keep_settings(prepared)
     if error := answer.get("error"):
         raise _failure(ctx, prepared, error)
-    return Found.model_validate(answer["result"])
+    return Found.model_validate({**answer["result"], "state": state})
 
 
 def _run(
@@ -110,8 +131,6 @@ def _run(
     prepared: Prepared,
     operation: Operation,
     more: dict[str, Any],
-    *,
-    quiet: bool = False,
 ) -> dict[str, Any]:
     """Run the worker to its end and return its last message."""
     cli(ctx)
@@ -150,10 +169,9 @@ def _run(
             if sealed := message.get("sealed"):
                 tool.learn(unseal(key, sealed))
             elif "event" in message:
-                if not quiet:
-                    data = message.get("data") or {}
-                    kind, text = message["event"], message["text"]
-                    ctx.emit(Event(TOOL, kind, text, data, line.at))
+                data = message.get("data") or {}
+                kind, text = message["event"], message["text"]
+                ctx.emit(Event(TOOL, kind, text, data, line.at))
             else:
                 last = message
         code = tool.ended.code if tool.ended else None
@@ -161,8 +179,7 @@ def _run(
         detail = ctx.redactor.text(" / ".join(stderr[-2:]))
         msg = f"pulumi {operation}: its worker ended with code {code} and no output"
         raise ToolError(f"{msg}: {detail}" if detail else msg, code=code)
-    if not quiet:
-        ctx.emit(Event(TOOL, "end", f"{operation} ended", {"code": code}))
+    ctx.emit(Event(TOOL, "end", f"{operation} ended", {"code": code}))
     return last
 
 
@@ -176,7 +193,9 @@ def _message(line: Line) -> dict[str, Any] | None:
 
 def _failure(ctx: Context, prepared: Prepared, error: dict[str, Any]) -> ToolError:
     """Return the error for what the worker reported, with what the state holds now."""
-    state = State.model_validate(error["state"]) if error.get("state") else None
+    state = None
+    with contextlib.suppress(ToolError):  # the first error is what counts
+        state = look(ctx, prepared)
     now = f" Now: {state.line()}." if state else " The state could not be read."
     hints = {
         "locked": "Wait for the other update; if its process is gone: "

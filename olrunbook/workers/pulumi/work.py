@@ -1,10 +1,9 @@
-"""What the Pulumi worker does: prepare a stack, preview it, update it, look at it."""
+"""What the Pulumi worker does: make a stack, preview it, update it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +25,6 @@ from olrunbook.workers.pulumi.program import (
     stack_program,
 )
 from olrunbook.workers.pulumi.rows import Rows, plain_text
-from olrunbook.workers.pulumi.state import StateLook, look, open_backend, saved
 from olrunbook.workers.pulumi.user_data import differences, files
 
 __all__ = ["Work"]
@@ -48,16 +46,11 @@ class QuickStack(auto.Stack):
 
 
 class QuickWorkspace(auto.LocalWorkspace):
-    """A workspace that asks the CLI for a stack only where it must be made."""
+    """A workspace that does not select a stack: every call of the CLI names it."""
 
     @override
     def select_stack(self, stack_name: str) -> None:
-        """Do nothing for a stack the backend has: every call names its stack."""
-        folder = Path(self.work_dir)
-        project = self.project_settings().name
-        backend = open_backend(folder)
-        if backend is None or saved(backend, project, stack_name) is None:
-            super().select_stack(stack_name)
+        """Do nothing."""
 
 
 @dataclass(slots=True)
@@ -78,7 +71,7 @@ class Work:
         self.folder, self.rows = Path(self.request["folder"]), Rows(self.channel.event)
 
     def run(self) -> dict[str, Any]:
-        """Return `{"result": …}` or `{"error": …}` with what was found afterwards."""
+        """Return `{"result": …}` or `{"error": …}`."""
         operation: Callable[[], dict[str, Any]] = getattr(self, self.request["op"])
         try:
             return {"result": operation()}
@@ -102,12 +95,7 @@ class Work:
         preload(self.folder)
         self.secret_texts = secret_texts()
         stack = self._open()
-        with ThreadPoolExecutor(2) as both:
-            learning = both.submit(self._learn_config)
-            state = self._look()
-            learning.result()
-        if state["pending"] or state["locks"]:
-            return {"state": state, "refused": True}
+        self._learn_config()
         self.channel.event("phase", "previewing")
         plan = self.request.get("plan")
         stack.preview(
@@ -122,17 +110,12 @@ class Work:
         self._hand_on_secrets()
         if key := self.request.get("digest_key"):
             self.rows.seal_inputs(key, self.captured)
-        return {"state": state, "made_up": self.rows.made_up(), **self._found()}
+        return {"made_up": self.rows.made_up(), **self._found()}
 
     def up(self) -> dict[str, Any]:
-        """Apply what was previewed, if the state is still the one that was seen."""
+        """Apply what was previewed."""
         preload(self.folder)
         stack = self._open()
-        before = self._look()
-        if before["pending"] or before["locks"]:
-            return {"state": before, "refused": True}
-        if before["digest"] != self.request["expect_state"]:
-            return {"state": before, "changed": True}
         self.channel.event("phase", "updating")
         stack.up(
             refresh=True,
@@ -143,16 +126,7 @@ class Work:
             color="never",
         )
         self._hand_on_secrets()
-        return {"state": self._look(), **self._found()}
-
-    def look(self) -> dict[str, Any]:
-        """Say what the backend holds; nothing is made."""
-        try:
-            return {"state": self._look()}
-        except auto.CommandError as error:
-            if "no stack named" in str(error):
-                return {"state": None}
-            raise
+        return self._found()
 
     # -- parts ----------------------------------------------------------------------
 
@@ -169,20 +143,14 @@ class Work:
         )
         name = self.request["stack"]
         self.channel.event("phase", f"opening stack {name}")
-        # Its `create_or_select` makes a plain `Stack`, whatever class it is called of.
-        stack = QuickStack(name, workspace, StackInitMode.CREATE_OR_SELECT)
+        made = self.request["made"]
+        mode = StackInitMode.SELECT if made else StackInitMode.CREATE
+        stack = QuickStack(name, workspace, mode)
         for key, value in (self.request.get("new_secrets") or {}).items():
             # by standard input: the arguments of a process can be read by everybody
             store = ["config", "set", "--secret", key, "--stack", name]
             self.command.run(store, str(self.folder), {}, given=value)
         return stack
-
-    def _look(self) -> StateLook:
-        def run(args: list[str]) -> str:
-            result = self.command.run(args, str(self.folder), {}, even_if_stopped=True)
-            return str(result.stdout)
-
-        return look(self.folder, self.request["project"], self.request["stack"], run)
 
     def _found(self) -> dict[str, Any]:
         rows = self.rows
@@ -195,17 +163,11 @@ class Work:
         }
 
     def _error(self, kind: str, text: str) -> dict[str, Any]:
-        state: StateLook | None = None
-        try:
-            state = self._look()
-        except Exception as error:  # noqa: BLE001  (the first error is what counts)
-            self.channel.event("warning", f"the state could not be read: {error}")
         return {
             "error": {
                 "kind": kind,
                 "text": self.rows.errors[0] if self.rows.errors else text,
                 "unfinished": self.rows.unfinished(),
-                "state": state,
             }
         }
 

@@ -1,14 +1,14 @@
 """Look at a stack's state without changing it: pending operations, locks, history.
 
-The layout of Pulumi's own S3 and file backends is read directly, where the CLI has no
-command (locks) or one that costs half a second (history).
+The layout of Pulumi's own S3 and file backends is read directly: the CLI has no command
+for locks, and takes half a second for each other question. Any other backend is asked
+by the CLI; its locks are its own business.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import urllib.parse
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,9 +16,10 @@ from typing import Any
 
 import yaml
 
-__all__ = ["StateLook", "find_locks", "look", "open_backend", "pending_line", "saved"]
+from olrunbook.adapters.pulumi.found import State
 
-StateLook = dict[str, Any]
+__all__ = ["digest", "find_locks", "look", "open_backend", "pending_line", "saved"]
+
 Run = Callable[[list[str]], str]
 
 
@@ -62,14 +63,8 @@ class FileBackend:
 Backend = S3Backend | FileBackend
 
 
-def _s3() -> Any:
-    import boto3  # noqa: PLC0415  (heavy: only when it is an S3 backend)
-
-    return boto3.client("s3")
-
-
 def open_backend(
-    folder: Path, env: Mapping[str, str] = os.environ, s3: Callable[[], Any] = _s3
+    folder: Path, env: Mapping[str, str], s3: Callable[[], Any]
 ) -> Backend | None:
     """Return the backend of a Pulumi project; None: one we cannot read.
 
@@ -91,7 +86,7 @@ def open_backend(
 
 
 def saved(backend: Backend, project: str, stack: str) -> dict[str, Any] | None:
-    """Return a stack's last deployment, secrets in it encrypted; None: there is none.
+    """Return a stack's last deployment, secrets in it encrypted; None: no such stack.
 
     A stack that was made and never updated has an empty one.
     """
@@ -102,50 +97,56 @@ def saved(backend: Backend, project: str, stack: str) -> dict[str, Any] | None:
     return dict(checkpoint.get("latest") or {})
 
 
-def look(folder: Path, project: str, stack: str, run: Run) -> StateLook:
-    """Return what a stack's backend says.
+def look(backend: Backend | None, project: str, stack: str, run: Run) -> State | None:
+    """Return what a stack's backend says; None: it has no such stack.
 
     Args:
-        folder: The Pulumi project.
-        project: Its name.
+        backend: The backend; None: only the CLI can read it.
+        project: The Pulumi project.
         stack: The stack's name.
-        run: Runs the CLI with arguments and returns its standard output.
-
-    Returns:
-        `version` (number of updates), `result` of the last one, `digest` of the state,
-        number of `resources` and their `types`, `pending` operations, `locks`.
+        run: Runs the CLI with arguments and returns its standard output; empty where
+            there is no such stack.
 
     """
-    backend = open_backend(folder)
     deployment = saved(backend, project, stack) if backend else None
-    if deployment is None:  # a backend of another kind, or packed: the CLI reads it
-        exported = json.loads(run(["stack", "export", "--stack", stack]))
-        deployment = exported.get("deployment") or {}
+    if deployment is None:  # or it is kept in another form, packed
+        said = run(["stack", "export", "--stack", stack])
+        if not said:
+            return None
+        deployment = json.loads(said).get("deployment") or {}
     resources = deployment.get("resources") or []
     pending = deployment.get("pending_operations") or []
+    version, result = _history(backend, project, stack, run)
+    return State(
+        version=version,
+        result=result,
+        digest=digest(resources, pending),
+        resources=len(resources),
+        types=sorted({str(item.get("type")) for item in resources}),
+        pending=[pending_line(item) for item in pending],
+        locks=find_locks(backend, project, stack) if backend else [],
+    )
+
+
+def digest(resources: list[Any], pending: list[Any]) -> str:
+    """Return the digest of a state."""
     text = json.dumps([resources, pending], sort_keys=True)
-    return {
-        **_history(backend, project, stack, run),
-        "digest": hashlib.sha256(text.encode()).hexdigest(),
-        "resources": len(resources),
-        "types": sorted({str(item.get("type")) for item in resources}),
-        "pending": [pending_line(item) for item in pending],
-        "locks": find_locks(backend, project, stack) if backend else [],
-    }
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _history(
     backend: Backend | None, project: str, stack: str, run: Run
-) -> dict[str, int | str]:
+) -> tuple[int, str]:
+    """Return how many updates there were, and how the last one ended."""
     if backend is None:
         text = run(["stack", "history", "--json", "--page-size", "1", "--stack", stack])
         last = (json.loads(text) or [{}])[0]
         version = int(last.get("version") or 0)
-        return {"version": version, "result": last.get("result", "")}
+        return version, str(last.get("result", ""))
     names = backend.names(f".pulumi/history/{project}/{stack}/")
     found = [name for name in names if name.endswith(".history.json")]
     result = json.loads(backend.text(found[-1])).get("result", "") if found else ""
-    return {"version": len(found), "result": str(result)}
+    return len(found), str(result)
 
 
 def find_locks(backend: Backend, project: str, stack: str) -> list[str]:
