@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 __all__ = ["ToolFound", "tool_version"]
 
@@ -41,6 +43,19 @@ def tool_version(name: str, env: Mapping[str, str]) -> ToolFound:
     path = shutil.which(name, path=env.get("PATH", ""))
     if path is None:
         return ToolFound()
+    file = Path(path).stat()
+    found = _asked(name, path, (file.st_mtime_ns, file.st_ino), tuple(env.items()))
+    if not found.version:
+        _asked.cache_clear()  # it may say it the next time
+    return found
+
+
+@functools.lru_cache(maxsize=8)
+def _asked(
+    name: str, path: str, file: tuple[int, int], env: tuple[tuple[str, str], ...]
+) -> ToolFound:
+    """Ask a program for its version; the same file is asked once."""
+    del file
     # Nothing of the kind may call home while it is only asked for its version.
     quiet = {"PULUMI_SKIP_UPDATE_CHECK": "true", "CHECKPOINT_DISABLE": "1"}
     try:
@@ -48,7 +63,7 @@ def tool_version(name: str, env: Mapping[str, str]) -> ToolFound:
             [path, ASK.get(name, "version")],
             capture_output=True,
             check=False,
-            env={**env, **quiet},
+            env={**dict(env), **quiet},
             stdin=subprocess.DEVNULL,
             text=True,
             timeout=ANSWER_S,

@@ -24,6 +24,7 @@ from olrunbook.adapters.pulumi.settings import (
 )
 from olrunbook.adapters.pulumi.state import digest, open_backend
 from olrunbook.adapters.pulumi.state import look as see
+from olrunbook.adapters.tool_version import tool_version
 from olrunbook.errors import InterruptedRunError, ToolError
 from olrunbook.events import Event
 from olrunbook.processes.tool import PULUMI, Command, Line, Tool
@@ -134,9 +135,11 @@ def _run(
 ) -> dict[str, Any]:
     """Run the worker to its end and return its last message."""
     cli(ctx)
+    env = ctx.target.environment()
     key = ctx.redactor._key.hex()  # noqa: SLF001  (by pipe, never by disk)
     request = {
         "op": operation,
+        "version": tool_version(TOOL, env).version,
         "folder": str(prepared.folder),
         "scratch": str(prepared.root),
         "project": prepared.project,
@@ -151,7 +154,7 @@ def _run(
         tool=TOOL,
         argv=[sys.executable, "-P", "-m", "olrunbook.workers.pulumi.worker"],
         cwd=prepared.folder,
-        env=ctx.target.environment(),
+        env=env,
         log=ctx.logs / f"pulumi-{operation}.log",
         policy=PULUMI,
         stdin=json.dumps(request) + "\n",

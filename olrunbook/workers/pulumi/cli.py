@@ -20,6 +20,7 @@ from pathlib import Path
 
 from pulumi.automation import CommandResult, PulumiCommand
 from pulumi.automation.errors import create_command_error
+from semver import VersionInfo
 
 __all__ = ["SafeCommand", "StoppedError"]
 
@@ -37,13 +38,14 @@ class SafeCommand(PulumiCommand):
 
     Args:
         scratch: A private folder for the CLI's output files.
+        version: Its version; empty: it is asked.
 
     Raises:
         FileNotFoundError: There is none.
 
     """
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, scratch: Path, version: str = "") -> None:
         found = shutil.which("pulumi")
         if found is None:
             msg = "pulumi is not on PATH"
@@ -53,7 +55,10 @@ class SafeCommand(PulumiCommand):
         self._count = itertools.count(1)
         self.asked = False
         self.heard = threading.Event()  # the engine works, so it hears a signal
-        super().__init__()  # asks `pulumi` on PATH for its version
+        if version:
+            self.version = VersionInfo.parse(version)
+        else:
+            super().__init__()  # asks `pulumi` on PATH
         self.command = found
 
     def stop(self) -> None:

@@ -49,7 +49,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     try:
-        command = SafeCommand(scratch)
+        command = SafeCommand(scratch, request.get("version", ""))
         if asked.is_set():
             command.stop()
         outcome = Work(request, command, channel, redactor).run()
