@@ -233,12 +233,9 @@ def _last_line(handle: int) -> bytes:
 def _number(last: bytes, handle: int) -> int:
     if not last:
         return 0
-    try:
-        number = json.loads(last)["n"]
-    except (ValueError, TypeError, KeyError):
-        number = None
-    if type(number) is int:  # True is none
-        return number
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        if type(number := json.loads(last)["n"]) is int:  # True is none
+            return int(number)
     # Spoilt: its place is its number.
     return os.pread(handle, os.fstat(handle).st_size, 0).count(b"\n")
 
