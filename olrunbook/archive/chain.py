@@ -46,9 +46,6 @@ def locked(room: Path) -> Iterator[None]:
     The lock is the chain file's own and goes with its process. It is not re-entrant:
     call the functions below with `held=True` inside.
 
-    Args:
-        room: The folder of the room; it exists.
-
     Raises:
         OSError: The chain cannot be written.
 
@@ -70,13 +67,7 @@ def _file(room: Path) -> Iterator[int]:
 
 
 def opened(room: Path, run_id: str, folder: str, /, **facts: Any) -> None:
-    """Enter a run that begins, and renew the archive's copy of the verifier.
-
-    Args:
-        room: The folder of the room.
-        run_id: The run.
-        folder: Name of its directory.
-        facts: Where it belongs: `target`, `app`, `room`.
+    """Enter a run that begins and where it belongs; renew the copy of the verifier.
 
     Raises:
         OSError: The chain cannot be written.
@@ -194,9 +185,6 @@ def disagreement(room: Path) -> str:
 
 def renew_verifier(outputs: Path) -> None:
     """Put the verifier into an archive, where there is none or another one.
-
-    Args:
-        outputs: The archive.
 
     Raises:
         OSError: It could not be written.

@@ -75,13 +75,7 @@ class Comparison:
 def compare(
     first: tuple[RunRecord, Path], second: tuple[RunRecord, Path]
 ) -> Comparison:
-    """Compare two runs.
-
-    Args:
-        first: The first run's record and directory.
-        second: The second's.
-
-    """
+    """Compare two runs, each given by its record and its directory."""
     one, two = first[0], second[0]
     found = [*_facts(one, two), *_statuses(one, two), *_results(one, two)]
     return Comparison(found, _source(first[1], second[1]), _times(one, two))

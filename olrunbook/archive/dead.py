@@ -75,15 +75,7 @@ def _last_sign(place: RunPlace, entries: list[dict[str, Any]]) -> datetime:
 
 
 def close_dead(outputs: Path) -> list[RunRecord]:
-    """Make the record of every run in an archive that died without one.
-
-    Args:
-        outputs: The archive.
-
-    Returns:
-        The records that were made.
-
-    """
+    """Make and return the record of every run that died without one."""
     made = []
     for place in open_runs(outputs):
         state = life(place)

@@ -53,11 +53,6 @@ def index_file(outputs: Path, cache: Path) -> Path:
 def search(outputs: Path, cache: Path, query: Query) -> list[Row]:
     """Return the runs a query asks for, newest first.
 
-    Args:
-        outputs: The archive.
-        cache: The user's cache folder.
-        query: What is asked.
-
     Raises:
         UsageError: The archive cannot be read.
 
@@ -67,11 +62,6 @@ def search(outputs: Path, cache: Path, query: Query) -> list[Row]:
 
 def find(outputs: Path, cache: Path, reference: str) -> list[Row]:
     """Return the runs a reference fits: an id, its beginning, its end, or `0193…d02`.
-
-    Args:
-        outputs: The archive.
-        cache: The user's cache folder.
-        reference: At least three characters of the id.
 
     Raises:
         UsageError: The archive cannot be read.

@@ -141,10 +141,7 @@ def pattern(column: str, reference: str) -> tuple[str, list[str]]:
 def where_of(query: Query, *, names_only: bool = False) -> tuple[str, list[str]]:
     """Return the condition of a query and its values.
 
-    Args:
-        query: What is asked.
-        names_only: Leave out what only a record can answer.
-
+    With `names_only` without what only a record can answer.
     """
     tests: list[tuple[str, list[str]]] = [("1", [])]
     tests += [

@@ -138,15 +138,7 @@ def list_runs(
     app: str | None = None,
     room: str | None = None,
 ) -> Iterator[RunPlace]:
-    """Yield runs, newest first, looking only where the filters allow.
-
-    Args:
-        outputs: The archive.
-        target: Only this target.
-        app: Only this app.
-        room: Only this stage (or the notebook of runs without one).
-
-    """
+    """Yield runs, newest first, looking only where the filters allow."""
     folders: list[Path] = [outputs]
     for wanted in (target, app, room, None):
         nested: list[Path] = []

@@ -181,12 +181,7 @@ class Kernel:
         return [json.loads(line) for line in got.splitlines() if line.endswith(b"}")]
 
     def still_working(self, client: BlockingKernelClient) -> list[str]:
-        """Ask which threads of the cells still work; return sentences for the record.
-
-        Args:
-            client: From `client`; the kernel is idle, or it does not answer.
-
-        """
+        """Ask an idle kernel which threads of its cells still work, in sentences."""
         with contextlib.suppress(ValueError, SyntaxError):  # shown by others
             return str(literal_eval(self._told(client, THREADS) or "''")).splitlines()
         return []

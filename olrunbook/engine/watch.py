@@ -8,13 +8,7 @@ __all__ = ["Watch"]
 
 
 class Watch:
-    """Knows what goes on and since when.
-
-    Args:
-        limits: What is allowed.
-        clock: The present (monotonic seconds).
-
-    """
+    """Knows what goes on and since when; its clock counts monotonic seconds."""
 
     def __init__(self, limits: Limits, clock: float) -> None:
         self._limits = limits

@@ -78,12 +78,7 @@ def end_adopted(note: Callable[[str], None]) -> None:
 
 
 def wait_adopted(note: Callable[[str], None]) -> None:
-    """Wait for the children that are left to us, and send them nothing.
-
-    Args:
-        note: Told of each.
-
-    """
+    """Wait for the children that are left to us, send nothing; note each."""
     told = set[int]()
     while left := _children():
         for pid, name in left:

@@ -16,10 +16,6 @@ def still_working(
 
     The kernel's own threads and ours are daemons. A worker of a pool that waits for
     something to do is not working.
-
-    Args:
-        spare: Threads that are no concern of the run.
-
     """
     here = {threading.main_thread(), threading.current_thread(), *spare}
     frames = sys._current_frames()  # noqa: SLF001  (the one way to see who waits)

@@ -326,12 +326,7 @@ class Project:
 
 
 def find_project(start: Path | None = None, here: Path | None = None) -> Project:
-    """Return the project in use.
-
-    Args:
-        start: A folder; None: OLRUNBOOK_PROJECT, else the nearest one upwards from
-            `here` that holds a catalog, else `here` with the catalog that was shipped.
-        here: Where relative paths start; None: the working directory.
+    """Return the project in use; see `where.find_root`.
 
     Raises:
         UsageError: A folder was named and has no catalog, or the catalog is wrong.

@@ -170,10 +170,6 @@ def notebook_at(path: Path) -> dict[str, Any]:
     """Return the notebook in a file; nothing where it is gone, cut off or damaged.
 
     An output that no notebook may have is not shown, and says so.
-
-    Args:
-        path: The file.
-
     """
     try:
         found = json.loads(path.read_bytes())

@@ -23,9 +23,6 @@ _LATEX = re.compile(r"([&%$#_{}])")
 def forms_of(value: str) -> dict[str, set[str]]:
     """Return every form of a value, by the sign a text must have to hold it.
 
-    Args:
-        value: The secret value.
-
     Returns:
         Forms by sign: "" (look always), one of `SIGNS`, or `ENCODED`.
 

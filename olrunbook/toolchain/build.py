@@ -72,11 +72,6 @@ class Progress:
 def build(pin: Pin, cache: Cache, emit: Emit) -> ToolFound:
     """Build a tool and keep it; the caller holds the cache's lock.
 
-    Args:
-        pin: The tool.
-        cache: Where it is kept.
-        emit: Gets the events.
-
     Returns:
         The tool, verified.
 

@@ -29,12 +29,7 @@ SCHEMA = "olrunbook/tool/1"
 
 
 class Cache:
-    """The built tools of one user.
-
-    Args:
-        root: The cache folder.
-
-    """
+    """The built tools of one user, in one folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -72,10 +72,6 @@ def read_notebook(path: Path) -> dict[str, Any]:
 def declared(notebook: dict[str, Any], catalog: Catalog) -> dict[str, Parameter]:
     """Return the parameters a notebook declares, in order.
 
-    Args:
-        notebook: Its JSON.
-        catalog: Gives the choices of App, Stage and Target.
-
     Raises:
         UsageError: A declaration cannot be understood.
 
