@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["SpoiltError", "opened", "remove", "spoilt", "writing"]
+__all__ = ["WRITE", "SpoiltError", "opened", "remove", "spoilt"]
 
 TABLES = Path(__file__).with_name("index.sql")
 SCHEMA = 2
 BUSY_S = 5.0
+WRITE = "BEGIN IMMEDIATE"  # a transaction with the right to write from its beginning
 SPOILT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
 
@@ -38,19 +37,6 @@ def remove(path: Path) -> None:
             path.with_name(path.name + end).unlink(missing_ok=True)
         except OSError:
             return  # then it will not open either, and memory has to do
-
-
-@contextmanager
-def writing(db: sqlite3.Connection) -> Iterator[None]:
-    """Hold a transaction that has the right to write from its beginning."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
 
 
 def opened(path: Path | None, archive: Path) -> sqlite3.Connection:
@@ -83,7 +69,8 @@ def _prepare(db: sqlite3.Connection, archive: str) -> None:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if not version:
         db.execute("PRAGMA journal_mode = WAL")
-        with writing(db):
+        with db:
+            db.execute(WRITE)
             for table in TABLES.read_text(encoding="utf-8").split(";"):
                 db.execute(table)
             if not db.execute("SELECT 1 FROM about").fetchone():

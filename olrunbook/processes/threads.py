@@ -12,7 +12,7 @@ __all__ = ["still_working", "unheard"]
 def still_working(
     spare: Collection[threading.Thread] = (),
 ) -> list[threading.Thread]:
-    """Return the threads that are not daemons, but for the main and this one.
+    """Return the threads that are not daemons, but main, this, and spared ones.
 
     The kernel's own threads and ours are daemons. A worker of a pool that waits for
     something to do is not working.

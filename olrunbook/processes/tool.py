@@ -18,7 +18,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from olrunbook.errors import InterruptedRunError, ToolError
@@ -109,12 +108,7 @@ class Ended:
 
     def event(self, tool: str) -> Event:
         """Return it as the last event of a tool."""
-        data = {
-            "code": self.code,
-            "stopped": self.stopped,
-            "finishing": list(self.finishing),
-            "seconds": self.seconds,
-        }
+        data = {**asdict(self), "finishing": list(self.finishing)}
         return Event(tool, "end", f"{tool} ended with code {self.code}", data)
 
 
@@ -174,31 +168,15 @@ class Tool:
             pass_fds=self._pipes[::2] if left else self._pipes,
             env=_own_environment(),
         )
-        policy = asdict(self.command.policy)
+        spec = asdict(self.command)
         # Whoever runs us knows how long to wait: a person, or CI before its SIGKILL.
-        policy["grace_s"] = grace_s(self.command.policy.grace_s)
-        self._send(
-            {
-                "tool": self.command.tool,
-                "argv": [str(arg) for arg in self.command.argv],
-                "cwd": str(self.command.cwd),
-                "env": dict(self.command.env),
-                "log": str(self.command.log),
-                "policy": policy,
-                "stdin": self.command.stdin,
-                "pipes": self._pipes[::2] if left else self._pipes,
-                "left": left,
-                "key": self.redactor._key.hex(),  # noqa: SLF001  (by pipe, never by disk)
-                "secrets": list(self.redactor.values),
-            }
-        )
+        spec["policy"]["grace_s"] = grace_s(self.command.policy.grace_s)
+        spec |= {"pipes": self._pipes[::2] if left else self._pipes, "left": left}
+        spec["key"] = self.redactor._key.hex()  # noqa: SLF001  (by pipe, never by disk)
+        spec["secrets"] = self.redactor.values
+        self._send(spec)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Stop the tool by its policy if the caller leaves early."""
         interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
         interrupt = stopped([self]) if interrupted else None
@@ -295,7 +273,8 @@ class Tool:
         assert self._process is not None
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            line = json.dumps(message, default=str)  # paths
+            self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # it ended first; its last message is on the other pipe

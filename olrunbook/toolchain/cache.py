@@ -62,15 +62,9 @@ class Cache:
         if found != wanted:
             msg = f"{program} is not what was built: sha256 {found}, built {wanted}"
             raise ToolError(msg, self._anew(folder))
-        plugins = manifest.get("plugins")
-        return ToolFound(
-            name=pin.name,
-            version=pin.version,
-            path=program,
-            how="built",
-            plugins=folder / plugins if plugins else None,
-            sha256=wanted,
-        )
+        plugins = folder / at if (at := manifest.get("plugins")) else None
+        facts = {"name": pin.name, "version": pin.version, "sha256": wanted}
+        return ToolFound(path=program, how="built", plugins=plugins, **facts)
 
     @staticmethod
     def _sha256(folder: Path, program: Path) -> str:
@@ -144,14 +138,15 @@ class Cache:
         return found
 
     @contextlib.contextmanager
-    def locked(self, waiting: Callable[[], None]) -> Iterator[None]:
+    def locked(self, waiting: Callable[[], None] | None = None) -> Iterator[None]:
         """Let one process build at a time; remove what a killed one left.
 
         Args:
-            waiting: Called once when another process is building.
+            waiting: Called once when another process is building; None: do not wait.
 
         Raises:
             OlrunbookError: The folder cannot be written.
+            BlockingIOError: Another process is building, and is not waited for.
 
         """
         try:
@@ -165,6 +160,8 @@ class Cache:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                if waiting is None:
+                    raise
                 waiting()
                 fcntl.flock(handle, fcntl.LOCK_EX)
             for left in self.tools.glob(".new-*"):

@@ -53,18 +53,9 @@ def ensure(
     if missing := [pin for pin in pins if not found[pin.name]]:
         found |= build_missing(missing, cache, emit, keep_build=keep_build)
     elif not keep_build and cache.build.exists():
-        with contextlib.suppress(BusyError), cache.locked(busy):
+        with contextlib.suppress(BlockingIOError), cache.locked():
             drop(cache)  # of a build that was killed; one at work keeps its own
     return Toolchain(tools={name: tool for name, tool in found.items() if tool})
-
-
-class BusyError(Exception):
-    """Another process is building."""
-
-
-def busy() -> None:
-    """Do not wait for another process."""
-    raise BusyError
 
 
 def build_missing(
