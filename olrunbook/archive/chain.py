@@ -81,7 +81,7 @@ def opened(room: Path, run_id: str, folder: str, /, **facts: Any) -> None:
 def append(
     room: Path, kind: str, /, *, held: bool = False, **data: Any
 ) -> dict[str, Any]:
-    """Add an entry; when this returns, entry and head are on the disk.
+    """Add and return an entry; when this returns, it and the head are on the disk.
 
     Where head and chain do not agree, somebody changed them: an entry `broken` keeps
     what was found, for the head that showed it is about to be written anew.
@@ -92,9 +92,6 @@ def append(
             gate: `approved`, `rejected`, `used`, `countersigned`.
         held: The caller holds the lock.
         data: What it says beside `n`, `prev`, `at` and `kind`.
-
-    Returns:
-        The entry.
 
     Raises:
         OSError: The chain cannot be written.
@@ -241,14 +238,11 @@ def _disagreement(
             if json.loads(last).get("prev") == named[1]:
                 text = f"the head lags one entry behind entry {number}"
                 return {} if may_lag else {"text": text}
-    if named is None and not (room / HEAD).exists():
-        text = f"the head was missing, the chain ended at entry {number}"
-    elif named is None:
-        text = f"the head was damaged, the chain ended at entry {number}"
-    else:
-        text = f"the head named entry {named[0]}, the chain ended at entry {number}"
-        if named[0] == number:
-            text += " with another sha256"
+    gone = "was damaged" if (room / HEAD).exists() else "was missing"
+    said = f"named entry {named[0]}" if named else gone
+    text = f"the head {said}, the chain ended at entry {number}"
+    if named and named[0] == number:
+        text += " with another sha256"
     return {"text": text, "head": list(named or ()), "last": [number, _sha256(last)]}
 
 

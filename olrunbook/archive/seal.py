@@ -180,6 +180,7 @@ def _record(
     steps = judge.steps(entries, notebook)
     begun = any(entry["kind"] == "begin" for entry in entries)
     status, cause = judge.status(end, concluded, steps, begun=begun)
+    given = end if status == end.get("status") else {}
     moments = [entry["at"] for entry in entries if "at" in entry]
     moments = moments or [place.at.isoformat()]
     spoilt = sum(entry["kind"] == "unreadable" for entry in entries)
@@ -210,11 +211,7 @@ def _record(
             end.get("ended_at") or end.get("at", moments[-1])
         ),
         status=status,
-        exit_code=(
-            end.get("exit_code", EXIT_CODES[status])
-            if status == end.get("status")
-            else EXIT_CODES[status]
-        ),
+        exit_code=given.get("exit_code", EXIT_CODES[status]),
         cause=cause,
         headline=headline,
         steps=steps,

@@ -171,13 +171,11 @@ class Kernel:
     def hear(self) -> list[dict[str, Any]]:
         """Return what the kernel told us beside its outputs since the last call."""
         got = b""
-        try:
+        with contextlib.suppress(BlockingIOError):
             while chunk := os.read(self.told, 1 << 16):
                 got += chunk
                 if len(chunk) < 1 << 16 and got.endswith(b"\n"):
                     break
-        except BlockingIOError:
-            pass
         return [json.loads(line) for line in got.splitlines() if line.endswith(b"}")]
 
     def still_working(self, client: BlockingKernelClient) -> list[str]:

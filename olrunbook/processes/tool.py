@@ -8,6 +8,7 @@ outlives this process: when we are gone it applies the stop policy by itself.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -283,12 +284,9 @@ class Tool:
         process = self._process
         if process is None:
             return
-        for pipe in (process.stdin, process.stdout):
-            if pipe:
-                try:
-                    pipe.close()
-                except BrokenPipeError:
-                    pass
+        for pipe in filter(None, (process.stdin, process.stdout)):
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
         for end in self._pipes[::2]:
             os.close(end)
         self._pipes = ()

@@ -10,33 +10,13 @@ import re
 import shlex
 import tokenize
 from pathlib import Path
-from typing import Any, NewType
+from typing import Any
 
 from olrunbook.errors import UsageError
 from olrunbook.project.catalog import Catalog
 from olrunbook.project.params.values import TYPES, Parameter, typed
 
-__all__ = [
-    "App",
-    "ImageSet",
-    "MaxHealthy",
-    "MinHealthy",
-    "Stage",
-    "Target",
-    "TargetName",
-    "declared",
-    "injected",
-    "read_notebook",
-    "tagged",
-]
-
-App = NewType("App", str)
-ImageSet = NewType("ImageSet", str)  # node_type=ami-…, one for each of the app's
-MaxHealthy = NewType("MaxHealthy", str)  # percent of a group, as a refresh takes them
-MinHealthy = NewType("MinHealthy", str)
-Stage = NewType("Stage", str)
-Target = NewType("Target", str)
-TargetName = NewType("TargetName", str)  # where its runs are filed; it need not be up
+__all__ = ["declared", "injected", "read_notebook", "tagged"]
 
 # IPython's own lines are no Python: magics, shell lines, and what they are assigned to.
 _MAGIC = re.compile(r"^([ \t]*)(?:[%!?]|[\w, \t]+=[ \t]*[%!]).*$", re.MULTILINE)
