@@ -117,11 +117,7 @@ def read_facts(path: str, seen: str) -> tuple[Any, ...]:
 
 
 def pattern(column: str, reference: str) -> tuple[str, list[str]]:
-    """Return the SQL that tells whether a column holds the id of a reference.
-
-    Args:
-        column: The column.
-        reference: An id, its beginning, its end, or both around `…`.
+    """Return the SQL by which a column holds an id, its start or end, or `0193…d02`.
 
     Raises:
         UsageError: It is too short to name one.

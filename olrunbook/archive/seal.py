@@ -109,11 +109,7 @@ def finish(
 ) -> RunRecord:
     """Write a run's end and seal it, also on a disk that is full by now.
 
-    Args:
-        place: The run.
-        journal: Its journal.
-        end: How it ended.
-        save: Writes what could not be written before.
+    Before, `save` writes what could not be written.
 
     Returns:
         The record. Where it could not be written it is not in the archive, and says so:
@@ -147,10 +143,7 @@ def _latest(entries: list[dict[str, Any]], kind: str) -> dict[str, Any]:
 def build_record(place: RunPlace, notebook: dict[str, Any] | None = None) -> RunRecord:
     """Return a run's record, its files not listed yet: a function of what is given.
 
-    Args:
-        place: The run; its journal is read.
-        notebook: Its executed notebook; None: it is read.
-
+    Its journal is read, and its executed notebook where it is not given.
     """
     if notebook is None:
         notebook = notebook_at(place.folder / NOTEBOOK)

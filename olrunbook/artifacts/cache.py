@@ -105,10 +105,7 @@ def fetch_all(
 ) -> list[Artifact]:
     """Return every artifact a `versions.toml` names, checked; none where it is missing.
 
-    Args:
-        versions: The file.
-        emit: Where progress goes.
-        env: See `read_versions`.
+    For `env` see `read_versions`.
 
     Raises:
         UsageError: The file is wrong.

@@ -27,14 +27,7 @@ _UNUSED = ("log_output", "stdout_file", "stderr_file", "execution_timeout")
 
 
 class PapermillEndError(click.ClickException):
-    """How a run ended, as papermill's command line (click) shows and returns it.
-
-    Args:
-        message: Status and cause, in one line.
-        exit_code: Ours.
-        hint: What the reader can do, or where the record is.
-
-    """
+    """How a run ended, as papermill's command line (click) shows and returns it."""
 
     exit_code: int = 1  # type: ignore[misc]  # one of the class for click
 

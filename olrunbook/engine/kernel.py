@@ -45,10 +45,7 @@ class KernelError(OlrunbookError):
 class Kernel:
     """A kernel process, started at once so that imports can go on while it boots.
 
-    Args:
-        cwd: Its working directory.
-        env: What it gets besides the caller's environment.
-
+    It gets `env` besides the caller's environment.
     """
 
     def __init__(self, cwd: Path, env: Mapping[str, str]) -> None:

@@ -57,9 +57,7 @@ def adopt() -> None:
 def end_adopted(note: Callable[[str], None]) -> None:
     """End the children that are left to us; our own have all been waited for.
 
-    Args:
-        note: Told of each that did not end by itself.
-
+    Those that do not end by themselves are noted.
     """
     for number, wait_s in STEPS:
         end, told = time.monotonic() + wait_s, set[int]()

@@ -36,13 +36,7 @@ HELD_PIPE_S = 2.0  # how long pipes that outlive the tool are read on
 
 
 class Supervisor:
-    """One tool's life.
-
-    Args:
-        spec: The first message.
-        out: Where our messages go; a broken pipe is no reason to stop.
-
-    """
+    """One tool's life, from its first message on; whoever reads ours may be gone."""
 
     def __init__(self, spec: dict[str, Any], out: BinaryIO) -> None:
         self.spec, self.out = spec, out

@@ -295,10 +295,7 @@ class Tool:
 
 
 def merged(tools: Mapping[str, Tool]) -> Iterator[tuple[str, Line | Ended]]:
-    """Yield what several tools say as it comes, and of each its end.
-
-    Args:
-        tools: The tools, entered, each by a name.
+    """Yield what several tools, entered, say as it comes, and of each its end.
 
     Raises:
         InterruptedRunError: The step was interrupted; see `stopped`.

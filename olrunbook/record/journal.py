@@ -23,24 +23,14 @@ FILE = "journal.jsonl"
 
 
 class Journal:
-    """Appends to a run's journal.
-
-    Args:
-        folder: The run's directory.
-        redactor: Masks every line before it is written.
-
-    """
+    """Appends to the journal of a run, in its directory; every line is masked first."""
 
     def __init__(self, folder: Path, redactor: Redactor) -> None:
         self.path = folder / FILE
         self._redactor = redactor
 
     def add(self, kind: str, **data: Any) -> None:
-        """Append one line and wait until it is on the disk.
-
-        Args:
-            kind: What happened: run, begin, step, part, conclude, end.
-            data: JSON-able details.
+        """Append a line (run, begin, step, part, …) and wait until it is on the disk.
 
         Raises:
             OSError: It could not be written (disk full, folder gone).

