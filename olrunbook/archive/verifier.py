@@ -16,6 +16,7 @@ import re
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -285,7 +286,7 @@ class Room:
         """Follow the chain from its first line to its head."""
         *whole, torn = raw.split(b"\n")
         before, number = "0" * 64, 1
-        elsewhere: dict[str, int] = {}
+        elsewhere: Counter[str] = Counter()
         for at, line in enumerate(whole, 1):
             entry = _object(line) or {}
             n = entry.get("n")
@@ -305,7 +306,7 @@ class Room:
             if entry.get("kind") == "open":
                 place = "/".join(str(entry.get(k)) for k in ("target", "app", "room"))
                 if place != self.name:
-                    elsewhere[place] = elsewhere.get(place, 0) + 1
+                    elsewhere[place] += 1
         for place, count in elsewhere.items():
             text = f"{count} of its runs were opened in {place}: chain or folder was"
             self.chain(f"{text} moved or copied here")
@@ -571,7 +572,7 @@ def verify(outputs: str, reference: str = "", kept: str = "") -> dict[str, Any]:
         names, only, said = [room for room, _ in fits], fits[0][1], []
     found = [Room(outputs, name) for name in names]
     results = _run_all([job for room in found for job in room.jobs(only)])
-    runs, files, size = 0, 0, 0
+    checked: list[tuple[list[Finding], int, int]] = []
     for number, first in enumerate(found):
         room = first
         count = len(room.jobs(only))
@@ -583,8 +584,7 @@ def verify(outputs: str, reference: str = "", kept: str = "") -> dict[str, Any]:
             room = found[number] = Room(outputs, room.name)
             mine = _check_runs(room.jobs(only))
         said += room.said + [finding for part in mine for finding in part[0]]
-        runs, files = runs + len(mine), files + sum(part[1] for part in mine)
-        size += sum(part[2] for part in mine)
+        checked += mine
     said += _missing(found)
     if only:  # the chain is one for all; the other runs are not asked about
         said = [f for f in said if f["run"] in ("", only)]
@@ -598,9 +598,9 @@ def verify(outputs: str, reference: str = "", kept: str = "") -> dict[str, Any]:
             for room in found
             if room.hashes
         ],
-        "runs": runs,
-        "files": files,
-        "bytes": size,
+        "runs": len(checked),
+        "files": sum(files for _, files, _ in checked),
+        "bytes": sum(size for _, _, size in checked),
         "entries": sum(len(room.hashes) for room in found),
         "problems": problems,
         "notes": [f for f in said if f["level"] == "note"],

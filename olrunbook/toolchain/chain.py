@@ -67,14 +67,9 @@ def build_missing(
         text = f"{pins[0].title}: another olrunbook is building it; waiting"
         emit(Event(pins[0].name, "phase", text, {"expected_s": pins[0].expected_s}))
 
-    made: dict[str, ToolFound] = {}
-    with cache.locked(waiting):
-        whole = False
-        try:
-            for pin in pins:
-                made[pin.name] = cache.get(pin) or build(pin, cache, emit)
-            whole = True
-        finally:
-            if not (whole and keep_build):
-                drop(cache)
+    with cache.locked(waiting), contextlib.ExitStack() as ended:
+        ended.callback(drop, cache)
+        made = {pin.name: cache.get(pin) or build(pin, cache, emit) for pin in pins}
+        if keep_build:
+            ended.pop_all()
     return made
