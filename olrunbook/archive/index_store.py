@@ -40,11 +40,7 @@ def remove(path: Path) -> None:
 
 
 def opened(path: Path | None, archive: Path) -> sqlite3.Connection:
-    """Open an index and make its tables where it is new.
-
-    Args:
-        path: Its file; None: in memory.
-        archive: The archive it is of.
+    """Open an archive's index (no path: in memory); make its tables where it is new.
 
     Raises:
         SpoiltError: It is of another version or archive.

@@ -40,11 +40,9 @@ __all__ = ["build_record", "finish", "seal"]
 def seal(place: RunPlace, *, held: bool = False) -> RunRecord:
     """Write a run's HTML and `run.json`, close it in the chain, return its record.
 
-    A run that has its record is left as it is: whoever comes second changes nothing.
+    The caller may hold the lock of the room's chain (`held`).
 
-    Args:
-        place: The run.
-        held: The caller holds the lock of the room's chain.
+    A run that has its record is left as it is: whoever comes second changes nothing.
 
     Raises:
         OSError: It could not be written.

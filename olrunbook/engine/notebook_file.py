@@ -30,13 +30,7 @@ def mark_not_run(notebook: Any) -> None:
 
 
 class NotebookFile:
-    """Writes a notebook often and cheaply: finished cells are serialised once.
-
-    Args:
-        path: Where it is written.
-        redactor: Masks every cell before it is written.
-
-    """
+    """Writes a masked notebook often, cheaply: finished cells are serialised once."""
 
     def __init__(self, path: Path, redactor: Redactor) -> None:
         self.path, self._redactor = path, redactor

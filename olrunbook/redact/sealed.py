@@ -26,13 +26,7 @@ def _turned(key: bytes, nonce: bytes, data: bytes) -> bytes:
 
 
 def seal(key: str, text: str) -> str:
-    """Return the text sealed (base64).
-
-    Args:
-        key: The run's mask key (hex).
-        text: The secret.
-
-    """
+    """Return the text sealed (base64) under the run's mask key (hex)."""
     secret, nonce = bytes.fromhex(key), os.urandom(NONCE)
     body = _turned(secret, nonce, text.encode())
     tag = hmac.digest(secret, b"tag" + nonce + body, hashlib.sha256)
