@@ -115,9 +115,8 @@ def _run(nb: Any, early: str | None, say: Callable[[str], None]) -> Any:
     except KeyboardInterrupt:
         session.close(ending)
     except Exception as error:  # noqa: BLE001  (the record and one line say it)
-        if session.record is None:
-            cause = f"olrunbook: {type(error).__name__}: {error}"
-            session.close(Ending("failed", cause, "failed"))
+        cause = f"olrunbook: {type(error).__name__}: {error}"
+        session.close(Ending("failed", cause, "failed"))
     record = session.close(None)  # the one that is there
     done = output.finish(nb, session, record)
     if record.exit_code or output.failed:

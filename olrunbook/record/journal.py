@@ -85,11 +85,6 @@ class Typed:
 
 def typed_of(folder: Path) -> Typed:
     """Return what was typed: it stands in the line written before any cell ran."""
-    for entry in read_journal(folder):
-        if entry["kind"] == "run":
-            return Typed(
-                str(entry.get("gates", "")),
-                str(entry.get("approve_all", "")),
-                entry.get("overrides", {}),
-            )
-    return Typed()
+    run = next((e for e in read_journal(folder) if e["kind"] == "run"), {})
+    texts = str(run.get("gates", "")), str(run.get("approve_all", ""))
+    return Typed(*texts, run.get("overrides", {}))
