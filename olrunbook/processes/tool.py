@@ -131,7 +131,7 @@ class Tool:
     redactor: Redactor
     launch: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
     ended: Ended | None = None
-    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    _process: subprocess.Popen[bytes] = field(init=False, repr=False)
     _rest: bytes = field(default=b"", repr=False)
     _began: float = 0.0
     _pipes: tuple[int, ...] = ()
@@ -212,7 +212,6 @@ class Tool:
 
     def ready(self) -> list[int]:
         """Return what to wait on for its next message; nothing: it is here."""
-        assert self._process is not None
         assert self._process.stdout is not None
         return [] if b"\n" in self._rest else [self._process.stdout.fileno()]
 
@@ -251,7 +250,6 @@ class Tool:
         self.ended = self.ended or Ended(None, "its supervisor is gone")
 
     def _messages(self) -> Iterator[dict[str, Any]]:
-        assert self._process is not None
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
         while True:
@@ -271,7 +269,6 @@ class Tool:
                 return
 
     def _send(self, message: dict[str, Any]) -> None:
-        assert self._process is not None
         assert self._process.stdin is not None
         try:
             line = json.dumps(message, default=str)  # paths
@@ -281,17 +278,14 @@ class Tool:
             pass  # it ended first; its last message is on the other pipe
 
     def _close(self) -> None:
-        process = self._process
-        if process is None:
-            return
-        for pipe in filter(None, (process.stdin, process.stdout)):
+        for pipe in filter(None, (self._process.stdin, self._process.stdout)):
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
         for end in self._pipes[::2]:
             os.close(end)
         self._pipes = ()
         if self.ended and self.ended.code is not None:
-            process.wait()
+            self._process.wait()
 
 
 def merged(tools: Mapping[str, Tool]) -> Iterator[tuple[str, Line | Ended]]:
