@@ -46,9 +46,6 @@ def locked(room: Path) -> Iterator[None]:
     The lock is the chain file's own and goes with its process. It is not re-entrant:
     call the functions below with `held=True` inside.
 
-    Args:
-        room: The folder of the room; it exists.
-
     Raises:
         OSError: The chain cannot be written.
 
@@ -70,13 +67,7 @@ def _file(room: Path) -> Iterator[int]:
 
 
 def opened(room: Path, run_id: str, folder: str, /, **facts: Any) -> None:
-    """Enter a run that begins, and renew the archive's copy of the verifier.
-
-    Args:
-        room: The folder of the room.
-        run_id: The run.
-        folder: Name of its directory.
-        facts: Where it belongs: `target`, `app`, `room`.
+    """Enter a run that begins and where it belongs; renew the copy of the verifier.
 
     Raises:
         OSError: The chain cannot be written.
@@ -90,7 +81,7 @@ def opened(room: Path, run_id: str, folder: str, /, **facts: Any) -> None:
 def append(
     room: Path, kind: str, /, *, held: bool = False, **data: Any
 ) -> dict[str, Any]:
-    """Add an entry; when this returns, entry and head are on the disk.
+    """Add and return an entry; when this returns, it and the head are on the disk.
 
     Where head and chain do not agree, somebody changed them: an entry `broken` keeps
     what was found, for the head that showed it is about to be written anew.
@@ -101,9 +92,6 @@ def append(
             gate: `approved`, `rejected`, `used`, `countersigned`.
         held: The caller holds the lock.
         data: What it says beside `n`, `prev`, `at` and `kind`.
-
-    Returns:
-        The entry.
 
     Raises:
         OSError: The chain cannot be written.
@@ -195,9 +183,6 @@ def disagreement(room: Path) -> str:
 def renew_verifier(outputs: Path) -> None:
     """Put the verifier into an archive, where there is none or another one.
 
-    Args:
-        outputs: The archive.
-
     Raises:
         OSError: It could not be written.
 
@@ -233,12 +218,9 @@ def _last_line(handle: int) -> bytes:
 def _number(last: bytes, handle: int) -> int:
     if not last:
         return 0
-    try:
-        number = json.loads(last)["n"]
-    except (ValueError, TypeError, KeyError):
-        number = None
-    if type(number) is int:  # True is none
-        return number
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        if type(number := json.loads(last)["n"]) is int:  # True is none
+            return int(number)
     # Spoilt: its place is its number.
     return os.pread(handle, os.fstat(handle).st_size, 0).count(b"\n")
 
@@ -256,14 +238,11 @@ def _disagreement(
             if json.loads(last).get("prev") == named[1]:
                 text = f"the head lags one entry behind entry {number}"
                 return {} if may_lag else {"text": text}
-    if named is None and not (room / HEAD).exists():
-        text = f"the head was missing, the chain ended at entry {number}"
-    elif named is None:
-        text = f"the head was damaged, the chain ended at entry {number}"
-    else:
-        text = f"the head named entry {named[0]}, the chain ended at entry {number}"
-        if named[0] == number:
-            text += " with another sha256"
+    gone = "was damaged" if (room / HEAD).exists() else "was missing"
+    said = f"named entry {named[0]}" if named else gone
+    text = f"the head {said}, the chain ended at entry {number}"
+    if named and named[0] == number:
+        text += " with another sha256"
     return {"text": text, "head": list(named or ()), "last": [number, _sha256(last)]}
 
 

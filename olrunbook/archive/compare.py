@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -73,38 +75,34 @@ class Comparison:
 def compare(
     first: tuple[RunRecord, Path], second: tuple[RunRecord, Path]
 ) -> Comparison:
-    """Compare two runs.
-
-    Args:
-        first: The first run's record and directory.
-        second: The second's.
-
-    """
+    """Compare two runs, each given by its record and its directory."""
     one, two = first[0], second[0]
     found = [*_facts(one, two), *_statuses(one, two), *_results(one, two)]
     return Comparison(found, _source(first[1], second[1]), _times(one, two))
 
 
 def _facts(one: RunRecord, two: RunRecord) -> Iterator[Difference]:
-    for name in ("notebook", "target", "app", "stage", "executed_by"):
-        if getattr(one, name) != getattr(two, name):
-            yield Difference("run", name, getattr(one, name), getattr(two, name))
+    first, second = vars(one), vars(two)
+    names = ("notebook", "target", "app", "stage", "executed_by")
+    yield from _named("run", names, first, second)
     for section in ("parameters", "images", "versions"):  # each chosen by somebody
-        first, second = getattr(one, section), getattr(two, section)
-        for name in sorted(first.keys() | second.keys()):
-            values = first.get(name), second.get(name)
-            if values[0] != values[1] or (name in first) != (name in second):
-                yield Difference(section, name, *values)
-    yield from _fields("commit", ("commit", "dirty"), one, two)
-    yield from _fields("run", ("stand_ins",), one, two)
+        given = first[section], second[section]
+        yield from _named(section, sorted(given[0].keys() | given[1].keys()), *given)
+    yield from _named("commit", ("commit", "dirty"), first, second, same)
+    yield from _named("run", ("stand_ins",), first, second, same)
 
 
-def _fields(
-    section: str, names: tuple[str, ...], one: RunRecord, two: RunRecord
+def _named(
+    section: str,
+    names: Iterable[str],
+    first: Mapping[str, Any],
+    second: Mapping[str, Any],
+    alike: Callable[[Any, Any], bool] = operator.eq,
 ) -> Iterator[Difference]:
+    """Yield which of the named values differ, or are only in one of the two."""
     for name in names:
-        values = getattr(one, name), getattr(two, name)
-        if not same(*values):
+        values = first.get(name), second.get(name)
+        if not alike(*values) or (name in first) != (name in second):
             yield Difference(section, name, *values)
 
 
@@ -115,14 +113,11 @@ def _both(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
 
 def _statuses(one: RunRecord, two: RunRecord) -> Iterator[Difference]:
     names = ("status", "exit_code", "cause", "finishing", "warnings")
-    yield from _fields("status", names, one, two)
+    yield from _named("status", names, vars(one), vars(two), same)
     first, second = (
-        {step.name: step.status for step in run.steps} for run in (one, two)
+        {f"step {step.name}": step.status for step in run.steps} for run in (one, two)
     )
-    for name in _both(first, second):
-        if first.get(name) != second.get(name):
-            values = first.get(name), second.get(name)
-            yield Difference("status", f"step {name}", *values)
+    yield from _named("status", _both(first, second), first, second)
     parts = [[(p.notebook, p.stage, p.status) for p in run.parts] for run in (one, two)]
     if parts[0] != parts[1]:
         texts = [[" ".join(part) for part in run] for run in parts]
@@ -208,19 +203,11 @@ def _source(one: Path, two: Path) -> list[CellDiff]:
     )
     found = []
     for kind, a, b, c, d in matcher.get_opcodes():
-        if kind == "equal":
-            continue
-        for number in range(max(b - a, d - c)):
-            left = first[a + number] if a + number < b else None
-            right = second[c + number] if c + number < d else None
-            name = (left or right or ("?", ""))[0]
-            lines = difflib.unified_diff(
-                left[1].splitlines() if left else [],
-                right[1].splitlines() if right else [],
-                lineterm="",
-                n=2,
-            )
-            found.append(CellDiff(name, list(lines)[2:]))
+        pairs = zip_longest(first[a:b], second[c:d], fillvalue=("", ""))
+        for (name, left), (other, right) in pairs if kind != "equal" else ():
+            texts = left.splitlines(), right.splitlines()
+            lines = difflib.unified_diff(*texts, lineterm="", n=2)
+            found.append(CellDiff(name or other, list(lines)[2:]))
     return found
 
 

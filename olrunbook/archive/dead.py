@@ -61,10 +61,9 @@ def life(place: RunPlace, now: datetime | None = None) -> Life:
     if len(local) < len(processes) or not processes:
         now = now or datetime.now(UTC)
         return "alive" if now - _last_sign(place, entries) < PRESUMED else "presumed"
-    for process in local:
-        same_boot = process.get("boot") == here["boot"]
-        if same_boot and since(process["pid"]) == process["start"]:
-            return "alive"
+    booted = [p for p in local if p.get("boot") == here["boot"]]
+    if any(since(process["pid"]) == process["start"] for process in booted):
+        return "alive"
     return "finishing" if supervised(place) else "dead"
 
 
@@ -75,15 +74,7 @@ def _last_sign(place: RunPlace, entries: list[dict[str, Any]]) -> datetime:
 
 
 def close_dead(outputs: Path) -> list[RunRecord]:
-    """Make the record of every run in an archive that died without one.
-
-    Args:
-        outputs: The archive.
-
-    Returns:
-        The records that were made.
-
-    """
+    """Make and return the record of every run that died without one."""
     made = []
     for place in open_runs(outputs):
         state = life(place)
@@ -195,11 +186,11 @@ def _repair_notebook(place: RunPlace, entries: list[dict[str, Any]]) -> None:
     write_atomic(path, as_json(notebook) + "\n")
 
 
-def main(folder: Path) -> int:
+def main(folder: Path) -> None:
     """Enter the late logs of a run into its chain; close it if it is dead."""
     place = place_of(folder)
     if place is None or not place.folder.is_dir():
-        return 0
+        return
     mine = chain.entries_of(folder.parent, place.run_id)
     known = {entry.get("file") for entry in mine if entry["kind"] == "after"}
     growing = {kept.late for kept in supervised(place)}
@@ -215,8 +206,7 @@ def main(folder: Path) -> int:
         close_run(place, presumed=state == "presumed")
     elif state == "closed":
         clean(place)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    main(Path(sys.argv[1]))

@@ -29,7 +29,7 @@ from olrunbook.archive.index_rows import (
     row_of,
     where_of,
 )
-from olrunbook.archive.index_store import SpoiltError, opened, remove, spoilt, writing
+from olrunbook.archive.index_store import WRITE, SpoiltError, opened, remove, spoilt
 from olrunbook.errors import UsageError
 from olrunbook.record.files import DIRECTORY
 
@@ -53,11 +53,6 @@ def index_file(outputs: Path, cache: Path) -> Path:
 def search(outputs: Path, cache: Path, query: Query) -> list[Row]:
     """Return the runs a query asks for, newest first.
 
-    Args:
-        outputs: The archive.
-        cache: The user's cache folder.
-        query: What is asked.
-
     Raises:
         UsageError: The archive cannot be read.
 
@@ -67,11 +62,6 @@ def search(outputs: Path, cache: Path, query: Query) -> list[Row]:
 
 def find(outputs: Path, cache: Path, reference: str) -> list[Row]:
     """Return the runs a reference fits: an id, its beginning, its end, or `0193…d02`.
-
-    Args:
-        outputs: The archive.
-        cache: The user's cache folder.
-        reference: At least three characters of the id.
 
     Raises:
         UsageError: The archive cannot be read.
@@ -104,15 +94,12 @@ def _answer(outputs: Path, path: Path | None, work: Look) -> list[Row]:
 def _update(db: sqlite3.Connection, outputs: Path) -> None:
     """Bring the names up to date; look only into rooms that changed."""
     there = {place: _seen(path) for place, path in _rooms(outputs)}
-    known = {
-        (target, app, room): seen
-        for target, app, room, seen in db.execute(
-            "SELECT target, app, room, seen FROM rooms"
-        )
-    }
+    rooms = db.execute("SELECT target, app, room, seen FROM rooms")
+    known = {(target, app, room): seen for target, app, room, seen in rooms}
     if there == known and all(there.values()):
         return
-    with writing(db):
+    with db:
+        db.execute(WRITE)
         for place in known.keys() - there.keys():
             which = "(SELECT id FROM rooms WHERE target=? AND app=? AND room=?)"
             db.execute(f"DELETE FROM runs WHERE room_id = {which}", place)  # noqa: S608
@@ -219,7 +206,8 @@ def _read(db: sqlite3.Connection, outputs: Path, sql: str, values: list[str]) ->
             if stamp != seen:
                 found.append((*read_facts(path, stamp), at, run_id, room_id))
         if found:
-            with writing(db):
+            with db:
+                db.execute(WRITE)
                 db.executemany(
                     "UPDATE runs SET stamp=?, status=?, seconds=?, text=?, who=?,"
                     " operator=?, images=?, release=?, resumes=?"

@@ -117,11 +117,7 @@ def read_facts(path: str, seen: str) -> tuple[Any, ...]:
 
 
 def pattern(column: str, reference: str) -> tuple[str, list[str]]:
-    """Return the SQL that tells whether a column holds the id of a reference.
-
-    Args:
-        column: The column.
-        reference: An id, its beginning, its end, or both around `…`.
+    """Return the SQL by which a column holds an id, its start or end, or `0193…d02`.
 
     Raises:
         UsageError: It is too short to name one.
@@ -141,10 +137,7 @@ def pattern(column: str, reference: str) -> tuple[str, list[str]]:
 def where_of(query: Query, *, names_only: bool = False) -> tuple[str, list[str]]:
     """Return the condition of a query and its values.
 
-    Args:
-        query: What is asked.
-        names_only: Leave out what only a record can answer.
-
+    With `names_only` without what only a record can answer.
     """
     tests: list[tuple[str, list[str]]] = [("1", [])]
     tests += [

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["SpoiltError", "opened", "remove", "spoilt", "writing"]
+__all__ = ["WRITE", "SpoiltError", "opened", "remove", "spoilt"]
 
 TABLES = Path(__file__).with_name("index.sql")
 SCHEMA = 2
 BUSY_S = 5.0
+WRITE = "BEGIN IMMEDIATE"  # a transaction with the right to write from its beginning
 SPOILT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
 
@@ -40,25 +39,8 @@ def remove(path: Path) -> None:
             return  # then it will not open either, and memory has to do
 
 
-@contextmanager
-def writing(db: sqlite3.Connection) -> Iterator[None]:
-    """Hold a transaction that has the right to write from its beginning."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
-
-
 def opened(path: Path | None, archive: Path) -> sqlite3.Connection:
-    """Open an index and make its tables where it is new.
-
-    Args:
-        path: Its file; None: in memory.
-        archive: The archive it is of.
+    """Open an archive's index (no path: in memory); make its tables where it is new.
 
     Raises:
         SpoiltError: It is of another version or archive.
@@ -83,7 +65,8 @@ def _prepare(db: sqlite3.Connection, archive: str) -> None:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if not version:
         db.execute("PRAGMA journal_mode = WAL")
-        with writing(db):
+        with db:
+            db.execute(WRITE)
             for table in TABLES.read_text(encoding="utf-8").split(";"):
                 db.execute(table)
             if not db.execute("SELECT 1 FROM about").fetchone():

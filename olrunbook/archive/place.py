@@ -109,16 +109,10 @@ def new_place(
 
 def open_runs(outputs: Path) -> list[RunPlace]:
     """Return the runs that have no record yet: they go on, or died."""
-    found = []
-    try:
-        names = sorted(path.name for path in (outputs / OPEN).iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    for name in names:
-        place = place_of(outputs.joinpath(*name.split("~")))
-        if place and place.folder.is_dir():
-            found.append(place)
-    return found
+    marks = outputs / OPEN
+    names = sorted(path.name for path in marks.iterdir()) if marks.is_dir() else []
+    places = [place_of(outputs.joinpath(*name.split("~"))) for name in names]
+    return [place for place in places if place and place.folder.is_dir()]
 
 
 def place_of(folder: Path) -> RunPlace | None:
@@ -138,15 +132,7 @@ def list_runs(
     app: str | None = None,
     room: str | None = None,
 ) -> Iterator[RunPlace]:
-    """Yield runs, newest first, looking only where the filters allow.
-
-    Args:
-        outputs: The archive.
-        target: Only this target.
-        app: Only this app.
-        room: Only this stage (or the notebook of runs without one).
-
-    """
+    """Yield runs, newest first, looking only where the filters allow."""
     folders: list[Path] = [outputs]
     for wanted in (target, app, room, None):
         nested: list[Path] = []

@@ -40,11 +40,9 @@ __all__ = ["build_record", "finish", "seal"]
 def seal(place: RunPlace, *, held: bool = False) -> RunRecord:
     """Write a run's HTML and `run.json`, close it in the chain, return its record.
 
-    A run that has its record is left as it is: whoever comes second changes nothing.
+    The caller may hold the lock of the room's chain (`held`).
 
-    Args:
-        place: The run.
-        held: The caller holds the lock of the room's chain.
+    A run that has its record is left as it is: whoever comes second changes nothing.
 
     Raises:
         OSError: It could not be written.
@@ -109,11 +107,7 @@ def finish(
 ) -> RunRecord:
     """Write a run's end and seal it, also on a disk that is full by now.
 
-    Args:
-        place: The run.
-        journal: Its journal.
-        end: How it ended.
-        save: Writes what could not be written before.
+    Before, `save` writes what could not be written.
 
     Returns:
         The record. Where it could not be written it is not in the archive, and says so:
@@ -147,10 +141,7 @@ def _latest(entries: list[dict[str, Any]], kind: str) -> dict[str, Any]:
 def build_record(place: RunPlace, notebook: dict[str, Any] | None = None) -> RunRecord:
     """Return a run's record, its files not listed yet: a function of what is given.
 
-    Args:
-        place: The run; its journal is read.
-        notebook: Its executed notebook; None: it is read.
-
+    Its journal is read, and its executed notebook where it is not given.
     """
     if notebook is None:
         notebook = notebook_at(place.folder / NOTEBOOK)
@@ -180,6 +171,7 @@ def _record(
     steps = judge.steps(entries, notebook)
     begun = any(entry["kind"] == "begin" for entry in entries)
     status, cause = judge.status(end, concluded, steps, begun=begun)
+    given = end if status == end.get("status") else {}
     moments = [entry["at"] for entry in entries if "at" in entry]
     moments = moments or [place.at.isoformat()]
     spoilt = sum(entry["kind"] == "unreadable" for entry in entries)
@@ -210,11 +202,7 @@ def _record(
             end.get("ended_at") or end.get("at", moments[-1])
         ),
         status=status,
-        exit_code=(
-            end.get("exit_code", EXIT_CODES[status])
-            if status == end.get("status")
-            else EXIT_CODES[status]
-        ),
+        exit_code=given.get("exit_code", EXIT_CODES[status]),
         cause=cause,
         headline=headline,
         steps=steps,

@@ -16,6 +16,7 @@ import re
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -120,8 +121,8 @@ class _Run:
         self.said: list[Finding] = []
         self.size = self.files = 0
 
-    def say(self, file: str, text: str, level: str = "problem") -> None:
-        """Say something."""
+    def say(self, text: str, file: str = "run.json", level: str = "problem") -> None:
+        """Say something of a file."""
         self.said.append(_finding(level, self.room, self.run["id"], file, text))
 
     def check(self) -> tuple[list[Finding], int, int]:
@@ -129,10 +130,10 @@ class _Run:
         found = dict(_walk(self.path))
         if not found.pop("run.json", False):
             if self.run["close"]:
-                self.say("run.json", "was removed: the chain has its end")
+                self.say("was removed: the chain has its end")
             else:
                 text = "is still running or was killed: any olrunbook command closes it"
-                self.say("", f"has no record: it {text}", "note")
+                self.say(f"has no record: it {text}", "", "note")
             return self.said, 0, 0
         raw = _read(f"{self.path}/run.json")
         self.files, self.size = 1, len(raw)
@@ -141,7 +142,7 @@ class _Run:
         if isinstance(listed, dict):
             self._listed(found, listed)
         else:
-            self.say("run.json", "cannot be read: its files cannot be checked")
+            self.say("cannot be read: its files cannot be checked")
         return self.said, self.files, self.size
 
     def _record(self, raw: bytes) -> dict[str, Any]:
@@ -150,23 +151,20 @@ class _Run:
         if not close:
             text = "the end of the run is not in the chain: it was killed just then"
             text += " (any olrunbook command closes it), or the file was put there"
-            self.say("run.json", text)
+            self.say(text)
         elif hashlib.sha256(raw).hexdigest() != close[0]:
-            text = "was changed: its sha256 is not the one in the chain"
-            self.say("run.json", text)
+            self.say("was changed: its sha256 is not the one in the chain")
         record = _object(raw) or {}
         if record and record.get("run_id") != run_id:
             text = f"is that of run {record.get('run_id')}: the directories were"
-            self.say("run.json", f"{text} swapped, or its files replaced")
+            self.say(f"{text} swapped, or its files replaced")
         elif record and close and record.get("status") != close[1]:
-            text = f"says {record.get('status')}, the chain says {close[1]}"
-            self.say("run.json", text)
+            self.say(f"says {record.get('status')}, the chain says {close[1]}")
         self._gates(record)
         facts = zip(("target", "app", "stage"), self.room.split("/"), strict=True)
         for fact, here in facts:
             if record.get(fact, "") not in ("", here):
-                text = f"is of {fact} {record[fact]}, but is in {here}"
-                self.say("run.json", text)
+                self.say(f"is of {fact} {record[fact]}, but is in {here}")
         return record
 
     def _gates(self, record: dict[str, Any]) -> None:
@@ -174,22 +172,21 @@ class _Run:
         used = {use[:2]: use[2:] for use in self.run["used"]}
         for runs, _, _ in used.values():
             if record and runs[1:2] not in ([], [record.get("resumes")]):
-                text = f"does not take up run {runs[1]}, whose approval it used"
-                self.say("run.json", text)
+                self.say(f"does not take up run {runs[1]}, whose approval it used")
         for gate in _list(record.get("gates")):
             if not isinstance(gate, dict) or gate.get("status") != "approved":
                 continue
             asked = (str(gate.get("gate")), str(gate.get("digest")))
             text = f"says that gate {gate.get('gate')} was approved; in the chain"
             if asked not in used:
-                self.say("run.json", f"{text} no approval was used for that")
+                self.say(f"{text} no approval was used for that")
                 continue
             (_, alone, people), wanted = used[asked], gate.get("people")
             if bool(gate.get("emergency")) != alone:
                 text += " it was an emergency" if alone else " it was no emergency"
-                self.say("run.json", text)
+                self.say(text)
             elif not alone and isinstance(wanted, int) and people < wanted:
-                self.say("run.json", f"{text} {people} of {wanted} people approved it")
+                self.say(f"{text} {people} of {wanted} people approved it")
 
     def _listed(self, found: dict[str, bool], listed: dict[str, Any]) -> None:
         """Hold the files that are there against those that were listed."""
@@ -198,26 +195,26 @@ class _Run:
             late = name.endswith(".after.log") and name not in listed
             wanted = listed.get(name, {"sha256": after.get(name)} if late else None)
             if not plain:
-                self.say(name, "is not a plain file: it was put there")
+                self.say("is not a plain file: it was put there", name)
             elif not isinstance(wanted, dict):
-                self.say(name, "was added: the record does not list it")
+                self.say("was added: the record does not list it", name)
             elif late and not wanted["sha256"]:
                 text = "is not in the chain: still being written, or its supervisor"
-                self.say(name, f"{text} was killed", "note")
+                self.say(f"{text} was killed", name, "note")
             else:
                 self._same(name, wanted)
         for name in sorted({*listed, *after} - set(found)):
-            self.say(name, "was removed")
+            self.say("was removed", name)
 
     def _same(self, name: str, wanted: dict[str, Any]) -> None:
         try:
             sha, size = _digest(f"{self.path}/{name}")
         except OSError as error:
-            self.say(name, f"cannot be read: {error.strerror}")
+            self.say(f"cannot be read: {error.strerror}", name)
             return
         self.files, self.size = self.files + 1, self.size + size
         if sha != wanted.get("sha256") or size != wanted.get("size", size):
-            self.say(name, "was changed: its sha256 is not the one on record")
+            self.say("was changed: its sha256 is not the one on record", name)
 
 
 def _check_runs(jobs: list[Any]) -> list[tuple[list[Finding], int, int]]:
@@ -285,7 +282,7 @@ class Room:
         """Follow the chain from its first line to its head."""
         *whole, torn = raw.split(b"\n")
         before, number = "0" * 64, 1
-        elsewhere: dict[str, int] = {}
+        elsewhere: Counter[str] = Counter()
         for at, line in enumerate(whole, 1):
             entry = _object(line) or {}
             n = entry.get("n")
@@ -305,7 +302,7 @@ class Room:
             if entry.get("kind") == "open":
                 place = "/".join(str(entry.get(k)) for k in ("target", "app", "room"))
                 if place != self.name:
-                    elsewhere[place] = elsewhere.get(place, 0) + 1
+                    elsewhere[place] += 1
         for place, count in elsewhere.items():
             text = f"{count} of its runs were opened in {place}: chain or folder was"
             self.chain(f"{text} moved or copied here")
@@ -379,9 +376,8 @@ class Room:
         gate, digest = str(entry.get("gate")), str(entry.get("digest"))
         runs = list(map(str, _list(entry.get("runs"))))
         if entry["kind"] == "approved":
-            signed = {n: e.get("signature") for n, e in self.approved.items()}
-            mine = entry.get("signature")
-            if copies := [n for n, other in signed.items() if mine and other == mine]:
+            signed, mine = self.approved.items(), entry.get("signature")
+            if copies := [n for n, e in signed if mine and e.get("signature") == mine]:
                 text = f"line {at} is a copy of the approval of entry {copies[0]}"
                 self.chain(text, run=run["id"])
             self.approved[int(entry["n"])] = entry
@@ -571,7 +567,7 @@ def verify(outputs: str, reference: str = "", kept: str = "") -> dict[str, Any]:
         names, only, said = [room for room, _ in fits], fits[0][1], []
     found = [Room(outputs, name) for name in names]
     results = _run_all([job for room in found for job in room.jobs(only)])
-    runs, files, size = 0, 0, 0
+    checked: list[tuple[list[Finding], int, int]] = []
     for number, first in enumerate(found):
         room = first
         count = len(room.jobs(only))
@@ -583,8 +579,7 @@ def verify(outputs: str, reference: str = "", kept: str = "") -> dict[str, Any]:
             room = found[number] = Room(outputs, room.name)
             mine = _check_runs(room.jobs(only))
         said += room.said + [finding for part in mine for finding in part[0]]
-        runs, files = runs + len(mine), files + sum(part[1] for part in mine)
-        size += sum(part[2] for part in mine)
+        checked += mine
     said += _missing(found)
     if only:  # the chain is one for all; the other runs are not asked about
         said = [f for f in said if f["run"] in ("", only)]
@@ -598,9 +593,9 @@ def verify(outputs: str, reference: str = "", kept: str = "") -> dict[str, Any]:
             for room in found
             if room.hashes
         ],
-        "runs": runs,
-        "files": files,
-        "bytes": size,
+        "runs": len(checked),
+        "files": sum(files for _, files, _ in checked),
+        "bytes": sum(size for _, _, size in checked),
         "entries": sum(len(room.hashes) for room in found),
         "problems": problems,
         "notes": [f for f in said if f["level"] == "note"],

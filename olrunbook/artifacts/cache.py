@@ -105,10 +105,7 @@ def fetch_all(
 ) -> list[Artifact]:
     """Return every artifact a `versions.toml` names, checked; none where it is missing.
 
-    Args:
-        versions: The file.
-        emit: Where progress goes.
-        env: See `read_versions`.
+    For `env` see `read_versions`.
 
     Raises:
         UsageError: The file is wrong.
@@ -134,10 +131,9 @@ def fetch(spec: ArtifactSpec, emit: Emit = lambda event: None) -> Artifact:
         hint = f"Give it there, or as {spec.name.upper()}_SHA256 in the environment."
         raise UsageError(msg, hint)
     folder = cache_dir() / "artifacts" / spec.name / spec.version
-    kept = _kept(spec, folder, wanted)
-    if kept and (kept.source != "stand-in" or _fresh(kept.path)):
+    if kept := _kept(spec, folder, wanted):
         return kept
-    emit(_said(f"getting {spec.name} {spec.version}"))
+    emit(Event("artifacts", "progress", f"getting {spec.name} {spec.version}"))
     folder.mkdir(parents=True, exist_ok=True)
     tried: list[str] = []
     with tempfile.TemporaryDirectory(prefix=".getting-", dir=folder) as scratch:
@@ -151,9 +147,8 @@ def fetch(spec: ArtifactSpec, emit: Emit = lambda event: None) -> Artifact:
         found = _keep(spec, folder, path, source)
     why = f" ({'; '.join(tried)})" if tried else ""
     words = {"stand-in": "is a stand-in, not the vendor's program"}
-    emit(
-        _said(f"{spec.name} {spec.version} {words.get(source, f'from {source}')}{why}")
-    )
+    text = f"{spec.name} {spec.version} {words.get(source, f'from {source}')}{why}"
+    emit(Event("artifacts", "progress", text))
     return found
 
 
@@ -206,10 +201,14 @@ def _keep(spec: ArtifactSpec, folder: Path, path: Path, source: Source) -> Artif
 
 
 def _kept(spec: ArtifactSpec, folder: Path, wanted: str) -> Artifact | None:
-    """Return what the cache holds, if it is still what it was when it was checked."""
-    path = folder / spec.filled(spec.file)
+    """Return what the cache holds, if it is still what it was when it was checked.
+
+    A stand-in holds only for a while, and where one may be used.
+    """
+    path, beside = folder / spec.filled(spec.file), folder / "source.json"
     try:
-        note = json.loads((folder / "source.json").read_text(encoding="utf-8"))
+        note = json.loads(beside.read_text(encoding="utf-8"))
+        fresh = time.time() - beside.stat().st_mtime < ASK_AGAIN_S
         digest = sha256_file(path)
         found = Artifact(
             name=spec.name,
@@ -221,12 +220,5 @@ def _kept(spec: ArtifactSpec, folder: Path, wanted: str) -> Artifact | None:
     except (OSError, ValueError, KeyError):
         return None
     good = digest == (wanted or note["sha256"])
-    return found if good and (spec.stand_in or found.source != "stand-in") else None
-
-
-def _fresh(path: Path) -> bool:
-    return time.time() - (path.parent / "source.json").stat().st_mtime < ASK_AGAIN_S
-
-
-def _said(text: str) -> Event:
-    return Event("artifacts", "progress", text)
+    usable = found.source != "stand-in" or (spec.stand_in and fresh)
+    return found if good and usable else None

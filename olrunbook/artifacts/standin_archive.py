@@ -24,14 +24,7 @@ It is not HashiCorp's {name} {version} and holds none of its code.
 
 
 def write_stand_in(name: str, version: str, path: Path) -> None:
-    """Write the stand-in archive of a product.
-
-    Args:
-        name: The product, which is also the name of its binary.
-        version: The version it stands in for.
-        path: Where the zip is written.
-
-    """
+    """Write the stand-in archive of a product; its binary has the product's name."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for file, text, mode in ((name, _SCRIPT, 0o755), ("LICENSE.txt", _NOTE, 0o644)):
             info = zipfile.ZipInfo(file, date_time=(1980, 1, 1, 0, 0, 0))

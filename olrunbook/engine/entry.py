@@ -6,6 +6,7 @@ that importing this module first would be a circle).
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,23 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["OlrunbookEngine", "PapermillEndError"]
 
 # Options of papermill's own engine that would be asked of ours in vain.
-_UNUSED = {
-    "log_output": "--log-output",
-    "stdout_file": "--stdout-file",
-    "stderr_file": "--stderr-file",
-    "execution_timeout": "--execution-timeout",
-}
+_UNUSED = ("log_output", "stdout_file", "stderr_file", "execution_timeout")
 
 
 class PapermillEndError(click.ClickException):
-    """How a run ended, as papermill's command line (click) shows and returns it.
-
-    Args:
-        message: Status and cause, in one line.
-        exit_code: Ours.
-        hint: What the reader can do, or where the record is.
-
-    """
+    """How a run ended, as papermill's command line (click) shows and returns it."""
 
     exit_code: int = 1  # type: ignore[misc]  # one of the class for click
 
@@ -93,8 +82,9 @@ class OlrunbookEngine(Engine):  # type: ignore[misc]  # papermill has no types
         """
         if session:
             return session.execute(nb)
-        for name, option in _UNUSED.items():
+        for name in _UNUSED:
             if options.get(name):
+                option = f"--{name.replace('_', '-')}"
                 text = f"olrunbook: {option} has no effect with this engine"
                 click.echo(text, err=True)
         try:
@@ -120,16 +110,13 @@ def _run(nb: Any, early: str | None, say: Callable[[str], None]) -> Any:
         nb = output.prepare(nb, session.parameters)
         if early:
             output.begin(nb, session.redactor)
-        try:
+        with contextlib.suppress(RunEndedError):
             session.execute(nb)
-        except RunEndedError:
-            pass
     except KeyboardInterrupt:
         session.close(ending)
     except Exception as error:  # noqa: BLE001  (the record and one line say it)
-        if session.record is None:
-            cause = f"olrunbook: {type(error).__name__}: {error}"
-            session.close(Ending("failed", cause, "failed"))
+        cause = f"olrunbook: {type(error).__name__}: {error}"
+        session.close(Ending("failed", cause, "failed"))
     record = session.close(None)  # the one that is there
     done = output.finish(nb, session, record)
     if record.exit_code or output.failed:

@@ -13,7 +13,7 @@ import zmq
 
 from olrunbook.engine.endings import Ending, may_be_ours, verdict
 from olrunbook.engine.kernel import Kernel, KernelError
-from olrunbook.engine.notebook_file import NotebookFile, mark_not_run
+from olrunbook.engine.notebook_file import UNKNOWN, NotebookFile, mark_not_run
 from olrunbook.engine.stopping import Stopper, handled
 from olrunbook.record.heartbeat import EVERY_S, Heartbeat
 from olrunbook.record.judge import skipped
@@ -61,9 +61,8 @@ class Execution:
     def _run(self) -> Ending | None:
         ending: Ending | None = None
         try:
-            self.notebook.metadata.setdefault("papermill", {}).update(
-                start_time=_now(), end_time=None, duration=None, exception=None
-            )
+            meta = self.notebook.metadata.setdefault("papermill", {})
+            meta.update(UNKNOWN, start_time=_now())
             self._save(0, force=True)
             # nbclient's stand-ins for front ends (the Output widget) answer by it.
             self.channels = self.client.kc = self.kernel.client()

@@ -45,10 +45,7 @@ class KernelError(OlrunbookError):
 class Kernel:
     """A kernel process, started at once so that imports can go on while it boots.
 
-    Args:
-        cwd: Its working directory.
-        env: What it gets besides the caller's environment.
-
+    It gets `env` besides the caller's environment.
     """
 
     def __init__(self, cwd: Path, env: Mapping[str, str]) -> None:
@@ -171,22 +168,15 @@ class Kernel:
     def hear(self) -> list[dict[str, Any]]:
         """Return what the kernel told us beside its outputs since the last call."""
         got = b""
-        try:
+        with contextlib.suppress(BlockingIOError):
             while chunk := os.read(self.told, 1 << 16):
                 got += chunk
                 if len(chunk) < 1 << 16 and got.endswith(b"\n"):
                     break
-        except BlockingIOError:
-            pass
         return [json.loads(line) for line in got.splitlines() if line.endswith(b"}")]
 
     def still_working(self, client: BlockingKernelClient) -> list[str]:
-        """Ask which threads of the cells still work; return sentences for the record.
-
-        Args:
-            client: From `client`; the kernel is idle, or it does not answer.
-
-        """
+        """Ask an idle kernel which threads of its cells still work, in sentences."""
         with contextlib.suppress(ValueError, SyntaxError):  # shown by others
             return str(literal_eval(self._told(client, THREADS) or "''")).splitlines()
         return []

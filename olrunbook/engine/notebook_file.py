@@ -14,18 +14,14 @@ from olrunbook.redact import Redactor
 __all__ = ["NotebookFile", "mark_not_run"]
 
 EVERY_S = 1.0  # between two writes that are not forced
+# What papermill says of a notebook and of each cell, before it ran.
+UNKNOWN = dict.fromkeys(("start_time", "end_time", "duration", "exception"))
 
 
 def mark_not_run(notebook: Any) -> None:
     """Say of every cell that it has not run, and take its outputs."""
     for cell in notebook["cells"]:
-        cell["metadata"]["papermill"] = {
-            "exception": None,
-            "start_time": None,
-            "end_time": None,
-            "duration": None,
-            "status": "pending",
-        }
+        cell["metadata"]["papermill"] = {**UNKNOWN, "status": "pending"}
         cell["metadata"]["olrunbook"] = {"status": "not-run"}
         if skipped(cell):
             cell["metadata"]["olrunbook"]["cause"] = f"it is tagged {SKIP}"
@@ -34,13 +30,7 @@ def mark_not_run(notebook: Any) -> None:
 
 
 class NotebookFile:
-    """Writes a notebook often and cheaply: finished cells are serialised once.
-
-    Args:
-        path: Where it is written.
-        redactor: Masks every cell before it is written.
-
-    """
+    """Writes a masked notebook often, cheaply: finished cells are serialised once."""
 
     def __init__(self, path: Path, redactor: Redactor) -> None:
         self.path, self._redactor = path, redactor

@@ -13,7 +13,7 @@ from papermill.iorw import LocalHandler, papermill_io
 from papermill.parameterize import parameterize_notebook
 
 from olrunbook.archive.place import NOTEBOOK
-from olrunbook.engine.notebook_file import mark_not_run
+from olrunbook.engine.notebook_file import UNKNOWN, mark_not_run
 from olrunbook.errors import UsageError
 from olrunbook.project.params import PAPERMILLS_OWN, tagged
 from olrunbook.record.files import write_atomic
@@ -96,9 +96,7 @@ class Output:
 
         """
         clean = nbformat.from_dict(redactor.tree(nb))
-        clean.metadata["papermill"].update(
-            start_time=None, end_time=None, duration=None, exception=None
-        )
+        clean.metadata["papermill"].update(UNKNOWN)
         clean.metadata["olrunbook"] = {"status": "running"}
         mark_not_run(clean)
         if self.path != "-":

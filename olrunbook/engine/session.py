@@ -281,9 +281,7 @@ class Session:
 def run_notebook(session: Session) -> RunRecord:
     """Execute a session's notebook through papermill and return its record.
 
-    Args:
-        session: The run; its kernel boots while papermill is imported.
-
+    Its kernel boots while papermill is imported.
     """
     import logging  # noqa: PLC0415
 

@@ -135,13 +135,9 @@ def end_carriers(
     note: Callable[[str], None],
     spare: Collection[tuple[int, str]] = (),
 ) -> None:
-    """End what carries a run's id, and what appears meanwhile.
+    """End what carries a run's id, and what appears meanwhile, but for `spare`.
 
-    Args:
-        run_id: The run.
-        note: Told of each that did not end by itself, and how it ended.
-        spare: As for `carriers`.
-
+    What did not end by itself is noted, with how it ended.
     """
     told: dict[tuple[int, str], tuple[Carrier, str]] = {}
     for number, wait_s in STEPS:

@@ -57,9 +57,7 @@ def adopt() -> None:
 def end_adopted(note: Callable[[str], None]) -> None:
     """End the children that are left to us; our own have all been waited for.
 
-    Args:
-        note: Told of each that did not end by itself.
-
+    Those that do not end by themselves are noted.
     """
     for number, wait_s in STEPS:
         end, told = time.monotonic() + wait_s, set[int]()
@@ -78,12 +76,7 @@ def end_adopted(note: Callable[[str], None]) -> None:
 
 
 def wait_adopted(note: Callable[[str], None]) -> None:
-    """Wait for the children that are left to us, and send them nothing.
-
-    Args:
-        note: Told of each.
-
-    """
+    """Wait for the children that are left to us, send nothing; note each."""
     told = set[int]()
     while left := _children():
         for pid, name in left:

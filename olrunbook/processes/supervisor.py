@@ -10,6 +10,7 @@ the tool.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -35,13 +36,7 @@ HELD_PIPE_S = 2.0  # how long pipes that outlive the tool are read on
 
 
 class Supervisor:
-    """One tool's life.
-
-    Args:
-        spec: The first message.
-        out: Where our messages go; a broken pipe is no reason to stop.
-
-    """
+    """One tool's life, from its first message on; whoever reads ours may be gone."""
 
     def __init__(self, spec: dict[str, Any], out: BinaryIO) -> None:
         self.spec, self.out = spec, out
@@ -67,11 +62,9 @@ class Supervisor:
 
     def say(self, message: dict[str, Any]) -> None:
         """Send one message; whoever should read it may be gone."""
-        try:
+        with contextlib.suppress(BrokenPipeError, ValueError):
             self.out.write(json.dumps(message).encode() + b"\n")
             self.out.flush()
-        except (BrokenPipeError, ValueError):
-            pass
 
     def note(self, text: str) -> None:
         """Write a line of our own into the log."""
@@ -145,11 +138,9 @@ class Supervisor:
 
     def _feed(self, text: str) -> None:
         assert self.process.stdin is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(text.encode())
             self.process.stdin.close()
-        except BrokenPipeError:
-            pass
 
     def _read(self, name: str, pipe: int) -> None:
         """Cut the stream into lines; a line without end is passed on after a while."""
@@ -210,13 +201,10 @@ class Supervisor:
         """Write down how the tool ended, and say it last."""
         after = f" after: {self.stopped}" if self.stopped else ""
         self.note(f"ended with code {code}{after}")
+        told = None if self.spec["left"] else code
+        masked = self.redactor.masked
         self.say(
-            {
-                "ended": True,
-                "code": None if self.spec["left"] else code,
-                "stopped": self.stopped,
-                "masked": self.redactor.masked,
-            }
+            {"ended": True, "code": told, "stopped": self.stopped, "masked": masked}
         )
 
     def _line(self, stream: str, text: str) -> None:
@@ -243,13 +231,11 @@ class Supervisor:
             self.note(f"{name} sent")
             self.next_at = clock + wait
             number = getattr(signal, name)
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 if self.spec["policy"]["group"]:
                     os.killpg(self.process.pid, number)
                 else:
                     self.process.send_signal(number)
-            except ProcessLookupError:
-                pass
         if clock >= self.grace_at and not self.late:
             self.grace_at, self.late = float("inf"), True
             left = f"pid {self.process.pid} {Path(self.spec['argv'][0]).name}"

@@ -12,14 +12,10 @@ __all__ = ["still_working", "unheard"]
 def still_working(
     spare: Collection[threading.Thread] = (),
 ) -> list[threading.Thread]:
-    """Return the threads that are not daemons, but for the main and this one.
+    """Return the threads that are not daemons, but main, this, and spared ones.
 
     The kernel's own threads and ours are daemons. A worker of a pool that waits for
     something to do is not working.
-
-    Args:
-        spare: Threads that are no concern of the run.
-
     """
     here = {threading.main_thread(), threading.current_thread(), *spare}
     frames = sys._current_frames()  # noqa: SLF001  (the one way to see who waits)

@@ -8,6 +8,7 @@ outlives this process: when we are gone it applies the stop policy by itself.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -18,7 +19,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from olrunbook.errors import InterruptedRunError, ToolError
@@ -109,12 +109,7 @@ class Ended:
 
     def event(self, tool: str) -> Event:
         """Return it as the last event of a tool."""
-        data = {
-            "code": self.code,
-            "stopped": self.stopped,
-            "finishing": list(self.finishing),
-            "seconds": self.seconds,
-        }
+        data = {**asdict(self), "finishing": list(self.finishing)}
         return Event(tool, "end", f"{tool} ended with code {self.code}", data)
 
 
@@ -136,7 +131,7 @@ class Tool:
     redactor: Redactor
     launch: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
     ended: Ended | None = None
-    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    _process: subprocess.Popen[bytes] = field(init=False, repr=False)
     _rest: bytes = field(default=b"", repr=False)
     _began: float = 0.0
     _pipes: tuple[int, ...] = ()
@@ -174,31 +169,15 @@ class Tool:
             pass_fds=self._pipes[::2] if left else self._pipes,
             env=_own_environment(),
         )
-        policy = asdict(self.command.policy)
+        spec = asdict(self.command)
         # Whoever runs us knows how long to wait: a person, or CI before its SIGKILL.
-        policy["grace_s"] = grace_s(self.command.policy.grace_s)
-        self._send(
-            {
-                "tool": self.command.tool,
-                "argv": [str(arg) for arg in self.command.argv],
-                "cwd": str(self.command.cwd),
-                "env": dict(self.command.env),
-                "log": str(self.command.log),
-                "policy": policy,
-                "stdin": self.command.stdin,
-                "pipes": self._pipes[::2] if left else self._pipes,
-                "left": left,
-                "key": self.redactor._key.hex(),  # noqa: SLF001  (by pipe, never by disk)
-                "secrets": list(self.redactor.values),
-            }
-        )
+        spec["policy"]["grace_s"] = grace_s(self.command.policy.grace_s)
+        spec |= {"pipes": self._pipes[::2] if left else self._pipes, "left": left}
+        spec["key"] = self.redactor._key.hex()  # noqa: SLF001  (by pipe, never by disk)
+        spec["secrets"] = self.redactor.values
+        self._send(spec)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Stop the tool by its policy if the caller leaves early."""
         interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
         interrupt = stopped([self]) if interrupted else None
@@ -233,7 +212,6 @@ class Tool:
 
     def ready(self) -> list[int]:
         """Return what to wait on for its next message; nothing: it is here."""
-        assert self._process is not None
         assert self._process.stdout is not None
         return [] if b"\n" in self._rest else [self._process.stdout.fileno()]
 
@@ -272,7 +250,6 @@ class Tool:
         self.ended = self.ended or Ended(None, "its supervisor is gone")
 
     def _messages(self) -> Iterator[dict[str, Any]]:
-        assert self._process is not None
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
         while True:
@@ -292,36 +269,27 @@ class Tool:
                 return
 
     def _send(self, message: dict[str, Any]) -> None:
-        assert self._process is not None
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            line = json.dumps(message, default=str)  # paths
+            self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # it ended first; its last message is on the other pipe
 
     def _close(self) -> None:
-        process = self._process
-        if process is None:
-            return
-        for pipe in (process.stdin, process.stdout):
-            if pipe:
-                try:
-                    pipe.close()
-                except BrokenPipeError:
-                    pass
+        for pipe in filter(None, (self._process.stdin, self._process.stdout)):
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
         for end in self._pipes[::2]:
             os.close(end)
         self._pipes = ()
         if self.ended and self.ended.code is not None:
-            process.wait()
+            self._process.wait()
 
 
 def merged(tools: Mapping[str, Tool]) -> Iterator[tuple[str, Line | Ended]]:
-    """Yield what several tools say as it comes, and of each its end.
-
-    Args:
-        tools: The tools, entered, each by a name.
+    """Yield what several tools, entered, say as it comes, and of each its end.
 
     Raises:
         InterruptedRunError: The step was interrupted; see `stopped`.

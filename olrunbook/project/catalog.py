@@ -9,22 +9,19 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     Field,
-    PlainSerializer,
     StringConstraints,
     ValidationError,
     model_validator,
 )
 
 from olrunbook.errors import UsageError
-from olrunbook.project.gates import GateSpec, duration, lasting
+from olrunbook.project.gates import GateSpec, Lasting
 from olrunbook.project.limits import Limits
 from olrunbook.project.stack import StackSpec
 from olrunbook.project.where import CATALOG, archive_of, find_root, shipped
@@ -65,9 +62,7 @@ class TargetSpec(Strict):
     signers: str = ""
     # how old a rollout of the stage before may be that opens the next one; None: any
     # age
-    fresh: (
-        Annotated[timedelta, BeforeValidator(lasting), PlainSerializer(duration)] | None
-    ) = None
+    fresh: Lasting | None = None
 
     @model_validator(mode="after")
     def _signers_are_known(self) -> Self:
@@ -326,12 +321,7 @@ class Project:
 
 
 def find_project(start: Path | None = None, here: Path | None = None) -> Project:
-    """Return the project in use.
-
-    Args:
-        start: A folder; None: OLRUNBOOK_PROJECT, else the nearest one upwards from
-            `here` that holds a catalog, else `here` with the catalog that was shipped.
-        here: Where relative paths start; None: the working directory.
+    """Return the project in use; see `where.find_root`.
 
     Raises:
         UsageError: A folder was named and has no catalog, or the catalog is wrong.

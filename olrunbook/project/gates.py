@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-__all__ = ["GateSpec", "duration", "lasting"]
+__all__ = ["GateSpec", "Lasting", "duration", "lasting"]
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 LASTING = re.compile(
@@ -61,6 +61,9 @@ def duration(lasts: timedelta) -> str:
     return f"{seconds} seconds"
 
 
+Lasting = Annotated[timedelta, BeforeValidator(lasting), PlainSerializer(duration)]
+
+
 class GateSpec(BaseModel, frozen=True, extra="forbid"):
     """The gate of a stage: who must approve an update before it is made."""
 
@@ -69,9 +72,7 @@ class GateSpec(BaseModel, frozen=True, extra="forbid"):
     # how many people must approve a rollback, where that is fewer
     rollback_people: int = Field(1, ge=1, le=9)
     # how long an approval holds: a number of days, or a text like `12h`
-    lasts: Annotated[timedelta, BeforeValidator(lasting), PlainSerializer(duration)] = (
-        timedelta(days=7)
-    )
+    lasts: Lasting = timedelta(days=7)
     signature: bool = False  # only signed approvals count
 
     def __str__(self) -> str:

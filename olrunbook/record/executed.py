@@ -23,12 +23,7 @@ INTRODUCTION = """\
 
 
 def notebook_of(entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Return the notebook (nbformat 4.5) that a journal's cells make.
-
-    Args:
-        entries: The journal; what is not about cells is passed over.
-
-    """
+    """Return the notebook (nbformat 4.5) that a journal's cells make."""
     cells: dict[int, dict[str, Any]] = {}
     names: set[str] = set()
     widgets: dict[str, Any] = {}

@@ -69,10 +69,7 @@ def as_json(node: Any) -> str:
 def write_atomic(path: Path, data: str | bytes, mode: int = 0o644) -> None:
     """Replace a file in one step: a reader sees the old or the new, never half.
 
-    Args:
-        path: The file; its folder exists.
-        data: Text (UTF-8) or bytes.
-        mode: Permissions of the new file.
+    Its folder exists; a text is written as UTF-8.
 
     Raises:
         OSError: It could not be written; the old file is untouched.

@@ -57,12 +57,7 @@ def _boot() -> str:
 
 
 class Heartbeat:
-    """Renews a run's sign of life in a thread of its own.
-
-    Args:
-        folder: The run's directory.
-
-    """
+    """Renews a run's sign of life in a thread of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE

@@ -23,24 +23,14 @@ FILE = "journal.jsonl"
 
 
 class Journal:
-    """Appends to a run's journal.
-
-    Args:
-        folder: The run's directory.
-        redactor: Masks every line before it is written.
-
-    """
+    """Appends to the journal of a run, in its directory; every line is masked first."""
 
     def __init__(self, folder: Path, redactor: Redactor) -> None:
         self.path = folder / FILE
         self._redactor = redactor
 
     def add(self, kind: str, **data: Any) -> None:
-        """Append one line and wait until it is on the disk.
-
-        Args:
-            kind: What happened: run, begin, step, part, conclude, end.
-            data: JSON-able details.
+        """Append a line (run, begin, step, part, …) and wait until it is on the disk.
 
         Raises:
             OSError: It could not be written (disk full, folder gone).
@@ -95,11 +85,6 @@ class Typed:
 
 def typed_of(folder: Path) -> Typed:
     """Return what was typed: it stands in the line written before any cell ran."""
-    for entry in read_journal(folder):
-        if entry["kind"] == "run":
-            return Typed(
-                str(entry.get("gates", "")),
-                str(entry.get("approve_all", "")),
-                entry.get("overrides", {}),
-            )
-    return Typed()
+    run = next((e for e in read_journal(folder) if e["kind"] == "run"), {})
+    texts = str(run.get("gates", "")), str(run.get("approve_all", ""))
+    return Typed(*texts, run.get("overrides", {}))

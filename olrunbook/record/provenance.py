@@ -70,10 +70,7 @@ def _git(folder: Path, *words: str, errors: str = "replace") -> str:
 
 
 def git_state(folder: Path) -> tuple[str, tuple[str, ...]]:
-    """Return the checkout's commit and the files that differ from it.
-
-    Args:
-        folder: A folder in the checkout.
+    """Return a checkout's commit and the files that differ from it.
 
     Returns:
         The full hash and the changed paths; empty where there is no checkout.
@@ -117,11 +114,6 @@ def contents(folder: Path, without: Path) -> str:
 
 def commits_between(folder: Path, old: str, new: str) -> list[str] | None:
     """Return the commits of a project that `new` has and `old` has not, newest first.
-
-    Args:
-        folder: The project's folder.
-        old: A full hash.
-        new: A full hash.
 
     Returns:
         `abc1234 subject` each; None: one of the two is not in this checkout.
@@ -182,12 +174,7 @@ def versions() -> dict[str, str]:
 
 
 def opening(folder: Path) -> dict[str, Any]:
-    """Return the facts that open a run's journal.
-
-    Args:
-        folder: The project in use.
-
-    """
+    """Return the facts that open a run's journal."""
     sha, dirty = git_state(folder)
     return {
         "commit": sha,

@@ -170,13 +170,9 @@ def notebook_at(path: Path) -> dict[str, Any]:
     """Return the notebook in a file; nothing where it is gone, cut off or damaged.
 
     An output that no notebook may have is not shown, and says so.
-
-    Args:
-        path: The file.
-
     """
     try:
-        found = json.loads(path.read_bytes())
+        found: dict[str, Any] = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
     meta = {"olrunbook": DICT, "papermill": DICT, "language_info": DICT}
@@ -192,5 +188,4 @@ def notebook_at(path: Path) -> dict[str, Any]:
             cell["outputs"] = [
                 output if output_fits(output) else UNFIT for output in cell["outputs"]
             ]
-    result: dict[str, Any] = found
-    return result
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from itertools import product
 from urllib.parse import quote, quote_plus
 
 __all__ = ["ENCODED", "MIN_LENGTH", "SIGNS", "forms_of"]
@@ -22,9 +23,6 @@ _LATEX = re.compile(r"([&%$#_{}])")
 
 def forms_of(value: str) -> dict[str, set[str]]:
     """Return every form of a value, by the sign a text must have to hold it.
-
-    Args:
-        value: The secret value.
 
     Returns:
         Forms by sign: "" (look always), one of `SIGNS`, or `ENCODED`.
@@ -59,9 +57,8 @@ def _escaped(value: str) -> set[str]:
     thrice = {json.dumps(text)[1:-1] for text in twice}
     page = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     pages = {page, page.replace('"', "&quot;")}
-    for quot in ("&quot;", "&#34;"):
-        for apos in ("&#x27;", "&#39;", "&apos;"):
-            pages.add(page.replace('"', quot).replace("'", apos))
+    for quot, apos in product(("&quot;", "&#34;"), ("&#x27;", "&#39;", "&apos;")):
+        pages.add(page.replace('"', quot).replace("'", apos))
     pages |= {text.replace("\\", "\\\\") for text in pages}
     urls = {quote(value, safe="", errors="replace"), quote(value, errors="replace")}
     urls.add(quote_plus(value, errors="replace"))

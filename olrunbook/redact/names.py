@@ -63,10 +63,9 @@ def compiled(text: str, flags: int) -> re.Pattern[str]:
 
 def telling(name: str) -> bool:
     """Tell whether a variable, key or option of this name holds a secret."""
-    found = None
-    for found in compiled(TELLING, re.IGNORECASE).finditer(name):  # noqa: B007  (the last one counts)
-        pass
-    return found is not None and not compiled(*_ABOUT).match(name, found.end())
+    found = list(compiled(TELLING, re.IGNORECASE).finditer(name))
+    # The last one counts.
+    return bool(found) and not compiled(*_ABOUT).match(name, found[-1].end())
 
 
 def plausible(value: str, *, quoted: bool) -> bool:

@@ -224,8 +224,8 @@ def strong(value: str) -> bool:
 _SLUG = re.compile(r"[A-Za-z]+(?:[-_.:/ ][A-Za-z0-9]+)*")
 
 
-def _windows(text: str, signs: list[str]) -> Iterator[tuple[int, int]]:
-    """Yield the lines that hold a sign; of a very long line what is around it."""
+def _windows(text: str, signs: list[str]) -> list[tuple[int, int]]:
+    """Return the lines that hold a sign; of a very long line what is around it."""
     spans: list[tuple[int, int]] = []
     for sign in signs:
         at = text.find(sign)
@@ -237,14 +237,10 @@ def _windows(text: str, signs: list[str]) -> Iterator[tuple[int, int]]:
             at = text.find(
                 sign, max(end - WINDOW // 2, at + 1) if end == at + WINDOW else end
             )
-    spans.sort()
-    last: tuple[int, int] | None = None
-    for start, end in spans:
-        if last and start <= last[1]:
-            last = (last[0], max(end, last[1]))
-            continue
-        if last:
-            yield last
-        last = (start, end)
-    if last:
-        yield last
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((start, end))
+    return merged

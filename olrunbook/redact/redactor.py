@@ -13,6 +13,7 @@ import os
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
 from typing import Any, Self
 
 from olrunbook.redact import patterns, private_keys, user_data
@@ -146,9 +147,7 @@ class Redactor:
         ends = [0, *(found.end() for found in _ANSI.finditer(hidden))]
         starts = [*(found.start() for found in _ANSI.finditer(hidden)), len(hidden)]
         pieces = [hidden[a:b] for a, b in zip(ends, starts, strict=True)]
-        offsets = [0]
-        for piece in pieces[:-1]:
-            offsets.append(offsets[-1] + len(piece))
+        offsets = list(accumulate(map(len, pieces[:-1]), initial=0))
 
         def back(at: int) -> int:
             which = bisect_right(offsets, at) - 1
@@ -194,10 +193,8 @@ class Redactor:
                 continue
             for form, mask in forms.items():
                 if form in text:
-                    at = text.find(form)
-                    while at >= 0:
-                        yield at, at + len(form), mask
-                        at = text.find(form, at + len(form))
+                    for found in re.finditer(re.escape(form), text):
+                        yield *found.span(), mask
 
     def _blobs(self, text: str, mapped: bytes, depth: int) -> Iterator[Span]:
         """Yield the places of encoded texts that are user data or hold a secret."""

@@ -16,25 +16,19 @@ NONCE = 16
 TAG = 32
 
 
-def _stream(key: bytes, nonce: bytes, length: int) -> bytes:
-    blocks = [
+def _turned(key: bytes, nonce: bytes, data: bytes) -> bytes:
+    """Return data under a pad that the key and nonce make; twice, it is as before."""
+    pad = b"".join(
         hmac.digest(key, b"seal" + nonce + number.to_bytes(4), hashlib.sha256)
-        for number in range(-(-length // TAG))
-    ]
-    return b"".join(blocks)[:length]
+        for number in range(-(-len(data) // TAG))
+    )
+    return bytes(one ^ other for one, other in zip(data, pad, strict=False))
 
 
 def seal(key: str, text: str) -> str:
-    """Return the text sealed (base64).
-
-    Args:
-        key: The run's mask key (hex).
-        text: The secret.
-
-    """
-    raw, secret, nonce = text.encode(), bytes.fromhex(key), os.urandom(NONCE)
-    pad = _stream(secret, nonce, len(raw))
-    body = bytes(one ^ other for one, other in zip(raw, pad, strict=True))
+    """Return the text sealed (base64) under the run's mask key (hex)."""
+    secret, nonce = bytes.fromhex(key), os.urandom(NONCE)
+    body = _turned(secret, nonce, text.encode())
     tag = hmac.digest(secret, b"tag" + nonce + body, hashlib.sha256)
     return base64.b64encode(nonce + tag + body).decode()
 
@@ -52,5 +46,4 @@ def unseal(key: str, sealed: str) -> str:
     if not hmac.compare_digest(tag, wanted):
         msg = "a sealed value cannot be opened with this run's key"
         raise ValueError(msg)
-    pad = _stream(secret, nonce, len(body))
-    return bytes(one ^ other for one, other in zip(body, pad, strict=True)).decode()
+    return _turned(secret, nonce, body).decode()

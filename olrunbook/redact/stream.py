@@ -15,12 +15,7 @@ _WORD = re.compile(r"[^\s\x1b]*[\w+/=_-]\Z")
 
 
 class StreamMask:
-    """Masks one stream piece by piece, whole lines first.
-
-    Args:
-        redactor: Masks what is whole.
-
-    """
+    """Masks one stream piece by piece, whole lines first."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor

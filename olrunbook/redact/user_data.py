@@ -46,10 +46,7 @@ def runs(text: str) -> bytes:
 def blobs(text: str, mapped: bytes) -> Iterator[tuple[int, int]]:
     """Yield start and end of what may be base64, wrapped blobs as one.
 
-    Args:
-        text: Any text.
-        mapped: Its map, from `runs`.
-
+    The text's map is from `runs`.
     """
     at = 0
     while (at := mapped.find(NEEDLE, at)) >= 0:

@@ -14,7 +14,7 @@ from typing import Any
 
 from olrunbook.errors import ToolError
 from olrunbook.events import Event
-from olrunbook.processes.tool import POLITE, Command, Ended, Tool
+from olrunbook.processes.tool import Command, Ended, Tool
 from olrunbook.record.files import sha256_file
 from olrunbook.redact import Redactor, new_key
 from olrunbook.toolchain.cache import Cache
@@ -70,15 +70,7 @@ class Progress:
 
 
 def build(pin: Pin, cache: Cache, emit: Emit) -> ToolFound:
-    """Build a tool and keep it; the caller holds the cache's lock.
-
-    Args:
-        pin: The tool.
-        cache: Where it is kept.
-        emit: Gets the events.
-
-    Returns:
-        The tool, verified.
+    """Build, keep and verify a tool; the caller holds the cache's lock.
 
     Raises:
         ToolError: It cannot be built; with the end of what the compiler said.
@@ -146,14 +138,7 @@ def run(
     argv: list[str], cache: Cache, source: Path, log: Path, progress: Progress
 ) -> Ended:
     """Run go under its own supervisor, so that it ends when we do."""
-    command = Command(
-        tool="go",
-        argv=argv,
-        cwd=source,
-        env=build_environment(cache.build),
-        log=log,
-        policy=POLITE,
-    )
+    command = Command("go", argv, source, build_environment(cache.build), log)
     with Tool(command, Redactor(new_key())) as tool:
         for line in tool.lines():
             progress.line(line.text)

@@ -29,12 +29,7 @@ SCHEMA = "olrunbook/tool/1"
 
 
 class Cache:
-    """The built tools of one user.
-
-    Args:
-        root: The cache folder.
-
-    """
+    """The built tools of one user, in one folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -67,15 +62,9 @@ class Cache:
         if found != wanted:
             msg = f"{program} is not what was built: sha256 {found}, built {wanted}"
             raise ToolError(msg, self._anew(folder))
-        plugins = manifest.get("plugins")
-        return ToolFound(
-            name=pin.name,
-            version=pin.version,
-            path=program,
-            how="built",
-            plugins=folder / plugins if plugins else None,
-            sha256=wanted,
-        )
+        plugins = folder / at if (at := manifest.get("plugins")) else None
+        facts = {"name": pin.name, "version": pin.version, "sha256": wanted}
+        return ToolFound(path=program, how="built", plugins=plugins, **facts)
 
     @staticmethod
     def _sha256(folder: Path, program: Path) -> str:
@@ -108,16 +97,13 @@ class Cache:
     def put(
         self, pin: Pin, fill: Callable[[Path], Path], made: dict[str, Any]
     ) -> ToolFound:
-        """Keep a tool; its folder appears whole or not at all.
+        """Keep and verify a tool; its folder appears whole or not at all.
 
         Args:
             pin: The tool.
             fill: Called with an empty folder; puts the program into it, and returns
                 its path.
             made: How it was made, for the manifest; `plugins` names a folder in it.
-
-        Returns:
-            The tool, verified.
 
         """
         self.tools.mkdir(parents=True, exist_ok=True)
@@ -149,14 +135,15 @@ class Cache:
         return found
 
     @contextlib.contextmanager
-    def locked(self, waiting: Callable[[], None]) -> Iterator[None]:
+    def locked(self, waiting: Callable[[], None] | None = None) -> Iterator[None]:
         """Let one process build at a time; remove what a killed one left.
 
         Args:
-            waiting: Called once when another process is building.
+            waiting: Called once when another process is building; None: do not wait.
 
         Raises:
             OlrunbookError: The folder cannot be written.
+            BlockingIOError: Another process is building, and is not waited for.
 
         """
         try:
@@ -170,6 +157,8 @@ class Cache:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                if waiting is None:
+                    raise
                 waiting()
                 fcntl.flock(handle, fcntl.LOCK_EX)
             for left in self.tools.glob(".new-*"):

@@ -53,18 +53,9 @@ def ensure(
     if missing := [pin for pin in pins if not found[pin.name]]:
         found |= build_missing(missing, cache, emit, keep_build=keep_build)
     elif not keep_build and cache.build.exists():
-        with contextlib.suppress(BusyError), cache.locked(busy):
+        with contextlib.suppress(BlockingIOError), cache.locked():
             drop(cache)  # of a build that was killed; one at work keeps its own
     return Toolchain(tools={name: tool for name, tool in found.items() if tool})
-
-
-class BusyError(Exception):
-    """Another process is building."""
-
-
-def busy() -> None:
-    """Do not wait for another process."""
-    raise BusyError
 
 
 def build_missing(
@@ -76,14 +67,9 @@ def build_missing(
         text = f"{pins[0].title}: another olrunbook is building it; waiting"
         emit(Event(pins[0].name, "phase", text, {"expected_s": pins[0].expected_s}))
 
-    made: dict[str, ToolFound] = {}
-    with cache.locked(waiting):
-        whole = False
-        try:
-            for pin in pins:
-                made[pin.name] = cache.get(pin) or build(pin, cache, emit)
-            whole = True
-        finally:
-            if not (whole and keep_build):
-                drop(cache)
+    with cache.locked(waiting), contextlib.ExitStack() as ended:
+        ended.callback(drop, cache)
+        made = {pin.name: cache.get(pin) or build(pin, cache, emit) for pin in pins}
+        if keep_build:
+            ended.pop_all()
     return made

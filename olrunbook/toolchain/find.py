@@ -13,17 +13,12 @@ from olrunbook.toolchain.cache import Cache
 from olrunbook.toolchain.model import ToolFound
 from olrunbook.toolchain.pins import Pin, parse
 
-__all__ = ["dotted", "look", "plugin_folders"]
+__all__ = ["look", "plugin_folders"]
 
 PLUGIN_SOURCE = Path("github.com/hashicorp/amazon")
 PLUGIN_FILE = re.compile(
     r"packer-plugin-amazon_v(?P<version>\d+\.\d+\.\d+)_x5\.\d+_linux_amd64"
 )
-
-
-def dotted(version: tuple[int, ...]) -> str:
-    """Return a version as people write it."""
-    return ".".join(map(str, version))
 
 
 def look(pin: Pin, cache: Cache) -> ToolFound | None:
@@ -72,15 +67,11 @@ def plugins() -> Iterator[ToolFound]:
         for path in (root / PLUGIN_SOURCE).glob("packer-plugin-amazon_*"):
             match = PLUGIN_FILE.fullmatch(path.name)
             if match and os.access(path, os.X_OK) and digest_fits(path):
-                found.append((parse(match["version"]) or (), root, path))
-    for version, root, path in sorted(found, reverse=True):
-        yield ToolFound(
-            name="packer-plugin-amazon",
-            version=dotted(version),
-            path=path,
-            how="plugins",
-            plugins=root,
-        )
+                version = match["version"]
+                found.append((parse(version) or (), root, path, version))
+    for _, root, path, version in sorted(found, reverse=True):
+        facts = {"name": "packer-plugin-amazon", "version": version}
+        yield ToolFound(path=path, how="plugins", plugins=root, **facts)
 
 
 def digest_fits(path: Path) -> bool:

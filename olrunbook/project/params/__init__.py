@@ -8,14 +8,9 @@ they say; the comment is the help text. A string stays the string that was typed
 has no such type is not checked.
 """
 
+from typing import NewType
+
 from olrunbook.project.params.declaration import (
-    App,
-    ImageSet,
-    MaxHealthy,
-    MinHealthy,
-    Stage,
-    Target,
-    TargetName,
     declared,
     injected,
     read_notebook,
@@ -50,3 +45,11 @@ __all__ = [
     "read_notebook",
     "tagged",
 ]
+
+App = NewType("App", str)
+ImageSet = NewType("ImageSet", str)
+MaxHealthy = NewType("MaxHealthy", str)
+MinHealthy = NewType("MinHealthy", str)
+Stage = NewType("Stage", str)
+Target = NewType("Target", str)
+TargetName = NewType("TargetName", str)

@@ -10,33 +10,13 @@ import re
 import shlex
 import tokenize
 from pathlib import Path
-from typing import Any, NewType
+from typing import Any
 
 from olrunbook.errors import UsageError
 from olrunbook.project.catalog import Catalog
 from olrunbook.project.params.values import TYPES, Parameter, typed
 
-__all__ = [
-    "App",
-    "ImageSet",
-    "MaxHealthy",
-    "MinHealthy",
-    "Stage",
-    "Target",
-    "TargetName",
-    "declared",
-    "injected",
-    "read_notebook",
-    "tagged",
-]
-
-App = NewType("App", str)
-ImageSet = NewType("ImageSet", str)  # node_type=ami-…, one for each of the app's
-MaxHealthy = NewType("MaxHealthy", str)  # percent of a group, as a refresh takes them
-MinHealthy = NewType("MinHealthy", str)
-Stage = NewType("Stage", str)
-Target = NewType("Target", str)
-TargetName = NewType("TargetName", str)  # where its runs are filed; it need not be up
+__all__ = ["declared", "injected", "read_notebook", "tagged"]
 
 # IPython's own lines are no Python: magics, shell lines, and what they are assigned to.
 _MAGIC = re.compile(r"^([ \t]*)(?:[%!?]|[\w, \t]+=[ \t]*[%!]).*$", re.MULTILINE)
@@ -72,10 +52,6 @@ def read_notebook(path: Path) -> dict[str, Any]:
 def declared(notebook: dict[str, Any], catalog: Catalog) -> dict[str, Parameter]:
     """Return the parameters a notebook declares, in order.
 
-    Args:
-        notebook: Its JSON.
-        catalog: Gives the choices of App, Stage and Target.
-
     Raises:
         UsageError: A declaration cannot be understood.
 
@@ -88,11 +64,6 @@ def injected(notebook: dict[str, Any], recorded: dict[str, Any]) -> dict[str, An
 
     What the cell assigns is what runs. papermill keeps the metadata of a notebook that
     it has run before, also where the cell was edited or is gone.
-
-    Args:
-        notebook: Its JSON.
-        recorded: The parameters in papermill's metadata.
-
     """
     source = _source(notebook, "injected-parameters")
     found = dict(recorded) if source else {}

@@ -23,11 +23,6 @@ def filed(
 ) -> dict[str, str]:
     """Return where a run of a notebook is filed: target, app, stage (may be empty).
 
-    Args:
-        notebook: Its JSON.
-        parameters: What it declares.
-        values: The values it will get.
-
     Raises:
         UsageError: A value cannot name a folder.
 
