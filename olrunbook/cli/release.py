@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -33,6 +33,10 @@ from olrunbook.errors import UsageError
 from olrunbook.processes.grace import grace_s
 from olrunbook.project.imageset import LAST_GOOD, parse_images
 from olrunbook.record.model import RunRecord
+
+if TYPE_CHECKING:
+    from olrunbook.pipeline import Release
+    from olrunbook.project.catalog import Project
 
 QUIET_S = 20.0  # how often a log without a terminal is told that work goes on
 MARKS = {"succeeded": "✓", "interrupted": "■", "waiting": "⋯", "refused": "⊘"}
@@ -176,32 +180,15 @@ def release(
         if "=" not in text:
             msg = f"--variable {text!r} is not of the form NAME=VALUE"
             raise UsageError(msg)
-    order = found.catalog.stages_of(app)
-    stages = order[: order.index(to) + 1] if to else order
+    stages = _through(found, app, to)
     typed = chosen(found, app, stages=stages, **asked)
     refuse_protected(found, target, stages, typed.approve_all)
-    return run_release(
-        found,
-        app,
-        target,
-        to=to,
-        images=images,
-        variables=";".join(variables),
-        as_json=as_json,
-        typed=typed,
-    )
+    what = {"to": to, "images": images, "variables": ";".join(variables)}
+    return run_release(found, app, target, as_json=as_json, typed=typed, **what)
 
 
 def run_release(
-    found: Any,
-    app: str,
-    target: str,
-    *,
-    to: str,
-    images: str,
-    variables: str,
-    as_json: bool,
-    **resumed: Any,
+    found: Project, app: str, target: str, *, as_json: bool, **asked: Any
 ) -> int:
     """Make a release, show it as it happens, and return its exit code.
 
@@ -209,28 +196,21 @@ def run_release(
         found: The project in use.
         app: The app.
         target: Where it is released.
-        to: The last stage; empty: all.
-        images: The image set; empty: build one; `last-good`: the stage `to` goes back.
-        variables: Packer variables for the build, `k=v;…`.
         as_json: Print its record for a program.
-        resumed: What else a `Release` takes: what was typed about gates and rules, and
-            of the one that it takes up.
+        asked: What else a `Release` takes, as it was typed, and of the one that it
+            takes up.
 
     """
     grace_s(0.0)  # a wrong one is told before anything is started
     console = Console(stderr=as_json, highlight=False, markup=False)
-    resumed["variables"] = variables
-    stages = found.catalog.stages_of(app)
-    through = ", ".join(stages[: stages.index(to) + 1] if to else stages)
-    what = f"{target} of {app} through {through}"
-    if images == LAST_GOOD:
+    to = asked["to"]
+    what = f"{target} of {app} through {', '.join(_through(found, app, to))}"
+    if asked["images"] == LAST_GOOD:
         what = f"rollback of {app} in {to}, {target}"
     console.print(f"olrunbook · {what}")
     settle()
     while True:
-        made, record = _release(
-            found, app, target, console, to=to, images=images, **resumed
-        )
+        made, record = _release(found, app, target, console, **asked)
         if as_json:
             click.echo(record.model_dump_json(by_alias=True, indent=1))
             return record.exit_code
@@ -241,17 +221,19 @@ def run_release(
         from olrunbook.steps.resumption import Found, parts_of  # noqa: PLC0415
 
         parts = parts_of(found.outputs, Found(made.place, record))
-        images = "" if parts.images else images
-        resumed |= {"resumes": record.run_id, "parts": parts, "warnings": []}
+        asked["images"] = "" if parts.images else asked["images"]
+        asked |= {"resumes": record.run_id, "parts": parts, "warnings": []}
+
+
+def _through(found: Project, app: str, to: str) -> list[str]:
+    """Return the stages up to one; empty: all."""
+    stages = found.catalog.stages_of(app)
+    return stages[: stages.index(to) + 1] if to else stages
 
 
 def _release(
-    found: Any,
-    app: str,
-    target: str,
-    console: Console,
-    **asked: Any,
-) -> tuple[Any, RunRecord]:
+    found: Project, app: str, target: str, console: Console, **asked: Any
+) -> tuple[Release, RunRecord]:
     """Make a release and run it to its end, or until it waits."""
     from olrunbook.steps.lock import one_at_a_time  # noqa: PLC0415
 
@@ -276,7 +258,7 @@ def _release(
         return made, made.run()
 
 
-def _summary(console: Console, made: Any, record: RunRecord) -> None:
+def _summary(console: Console, made: Release, record: RunRecord) -> None:
     console.soft_wrap = not console.is_terminal
     console.print()
     if record.status == "succeeded":

@@ -114,7 +114,7 @@ def take_up(
     from olrunbook.steps.resumption import Found, require_resumable  # noqa: PLC0415
 
     record = read_record(place)
-    if record is None and state_of(place.folder) == UNREADABLE:
+    if record is None and state_of(place) == UNREADABLE:
         msg = f"{place.folder.name}: its run.json cannot be read"
         hint = f"Look at it: {command()} verify {short(place.run_id)}"
         raise RefusedError(msg, hint)
@@ -197,22 +197,20 @@ def _release(found: Any, *, anyway: bool, reason: str, as_json: bool) -> int:
     )
     from olrunbook.steps.resumption import differences, parts_of  # noqa: PLC0415
 
-    here, record = project(), found.record
+    here, record, asked = project(), found.record, found.record.parameters
     parts = parts_of(here.outputs, found)
     cloud_id = _cloud_id(here, record.target)
-    differs: dict[str, None] = {}
+    differs = []
     for part in parts.cut.values():
         require_verified(part.place)
         refuse_rejected(part.place)
     for part in [*parts.done.values(), *parts.cut.values()]:
         path = notebook_path(here, part.record.notebook)
         kept = part.record.status == "succeeded"
+        found_now = differences(here, part.record, path, cloud_id=cloud_id)
         # What is kept is not executed: only its cloud must be there.
-        for text in differences(here, part.record, path, cloud_id=cloud_id):
-            if not kept or "cloud" in text:
-                differs[text] = None
-    warnings = _agreed(list(differs), anyway=anyway, reason=reason)
-    asked = record.parameters
+        differs += [text for text in found_now if not kept or "cloud" in text]
+    differs = list(dict.fromkeys(differs))
     return run_release(
         here,
         record.app,
@@ -224,5 +222,5 @@ def _release(found: Any, *, anyway: bool, reason: str, as_json: bool) -> int:
         as_json=as_json,
         resumes=record.run_id,
         parts=parts,
-        warnings=warnings,
+        warnings=_agreed(differs, anyway=anyway, reason=reason),
     )

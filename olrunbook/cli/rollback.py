@@ -52,13 +52,5 @@ def rollback(
     asked["rules"] += ("by-hand",) if by_hand_done else ()
     typed = chosen(found, app, stages=[stage], **asked)
     refuse_protected(found, target, [stage], typed.approve_all)
-    return run_release(
-        found,
-        app,
-        target,
-        to=stage,
-        images=LAST_GOOD,
-        variables="",
-        as_json=as_json,
-        typed=typed,
-    )
+    back = {"to": stage, "images": LAST_GOOD}
+    return run_release(found, app, target, as_json=as_json, typed=typed, **back)
