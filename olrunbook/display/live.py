@@ -65,19 +65,15 @@ class Board:
                 pass
 
     def _row(self, event: Event) -> None:
-        data = event.data
-        key = str(data.get("urn") or data.get("name") or data.get("id") or event.text)
-        name = str(data.get("name") or data.get("id") or event.text)
-        state = str(data.get("state") or data.get("op") or event.kind)
-        took = data.get("seconds")
-        detail = str(
-            data.get("found")
-            or data.get("image")
-            or data.get("type")
-            or data.get("detail")
-            or ""
-        )
-        self.rows[key] = Row(name, state, detail, float(took) if took else None)
+        def first(*names: str, default: str = "") -> str:
+            return str(next(filter(None, map(event.data.get, names)), default))
+
+        name = first("name", "id", default=event.text)
+        state = first("state", "op", default=event.kind)
+        detail = first("found", "image", "type", "detail")
+        took = event.data.get("seconds")
+        row = Row(name, state, detail, float(took) if took else None)
+        self.rows[first("urn", default=name)] = row
 
     def view(self, now: float, *, ended: bool = False, failed: bool = False) -> View:
         """Return what is to be seen.
