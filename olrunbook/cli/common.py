@@ -21,15 +21,6 @@ if TYPE_CHECKING:
     from olrunbook.targets import Target
     from olrunbook.toolchain import Toolchain
 
-__all__ = [
-    "archive",
-    "command",
-    "duration",
-    "ensure_cloud",
-    "hints",
-    "plain",
-    "project",
-]
 
 EVERY_S = 15.0  # progress is printed at most so often; everything else at once
 

@@ -25,8 +25,6 @@ from olrunbook.steps.results import DeployResult, Difference, GroupSeen, Resourc
 if TYPE_CHECKING:
     from olrunbook.steps.deploy.plan import Finding, PreviewResult
 
-__all__ = ["deploy_view", "gate_view", "preview_view", "release_view"]
-
 SIGNS = {"create": "+", "update": "~", "delete": "-", "replace": "±"}
 USER_DATA = "What would change in the user data"
 OUTSIDE, PLACES = "Changed outside of this stack", ("in the state", "in the account")

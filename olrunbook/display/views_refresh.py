@@ -6,8 +6,6 @@ from olrunbook.display.shown import shows
 from olrunbook.display.view import Cell, View, identifier, plain, table
 from olrunbook.steps.rollout.refresh import RefreshBegan, RefreshPlan
 
-__all__ = ["began_view", "plan_view"]
-
 
 @shows(RefreshPlan.schema_name)
 def plan_view(plan: RefreshPlan) -> View:

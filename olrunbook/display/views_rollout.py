@@ -19,8 +19,6 @@ from olrunbook.display.view import (
 from olrunbook.steps.rollout.model import GroupRollout, InstanceTrack, RolloutResult
 from olrunbook.steps.rollout.samples import ProbeSummary
 
-__all__ = ["rollout_view"]
-
 MILLI = 1000
 
 

@@ -146,8 +146,8 @@ class Cells:
             facts |= {"repeat_of": number, "edited": text != source}
         if name:
             self._last_of[name] = (self._n, source)
-        facts |= {"execution_count": count, "cell_id": name, "source": source}
-        self._journal.add("cell", event="started", n=self._n, **facts)
+        cell = {"execution_count": count, "cell_id": name, "source": source}
+        self._journal.add("cell", event="started", n=self._n, **cell, **facts)
         return self._n
 
     def _after_cell(self, result: Any) -> None:

@@ -115,13 +115,8 @@ class Gate:
         if spec is None or kept:
             status = "not asked" if kept else "no gate"
             return self._past(plan, None, [], status=status)
-        asked = Asked(
-            gate=self.context.stage,
-            digest=plan.digest,
-            spec=spec,
-            runs=line.ids,
-            runners=line.runners,
-        )
+        stage, whose = self.context.stage, {"runs": line.ids, "runners": line.runners}
+        asked = Asked(gate=stage, digest=plan.digest, spec=spec, **whose)
         project, target = self.context.project, self.place.target
         found, notes = use(self._room, asked, signers_of(project, target, spec))
         if not found and self.typed.approve_all:
@@ -163,27 +158,16 @@ class Gate:
             emergency=any(one.emergency for one in found),
         )
         self.passed = plan
+        return GateResult(**self._asked(plan), status=status, approvals=found)
+
+    def _asked(self, plan: Plan) -> dict[str, str]:
         stage = self.context.stage
-        return GateResult(
-            gate=stage,
-            question=question_of(stage),
-            status=status,
-            digest=plan.digest,
-            approvals=found,
-        )
+        return {"gate": stage, "question": question_of(stage), "digest": plan.digest}
 
     def _note(self, plan: Plan, spec: GateSpec, **more: Any) -> None:
-        gate = GateRecord(
-            gate=self.context.stage,
-            question=question_of(self.context.stage),
-            shown=_shown(plan),
-            digest=plan.digest,
-            people=spec.people,
-            signature=spec.signature,
-            lasts=duration(spec.lasts),
-            **more,
-        )
-        self.note("gate", **gate.model_dump())
+        wants = spec.model_dump(include={"people", "signature", "lasts"})
+        more |= {"shown": _shown(plan), **self._asked(plan), **wants}
+        self.note("gate", **GateRecord(**more).model_dump())
 
     def _by(self, known: str) -> By:
         root, target = self.context.project.root, self.context.place
@@ -231,9 +215,7 @@ class Gate:
         who = "" if spec == GateSpec() else f" ({spec})"
         text = f'"{question_of(stage)}" {_shown(plan)}{who}'
         sign = " --sign KEYFILE" if spec.signature else ""
-        then = f"olrunbook resume {run}"
-        if not self.headless:
-            then = "run this cell again"
+        then = f"olrunbook resume {run}" if self.headless else "run this cell again"
         hint = f'olrunbook approve {run} --reason "…"{sign}, then {then}. '
         hint += "It holds for this run and exactly this preview (sha256 "
         hint += f"{plan.digest[:4]}…), once, for {duration(spec.lasts)}."
