@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from olrunbook.archive.place import RunPlace, read_record
 from olrunbook.cli.common import (
     EchoEvents,
     command,
@@ -22,9 +23,9 @@ from olrunbook.record.journal import Typed
 from olrunbook.steps.flow import RELEASE
 
 if TYPE_CHECKING:
-    from olrunbook.archive.place import RunPlace
     from olrunbook.project.catalog import Project
     from olrunbook.record.model import RunRecord
+    from olrunbook.steps.resumption import Found
 
 NOT_DONE = ("waiting", "interrupted", "failed", "timed-out", "kernel-died")
 
@@ -77,14 +78,9 @@ def resume(
         msg = "--reason is for --anyway only"
         raise UsageError(msg)
     settle()
-    return take_up(
-        run_named(reference, NOT_DONE),
-        dict(given),
-        notebook=notebook,
-        anyway=anyway,
-        reason=reason,
-        as_json=as_json,
-    )
+    place = run_named(reference, NOT_DONE)
+    how: Any = {"notebook": notebook, "reason": reason, "as_json": as_json}
+    return take_up(place, dict(given), **how)
 
 
 def take_up(
@@ -92,25 +88,15 @@ def take_up(
     given: dict[str, str] | None = None,
     *,
     notebook: Path | None = None,
-    anyway: bool = False,
     reason: str = "",
     as_json: bool = False,
 ) -> int:
-    """Resume a run or a release and return its exit code.
-
-    Args:
-        place: The run.
-        given: Parameters that are masked in its record, given again.
-        notebook: Its notebook; None: the project's of that name.
-        anyway: Resume although something differs.
-        reason: Why.
-        as_json: Print run.json.
+    """Resume a run or a release as its options say, and return its exit code.
 
     Raises:
         RefusedError: It cannot be resumed.
 
     """
-    from olrunbook.archive.place import read_record  # noqa: PLC0415
     from olrunbook.steps.resumption import Found, require_resumable  # noqa: PLC0415
 
     record = read_record(place)
@@ -124,22 +110,21 @@ def take_up(
     found = Found(place, record)
     require_resumable(found)
     if record.notebook == RELEASE:
-        return _release(found, anyway=anyway, reason=reason, as_json=as_json)
-    how: Any = {"anyway": anyway, "reason": reason, "as_json": as_json}
-    return _run(found, given or {}, notebook, **how)
+        return _release(found, reason, as_json=as_json)
+    return _run(found, given or {}, notebook, reason, as_json=as_json)
 
 
-def _agreed(differs: list[str], *, anyway: bool, reason: str) -> list[str]:
-    """Return what the record must say of what differs; refuse without --anyway."""
-    if differs and not anyway:
+def _agreed(differs: list[str], reason: str) -> list[str]:
+    """Return what the record must say of what differs; refuse without a reason."""
+    if differs and not reason:
         msg = f"it cannot be resumed: {'; '.join(differs)}"
         hint = 'Run it again, or: olrunbook resume … --anyway --reason "why"'
         raise RefusedError(msg, hint)
     return [f"resumed anyway ({reason}) though {text}" for text in differs]
 
 
-def _cloud_id(found: Any, target: str) -> str:
-    return str(ensure_cloud(found, target, EchoEvents(), start=False)[0].cloud_id)
+def _cloud_id(found: Project, target: str) -> str:
+    return ensure_cloud(found, target, EchoEvents(), start=False)[0].cloud_id
 
 
 def _notebook(here: Project, record: RunRecord) -> Path:
@@ -152,12 +137,11 @@ def _notebook(here: Project, record: RunRecord) -> Path:
 
 
 def _run(
-    found: Any,
+    found: Found,
     given: dict[str, str],
     notebook: Path | None,
-    *,
-    anyway: bool,
     reason: str,
+    *,
     as_json: bool,
 ) -> int:
     from olrunbook.cli.run import execute, targets_of  # noqa: PLC0415
@@ -180,7 +164,7 @@ def _run(
     needed = targets_of(parameters, values) if record.cloud_id else []
     cloud_id = _cloud_id(here, needed[0]) if needed else ""
     differs = differences(here, record, path, cloud_id=cloud_id, parameters=values)
-    warnings = _agreed(differs, anyway=anyway, reason=reason)
+    warnings = _agreed(differs, reason)
     more = {"resumes": found.place, "warnings": warnings, "release": record.release}
     code = execute(path, values, parameters, as_json=as_json, **more)
     if record.release and not code:
@@ -189,7 +173,7 @@ def _run(
     return code
 
 
-def _release(found: Any, *, anyway: bool, reason: str, as_json: bool) -> int:
+def _release(found: Found, reason: str, *, as_json: bool) -> int:
     from olrunbook.cli.release import run_release  # noqa: PLC0415
     from olrunbook.steps.approval.lineage import (  # noqa: PLC0415
         refuse_rejected,
@@ -207,9 +191,9 @@ def _release(found: Any, *, anyway: bool, reason: str, as_json: bool) -> int:
     for part in [*parts.done.values(), *parts.cut.values()]:
         path = notebook_path(here, part.record.notebook)
         kept = part.record.status == "succeeded"
-        found_now = differences(here, part.record, path, cloud_id=cloud_id)
+        texts = differences(here, part.record, path, cloud_id=cloud_id)
         # What is kept is not executed: only its cloud must be there.
-        differs += [text for text in found_now if not kept or "cloud" in text]
+        differs += [text for text in texts if not kept or "cloud" in text]
     differs = list(dict.fromkeys(differs))
     return run_release(
         here,
@@ -222,5 +206,5 @@ def _release(found: Any, *, anyway: bool, reason: str, as_json: bool) -> int:
         as_json=as_json,
         resumes=record.run_id,
         parts=parts,
-        warnings=_agreed(differs, anyway=anyway, reason=reason),
+        warnings=_agreed(differs, reason),
     )

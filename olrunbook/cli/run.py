@@ -178,18 +178,9 @@ def execute(
     as_json: bool,
     **resumed: Any,
 ) -> int:
-    """Run a notebook and print how it ended.
+    """Run a notebook, print how it ended and return its exit code.
 
-    Args:
-        path: The notebook.
-        values: Parameters, checked.
-        parameters: Their declarations.
-        as_json: Print run.json.
-        resumed: What a session takes of a run that is taken up again.
-
-    Returns:
-        The exit code.
-
+    `resumed` is what a session takes of a run that is taken up again.
     """
     grace_s(0.0)  # a wrong one is told before anything is started
     found, merged = project(), defaults(parameters) | values
@@ -197,9 +188,9 @@ def execute(
         if parameter.kind in ("Target", "TargetName"):
             require_built(found.catalog, merged[parameter.name])
     settle()
+    # What has a stage works on what is there; an empty rehearsal has none of it.
+    staged = any(parameter.kind == "Stage" for parameter in parameters.values())
     for target in targets_of(parameters, merged):
-        # What has a stage works on what is there; an empty rehearsal has none of it.
-        staged = any(parameter.kind == "Stage" for parameter in parameters.values())
         ensure_cloud(found, target, EchoEvents(), start=not staged)
     return _run(found, path, values, as_json=as_json, **resumed)
 
@@ -210,7 +201,7 @@ def targets_of(parameters: dict[str, Parameter], values: dict[str, Any]) -> list
 
 
 def _run(
-    found: Any, path: Any, values: dict[str, Any], *, as_json: bool, **resumed: Any
+    found: Project, path: Path, values: dict[str, Any], *, as_json: bool, **resumed: Any
 ) -> int:
     from olrunbook.engine.session import Session, run_notebook  # noqa: PLC0415
 

@@ -48,13 +48,9 @@ class Summary:
 
 
 def summary(record: RunRecord, place: RunPlace, *, status: str = "") -> Summary:
-    """Return what is to be said about a run.
+    """Return what is to be said about a run; `status` is for one without a record.
 
-    Args:
-        record: Its record; of a run that goes on, what is known of it until now.
-        place: Its directory.
-        status: How it is, where it has no record yet.
-
+    Of a run that goes on, `record` is what is known of it until now.
     """
     stage = record.stage or "—"
     words = [record.notebook, record.app or "—", stage, status or record.status]

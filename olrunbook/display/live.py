@@ -76,14 +76,7 @@ class Board:
         self.rows[first("urn", default=name)] = row
 
     def view(self, now: float, *, ended: bool = False, failed: bool = False) -> View:
-        """Return what is to be seen.
-
-        Args:
-            now: The present, by the clock.
-            ended: The step has ended.
-            failed: It has ended badly.
-
-        """
+        """Return what is to be seen at a moment, by the clock."""
         took = seconds(now - self.began).text
         counts = Counter(row.state for row in self.rows.values())
         counted = ", ".join(f"{number} {state}" for state, number in counts.items())

@@ -39,12 +39,7 @@ class Executor:
     person: bool = False  # a person sends them, and can be asked
 
     def facts(self, root: Path) -> dict[str, Any]:
-        """Return what goes into the opening line of the journal.
-
-        Args:
-            root: The project in use; the source is named from there.
-
-        """
+        """Return what goes into the journal's first line; `root` is the project's."""
         facts: dict[str, Any] = {
             "executed_by": self.by,
             "executed_by_known": self.known,
@@ -59,9 +54,7 @@ class Executor:
 def executor(*, cells: bool) -> Executor:
     """Return who sends the cells, by the processes this one comes from.
 
-    Args:
-        cells: We run in a kernel.
-
+    `cells`: we run in a kernel.
     """
     import psutil  # noqa: PLC0415  (only here)
 

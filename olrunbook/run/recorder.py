@@ -62,11 +62,7 @@ class Recorder:
         self.tell(step="")  # the notebook is one of ours: the limits of steps hold
 
     def step(self, step: Step, work: Callable[[], Result]) -> Shown:
-        """Run one step and return its result, which shows itself.
-
-        Args:
-            step: The step.
-            work: Does it.
+        """Run one step by `work` and return its result, which shows itself.
 
         Raises:
             OlrunbookError: Whatever the step raised; it is in the journal.
@@ -97,9 +93,7 @@ class Recorder:
     async def ask(self, step: Step, work: Callable[[], Awaitable[Result]]) -> Shown:
         """Run a step that waits for a person; nothing else in the kernel is held up.
 
-        Args:
-            step: The step; it is never kept.
-            work: Asks.
+        It is never kept.
 
         Raises:
             OlrunbookError: Whatever the step raised; it is in the journal.
