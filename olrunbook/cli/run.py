@@ -118,18 +118,11 @@ def command_of(
     """Return the command of one notebook; `text` says what it does."""
 
     def call(
-        given: tuple[tuple[str, str], ...],
-        *,
-        as_json: bool,
-        gates: tuple[str, ...] = (),
-        approve_all: bool = False,
-        rules: tuple[str, ...] = (),
-        reason: str = "",
-        **named: str | None,
+        given: tuple[tuple[str, str], ...], *, as_json: bool, **options: Any
     ) -> int:
-        values: dict[str, Any] = {
-            key.removeprefix(VALUE): v for key, v in named.items() if v is not None
-        }
+        named = [key for key in options if key.startswith(VALUE)]
+        found = {key.removeprefix(VALUE): options.pop(key) for key in named}
+        values = {key: value for key, value in found.items() if value is not None}
         for key, value in given:
             if key in values and values[key] != value:
                 both = f"{values[key]!r} and {value!r}"
@@ -140,9 +133,7 @@ def command_of(
             if key not in parameters or not parameters[key].kind:
                 values[key] = from_text(value)
         checked = check(values, parameters, path.stem)
-        how = {"gates": gates, "approve_all": approve_all, "rules": rules}
-        values = defaults(parameters) | checked
-        typed = _typed(values, parameters, reason=reason, **how)
+        typed = _typed(defaults(parameters) | checked, parameters, **options)
         return execute(path, checked, parameters, as_json=as_json, typed=typed)
 
     return NotebookCommand(

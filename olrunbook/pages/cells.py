@@ -13,14 +13,7 @@ from typing import Any, Literal
 from urllib.parse import unquote
 
 from olrunbook.pages.clean import clean_html
-from olrunbook.pages.text import (
-    CONTROLS,
-    as_dict,
-    as_list,
-    as_text,
-    plain,
-    terminal,
-)
+from olrunbook.pages.text import CONTROLS, as_dict, as_list, as_text, plain, terminal
 from olrunbook.pages.widgets import WIDGET, models_of, unfolded
 
 __all__ = ["Cell", "Output", "cells_of", "tone"]

@@ -12,12 +12,7 @@ from urllib.parse import quote
 
 from olrunbook.pages.cells import cells_of, tone
 from olrunbook.pages.text import as_text, templates
-from olrunbook.record.model import (
-    GateRecord,
-    Known,
-    PartRecord,
-    RunRecord,
-)
+from olrunbook.record.model import GateRecord, Known, PartRecord, RunRecord
 
 if TYPE_CHECKING:
     from jinja2 import Environment
