@@ -11,7 +11,6 @@ from rich.live import Live
 from rich.text import Text
 
 from olrunbook.cli.common import (
-    EchoEvents,
     command,
     duration,
     ensure_cloud,
@@ -240,7 +239,7 @@ def _release(
     spec = found.catalog.app(app)
     with one_at_a_time(found.root, app, "olrunbook release"):
         start = asked["images"] != LAST_GOOD  # nothing goes back where nothing is
-        place, _ = ensure_cloud(found, target, EchoEvents(), start=start)
+        place = ensure_cloud(found, target, start=start)
         # Heavy imports while a person already reads the first line.
         from olrunbook.adapters.aws.reads import Account  # noqa: PLC0415
         from olrunbook.pipeline import Release  # noqa: PLC0415

@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from olrunbook.archive.place import RunPlace, read_record
-from olrunbook.cli.common import (
-    EchoEvents,
-    command,
-    ensure_cloud,
-    notebook_path,
-    project,
-)
+from olrunbook.cli.common import command, ensure_cloud, notebook_path, project
 from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.cli.state import UNREADABLE, settle, state_of
 from olrunbook.errors import RefusedError, UsageError
@@ -123,10 +117,6 @@ def _agreed(differs: list[str], reason: str) -> list[str]:
     return [f"resumed anyway ({reason}) though {text}" for text in differs]
 
 
-def _cloud_id(found: Project, target: str) -> str:
-    return ensure_cloud(found, target, EchoEvents(), start=False)[0].cloud_id
-
-
 def _notebook(here: Project, record: RunRecord) -> Path:
     """Return the notebook of the project a run was made of."""
     try:
@@ -162,7 +152,7 @@ def _run(
     parameters = declared(read_notebook(path), here.catalog)
     values = check({**record.parameters, **given}, parameters, record.notebook)
     needed = targets_of(parameters, values) if record.cloud_id else []
-    cloud_id = _cloud_id(here, needed[0]) if needed else ""
+    cloud_id = ensure_cloud(here, needed[0], start=False).cloud_id if needed else ""
     differs = differences(here, record, path, cloud_id=cloud_id, parameters=values)
     warnings = _agreed(differs, reason)
     more = {"resumes": found.place, "warnings": warnings, "release": record.release}
@@ -183,7 +173,7 @@ def _release(found: Found, reason: str, *, as_json: bool) -> int:
 
     here, record, asked = project(), found.record, found.record.parameters
     parts = parts_of(here.outputs, found)
-    cloud_id = _cloud_id(here, record.target)
+    cloud_id = ensure_cloud(here, record.target, start=False).cloud_id
     differs = []
     for part in parts.cut.values():
         require_verified(part.place)

@@ -11,7 +11,6 @@ import click
 from click.shell_completion import CompletionItem
 
 from olrunbook.cli.common import (
-    EchoEvents,
     duration,
     ensure_cloud,
     hints,
@@ -182,7 +181,7 @@ def execute(
     # What has a stage works on what is there; an empty rehearsal has none of it.
     staged = any(parameter.kind == "Stage" for parameter in parameters.values())
     for target in targets_of(parameters, merged):
-        ensure_cloud(found, target, EchoEvents(), start=not staged)
+        ensure_cloud(found, target, start=not staged)
     return _run(found, path, values, as_json=as_json, **resumed)
 
 
