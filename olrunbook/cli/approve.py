@@ -117,11 +117,7 @@ def countersign(reference: str, *, reason: str, sign: Path | None) -> None:
 
     Whoever approved it or started it cannot countersign it.
     """
-    from olrunbook.steps.approval import emergency  # noqa: PLC0415
-    from olrunbook.steps.approval.lineage import (  # noqa: PLC0415
-        require_verified,
-        signers_of,
-    )
+    from olrunbook.steps.approval import emergency, lineage  # noqa: PLC0415
 
     reason = worded(reason)
     settle()
@@ -132,14 +128,14 @@ def countersign(reference: str, *, reason: str, sign: Path | None) -> None:
     if record is None or not gates:
         msg = f"run {short(place.run_id)} made no change in an emergency"
         raise RefusedError(msg, f"Look at it: {command()} show {short(place.run_id)}")
-    require_verified(place)
+    lineage.require_verified(place)
     asked = asked_of(here, place, record)
     entry = emergency.countersign(
         place.folder.parent,
         asked,
         decider(here, place.target, "olrunbook countersign", sign),
         masked(here, reason, place.target),
-        signers=signers_of(here, place.target, asked.spec),
+        signers=lineage.signers_of(here, place.target, asked.spec),
     )
     click.echo(plain(f'Countersigned: "{gates[-1].question}" {gates[-1].shown}'))
     click.echo(plain(f"  by {entry['person']} ({entry['known']})"))
@@ -154,11 +150,7 @@ def _decide(
     emergency: bool = False,
 ) -> tuple[RunPlace, Asked]:
     """Enter a decision into the chain and say what was decided."""
-    from olrunbook.steps.approval.decisions import decide  # noqa: PLC0415
-    from olrunbook.steps.approval.lineage import (  # noqa: PLC0415
-        require_verified,
-        signers_of,
-    )
+    from olrunbook.steps.approval import decisions, lineage  # noqa: PLC0415
 
     reason = worded(reason)
     settle()
@@ -171,23 +163,16 @@ def _decide(
         raise RefusedError(msg, f"Those that do: {command()} runs --status waiting")
     place, record = waits
     asked = asked_of(here, place, record)
-    signers = signers_of(here, place.target, asked.spec)
+    signers = lineage.signers_of(here, place.target, asked.spec)
     if sign and signers is None:
         msg = f"--sign: the target {place.target} names no `signers` in the catalog"
         raise UsageError(msg, "docs/approvals.md shows such a file.")
-    require_verified(place)
-    by = decider(
-        here, place.target, f"olrunbook {'approve' if approved else 'reject'}", sign
-    )
-    entry = decide(
-        place.folder.parent,
-        asked,
-        by,
-        masked(here, reason, place.target),
-        approved=approved,
-        emergency=emergency,
-        signers=signers,
-    )
+    lineage.require_verified(place)
+    how = "olrunbook approve" if approved else "olrunbook reject"
+    by = decider(here, place.target, how, sign)
+    told, room = masked(here, reason, place.target), place.folder.parent
+    what: dict[str, Any] = {"approved": approved, "emergency": emergency}
+    entry = decisions.decide(room, asked, by, told, signers=signers, **what)
     gate = record.gates[-1]
     word = "Approved" if approved else "Rejected"
     word = f"EMERGENCY. {word}" if emergency else word

@@ -178,17 +178,13 @@ def decider(project: Project, target: str, how: str, sign: Path | None = None) -
 
 def masked(project: Project, text: str, target: str = "") -> str:
     """Return a text without secrets of shell and target: it stays for good."""
-    from olrunbook.redact import (  # noqa: PLC0415
-        Redactor,
-        new_key,
-        secrets_of_environment,
-    )
+    from olrunbook import redact  # noqa: PLC0415
     from olrunbook.targets import find_target  # noqa: PLC0415
 
-    secrets = secrets_of_environment(os.environ, project.catalog.secrets)
+    secrets = redact.secrets_of_environment(os.environ, project.catalog.secrets)
     if target and (place := find_target(target, project.root)):
         secrets += place.secret_values()
-    return Redactor(new_key(), secrets).text(text)
+    return redact.Redactor(redact.new_key(), secrets).text(text)
 
 
 def worded(reason: str) -> str:

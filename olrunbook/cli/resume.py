@@ -136,14 +136,11 @@ def _run(
 ) -> int:
     from olrunbook.cli.run import execute, targets_of  # noqa: PLC0415
     from olrunbook.project.params import check, declared, read_notebook  # noqa: PLC0415
-    from olrunbook.steps.resumption import (  # noqa: PLC0415
-        differences,
-        masked_parameters,
-    )
+    from olrunbook.steps import resumption  # noqa: PLC0415
 
     here, record = project(), found.record
     path = notebook.absolute() if notebook else _notebook(here, record)
-    hidden = masked_parameters(record)
+    hidden = resumption.masked_parameters(record)
     if missing := [name for name in hidden if name not in given]:
         msg = (
             f"the record does not hold the value of {', '.join(missing)}: it is masked"
@@ -153,7 +150,8 @@ def _run(
     values = check({**record.parameters, **given}, parameters, record.notebook)
     needed = targets_of(parameters, values) if record.cloud_id else []
     cloud_id = ensure_cloud(here, needed[0], start=False).cloud_id if needed else ""
-    differs = differences(here, record, path, cloud_id=cloud_id, parameters=values)
+    now: Any = {"cloud_id": cloud_id, "parameters": values}
+    differs = resumption.differences(here, record, path, **now)
     warnings = _agreed(differs, reason)
     more = {"resumes": found.place, "warnings": warnings, "release": record.release}
     code = execute(path, values, parameters, as_json=as_json, **more)
@@ -165,10 +163,7 @@ def _run(
 
 def _release(found: Found, reason: str, *, as_json: bool) -> int:
     from olrunbook.cli.release import run_release  # noqa: PLC0415
-    from olrunbook.steps.approval.lineage import (  # noqa: PLC0415
-        refuse_rejected,
-        require_verified,
-    )
+    from olrunbook.steps.approval import lineage  # noqa: PLC0415
     from olrunbook.steps.resumption import differences, parts_of  # noqa: PLC0415
 
     here, record, asked = project(), found.record, found.record.parameters
@@ -176,8 +171,8 @@ def _release(found: Found, reason: str, *, as_json: bool) -> int:
     cloud_id = ensure_cloud(here, record.target, start=False).cloud_id
     differs = []
     for part in parts.cut.values():
-        require_verified(part.place)
-        refuse_rejected(part.place)
+        lineage.require_verified(part.place)
+        lineage.refuse_rejected(part.place)
     for part in [*parts.done.values(), *parts.cut.values()]:
         path = notebook_path(here, part.record.notebook)
         kept = part.record.status == "succeeded"

@@ -39,11 +39,8 @@ class Picture:
         """The picture as text."""
         return base64.b64encode(self.png).decode()
 
-    def _repr_mimebundle_(
-        self, include: object = None, exclude: object = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the picture and what it shows."""
-        del include, exclude
         data = {"image/png": self.base64, "text/plain": self.alt}
         return data, {"image/png": {"alt": self.alt}}
 
