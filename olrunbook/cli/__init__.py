@@ -28,7 +28,7 @@ COMMANDS = {
     "countersign": ("approve", "Sign, as the second, what an emergency has changed."),
     "resume": ("resume", "Resume a run or a release that did not succeed."),
     "status": ("status", "Show what serves where, and what no record explains."),
-    "doctor": ("doctor", "Check everything, first what a cut-off update has left."),
+    "doctor": ("status", "Check everything, first what a cut-off update has left."),
     "runs": ("runs", "List the runs in the archive."),
     "show": ("show", "Show one run on one screen."),
     "open": ("open", "Open a run's HTML record in the browser."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,11 +50,6 @@ class Gate:
         """Take what the engine was told, before any cell ran."""
         if self.headless:
             self.typed = typed_of(self.place.folder)
-
-    @property
-    def overrides(self) -> Mapping[str, str]:
-        """Rule to the reason why what it denies is done nevertheless."""
-        return self.typed.overrides
 
     def override(self, rule: str, reason: str) -> None:
         """Let a rule be overridden in a run by hand; headless it is typed before.

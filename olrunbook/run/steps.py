@@ -168,7 +168,7 @@ class Run:
         """Let Pulumi say what it would change."""
         from olrunbook.steps.deploy import update  # noqa: PLC0415
 
-        over, back = self._gate.overrides, self.rollback
+        over, back = self._gate.typed.overrides, self.rollback
         return self._call(update.PREVIEW, update.preview, self.images, over, back)
 
     def override(self, rule: str, reason: str) -> None:
