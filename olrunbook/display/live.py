@@ -77,23 +77,21 @@ class Board:
 
     def view(self, now: float, *, ended: bool = False, failed: bool = False) -> View:
         """Return what is to be seen at a moment, by the clock."""
-        took = seconds(now - self.began).text
-        counts = Counter(row.state for row in self.rows.values())
+        rows = list(self.rows.values())
+        counts = Counter(row.state for row in rows)
         counted = ", ".join(f"{number} {state}" for state, number in counts.items())
         said = counted if ended else self.progress or self.phase or counted
-        parts = [self.name, took, said]
-        rows = list(self.rows.values())
+        title = [self.name, seconds(now - self.began).text, said]
         shown = [
             (row.name, status(row.state), row.detail, seconds(row.seconds))
             for row in rows[-ROWS:]
         ]
-        hidden = len(rows) - len(shown)
-        caption = f"the last {ROWS} of {len(rows)}" if hidden > 0 else ""
+        caption = f"the last {ROWS} of {len(rows)}" if len(rows) > ROWS else ""
         notes = list(self.troubles)
         if self.lines and (failed or not ended):
             notes.append(Note("\n".join(self.lines), code=True))
         return View(
-            " · ".join(part for part in parts if part),
+            " · ".join(filter(None, title)),
             tone="bad" if failed else "ok" if ended else "run",
             word="failed" if failed else "ended" if ended else "running",
             tables=[table(caption, ("what", "state", "detail", "took"), shown)],

@@ -27,10 +27,8 @@ MILLI = 1000
 def rollout_view(result: RolloutResult) -> View:
     """Return the tables of a rollout."""
     failed = result.outcome == "failed"
-    tables = [_instances(group) for group in result.groups]
-    tables += [_refreshes(group) for group in result.groups]
-    tables += [_activities(group) for group in result.groups]
-    tables += [_unhealthy(group) for group in result.groups]
+    kinds = (_instances, _refreshes, _activities, _unhealthy)
+    tables = [of(group) for of in kinds for group in result.groups]
     if result.probe and (result.probe.requests or result.probe.before_first_answer):
         tables.append(_probe(result.probe))
     notes = plain(result.notes)
