@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 QUIET_S = 20.0  # how often a log without a terminal is told that work goes on
 MARKS = {"succeeded": "✓", "interrupted": "■", "waiting": "⋯", "refused": "⊘"}
+COLOURS = {"succeeded": "green", "waiting": "yellow"}
 
 
 class Rows:
@@ -54,9 +55,8 @@ class Rows:
         head = f"{self.app}  {self.step:<11} {self.stage or '─' * 5:<11}"
         tail = f" {mark} {duration(seconds):>10}"
         terminal = self.console.is_terminal
-        room = (
-            max(20, self.console.width - len(head) - len(tail) - 1) if terminal else 64
-        )
+        left = self.console.width - len(head) - len(tail) - 1
+        room = max(20, left) if terminal else 64
         if len(text) > room and terminal:
             text = text[: room - 1] + "…"
         row = Text(head, no_wrap=True)
@@ -86,12 +86,12 @@ class Rows:
         clock = time.monotonic()
         if self.live is None and clock - self.told > QUIET_S:
             self.told = clock
-            self._print(self._row(text, "⋯", clock - self.began, ""))
+            self._print(text, "⋯", clock - self.began, "")
 
     def kept(self, step: str, stage: str, record: RunRecord) -> None:
         """Show a run that is kept."""
         self.step, self.stage = step, stage
-        self._print(self._row(f"kept: {record.headline}", "✓", 0.0, "dim"))
+        self._print(f"kept: {record.headline}", "✓", 0.0, "dim")
 
     def ended(self, step: str, stage: str, record: RunRecord, seconds: float) -> None:
         """Close the row."""
@@ -99,21 +99,19 @@ class Rows:
         if self.live:
             self.live.stop()
             self.live = None
-        good = record.status == "succeeded"
-        colours = {"succeeded": "green", "waiting": "yellow"}
-        doubled = record.cause.startswith(record.status)
-        bad = record.cause if doubled else f"{record.status}: {record.cause}"
-        text = record.headline if good else bad
-        mark = MARKS.get(record.status, "✗")
-        self._print(
-            self._row(text, mark, seconds, colours.get(record.status, "bold red"))
-        )
+        text, mark = record.cause, MARKS.get(record.status, "✗")
+        if record.status == "succeeded":
+            text = record.headline
+        elif not text.startswith(record.status):
+            text = f"{record.status}: {text}"
+        self._print(text, mark, seconds, COLOURS.get(record.status, "bold red"))
         for line in hints(record) if mark not in "✓⋯" else ():
             self.console.print(line, soft_wrap=True)
 
-    def _print(self, row: Text) -> None:
+    def _print(self, text: str, mark: str, seconds: float, style: str) -> None:
         # A log has no width: a row stays one line.
-        self.console.print(row, soft_wrap=not self.console.is_terminal)
+        wrap = not self.console.is_terminal
+        self.console.print(self._row(text, mark, seconds, style), soft_wrap=wrap)
 
 
 def gated(function: Any) -> Any:

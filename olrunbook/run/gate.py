@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Gate"]
 
-CLAIMED = "claimed: operating system, git"
-
 
 @dataclass(slots=True)
 class Gate:
@@ -164,18 +162,23 @@ class Gate:
         more |= {"shown": _shown(plan), **self._asked(plan), **wants}
         self.note("gate", **GateRecord(**more).model_dump())
 
-    def _by(self, known: str) -> By:
+    def _decide(
+        self, asked: Asked, how: str, reason: str, *, approved: bool
+    ) -> dict[str, str]:
+        """Enter a decision into the chain; return who made it, how known, and why."""
         root, target = self.context.project.root, self.context.place
-        return By(person(operator(root)), known, target.identity_arn if target else "")
+        known = f"{how}; claimed: operating system, git"
+        by = By(person(operator(root)), known, target.identity_arn if target else "")
+        told = self.context.redactor.text(reason)
+        decide(self._room, asked, by, told, approved=approved)
+        return {"by": by.person, "known": known, "reason": told}
 
     def _all(self, asked: Asked) -> list[Approval]:
         """Approve it as `--approve-all` says, and use that."""
         if asked.spec.protected:
             msg = f"--approve-all is no approval at the gate of {asked.gate}: it asks "
             raise RefusedError(msg + f"for {asked.spec}", "Leave --approve-all out.")
-        by = self._by(f"--approve-all; {CLAIMED}")
-        reason = self.context.redactor.text(self.typed.approve_all)
-        decide(self._room, asked, by, reason, approved=True)
+        self._decide(asked, "--approve-all", self.typed.approve_all, approved=True)
         return use(self._room, asked)[0]
 
     async def _form(self, plan: Plan, asked: Asked) -> list[Approval]:
@@ -186,13 +189,11 @@ class Gate:
 
         question = question_of(self.context.stage)
         answer = await ask(Question(question, html(view_of(plan)), plan.outlook))
-        by = self._by(f"form in the notebook; {CLAIMED}")
-        reason = self.context.redactor.text(answer.reason)
-        decide(self._room, asked, by, reason, approved=answer.approved)
-        if not answer.approved:
-            told = {"by": by.person, "known": by.known, "reason": reason}
+        yes, how = answer.approved, "form in the notebook"
+        told = self._decide(asked, how, answer.reason, approved=yes)
+        if not yes:
             self._note(plan, asked.spec, status="rejected", **told)
-            msg = f'rejected by {by.person}: "{reason}"'
+            msg = f'rejected by {told["by"]}: "{told["reason"]}"'
             raise RefusedError(msg, "Nothing was changed.")
         return use(self._room, asked)[0]
 
