@@ -20,7 +20,7 @@ __all__ = ["main"]
 # Name: (module, one line of help). The module has a click command of that name.
 COMMANDS = {
     "release": ("release", "Test, build and roll out an app, stage by stage."),
-    "rollback": ("rollback", "Go back to what served well in a stage before."),
+    "rollback": ("release", "Go back to what served well in a stage before."),
     "revoke": ("revoke", "Revoke an image set: no stage gets it any more."),
     "run": ("run", "Execute one notebook with typed parameters."),
     "approve": ("approve", "Approve what a run that waits at a gate has shown."),
