@@ -54,13 +54,15 @@ class Notebooks(click.Group):
         """Return their names."""
         return notebook_names(project())
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Make the command of one notebook from its declarations."""
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:  # noqa: ARG002
+        """Make the command of one notebook from its declarations.
+
+        Raises:
+            UsageError: There is none of the name; the message says what there is.
+
+        """
         found = project()
-        try:
-            path = _path(found, cmd_name)
-        except UsageError:
-            return None
+        path = _path(found, cmd_name)
         notebook = read_notebook(path)
         return command_of(path, _title(notebook), declared(notebook, found.catalog))
 
@@ -69,12 +71,6 @@ class Notebooks(click.Group):
         if os.sep in incomplete:
             return [CompletionItem(incomplete, type="file")]
         return super().shell_complete(ctx, incomplete)
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Find a notebook; an unknown one is named with what there is."""
-        if args and self.get_command(ctx, args[0]) is None:
-            _path(project(), args[0])  # raises the message
-        return super().resolve_command(ctx, args)
 
 
 @click.command(
@@ -95,13 +91,10 @@ def run() -> None:
 
 def _title(notebook: dict[str, Any]) -> str:
     """Return the first lines of a notebook's text: its title and what it does."""
-    for cell in notebook["cells"]:
-        if cell["cell_type"] == "markdown":
-            text = "".join(cell["source"]).lstrip("# ").replace("**What.** ", "")
-            return "\n\n".join(
-                part.replace("\n", " ") for part in text.split("\n\n")[:2]
-            )
-    return ""
+    cells = (cell for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+    text = "".join(next(cells, {"source": ""})["source"])
+    parts = text.lstrip("# ").replace("**What.** ", "").split("\n\n")[:2]
+    return "\n\n".join(part.replace("\n", " ") for part in parts)
 
 
 def _path(found: Project, name: str) -> Path:

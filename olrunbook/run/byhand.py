@@ -132,30 +132,21 @@ def _ending(
     entries: list[dict[str, Any]], why: str, *, concluded: bool
 ) -> tuple[str, str]:
     """Return a run's status and cause: by its last bad step or cell, else `why`."""
-    ended: dict[str, dict[str, Any]] = {}
-    cell: dict[str, Any] = {}
-    number = 0
-    for entry in entries:
-        if entry["kind"] == "step" and entry["event"] == "ended":
-            ended[entry["name"]] = entry
-        elif (
-            entry["kind"] == "cell"
-            and entry["event"] == "ended"
-            and entry.get("cause") != AGAIN
-        ):
-            cell, number = entry, entry["n"]
+    ended = [entry for entry in entries if entry.get("event") == "ended"]
+    steps = {step["name"]: step for step in ended if step["kind"] == "step"}
+    cells = [cell for cell in ended if cell["kind"] == "cell"]
+    cells = [cell for cell in cells if cell.get("cause") != AGAIN]
+    bad = [step for step in steps.values() if step["status"] not in GOOD]
+    # Of the cells only the last: what failed before it may have been run again.
+    wrong = [cell for cell in cells[-1:] if cell.get("status", "done") not in GOOD]
+    where = "".join(f"cell {cell['n']}: {cell.get('cause', '')}" for cell in wrong)
     if concluded:
-        if cell.get("status", "done") in GOOD:
-            return "succeeded", ""
-        return cell["status"], f"cell {number}: {cell.get('cause', '')}"
+        return (wrong[0]["status"], where) if wrong else ("succeeded", "")
     tail = f"ended early: {why}"
-    bad = [step for step in ended.values() if step["status"] not in GOOD]
     if bad:
         last = bad[-1]
         return last["status"], f'step "{last["name"]}": {last["cause"]}; {tail}'
-    if cell.get("status", "done") not in GOOD:
-        return cell["status"], f"cell {number}: {cell.get('cause', '')}; {tail}"
-    return "failed", tail
+    return (wrong[0]["status"], f"{where}; {tail}") if wrong else ("failed", tail)
 
 
 def _refuse(journal: Journal, folder: Path) -> None:
