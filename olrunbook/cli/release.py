@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from olrunbook.cli import gates
 from olrunbook.cli.common import (
     command,
     duration,
@@ -19,14 +20,6 @@ from olrunbook.cli.common import (
     project,
 )
 from olrunbook.cli.complete import complete_app
-from olrunbook.cli.gates import (
-    answered,
-    chosen,
-    gate_options,
-    refuse_protected,
-    waiting_lines,
-    waiting_run,
-)
 from olrunbook.cli.state import settle
 from olrunbook.errors import UsageError
 from olrunbook.processes.grace import grace_s
@@ -116,7 +109,7 @@ class Rows:
 
 def gated(function: Any) -> Any:
     """Add the options about gates."""
-    function.__click_params__ = gate_options()[::-1]  # click's own order
+    function.__click_params__ = gates.gate_options()[::-1]  # click's own order
     return function
 
 
@@ -178,8 +171,8 @@ def release(
             msg = f"--variable {text!r} is not of the form NAME=VALUE"
             raise UsageError(msg)
     stages = _through(found, app, to)
-    typed = chosen(found, app, stages=stages, **asked)
-    refuse_protected(found, target, stages, typed.approve_all)
+    typed = gates.chosen(found, app, stages=stages, **asked)
+    gates.refuse_protected(found, target, stages, typed.approve_all)
     what = {"to": to, "images": images, "variables": ";".join(variables)}
     return run_release(found, app, target, as_json=as_json, typed=typed, **what)
 
@@ -221,8 +214,8 @@ def rollback(
     found = project()
     found.catalog.stage(stage, app)
     asked["rules"] += ("by-hand",) if by_hand_done else ()
-    typed = chosen(found, app, stages=[stage], **asked)
-    refuse_protected(found, target, [stage], typed.approve_all)
+    typed = gates.chosen(found, app, stages=[stage], **asked)
+    gates.refuse_protected(found, target, [stage], typed.approve_all)
     back = {"to": stage, "images": LAST_GOOD}
     return run_release(found, app, target, as_json=as_json, typed=typed, **back)
 
@@ -232,14 +225,7 @@ def run_release(
 ) -> int:
     """Make a release, show it as it happens, and return its exit code.
 
-    Args:
-        found: The project in use.
-        app: The app.
-        target: Where it is released.
-        as_json: Print its record for a program.
-        asked: What else a `Release` takes, as it was typed, and of the one that it
-            takes up.
-
+    `asked` is what else a `Release` takes, as it was typed and of the one taken up.
     """
     grace_s(0.0)  # a wrong one is told before anything is started
     console = Console(stderr=as_json, highlight=False, markup=False)
@@ -255,8 +241,8 @@ def run_release(
             click.echo(record.model_dump_json(by_alias=True, indent=1))
             return record.exit_code
         _summary(console, made, record)
-        waits = waiting_run(made.place, record)
-        if waits is None or not answered(found, *waits):
+        waits = gates.waiting_run(made.place, record)
+        if waits is None or not gates.answered(found, *waits):
             return record.exit_code
         from olrunbook.steps.resumption import Found, parts_of  # noqa: PLC0415
 
@@ -307,8 +293,10 @@ def _summary(console: Console, made: Release, record: RunRecord) -> None:
         what = f"Vault, Consul and {made.app}" if own else "Vault and Consul"
         note = f"({made.target.name}; {what} are stand-ins)"
         console.print(f"{line[0].upper()}{line[1:]}.   {note}", style="bold")
-    elif record.status == "waiting" and (waits := waiting_run(made.place, record)):
-        for text in waiting_lines(waits[1], record.run_id):
+    elif record.status == "waiting" and (
+        waits := gates.waiting_run(made.place, record)
+    ):
+        for text in gates.waiting_lines(waits[1], record.run_id):
             console.print(text, soft_wrap=True)
     else:
         console.print(f"{record.status.capitalize()}: {record.cause}", style="bold red")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from olrunbook.cli import gates
 from olrunbook.cli.common import (
     duration,
     ensure_cloud,
@@ -17,13 +18,6 @@ from olrunbook.cli.common import (
     notebook_names,
     notebook_path,
     project,
-)
-from olrunbook.cli.gates import (
-    answered,
-    chosen,
-    refuse_protected,
-    waiting_lines,
-    waiting_run,
 )
 from olrunbook.cli.parameters import VALUE, NotebookCommand, options_of
 from olrunbook.cli.state import settle
@@ -147,9 +141,9 @@ def _typed(
     kinds = {p.kind.replace("Name", ""): values[p.name] for p in parameters.values()}
     if "Stage" not in kinds or "App" not in kinds:
         return Typed()
-    typed = chosen(found, kinds["App"], stages=[kinds["Stage"]], **given)
+    typed = gates.chosen(found, kinds["App"], stages=[kinds["Stage"]], **given)
     target = kinds.get("Target", "rehearsal")
-    refuse_protected(found, target, [kinds["Stage"]], typed.approve_all)
+    gates.refuse_protected(found, target, [kinds["Stage"]], typed.approve_all)
     return typed
 
 
@@ -200,8 +194,8 @@ def _run(
         record = run_notebook(session)
         _print(record, session.place, as_json=as_json)
         asks = record.status == "waiting" and not as_json
-        waits = waiting_run(session.place, record) if asks else None
-        if waits is None or not answered(found, *waits):
+        waits = gates.waiting_run(session.place, record) if asks else None
+        if waits is None or not gates.answered(found, *waits):
             return record.exit_code
         from olrunbook.steps.resumption import differences  # noqa: PLC0415  (heavy)
 
@@ -224,8 +218,8 @@ def _print(record: RunRecord, place: RunPlace, *, as_json: bool) -> None:
         news = "" if record.status == "waiting" else news
         took = f"{record.status} after {duration(seconds)}"
         click.echo(f"{mark} {line} {took}{f': {news}' if news else ''}")
-        if record.status == "waiting" and waiting_run(place, record):
-            click.echo("\n".join(waiting_lines(record)))
+        if record.status == "waiting" and gates.waiting_run(place, record):
+            click.echo("\n".join(gates.waiting_lines(record)))
         else:
             for line in hints(record):
                 click.echo(line)

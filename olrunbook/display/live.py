@@ -104,12 +104,6 @@ class Live:
 
     The output stays: folded where the step ended well, because its result is shown
     below; open where it did not.
-
-    Args:
-        name: The step.
-        output: Where it is shown.
-        clock: Seconds that only go forward.
-
     """
 
     def __init__(

@@ -45,12 +45,7 @@ class ByHand:
 
     @classmethod
     def end_before(cls) -> Path | None:
-        """Close the run before this one in this kernel, if it is open.
-
-        Returns:
-            Its directory; None where there was none.
-
-        """
+        """Close the run before in this kernel, if there is one; return its folder."""
         shell = kernel_shell()
         before: ByHand | None = shell.meta.get(KEPT) if shell else None
         return before.leave() if before else None
@@ -58,9 +53,7 @@ class ByHand:
     def start(self, before: Path | None) -> Self:
         """Begin to record; the run's opening line is in the journal.
 
-        Args:
-            before: Directory of the run before this one in this kernel.
-
+        `before` is the folder of the run before in this kernel.
         """
         self._heartbeat.start()
         os.environ[VARIABLE] = self._place.run_id  # what cells start can be named

@@ -69,9 +69,7 @@ class Cells:
     def start(self, journal_before: Path | None) -> None:
         """Enter the cells executed so far, and the one that runs; follow what comes.
 
-        Args:
-            journal_before: Folder of the run that went before in this kernel.
-
+        `journal_before` is the folder of the run before in this kernel.
         """
         request = self._request()
         source = request.get("content", {}).get("code", "")
@@ -96,12 +94,7 @@ class Cells:
             thread.start()
 
     def close(self, why: str = "the kernel was shut down") -> None:
-        """Write down what is left and record nothing any more.
-
-        Args:
-            why: What ends a cell that is in the middle of it.
-
-        """
+        """Write down what is left, and why a cell in its middle ends; then no more."""
         if self._closed.is_set():
             return
         if self._open:

@@ -45,12 +45,7 @@ class Shown:
         self._taking = threading.Lock()
 
     def add(self, request: str = "") -> None:
-        """Add the next cell.
-
-        Args:
-            request: Id of the request that runs it; empty: nobody heard its outputs.
-
-        """
+        """Add the next cell; without its request's id nobody heard its outputs."""
         with self._taking:
             if request:
                 self._outputs.sent[request] = len(self._written)

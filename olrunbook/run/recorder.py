@@ -40,10 +40,7 @@ def status_of(error: BaseException) -> str:
 class Recorder:
     """Writes down, shows and tells what the steps of one run do.
 
-    Args:
-        journal: Its journal.
-        headless: An engine runs us; it is told by the pipe OLRUNBOOK_TELL_FD.
-
+    Headless an engine runs us; it is told by the pipe OLRUNBOOK_TELL_FD.
     """
 
     def __init__(self, journal: Journal, *, headless: bool) -> None:
