@@ -240,8 +240,8 @@ def run_release(
         if as_json:
             click.echo(record.model_dump_json(by_alias=True, indent=1))
             return record.exit_code
-        _summary(console, made, record)
         waits = gates.waiting_run(made.place, record)
+        _summary(console, made, record, waits)
         if waits is None or not gates.answered(found, *waits):
             return record.exit_code
         from olrunbook.steps.resumption import Found, parts_of  # noqa: PLC0415
@@ -284,7 +284,7 @@ def _release(
         return made, made.run()
 
 
-def _summary(console: Console, made: Release, record: RunRecord) -> None:
+def _summary(console: Console, made: Release, record: RunRecord, waits: Any) -> None:
     console.soft_wrap = not console.is_terminal
     console.print()
     if record.status == "succeeded":
@@ -293,9 +293,7 @@ def _summary(console: Console, made: Release, record: RunRecord) -> None:
         what = f"Vault, Consul and {made.app}" if own else "Vault and Consul"
         note = f"({made.target.name}; {what} are stand-ins)"
         console.print(f"{line[0].upper()}{line[1:]}.   {note}", style="bold")
-    elif record.status == "waiting" and (
-        waits := gates.waiting_run(made.place, record)
-    ):
+    elif record.status == "waiting" and waits:
         for text in gates.waiting_lines(waits[1], record.run_id):
             console.print(text, soft_wrap=True)
     else:

@@ -192,9 +192,9 @@ def _run(
     while True:
         session = Session(found, path, values, on_progress=progress, **resumed)
         record = run_notebook(session)
-        _print(record, session.place, as_json=as_json)
         asks = record.status == "waiting" and not as_json
         waits = gates.waiting_run(session.place, record) if asks else None
+        _print(record, session.place, waits=waits is not None, as_json=as_json)
         if waits is None or not gates.answered(found, *waits):
             return record.exit_code
         from olrunbook.steps.resumption import differences  # noqa: PLC0415  (heavy)
@@ -205,7 +205,7 @@ def _run(
         resumed["resumes"] = session.place
 
 
-def _print(record: RunRecord, place: RunPlace, *, as_json: bool) -> None:
+def _print(record: RunRecord, place: RunPlace, *, waits: bool, as_json: bool) -> None:
     """Print how a run ended, or its record."""
     seconds = (record.ended_at - record.started_at).total_seconds()
     if as_json:
@@ -218,7 +218,7 @@ def _print(record: RunRecord, place: RunPlace, *, as_json: bool) -> None:
         news = "" if record.status == "waiting" else news
         took = f"{record.status} after {duration(seconds)}"
         click.echo(f"{mark} {line} {took}{f': {news}' if news else ''}")
-        if record.status == "waiting" and gates.waiting_run(place, record):
+        if waits:
             click.echo("\n".join(gates.waiting_lines(record)))
         else:
             for line in hints(record):
