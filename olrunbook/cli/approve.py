@@ -171,8 +171,9 @@ def _decide(
     how = "olrunbook approve" if approved else "olrunbook reject"
     by = decider(here, place.target, how, sign)
     told, room = masked(here, reason, place.target), place.folder.parent
-    what: dict[str, Any] = {"approved": approved, "emergency": emergency}
-    entry = decisions.decide(room, asked, by, told, signers=signers, **what)
+    entry = decisions.decide(
+        room, asked, by, told, approved=approved, emergency=emergency, signers=signers
+    )
     gate = record.gates[-1]
     word = "Approved" if approved else "Rejected"
     word = f"EMERGENCY. {word}" if emergency else word

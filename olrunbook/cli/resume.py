@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -73,8 +73,9 @@ def resume(
         raise UsageError(msg)
     settle()
     place = run_named(reference, NOT_DONE)
-    how: Any = {"notebook": notebook, "reason": reason, "as_json": as_json}
-    return take_up(place, dict(given), **how)
+    return take_up(
+        place, dict(given), notebook=notebook, reason=reason, as_json=as_json
+    )
 
 
 def take_up(
@@ -150,8 +151,9 @@ def _run(
     values = check({**record.parameters, **given}, parameters, record.notebook)
     needed = targets_of(parameters, values) if record.cloud_id else []
     cloud_id = ensure_cloud(here, needed[0], start=False).cloud_id if needed else ""
-    now: Any = {"cloud_id": cloud_id, "parameters": values}
-    differs = resumption.differences(here, record, path, **now)
+    differs = resumption.differences(
+        here, record, path, cloud_id=cloud_id, parameters=values
+    )
     warnings = _agreed(differs, reason)
     more = {"resumes": found.place, "warnings": warnings, "release": record.release}
     code = execute(path, values, parameters, as_json=as_json, **more)

@@ -49,12 +49,7 @@ class Notebooks(click.Group):
         return notebook_names(project())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:  # noqa: ARG002
-        """Make the command of one notebook from its declarations.
-
-        Raises:
-            UsageError: There is none of the name; the message says what there is.
-
-        """
+        """Make the command of one notebook; UsageError says what there is instead."""
         found = project()
         path = _path(found, cmd_name)
         notebook = read_notebook(path)
