@@ -73,11 +73,9 @@ def rollout_plot(result: RolloutResult) -> Picture:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(visible=True, axis="y", alpha=0.3)
         if axis.get_legend_handles_labels()[0]:  # beside the lines, not upon them
-            beside: dict[str, Any] = {
-                "loc": "center left",
-                "bbox_to_anchor": (1.0, 0.5),
-            }
-            axis.legend(fontsize=8, frameon=False, **beside)
+            axis.legend(
+                fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False
+            )
     figure.suptitle(f"{result.app} {result.stage}: {result.outcome}", fontsize=10)
     figure.tight_layout()
     out = io.BytesIO()

@@ -175,8 +175,10 @@ def _properties(change: ResourceChange) -> str:
     """Return what changes in a resource, a line each: `imageId: a → b`."""
     # Of what is created everything is new; the record has it all.
     changed = [] if change.op == "create" else change.changes
-    none = "nothing"
-    lines = [f"{one.path}: {one.old or none} → {one.new or none}" for one in changed]
+    lines = [
+        f"{one.path}: {one.old or 'nothing'} → {one.new or 'nothing'}"
+        for one in changed
+    ]
     more = len(lines) - KEPT_LINES
     if more > 0:
         lines = [*lines[:KEPT_LINES], f"and {more} more"]
