@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -130,8 +129,18 @@ class Shown:
         metadata.pop("widgets", None)
         self._outputs.set_widgets_metadata()
         shown = metadata.get("widgets", {}).get(WIDGETS, {})
-        now = deepcopy(dict(shown.get("state", {})))  # nbclient changes its in place
+        now = {name: _copy(at) for name, at in shown.get("state", {}).items()}
         new = {name: at for name, at in now.items() if self._states.get(name) != at}
         new.update({name: {} for name in self._states.keys() - now.keys()})
         self._states = now
         return new
+
+
+def _copy(node: Any) -> Any:
+    """Return plain dicts and lists of their own: nbclient changes its in place.
+
+    `copy.deepcopy` does not copy the buffers of a widget.
+    """
+    if isinstance(node, dict):
+        return {key: _copy(value) for key, value in node.items()}
+    return [_copy(value) for value in node] if isinstance(node, list) else node
