@@ -89,12 +89,7 @@ def tone(status: str) -> str:
 
 
 def cells_of(notebook: dict[str, Any]) -> list[Cell]:
-    """Return a notebook's cells; whatever is damaged in it is shown as text.
-
-    Args:
-        notebook: The executed notebook; `{}` where there is none.
-
-    """
+    """Return a notebook's cells, of `{}` none; what is damaged is shown as text."""
     models = models_of(notebook)
     return [
         _cell(number, cell, models)

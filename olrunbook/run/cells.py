@@ -37,12 +37,7 @@ def kernel_shell() -> Any:
 class Cells:
     """Records each cell that is executed in this kernel until it is closed.
 
-    Args:
-        shell: IPython's shell of the kernel.
-        journal: The run's journal.
-        redactor: Masks streams by whole lines.
-        logs: Folder for long streams.
-
+    `redactor` masks streams by whole lines; long ones go to the folder `logs`.
     """
 
     def __init__(
