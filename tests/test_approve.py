@@ -438,9 +438,8 @@ def release(
         state=tmp_path,
     )
     for module in ("release", "resume"):
-        monkeypatch.setattr(
-            f"olrunbook.cli.{module}.ensure_cloud", lambda *_, **__: (target, None)
-        )
+        name = f"olrunbook.cli.{module}.ensure_cloud"
+        monkeypatch.setattr(name, lambda *_, **__: target)
     monkeypatch.setattr("olrunbook.pipeline.release.Probe", MagicMock())
     write_notebook(stand.root / "notebooks" / "rollout.ipynb", "run.conclude()")
     return ("release", "tika", "--to", "CI", "--images", IMAGES)

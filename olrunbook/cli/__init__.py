@@ -6,8 +6,6 @@ import gc
 import os
 import sys
 from importlib import import_module
-from pathlib import Path
-from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -22,7 +20,7 @@ __all__ = ["main"]
 # Name: (module, one line of help). The module has a click command of that name.
 COMMANDS = {
     "release": ("release", "Test, build and roll out an app, stage by stage."),
-    "rollback": ("rollback", "Go back to what served well in a stage before."),
+    "rollback": ("release", "Go back to what served well in a stage before."),
     "revoke": ("revoke", "Revoke an image set: no stage gets it any more."),
     "run": ("run", "Execute one notebook with typed parameters."),
     "approve": ("approve", "Approve what a run that waits at a gate has shown."),
@@ -30,7 +28,7 @@ COMMANDS = {
     "countersign": ("approve", "Sign, as the second, what an emergency has changed."),
     "resume": ("resume", "Resume a run or a release that did not succeed."),
     "status": ("status", "Show what serves where, and what no record explains."),
-    "doctor": ("doctor", "Check everything, first what a cut-off update has left."),
+    "doctor": ("status", "Check everything, first what a cut-off update has left."),
     "runs": ("runs", "List the runs in the archive."),
     "show": ("show", "Show one run on one screen."),
     "open": ("open", "Open a run's HTML record in the browser."),
@@ -65,16 +63,6 @@ def _not_empty(ctx: click.Context, option: click.Parameter, value: str) -> str:
     return value
 
 
-class Folder(click.Path):
-    """A folder, by a name that is not empty."""
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Refuse `--project "$FOLDER"` where FOLDER is empty."""
-        if not str(value):
-            self.fail("it is empty; leave it out, or give a value.", param, ctx)
-        return super().convert(value, param, ctx)
-
-
 class Commands(click.Group):
     """A group whose commands live in modules that are imported when needed."""
 
@@ -105,11 +93,12 @@ class Commands(click.Group):
 @click.command(cls=Commands, epilog=EPILOG, context_settings={"max_content_width": 96})
 @click.option(
     "--project",
-    type=Folder(path_type=Path, file_okay=False),
+    type=click.Path(file_okay=False),
+    callback=_not_empty,
     help="Folder with catalog.toml; default: the nearest one upwards.",
 )
 @click.version_option(__version__, prog_name="olrunbook")
-def cli(project: Path | None) -> None:
+def cli(project: str | None) -> None:
     """Operations runbooks as notebooks, from image sources to production."""
     if project is not None:
         os.environ["OLRUNBOOK_PROJECT"] = str(working_folder() / project)
@@ -136,9 +125,6 @@ def _run(args: list[str] | None) -> int:
         word = "Refused" if isinstance(error, RefusedError) else "Error"
         _complain(f"{word}: {error}", error.hint)
         return error.exit_code
-    except click.UsageError as error:
-        error.show()
-        return 2
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from olrunbook.archive import chain
-from olrunbook.archive.place import read_record
+from olrunbook.archive.place import RunPlace, list_runs, read_record
 from olrunbook.cli.common import command, plain, project
 from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.cli.gates import asked_of, decider, masked, waiting_run, worded
 from olrunbook.cli.state import settle
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.record.files import short
+from olrunbook.steps.flow import RELEASE
 
 if TYPE_CHECKING:
-    from olrunbook.archive.place import RunPlace
+    from olrunbook.steps.approval.decisions import Standing
     from olrunbook.steps.approval.model import Asked
 
 
@@ -62,19 +63,21 @@ def approve(
     has shown, once: resumed, it previews again, and waits anew where that differs.
     """
     place, asked = _decide(reference, reason, sign, approved=True, emergency=emergency)
-    have, alone, notes = _count(place, asked)
+    people, found = asked.spec.people, _standing(place, asked)
     again = _what_goes_on(place)
-    if have < asked.spec.people and not alone:
-        for note in notes:
+    resume = f"{command()} resume {short(again.run_id)}"
+    if len(found.approvals) < people and not found.alone:
+        for note in found.notes:
             click.echo(f"  {plain(note)}")
-        click.echo(f"{have} of {asked.spec.people} people have approved it.")
+        click.echo(f"{len(found.approvals)} of {people} people have approved it.")
         return 3 if go_on else 0
     if not go_on:
-        click.echo(f"Go on: {command()} resume {short(again.run_id)}")
+        click.echo(f"Go on: {resume}")
         return 0
-    if not alone and _count(place, _run_by_me(asked))[0] < asked.spec.people:
+    others = _standing(place, _run_by_me(asked)).approvals
+    if not found.alone and len(others) < people:
         click.echo("Who approves it with others does not run it. Somebody else types:")
-        click.echo(f"  {command()} resume {short(again.run_id)}")
+        click.echo(f"  {resume}")
         return 3
     from olrunbook.cli.resume import take_up  # noqa: PLC0415  (heavy)
 
@@ -114,11 +117,7 @@ def countersign(reference: str, *, reason: str, sign: Path | None) -> None:
 
     Whoever approved it or started it cannot countersign it.
     """
-    from olrunbook.steps.approval import emergency  # noqa: PLC0415
-    from olrunbook.steps.approval.lineage import (  # noqa: PLC0415
-        require_verified,
-        signers_of,
-    )
+    from olrunbook.steps.approval import emergency, lineage  # noqa: PLC0415
 
     reason = worded(reason)
     settle()
@@ -129,14 +128,14 @@ def countersign(reference: str, *, reason: str, sign: Path | None) -> None:
     if record is None or not gates:
         msg = f"run {short(place.run_id)} made no change in an emergency"
         raise RefusedError(msg, f"Look at it: {command()} show {short(place.run_id)}")
-    require_verified(place)
+    lineage.require_verified(place)
     asked = asked_of(here, place, record)
     entry = emergency.countersign(
         place.folder.parent,
         asked,
         decider(here, place.target, "olrunbook countersign", sign),
         masked(here, reason, place.target),
-        signers=signers_of(here, place.target, asked.spec),
+        signers=lineage.signers_of(here, place.target, asked.spec),
     )
     click.echo(plain(f'Countersigned: "{gates[-1].question}" {gates[-1].shown}'))
     click.echo(plain(f"  by {entry['person']} ({entry['known']})"))
@@ -151,11 +150,7 @@ def _decide(
     emergency: bool = False,
 ) -> tuple[RunPlace, Asked]:
     """Enter a decision into the chain and say what was decided."""
-    from olrunbook.steps.approval.decisions import decide  # noqa: PLC0415
-    from olrunbook.steps.approval.lineage import (  # noqa: PLC0415
-        require_verified,
-        signers_of,
-    )
+    from olrunbook.steps.approval import decisions, lineage  # noqa: PLC0415
 
     reason = worded(reason)
     settle()
@@ -168,22 +163,16 @@ def _decide(
         raise RefusedError(msg, f"Those that do: {command()} runs --status waiting")
     place, record = waits
     asked = asked_of(here, place, record)
-    signers = signers_of(here, place.target, asked.spec)
+    signers = lineage.signers_of(here, place.target, asked.spec)
     if sign and signers is None:
         msg = f"--sign: the target {place.target} names no `signers` in the catalog"
         raise UsageError(msg, "docs/approvals.md shows such a file.")
-    require_verified(place)
-    by = decider(
-        here, place.target, f"olrunbook {'approve' if approved else 'reject'}", sign
-    )
-    entry = decide(
-        place.folder.parent,
-        asked,
-        by,
-        masked(here, reason, place.target),
-        approved=approved,
-        emergency=emergency,
-        signers=signers,
+    lineage.require_verified(place)
+    how = "olrunbook approve" if approved else "olrunbook reject"
+    by = decider(here, place.target, how, sign)
+    told, room = masked(here, reason, place.target), place.folder.parent
+    entry = decisions.decide(
+        room, asked, by, told, approved=approved, emergency=emergency, signers=signers
     )
     gate = record.gates[-1]
     word = "Approved" if approved else "Rejected"
@@ -195,14 +184,13 @@ def _decide(
     return place, asked
 
 
-def _count(place: RunPlace, asked: Asked) -> tuple[int, int, list[str]]:
-    """Return how many have approved, how many in an emergency, and what not counts."""
+def _standing(place: RunPlace, asked: Asked) -> Standing:
+    """Return who has approved, who in an emergency, and what does not count."""
     from olrunbook.steps.approval.decisions import standing  # noqa: PLC0415
     from olrunbook.steps.approval.lineage import signers_of  # noqa: PLC0415
 
     signers = signers_of(project(), place.target, asked.spec)
-    found = standing(chain.entries(place.folder.parent), asked, signers)
-    return len(found.approvals), len(found.alone), found.notes
+    return standing(chain.entries(place.folder.parent), asked, signers)
 
 
 def _run_by_me(asked: Asked) -> Asked:
@@ -216,9 +204,6 @@ def _run_by_me(asked: Asked) -> Asked:
 
 def _what_goes_on(place: RunPlace) -> RunPlace:
     """Return what is to be resumed: the run, or the release that waits for it."""
-    from olrunbook.archive.place import list_runs  # noqa: PLC0415
-    from olrunbook.steps.flow import RELEASE  # noqa: PLC0415
-
     record = read_record(place)
     if record is None or not record.release:
         return place

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,17 +18,7 @@ if TYPE_CHECKING:
     from olrunbook.project.catalog import Project
     from olrunbook.record.model import RunRecord
     from olrunbook.targets import Target
-    from olrunbook.toolchain import Toolchain
 
-__all__ = [
-    "archive",
-    "command",
-    "duration",
-    "ensure_cloud",
-    "hints",
-    "plain",
-    "project",
-]
 
 EVERY_S = 15.0  # progress is printed at most so often; everything else at once
 
@@ -75,18 +64,16 @@ def plain(text: str) -> str:
 def ensure_cloud(
     project: Project,
     target: str,
-    emit: Callable[[Event], None],
     *,
     start: bool = True,
     containers: bool | None = None,
     aws_order: bool | None = None,
-) -> tuple[Target, Toolchain]:
+) -> Target:
     """Return the target, up and with its tools; start the rehearsal if it is not.
 
     Args:
         project: The project in use.
         target: The target's name.
-        emit: Gets the events of what is started or built.
         start: False: what is asked for works on what is there, so nothing is started.
         containers: Instances are containers; None: as the one that is up, else True.
         aws_order: InService before the health check counts; None: as above.
@@ -107,6 +94,7 @@ def ensure_cloud(
         msg = "the rehearsal is not up, so nothing of the app is in it"
         hint = f"Start it: {command()} rehearsal up, or with a release: make release"
         raise RefusedError(msg, hint)
+    emit = EchoEvents()
     chain = toolchain.ensure(emit=emit)
     settings = None
     if containers is None and aws_order is None:  # whatever is up will do …
@@ -133,7 +121,7 @@ def ensure_cloud(
     )
     if merged != found:
         save_target(merged)
-    return merged, chain
+    return merged
 
 
 def notebook_path(project: Project, name: str) -> Path:

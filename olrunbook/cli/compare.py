@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import click
 
 from olrunbook.archive.compare import Comparison, StepTime
 from olrunbook.archive.compare import compare as compare_runs
-from olrunbook.archive.place import RunPlace, read_record
+from olrunbook.archive.place import read_record
 from olrunbook.cli.common import plain
 from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.cli.state import settle
@@ -20,6 +23,7 @@ from olrunbook.record.files import short
 from olrunbook.record.model import RunRecord
 
 LONG = 200
+SIGNS = {"+": "green", "-": "red"}
 
 
 @click.command(
@@ -42,19 +46,19 @@ def compare(first: str, second: str, *, as_json: bool) -> int:
     """
     settle()
     one, two = _read(first), _read(second)
-    found = compare_runs((one[1], one[0].folder), (two[1], two[0].folder))
+    found = compare_runs(one, two)
     if as_json:
-        ids = {"first": one[1].run_id, "second": two[1].run_id}
+        ids = {"first": one[0].run_id, "second": two[0].run_id}
         click.echo(json.dumps({**ids, **found.plain()}, indent=1))
     else:
-        _print(found, one[1], two[1])
+        _print(found, one[0], two[0])
     return 0 if found.same else 1
 
 
-def _read(reference: str) -> tuple[RunPlace, RunRecord]:
+def _read(reference: str) -> tuple[RunRecord, Path]:
     place = run_named(reference)
     if record := read_record(place):
-        return place, record
+        return record, place.folder
     msg = f"{short(place.run_id)} has no record: still running, or unreadable"
     raise UsageError(msg, f"Look at it: olrunbook show {place.run_id}")
 
@@ -66,30 +70,23 @@ def _print(found: Comparison, one: RunRecord, two: RunRecord) -> None:
         what = " ".join(x for x in (run.notebook, run.app, run.stage) if x)
         when = both(run.started_at)
         click.echo(f"  {name} {short(run.run_id)}  {what}  {run.status}  {when}")
-    section = ""
-    for difference in found.differences:
-        if difference.section != section:
-            section = difference.section
-            click.secho(section, bold=True)
-        click.echo(f"  {difference.name}")
-        for sign, value, colour in (
-            ("-", difference.first, "red"),
-            ("+", difference.second, "green"),
-        ):
-            if value not in (None, [], {}):
-                click.secho(f"    {sign} {_value(value)}", fg=colour)
+    for section, differences in groupby(found.differences, lambda d: d.section):
+        click.secho(section, bold=True)
+        for difference in differences:
+            click.echo(f"  {difference.name}")
+            for sign, value in (("-", difference.first), ("+", difference.second)):
+                if value not in (None, [], {}):
+                    click.secho(f"    {sign} {_value(value)}", fg=SIGNS[sign])
     for cell in found.source:
         click.secho(f"source, {cell.cell}", bold=True)
         for line in map(plain, cell.lines):
-            click.secho(f"  {line}", fg={"+": "green", "-": "red"}.get(line[:1]))
+            click.secho(f"  {line}", fg=SIGNS.get(line[:1]))
     _times(found.times)
 
 
 def _counts(found: Comparison) -> str:
-    sections = [difference.section for difference in found.differences]
-    parts = [
-        f"{section} ({sections.count(section)})" for section in dict.fromkeys(sections)
-    ]
+    sections = Counter(difference.section for difference in found.differences)
+    parts = [f"{section} ({number})" for section, number in sections.items()]
     parts += [f"source ({len(found.source)} cells)"] if found.source else []
     return f"Different: {', '.join(parts)}."
 

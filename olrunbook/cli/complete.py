@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
 from olrunbook.archive.index import Query, Row, find, search
+from olrunbook.archive.place import RunPlace, place_of, read_record
 from olrunbook.cli.common import archive, project
 from olrunbook.errors import OlrunbookError, UsageError
 from olrunbook.project.where import cache_dir
 from olrunbook.record.files import minute, short
-
-if TYPE_CHECKING:
-    from olrunbook.archive.place import RunPlace
 
 __all__ = [
     "complete_app",
@@ -44,31 +41,21 @@ def run_named(reference: str, meant: Collection[str] = ()) -> RunPlace:
         UsageError: None or more than one fits.
 
     """
-    from olrunbook.archive.place import place_of  # noqa: PLC0415  (pydantic is slow)
-
     path = Path(reference)
     if path.is_dir() and (place := place_of(path.absolute())):
         return place
     fits = find(archive(), cache_dir(), reference)
     if len(fits) > 1 and "…" in reference:  # as we print it, and soon not the only one
-        fits = [row for row in fits if _status(row) in meant] or fits
-    if len(fits) == 1 and (place := place_of(fits[0].folder)):
-        return place
+        records = [(row, read_record(row)) for row in fits]
+        fits = [row for row, its in records if its and its.status in meant] or fits
+    if len(fits) == 1:
+        return fits[0]
     if not fits:
         msg = f"no run matches {reference!r}"
         raise UsageError(msg, "List them: olrunbook runs")
     msg = f"{len(fits)} runs match {reference!r}"
     some = "; ".join(f"{row.run_id} ({_about(row)})" for row in fits[:NAMED])
     raise UsageError(msg, f"Give the id or the directory of one: {some}")
-
-
-def _status(row: Row) -> str:
-    """Return how a run ended; empty: it has no record."""
-    from olrunbook.archive.place import place_of, read_record  # noqa: PLC0415
-
-    place = place_of(row.folder)
-    record = read_record(place) if place else None
-    return record.status if record else ""
 
 
 def _about(row: Row) -> str:

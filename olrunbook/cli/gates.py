@@ -77,16 +77,7 @@ def chosen(
     rules: Sequence[str],
     reason: str,
 ) -> Typed:
-    """Return what was typed about gates and rules, after a look at it.
-
-    Args:
-        project: The project in use.
-        app: The app.
-        gates: Stages as they were typed.
-        stages: The stages that will be changed.
-        approve_all: Every gate is to be approved.
-        rules: Rules that are overridden.
-        reason: Why.
+    """Return what was typed about gates and rules; `stages` are those to be changed.
 
     Raises:
         UsageError: There is no such stage or rule, or a reason is missing or too much.
@@ -122,12 +113,7 @@ def refuse_protected(
 ) -> None:
     """Raise RefusedError where all is to be approved, and a gate wants more than that.
 
-    Args:
-        project: The project in use.
-        target: The target.
-        stages: The stages that will be changed.
-        approve_all: The reason; empty: nothing is approved.
-
+    `approve_all` is the reason; empty: nothing is approved.
     """
     for stage in stages if approve_all else ():
         spec = project.catalog.gate(target, stage)
@@ -170,24 +156,14 @@ def asked_of(project: Project, place: RunPlace, record: RunRecord) -> Asked:
     back = record.rollback is not None
     now = project.catalog.gate(place.target, gate.gate, rollback=back)
     spec = line.strictest(gate.gate, now) or GateSpec()
-    return Asked(
-        gate=gate.gate,
-        digest=gate.digest,
-        spec=spec,
-        runs=line.ids,
-        runners=line.runners,
-    )
+    whose = {"runs": line.ids, "runners": line.runners}
+    return Asked(gate=gate.gate, digest=gate.digest, spec=spec, **whose)
 
 
 def decider(project: Project, target: str, how: str, sign: Path | None = None) -> By:
-    """Return the person at this command line.
+    """Return the person at this command line, and the target's identity if it is up.
 
-    Args:
-        project: The project in use.
-        target: The target; its identity is noted where it is up.
-        how: By which way, for the record.
-        sign: The key that signs.
-
+    `how` says for the record by which way; `sign` is the key that signs.
     """
     from olrunbook.record.provenance import operator, person  # noqa: PLC0415
     from olrunbook.steps.approval.decisions import By  # noqa: PLC0415
@@ -202,17 +178,13 @@ def decider(project: Project, target: str, how: str, sign: Path | None = None) -
 
 def masked(project: Project, text: str, target: str = "") -> str:
     """Return a text without secrets of shell and target: it stays for good."""
-    from olrunbook.redact import (  # noqa: PLC0415
-        Redactor,
-        new_key,
-        secrets_of_environment,
-    )
+    from olrunbook import redact  # noqa: PLC0415
     from olrunbook.targets import find_target  # noqa: PLC0415
 
-    secrets = secrets_of_environment(os.environ, project.catalog.secrets)
+    secrets = redact.secrets_of_environment(os.environ, project.catalog.secrets)
     if target and (place := find_target(target, project.root)):
         secrets += place.secret_values()
-    return Redactor(new_key(), secrets).text(text)
+    return redact.Redactor(redact.new_key(), secrets).text(text)
 
 
 def worded(reason: str) -> str:
@@ -235,10 +207,7 @@ def worded(reason: str) -> str:
 def waiting_lines(record: RunRecord, release: str = "") -> list[str]:
     """Return what a person must know and type where a run waits.
 
-    Args:
-        record: The run that waits.
-        release: The release it belongs to, where that waits too.
-
+    `release` is the one it belongs to, where that waits too.
     """
     gate, name = record.gates[-1], command()
     again = short(release or record.run_id)
@@ -259,11 +228,6 @@ def _terminal() -> bool:
 
 def answered(project: Project, place: RunPlace, record: RunRecord) -> bool:
     """Ask the person at the terminal whether a run that waits may go on.
-
-    Args:
-        project: The project in use.
-        place: The run that waits.
-        record: Its record.
 
     Returns:
         Whether it was approved; False also where nobody is there to ask, or nobody
@@ -303,7 +267,6 @@ def _told(record: RunRecord) -> list[str]:
     from olrunbook.steps.approval.lineage import PLANS  # noqa: PLC0415
     from olrunbook.steps.results import ResourceChange  # noqa: PLC0415
 
-    shown: dict[str, Any] = {}
-    result = next(filter(None, map(record.result, PLANS)), shown)
+    result = next(filter(None, map(record.result, PLANS)), dict[str, Any]())
     changes = map(ResourceChange.model_validate, result.get("changes", []))
     return [*(change.line() for change in changes), *result.get("outlook", [])]

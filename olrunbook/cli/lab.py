@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from olrunbook.cli.common import EchoEvents, ensure_cloud, project
+from olrunbook.cli.common import ensure_cloud, project
 from olrunbook.cli.lab_config import ARGUMENTS, environment
 from olrunbook.errors import UsageError
 from olrunbook.project.catalog import shipped
@@ -28,9 +28,8 @@ def lab(*, port: int, no_browser: bool) -> None:
         msg = f"{found.root} has no folder notebooks/"
         hint = f"Copy the shipped ones: cp -r {shipped() / 'notebooks'} {found.root}"
         raise UsageError(msg, hint)
-    ensure_cloud(found, "rehearsal", EchoEvents())
-    own = {**os.environ, **found.named}
-    env = environment(cache_dir() / "lab", own)
+    ensure_cloud(found, "rehearsal")
+    env = environment(cache_dir() / "lab", {**os.environ, **found.named})
     argv = [
         sys.executable,
         "-m",

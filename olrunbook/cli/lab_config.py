@@ -39,12 +39,7 @@ def environment(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def masking_hook(redactor: Redactor) -> Callable[..., None]:
-    """Return a hook of the contents manager that masks what is saved.
-
-    Args:
-        redactor: The server's.
-
-    """
+    """Return a hook of the contents manager that masks what is saved."""
 
     def hook(*, model: dict[str, Any], path: str = "", **_: Any) -> None:
         content = model.get("content")

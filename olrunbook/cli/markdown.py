@@ -10,6 +10,7 @@ from olrunbook.cli.summary import Summary
 
 __all__ = ["markdown"]
 
+MARKS = {"succeeded": "✅", "waiting": "⏳"}
 LOG_LINES = 60
 LOG_CHARS = 8_000
 LIMIT = 60_000  # GitHub takes 65,536 characters
@@ -17,16 +18,8 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\
 
 
 def markdown(told: Summary, when: str, folder: Path) -> str:
-    """Return a run as Markdown.
-
-    Args:
-        told: What is to be said.
-        when: When it was and how long it took.
-        folder: The run's directory; the ends of its logs are read from it.
-
-    """
-    marks = {"succeeded": "✅", "waiting": "⏳"}
-    mark = marks.get(told.title.rpartition(" · ")[2], "❌")
+    """Return a run as Markdown; the ends of its logs are read from its directory."""
+    mark = MARKS.get(told.title.rpartition(" · ")[2], "❌")
     parts = [f"### {mark} {_cell(told.title)}", "", _cell(when), ""]
     parts += ["| | |", "|---|---|"]
     parts += [f"| {name} | {_cell(text)} |" for name, text in told.lines]
@@ -39,10 +32,8 @@ def markdown(told: Summary, when: str, folder: Path) -> str:
             ]
     text = "\n".join(parts) + "\n"
     for name, size in told.files:
-        if name.endswith(".log") and len(log := _log(folder, name, size)) + len(
-            text
-        ) < (LIMIT):
-            text += log
+        log = _log(folder, name, size) if name.endswith(".log") else ""
+        text += log if len(text) + len(log) < LIMIT else ""
     return text
 
 

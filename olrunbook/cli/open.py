@@ -31,12 +31,11 @@ def open(run: str, *, only_print: bool) -> None:  # noqa: A001  (the command's n
     place = run_named(run)
     page = place.folder / HTML
     if not page.is_file():
+        msg = f"run {place.run_id} has no {HTML}"
+        hint = f"Its notebook: {place.folder / NOTEBOOK}"
         if not place.record.exists():
-            msg = f"run {place.run_id} has no {HTML} yet: still running, or killed"
+            msg += " yet: still running, or killed"
             hint = f"{command()} show {place.run_id} says which."
-        else:
-            msg = f"run {place.run_id} has no {HTML}"
-            hint = f"Its notebook: {place.folder / NOTEBOOK}"
         raise UsageError(msg, hint)
     click.echo(str(page))
     if only_print:

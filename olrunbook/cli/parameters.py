@@ -29,27 +29,6 @@ class NotebookCommand(click.Command):
         return super().parse_args(ctx, args)
 
 
-class Declared(click.ParamType[str]):
-    """A declared type: shown and completed here, judged by `project.params.check`."""
-
-    def __init__(self, parameter: Parameter) -> None:
-        self.name = parameter.kind
-        self.words = words_of(parameter)
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
-        """Return the choices, else the type."""
-        return f"[{'|'.join(self.words)}]" if self.words else self.name.upper()
-
-    def shell_complete(
-        self,
-        ctx: click.Context,  # noqa: ARG002
-        param: click.Parameter,  # noqa: ARG002
-        incomplete: str,
-    ) -> list[CompletionItem]:
-        """Offer the choices."""
-        return _offer(self.words, incomplete)
-
-
 def words_of(parameter: Parameter) -> list[str]:
     """Return what can be typed for a parameter; empty: anything of its type."""
     if parameter.kind == "bool":
@@ -61,16 +40,7 @@ def options_of(parameters: dict[str, Parameter]) -> list[click.Parameter]:
     """Return the options of a notebook's command, in the order of its declarations."""
     staged = any(p.kind == "Stage" for p in parameters.values())
     taken = _TAKEN | (_OF_GATES if staged else set())
-    options: list[click.Parameter] = [
-        click.Option(
-            [f"--{p.name.replace('_', '-')}", VALUE + p.name],
-            type=Declared(p),
-            default=None,
-            help=_help(p),
-        )
-        for p in parameters.values()
-        if p.name not in taken
-    ]
+    options = [_option(p) for p in parameters.values() if p.name not in taken]
 
     def pairs(
         ctx: click.Context, _option: click.Parameter, incomplete: str
@@ -97,6 +67,17 @@ def options_of(parameters: dict[str, Parameter]) -> list[click.Parameter]:
         *(gate_options() if staged else []),
         click.Option(["--json", "as_json"], is_flag=True, help="Print run.json."),
     ]
+
+
+def _option(parameter: Parameter) -> click.Parameter:
+    """Return a parameter's option; its value is judged by `project.params.check`."""
+    words = words_of(parameter)
+    return click.Option(
+        [f"--{parameter.name.replace('_', '-')}", VALUE + parameter.name],
+        metavar=f"[{'|'.join(words)}]" if words else parameter.kind.upper(),
+        shell_complete=lambda ctx, param, incomplete: _offer(words, incomplete),
+        help=_help(parameter),
+    )
 
 
 def _offer(

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from olrunbook.archive import chain, verifier
-from olrunbook.archive.place import RunPlace, list_runs
+from olrunbook.archive.place import RunPlace, list_runs, place_of, read_record
 from olrunbook.cli.common import project
 from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.cli.gates import masked
@@ -141,7 +141,6 @@ def _still_written(place: RunPlace) -> bool:
 
 def _approved(place: RunPlace) -> str:
     """Return the run whose approval may still be used: it, or a part; else nothing."""
-    from olrunbook.archive.place import place_of, read_record  # noqa: PLC0415
     from olrunbook.steps.approval.decisions import may_be_used  # noqa: PLC0415
 
     record = read_record(place)

@@ -32,13 +32,8 @@ def rehearsal() -> None:
 def up(*, no_containers: bool, aws_order: bool) -> None:
     """Start it, unless it is up."""
     began = time.monotonic()
-    target = ensure_cloud(
-        project(),
-        "rehearsal",
-        EchoEvents(),
-        containers=not no_containers,
-        aws_order=aws_order,
-    )[0]
+    how = {"containers": not no_containers, "aws_order": aws_order}
+    target = ensure_cloud(project(), "rehearsal", **how)
     click.echo(
         f"The rehearsal is up: {target.endpoint} (cloud {target.cloud_id}), "
         f"{duration(time.monotonic() - began)}."
@@ -73,5 +68,5 @@ def reset() -> None:
 
     found = project()
     lifecycle.down(found.root, images=True, emit=EchoEvents())
-    ensure_cloud(found, "rehearsal", EchoEvents())
+    ensure_cloud(found, "rehearsal")
     click.echo("The rehearsal was reset and is up.")

@@ -1,17 +1,17 @@
-"""`olrunbook release APP`: the rows a person watches."""
+"""`olrunbook release APP`, `rollback APP STAGE`: the rows a person watches."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from olrunbook.cli import gates
 from olrunbook.cli.common import (
-    EchoEvents,
     command,
     duration,
     ensure_cloud,
@@ -20,22 +20,19 @@ from olrunbook.cli.common import (
     project,
 )
 from olrunbook.cli.complete import complete_app
-from olrunbook.cli.gates import (
-    answered,
-    chosen,
-    gate_options,
-    refuse_protected,
-    waiting_lines,
-    waiting_run,
-)
 from olrunbook.cli.state import settle
 from olrunbook.errors import UsageError
 from olrunbook.processes.grace import grace_s
 from olrunbook.project.imageset import LAST_GOOD, parse_images
 from olrunbook.record.model import RunRecord
 
+if TYPE_CHECKING:
+    from olrunbook.pipeline import Release
+    from olrunbook.project.catalog import Project
+
 QUIET_S = 20.0  # how often a log without a terminal is told that work goes on
 MARKS = {"succeeded": "✓", "interrupted": "■", "waiting": "⋯", "refused": "⊘"}
+COLOURS = {"succeeded": "green", "waiting": "yellow"}
 
 
 class Rows:
@@ -51,9 +48,8 @@ class Rows:
         head = f"{self.app}  {self.step:<11} {self.stage or '─' * 5:<11}"
         tail = f" {mark} {duration(seconds):>10}"
         terminal = self.console.is_terminal
-        room = (
-            max(20, self.console.width - len(head) - len(tail) - 1) if terminal else 64
-        )
+        left = self.console.width - len(head) - len(tail) - 1
+        room = max(20, left) if terminal else 64
         if len(text) > room and terminal:
             text = text[: room - 1] + "…"
         row = Text(head, no_wrap=True)
@@ -83,12 +79,12 @@ class Rows:
         clock = time.monotonic()
         if self.live is None and clock - self.told > QUIET_S:
             self.told = clock
-            self._print(self._row(text, "⋯", clock - self.began, ""))
+            self._print(text, "⋯", clock - self.began, "")
 
     def kept(self, step: str, stage: str, record: RunRecord) -> None:
         """Show a run that is kept."""
         self.step, self.stage = step, stage
-        self._print(self._row(f"kept: {record.headline}", "✓", 0.0, "dim"))
+        self._print(f"kept: {record.headline}", "✓", 0.0, "dim")
 
     def ended(self, step: str, stage: str, record: RunRecord, seconds: float) -> None:
         """Close the row."""
@@ -96,26 +92,24 @@ class Rows:
         if self.live:
             self.live.stop()
             self.live = None
-        good = record.status == "succeeded"
-        colours = {"succeeded": "green", "waiting": "yellow"}
-        doubled = record.cause.startswith(record.status)
-        bad = record.cause if doubled else f"{record.status}: {record.cause}"
-        text = record.headline if good else bad
-        mark = MARKS.get(record.status, "✗")
-        self._print(
-            self._row(text, mark, seconds, colours.get(record.status, "bold red"))
-        )
+        text, mark = record.cause, MARKS.get(record.status, "✗")
+        if record.status == "succeeded":
+            text = record.headline
+        elif not text.startswith(record.status):
+            text = f"{record.status}: {text}"
+        self._print(text, mark, seconds, COLOURS.get(record.status, "bold red"))
         for line in hints(record) if mark not in "✓⋯" else ():
             self.console.print(line, soft_wrap=True)
 
-    def _print(self, row: Text) -> None:
+    def _print(self, text: str, mark: str, seconds: float, style: str) -> None:
         # A log has no width: a row stays one line.
-        self.console.print(row, soft_wrap=not self.console.is_terminal)
+        wrap = not self.console.is_terminal
+        self.console.print(self._row(text, mark, seconds, style), soft_wrap=wrap)
 
 
 def gated(function: Any) -> Any:
     """Add the options about gates."""
-    function.__click_params__ = gate_options()[::-1]  # click's own order
+    function.__click_params__ = gates.gate_options()[::-1]  # click's own order
     return function
 
 
@@ -176,89 +170,103 @@ def release(
         if "=" not in text:
             msg = f"--variable {text!r} is not of the form NAME=VALUE"
             raise UsageError(msg)
-    order = found.catalog.stages_of(app)
-    stages = order[: order.index(to) + 1] if to else order
-    typed = chosen(found, app, stages=stages, **asked)
-    refuse_protected(found, target, stages, typed.approve_all)
-    return run_release(
-        found,
-        app,
-        target,
-        to=to,
-        images=images,
-        variables=";".join(variables),
-        as_json=as_json,
-        typed=typed,
-    )
+    stages = _through(found, app, to)
+    typed = gates.chosen(found, app, stages=stages, **asked)
+    gates.refuse_protected(found, target, stages, typed.approve_all)
+    what = {"to": to, "images": images, "variables": ";".join(variables)}
+    return run_release(found, app, target, as_json=as_json, typed=typed, **what)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  olrunbook rollback tika Production
+  olrunbook rollback concourse CI --by-hand-done --reason "migrated down to 1700"
+  olrunbook rollback tika CI --override revoked --reason "better than nothing\""""
+)
+@click.argument("app", shell_complete=complete_app)
+@click.argument("stage")
+@click.option(
+    "--by-hand-done",
+    is_flag=True,
+    help="What the catalog says must be done first is done; needs --reason.",
+)
+@click.option(
+    "--target", default="rehearsal", show_default=True, help="Where it goes back."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the rollback's run.json.")
+@gated
+def rollback(
+    app: str,
+    stage: str,
+    *,
+    by_hand_done: bool,
+    target: str,
+    as_json: bool,
+    **asked: Any,
+) -> int:
+    """Go back: deploy and roll out what served well in STAGE of APP before.
+
+    That is the newest image set with a succeeded rollout there which is not the stage's
+    now, exists, and is not revoked. Nothing but the stage's own gate is asked. It may
+    start while a refresh that will come to nothing is at work, and cancels that.
+    """
+    found = project()
+    found.catalog.stage(stage, app)
+    asked["rules"] += ("by-hand",) if by_hand_done else ()
+    typed = gates.chosen(found, app, stages=[stage], **asked)
+    gates.refuse_protected(found, target, [stage], typed.approve_all)
+    back = {"to": stage, "images": LAST_GOOD}
+    return run_release(found, app, target, as_json=as_json, typed=typed, **back)
 
 
 def run_release(
-    found: Any,
-    app: str,
-    target: str,
-    *,
-    to: str,
-    images: str,
-    variables: str,
-    as_json: bool,
-    **resumed: Any,
+    found: Project, app: str, target: str, *, as_json: bool, **asked: Any
 ) -> int:
     """Make a release, show it as it happens, and return its exit code.
 
-    Args:
-        found: The project in use.
-        app: The app.
-        target: Where it is released.
-        to: The last stage; empty: all.
-        images: The image set; empty: build one; `last-good`: the stage `to` goes back.
-        variables: Packer variables for the build, `k=v;…`.
-        as_json: Print its record for a program.
-        resumed: What else a `Release` takes: what was typed about gates and rules, and
-            of the one that it takes up.
-
+    `asked` is what else a `Release` takes, as it was typed and of the one taken up.
     """
     grace_s(0.0)  # a wrong one is told before anything is started
     console = Console(stderr=as_json, highlight=False, markup=False)
-    resumed["variables"] = variables
-    stages = found.catalog.stages_of(app)
-    through = ", ".join(stages[: stages.index(to) + 1] if to else stages)
-    what = f"{target} of {app} through {through}"
-    if images == LAST_GOOD:
+    to = asked["to"]
+    what = f"{target} of {app} through {', '.join(_through(found, app, to))}"
+    if asked["images"] == LAST_GOOD:
         what = f"rollback of {app} in {to}, {target}"
     console.print(f"olrunbook · {what}")
     settle()
     while True:
-        made, record = _release(
-            found, app, target, console, to=to, images=images, **resumed
-        )
+        made, record = _release(found, app, target, console, **asked)
         if as_json:
             click.echo(record.model_dump_json(by_alias=True, indent=1))
             return record.exit_code
-        _summary(console, made, record)
-        waits = waiting_run(made.place, record)
-        if waits is None or not answered(found, *waits):
+        waits = gates.waiting_run(made.place, record)
+        _summary(console, made, record, waits)
+        if waits is None or not gates.answered(found, *waits):
             return record.exit_code
         from olrunbook.steps.resumption import Found, parts_of  # noqa: PLC0415
 
         parts = parts_of(found.outputs, Found(made.place, record))
-        images = "" if parts.images else images
-        resumed |= {"resumes": record.run_id, "parts": parts, "warnings": []}
+        asked["images"] = "" if parts.images else asked["images"]
+        asked |= {"resumes": record.run_id, "parts": parts, "warnings": []}
+
+
+def _through(found: Project, app: str, to: str) -> list[str]:
+    """Return the stages up to one; empty: all."""
+    stages = found.catalog.stages_of(app)
+    return stages[: stages.index(to) + 1] if to else stages
 
 
 def _release(
-    found: Any,
-    app: str,
-    target: str,
-    console: Console,
-    **asked: Any,
-) -> tuple[Any, RunRecord]:
+    found: Project, app: str, target: str, console: Console, **asked: Any
+) -> tuple[Release, RunRecord]:
     """Make a release and run it to its end, or until it waits."""
     from olrunbook.steps.lock import one_at_a_time  # noqa: PLC0415
 
     spec = found.catalog.app(app)
     with one_at_a_time(found.root, app, "olrunbook release"):
         start = asked["images"] != LAST_GOOD  # nothing goes back where nothing is
-        place, _ = ensure_cloud(found, target, EchoEvents(), start=start)
+        place = ensure_cloud(found, target, start=start)
         # Heavy imports while a person already reads the first line.
         from olrunbook.adapters.aws.reads import Account  # noqa: PLC0415
         from olrunbook.pipeline import Release  # noqa: PLC0415
@@ -276,7 +284,7 @@ def _release(
         return made, made.run()
 
 
-def _summary(console: Console, made: Any, record: RunRecord) -> None:
+def _summary(console: Console, made: Release, record: RunRecord, waits: Any) -> None:
     console.soft_wrap = not console.is_terminal
     console.print()
     if record.status == "succeeded":
@@ -285,8 +293,8 @@ def _summary(console: Console, made: Any, record: RunRecord) -> None:
         what = f"Vault, Consul and {made.app}" if own else "Vault and Consul"
         note = f"({made.target.name}; {what} are stand-ins)"
         console.print(f"{line[0].upper()}{line[1:]}.   {note}", style="bold")
-    elif record.status == "waiting" and (waits := waiting_run(made.place, record)):
-        for text in waiting_lines(waits[1], record.run_id):
+    elif record.status == "waiting" and waits:
+        for text in gates.waiting_lines(waits[1], record.run_id):
             console.print(text, soft_wrap=True)
     else:
         console.print(f"{record.status.capitalize()}: {record.cause}", style="bold red")

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from olrunbook.cli.common import (
-    EchoEvents,
-    command,
-    ensure_cloud,
-    notebook_path,
-    project,
-)
+from olrunbook.archive.place import RunPlace, read_record
+from olrunbook.cli.common import command, ensure_cloud, notebook_path, project
 from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.cli.state import UNREADABLE, settle, state_of
 from olrunbook.errors import RefusedError, UsageError
@@ -22,9 +17,9 @@ from olrunbook.record.journal import Typed
 from olrunbook.steps.flow import RELEASE
 
 if TYPE_CHECKING:
-    from olrunbook.archive.place import RunPlace
     from olrunbook.project.catalog import Project
     from olrunbook.record.model import RunRecord
+    from olrunbook.steps.resumption import Found
 
 NOT_DONE = ("waiting", "interrupted", "failed", "timed-out", "kernel-died")
 
@@ -77,13 +72,9 @@ def resume(
         msg = "--reason is for --anyway only"
         raise UsageError(msg)
     settle()
+    place = run_named(reference, NOT_DONE)
     return take_up(
-        run_named(reference, NOT_DONE),
-        dict(given),
-        notebook=notebook,
-        anyway=anyway,
-        reason=reason,
-        as_json=as_json,
+        place, dict(given), notebook=notebook, reason=reason, as_json=as_json
     )
 
 
@@ -92,29 +83,19 @@ def take_up(
     given: dict[str, str] | None = None,
     *,
     notebook: Path | None = None,
-    anyway: bool = False,
     reason: str = "",
     as_json: bool = False,
 ) -> int:
-    """Resume a run or a release and return its exit code.
-
-    Args:
-        place: The run.
-        given: Parameters that are masked in its record, given again.
-        notebook: Its notebook; None: the project's of that name.
-        anyway: Resume although something differs.
-        reason: Why.
-        as_json: Print run.json.
+    """Resume a run or a release as its options say, and return its exit code.
 
     Raises:
         RefusedError: It cannot be resumed.
 
     """
-    from olrunbook.archive.place import read_record  # noqa: PLC0415
     from olrunbook.steps.resumption import Found, require_resumable  # noqa: PLC0415
 
     record = read_record(place)
-    if record is None and state_of(place.folder) == UNREADABLE:
+    if record is None and state_of(place) == UNREADABLE:
         msg = f"{place.folder.name}: its run.json cannot be read"
         hint = f"Look at it: {command()} verify {short(place.run_id)}"
         raise RefusedError(msg, hint)
@@ -124,22 +105,17 @@ def take_up(
     found = Found(place, record)
     require_resumable(found)
     if record.notebook == RELEASE:
-        return _release(found, anyway=anyway, reason=reason, as_json=as_json)
-    how: Any = {"anyway": anyway, "reason": reason, "as_json": as_json}
-    return _run(found, given or {}, notebook, **how)
+        return _release(found, reason, as_json=as_json)
+    return _run(found, given or {}, notebook, reason, as_json=as_json)
 
 
-def _agreed(differs: list[str], *, anyway: bool, reason: str) -> list[str]:
-    """Return what the record must say of what differs; refuse without --anyway."""
-    if differs and not anyway:
+def _agreed(differs: list[str], reason: str) -> list[str]:
+    """Return what the record must say of what differs; refuse without a reason."""
+    if differs and not reason:
         msg = f"it cannot be resumed: {'; '.join(differs)}"
         hint = 'Run it again, or: olrunbook resume … --anyway --reason "why"'
         raise RefusedError(msg, hint)
     return [f"resumed anyway ({reason}) though {text}" for text in differs]
-
-
-def _cloud_id(found: Any, target: str) -> str:
-    return str(ensure_cloud(found, target, EchoEvents(), start=False)[0].cloud_id)
 
 
 def _notebook(here: Project, record: RunRecord) -> Path:
@@ -152,24 +128,20 @@ def _notebook(here: Project, record: RunRecord) -> Path:
 
 
 def _run(
-    found: Any,
+    found: Found,
     given: dict[str, str],
     notebook: Path | None,
-    *,
-    anyway: bool,
     reason: str,
+    *,
     as_json: bool,
 ) -> int:
     from olrunbook.cli.run import execute, targets_of  # noqa: PLC0415
     from olrunbook.project.params import check, declared, read_notebook  # noqa: PLC0415
-    from olrunbook.steps.resumption import (  # noqa: PLC0415
-        differences,
-        masked_parameters,
-    )
+    from olrunbook.steps import resumption  # noqa: PLC0415
 
     here, record = project(), found.record
     path = notebook.absolute() if notebook else _notebook(here, record)
-    hidden = masked_parameters(record)
+    hidden = resumption.masked_parameters(record)
     if missing := [name for name in hidden if name not in given]:
         msg = (
             f"the record does not hold the value of {', '.join(missing)}: it is masked"
@@ -178,9 +150,11 @@ def _run(
     parameters = declared(read_notebook(path), here.catalog)
     values = check({**record.parameters, **given}, parameters, record.notebook)
     needed = targets_of(parameters, values) if record.cloud_id else []
-    cloud_id = _cloud_id(here, needed[0]) if needed else ""
-    differs = differences(here, record, path, cloud_id=cloud_id, parameters=values)
-    warnings = _agreed(differs, anyway=anyway, reason=reason)
+    cloud_id = ensure_cloud(here, needed[0], start=False).cloud_id if needed else ""
+    differs = resumption.differences(
+        here, record, path, cloud_id=cloud_id, parameters=values
+    )
+    warnings = _agreed(differs, reason)
     more = {"resumes": found.place, "warnings": warnings, "release": record.release}
     code = execute(path, values, parameters, as_json=as_json, **more)
     if record.release and not code:
@@ -189,30 +163,25 @@ def _run(
     return code
 
 
-def _release(found: Any, *, anyway: bool, reason: str, as_json: bool) -> int:
+def _release(found: Found, reason: str, *, as_json: bool) -> int:
     from olrunbook.cli.release import run_release  # noqa: PLC0415
-    from olrunbook.steps.approval.lineage import (  # noqa: PLC0415
-        refuse_rejected,
-        require_verified,
-    )
+    from olrunbook.steps.approval import lineage  # noqa: PLC0415
     from olrunbook.steps.resumption import differences, parts_of  # noqa: PLC0415
 
-    here, record = project(), found.record
+    here, record, asked = project(), found.record, found.record.parameters
     parts = parts_of(here.outputs, found)
-    cloud_id = _cloud_id(here, record.target)
-    differs: dict[str, None] = {}
+    cloud_id = ensure_cloud(here, record.target, start=False).cloud_id
+    differs = []
     for part in parts.cut.values():
-        require_verified(part.place)
-        refuse_rejected(part.place)
+        lineage.require_verified(part.place)
+        lineage.refuse_rejected(part.place)
     for part in [*parts.done.values(), *parts.cut.values()]:
         path = notebook_path(here, part.record.notebook)
         kept = part.record.status == "succeeded"
+        texts = differences(here, part.record, path, cloud_id=cloud_id)
         # What is kept is not executed: only its cloud must be there.
-        for text in differences(here, part.record, path, cloud_id=cloud_id):
-            if not kept or "cloud" in text:
-                differs[text] = None
-    warnings = _agreed(list(differs), anyway=anyway, reason=reason)
-    asked = record.parameters
+        differs += [text for text in texts if not kept or "cloud" in text]
+    differs = list(dict.fromkeys(differs))
     return run_release(
         here,
         record.app,
@@ -224,5 +193,5 @@ def _release(found: Any, *, anyway: bool, reason: str, as_json: bool) -> int:
         as_json=as_json,
         resumes=record.run_id,
         parts=parts,
-        warnings=warnings,
+        warnings=_agreed(differs, reason),
     )

@@ -10,21 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from olrunbook.cli import gates
 from olrunbook.cli.common import (
-    EchoEvents,
     duration,
     ensure_cloud,
     hints,
     notebook_names,
     notebook_path,
     project,
-)
-from olrunbook.cli.gates import (
-    answered,
-    chosen,
-    refuse_protected,
-    waiting_lines,
-    waiting_run,
 )
 from olrunbook.cli.parameters import VALUE, NotebookCommand, options_of
 from olrunbook.cli.state import settle
@@ -55,13 +48,10 @@ class Notebooks(click.Group):
         """Return their names."""
         return notebook_names(project())
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Make the command of one notebook from its declarations."""
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:  # noqa: ARG002
+        """Make the command of one notebook; UsageError says what there is instead."""
         found = project()
-        try:
-            path = _path(found, cmd_name)
-        except UsageError:
-            return None
+        path = _path(found, cmd_name)
         notebook = read_notebook(path)
         return command_of(path, _title(notebook), declared(notebook, found.catalog))
 
@@ -70,12 +60,6 @@ class Notebooks(click.Group):
         if os.sep in incomplete:
             return [CompletionItem(incomplete, type="file")]
         return super().shell_complete(ctx, incomplete)
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Find a notebook; an unknown one is named with what there is."""
-        if args and self.get_command(ctx, args[0]) is None:
-            _path(project(), args[0])  # raises the message
-        return super().resolve_command(ctx, args)
 
 
 @click.command(
@@ -96,13 +80,10 @@ def run() -> None:
 
 def _title(notebook: dict[str, Any]) -> str:
     """Return the first lines of a notebook's text: its title and what it does."""
-    for cell in notebook["cells"]:
-        if cell["cell_type"] == "markdown":
-            text = "".join(cell["source"]).lstrip("# ").replace("**What.** ", "")
-            return "\n\n".join(
-                part.replace("\n", " ") for part in text.split("\n\n")[:2]
-            )
-    return ""
+    cells = (cell for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+    text = "".join(next(cells, {"source": ""})["source"])
+    parts = text.lstrip("# ").replace("**What.** ", "").split("\n\n")[:2]
+    return "\n\n".join(part.replace("\n", " ") for part in parts)
 
 
 def _path(found: Project, name: str) -> Path:
@@ -118,18 +99,11 @@ def command_of(
     """Return the command of one notebook; `text` says what it does."""
 
     def call(
-        given: tuple[tuple[str, str], ...],
-        *,
-        as_json: bool,
-        gates: tuple[str, ...] = (),
-        approve_all: bool = False,
-        rules: tuple[str, ...] = (),
-        reason: str = "",
-        **named: str | None,
+        given: tuple[tuple[str, str], ...], *, as_json: bool, **options: Any
     ) -> int:
-        values: dict[str, Any] = {
-            key.removeprefix(VALUE): v for key, v in named.items() if v is not None
-        }
+        named = [key for key in options if key.startswith(VALUE)]
+        found = {key.removeprefix(VALUE): options.pop(key) for key in named}
+        values = {key: value for key, value in found.items() if value is not None}
         for key, value in given:
             if key in values and values[key] != value:
                 both = f"{values[key]!r} and {value!r}"
@@ -140,9 +114,7 @@ def command_of(
             if key not in parameters or not parameters[key].kind:
                 values[key] = from_text(value)
         checked = check(values, parameters, path.stem)
-        how = {"gates": gates, "approve_all": approve_all, "rules": rules}
-        values = defaults(parameters) | checked
-        typed = _typed(values, parameters, reason=reason, **how)
+        typed = _typed(defaults(parameters) | checked, parameters, **options)
         return execute(path, checked, parameters, as_json=as_json, typed=typed)
 
     return NotebookCommand(
@@ -164,9 +136,9 @@ def _typed(
     kinds = {p.kind.replace("Name", ""): values[p.name] for p in parameters.values()}
     if "Stage" not in kinds or "App" not in kinds:
         return Typed()
-    typed = chosen(found, kinds["App"], stages=[kinds["Stage"]], **given)
+    typed = gates.chosen(found, kinds["App"], stages=[kinds["Stage"]], **given)
     target = kinds.get("Target", "rehearsal")
-    refuse_protected(found, target, [kinds["Stage"]], typed.approve_all)
+    gates.refuse_protected(found, target, [kinds["Stage"]], typed.approve_all)
     return typed
 
 
@@ -178,18 +150,9 @@ def execute(
     as_json: bool,
     **resumed: Any,
 ) -> int:
-    """Run a notebook and print how it ended.
+    """Run a notebook, print how it ended and return its exit code.
 
-    Args:
-        path: The notebook.
-        values: Parameters, checked.
-        parameters: Their declarations.
-        as_json: Print run.json.
-        resumed: What a session takes of a run that is taken up again.
-
-    Returns:
-        The exit code.
-
+    `resumed` is what a session takes of a run that is taken up again.
     """
     grace_s(0.0)  # a wrong one is told before anything is started
     found, merged = project(), defaults(parameters) | values
@@ -197,10 +160,10 @@ def execute(
         if parameter.kind in ("Target", "TargetName"):
             require_built(found.catalog, merged[parameter.name])
     settle()
+    # What has a stage works on what is there; an empty rehearsal has none of it.
+    staged = any(parameter.kind == "Stage" for parameter in parameters.values())
     for target in targets_of(parameters, merged):
-        # What has a stage works on what is there; an empty rehearsal has none of it.
-        staged = any(parameter.kind == "Stage" for parameter in parameters.values())
-        ensure_cloud(found, target, EchoEvents(), start=not staged)
+        ensure_cloud(found, target, start=not staged)
     return _run(found, path, values, as_json=as_json, **resumed)
 
 
@@ -210,7 +173,7 @@ def targets_of(parameters: dict[str, Parameter], values: dict[str, Any]) -> list
 
 
 def _run(
-    found: Any, path: Any, values: dict[str, Any], *, as_json: bool, **resumed: Any
+    found: Project, path: Path, values: dict[str, Any], *, as_json: bool, **resumed: Any
 ) -> int:
     from olrunbook.engine.session import Session, run_notebook  # noqa: PLC0415
 
@@ -224,10 +187,10 @@ def _run(
     while True:
         session = Session(found, path, values, on_progress=progress, **resumed)
         record = run_notebook(session)
-        _print(record, session.place, as_json=as_json)
         asks = record.status == "waiting" and not as_json
-        waits = waiting_run(session.place, record) if asks else None
-        if waits is None or not answered(found, *waits):
+        waits = gates.waiting_run(session.place, record) if asks else None
+        _print(record, session.place, waits=waits is not None, as_json=as_json)
+        if waits is None or not gates.answered(found, *waits):
             return record.exit_code
         from olrunbook.steps.resumption import differences  # noqa: PLC0415  (heavy)
 
@@ -237,7 +200,7 @@ def _run(
         resumed["resumes"] = session.place
 
 
-def _print(record: RunRecord, place: RunPlace, *, as_json: bool) -> None:
+def _print(record: RunRecord, place: RunPlace, *, waits: bool, as_json: bool) -> None:
     """Print how a run ended, or its record."""
     seconds = (record.ended_at - record.started_at).total_seconds()
     if as_json:
@@ -250,8 +213,8 @@ def _print(record: RunRecord, place: RunPlace, *, as_json: bool) -> None:
         news = "" if record.status == "waiting" else news
         took = f"{record.status} after {duration(seconds)}"
         click.echo(f"{mark} {line} {took}{f': {news}' if news else ''}")
-        if record.status == "waiting" and waiting_run(place, record):
-            click.echo("\n".join(waiting_lines(record)))
+        if waits:
+            click.echo("\n".join(gates.waiting_lines(record)))
         else:
             for line in hints(record):
                 click.echo(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +49,6 @@ COLOURS = {
     WAITING: "yellow",
     "refused": "yellow",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One run as it is listed."""
-
-    row: Row
-    status: str
-    text: str
 
 
 @click.command(
@@ -123,27 +114,27 @@ def runs(
     # Whether a run goes on, or still waits, is not in the index: ask for all of them.
     limit = None if {"", WAITING} & {*wanted} else number
     query = Query(app=app, room=stage, statuses=wanted, limit=limit, **asked)
-    lines = [_line(row) for row in search(archive(), cache_dir(), query)]
+    rows = [_looked_at(row) for row in search(archive(), cache_dir(), query)]
     if statuses:
-        lines = [line for line in lines if line.status in statuses]
+        rows = [row for row in rows if row.status in statuses]
     if WAITING in statuses:
-        lines = _still_waiting(lines)
-    lines = lines[:number]
+        rows = _still_waiting(rows)
+    rows = rows[:number]
     if as_json:
-        click.echo(json.dumps([_json(line) for line in lines], indent=1))
+        click.echo(json.dumps([_json(row) for row in rows], indent=1))
     elif not sys.stdout.isatty():
-        for line in lines:
-            click.echo("\t".join(_fields(line)))
-    elif lines:
-        _table(lines)
+        for row in rows:
+            click.echo("\t".join(_fields(row)))
+    elif rows:
+        _table(rows)
     else:
         click.echo("No runs.")
 
 
-def _still_waiting(lines: list[Line]) -> list[Line]:
+def _still_waiting(rows: list[Row]) -> list[Row]:
     """Leave out what waits no more: it was taken up, or rejected."""
     ended: set[str] = set()
-    waits = [line.row for line in lines if line.status == WAITING]
+    waits = [row for row in rows if row.status == WAITING]
     for room in {row.folder.parent for row in waits}:
         target, app, name = room.parts[-3:]
         query = Query(target=target, app=app, room=name)
@@ -158,7 +149,7 @@ def _still_waiting(lines: list[Line]) -> list[Line]:
             part = found[0]
             said = chain.entries(part.folder.parent)
             ended |= set() if chain.waiting([part.run_id], {}, said) else {row.run_id}
-    return [line for line in lines if line.row.run_id not in ended]
+    return [row for row in rows if row.run_id not in ended]
 
 
 def _resumed(folder: Path) -> str:
@@ -166,23 +157,22 @@ def _resumed(folder: Path) -> str:
     return next(filter(None, (e.get("resumes") for e in read_journal(folder))), "")
 
 
-def _line(row: Row) -> Line:
+def _looked_at(row: Row) -> Row:
     """Return a run as it is listed; one without a record is looked at."""
     if row.status:
-        return Line(row, row.status, row.text)
+        return row
     from olrunbook.record.heartbeat import read_heartbeat  # noqa: PLC0415
 
-    status = state_of(row.folder)
+    status = state_of(row)
     sign = read_heartbeat(row.folder)
     if status == NO_RECORD or not sign:
-        return Line(row, status, "")
+        return replace(row, status=status, text="")
     where = f"{sign.get('where', '')}, " if sign.get("where") else ""
     told = f"{where}last news {duration(sign.get('silent_s', 0))} before its last sign"
-    return Line(row, status, told)
+    return replace(row, status=status, text=told)
 
 
-def _json(line: Line) -> dict[str, Any]:
-    row = line.row
+def _json(row: Row) -> dict[str, Any]:
     known = {
         "run_id": row.run_id,
         "notebook": row.notebook,
@@ -196,40 +186,38 @@ def _json(line: Line) -> dict[str, Any]:
         record = found if isinstance(found, dict) else {}
     except (OSError, ValueError):
         record = {}
-    status = record.get("status", line.status)
+    status = record.get("status", row.status)
     return {**known, **record, "status": status, "folder": str(row.folder)}
 
 
-def _fields(line: Line) -> list[str]:
-    row = line.row
+def _fields(row: Row) -> list[str]:
     took = "" if row.seconds is None else f"{row.seconds:.0f}"
     at = f"{row.at:%Y-%m-%dT%H:%M:%SZ}"
-    text = plain(" ".join(line.text.split()))
+    text = plain(" ".join(row.text.split()))
     names = [row.app, row.room, row.notebook]
-    return [row.run_id, at, *names, line.status, took, row.who, text]
+    return [row.run_id, at, *names, row.status, took, row.who, text]
 
 
-def _table(lines: list[Line]) -> None:
+def _table(rows: list[Row]) -> None:
     """Print runs in columns, cut to the width of the terminal."""
-    clock = any(local(line.row.at) for line in lines)
+    clock = any(local(row.at) for row in rows)
     times = ["when (UTC)", "local"] if clock else ["when (UTC)"]
     head = ["run", *times, "app", "stage", "notebook", "status", "took"]
-    rows = [_cells(line, clock=clock) for line in lines]
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = [_cells(row, clock=clock) for row in rows]
+    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
     room = shutil.get_terminal_size().columns - sum(widths) - 2 * len(widths)
     click.secho("  ".join(map(str.ljust, head, widths)).rstrip(), bold=True)
-    for line, row in zip(lines, rows, strict=True):
-        parts = list(map(str.ljust, row, widths))
-        parts[-2] = click.style(parts[-2], fg=COLOURS.get(line.status, "red"))
-        text = plain(" ".join(line.text.split()))
+    for row, line in zip(rows, lines, strict=True):
+        parts = list(map(str.ljust, line, widths))
+        parts[-2] = click.style(parts[-2], fg=COLOURS.get(row.status, "red"))
+        text = plain(" ".join(row.text.split()))
         if len(text) > room:
             text = f"{text[: room - 1]}…" if room > 1 else ""
         click.echo("  ".join([*parts, text]).rstrip())
 
 
-def _cells(line: Line, *, clock: bool) -> list[str]:
-    row = line.row
+def _cells(row: Row, *, clock: bool) -> list[str]:
     took = "" if row.seconds is None else duration(row.seconds)
     when = [utc(row.at), local(row.at)] if clock else [utc(row.at)]
     names = [row.app, row.room, row.notebook]
-    return [short(row.run_id), *when, *names, line.status, took]
+    return [short(row.run_id), *when, *names, row.status, took]

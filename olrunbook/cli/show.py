@@ -62,7 +62,7 @@ def show(run: str, *, as_json: bool, as_markdown: bool) -> None:
 def _json(place: RunPlace, record: RunRecord | None) -> str:
     if record:
         return record.model_dump_json(by_alias=True, indent=1)
-    facts = {"run_id": place.run_id, "status": state_of(place.folder)}
+    facts = {"run_id": place.run_id, "status": state_of(place)}
     return json.dumps({**facts, "folder": str(place.folder)}, indent=1)
 
 
@@ -76,7 +76,7 @@ def _told(place: RunPlace, record: RunRecord | None) -> tuple[Summary, str]:
             told.lines.extend(_decisions(place))
         told.lines.append(("chain", _chain(place)))
         return told, f"{both(record.started_at)}, {took}"
-    state = state_of(place.folder)
+    state = state_of(place)
     told = summary(build_record(place, {}), place, status=state)
     sign = read_heartbeat(place.folder)
     if state == UNREADABLE:

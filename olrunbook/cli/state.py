@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
+from olrunbook.archive.place import RunPlace
 from olrunbook.cli.common import archive
 from olrunbook.record.files import short
 
@@ -27,13 +26,11 @@ def settle() -> None:
         click.echo(text + record.cause, err=True)
 
 
-def state_of(folder: Path) -> str:
+def state_of(place: RunPlace) -> str:
     """Return how a run without a readable record is."""
     from olrunbook.archive.dead import life  # noqa: PLC0415
-    from olrunbook.archive.place import place_of  # noqa: PLC0415  (pydantic is slow)
 
-    place = place_of(folder)
-    if place is None or not folder.is_dir():
+    if not place.folder.is_dir():
         return NO_RECORD
     words = {"alive": RUNNING, "finishing": FINISHING, "closed": UNREADABLE}
     return words.get(life(place), NO_RECORD)

@@ -22,6 +22,11 @@ MARKS = {
     "waiting": "⋯",
     "not-run": "·",
 }
+EXECUTED_BY = {
+    "olrunbook": "",  # as ever
+    "kernel": "a person, cell by cell",
+    "papermill": "papermill's own engine",
+}
 OPS = {"create": "+", "update": "~", "replace": "±", "delete": "-"}
 MANY = 6
 MEGA = 1_000_000
@@ -43,29 +48,34 @@ class Summary:
 
 
 def summary(record: RunRecord, place: RunPlace, *, status: str = "") -> Summary:
-    """Return what is to be said about a run.
+    """Return what is to be said about a run; `status` is for one without a record.
 
-    Args:
-        record: Its record; of a run that goes on, what is known of it until now.
-        place: Its directory.
-        status: How it is, where it has no record yet.
-
+    Of a run that goes on, `record` is what is known of it until now.
     """
     stage = record.stage or "—"
     words = [record.notebook, record.app or "—", stage, status or record.status]
-    lines = _result(record, going_on=bool(status))
-    lines += _origin(record)
-    lines += _gates(record)
-    why = record.overrides.items()
-    lines += [("OVERRIDDEN", f'rule {rule}: "{text}"') for rule, text in why]
-    back = record.rollback
-    lines += [("ROLLBACK", text) for text in (back.lines if back else ())]
-    lines += _outcome(record)
-    lines += _left(record)
+    presumed = " (presumed: its end was not seen)" if record.presumed else ""
+    cause = record.cause + presumed if record.cause and not status else ""
+    left = f"{record.cells_not_run} cells" if record.cells_not_run else ""
+    back = record.rollback.lines if record.rollback else []
+    lines = [
+        ("cause", cause),
+        ("result", record.headline),
+        ("not run", left),
+        *_origin(record),
+        *_gates(record),
+        *(("OVERRIDDEN", f'rule {k}: "{v}"') for k, v in record.overrides.items()),
+        *(("ROLLBACK", text) for text in back),
+        *_outcome(record),
+        *(("warning", text) for text in record.warnings),
+        *(("lacks", text) for text in record.lacks),
+        *(("left", f"still finishing: {text}") for text in record.finishing),
+        ("masked", f"{record.masked} secret values" if record.masked else ""),
+    ]
     names = sorted(record.files, key=lambda name: (not name.startswith("logs/"), name))
     return Summary(
         title=" · ".join(words),
-        lines=lines,
+        lines=[(name, text) for name, text in lines if text],
         steps=[_step(step, going_on=status == "running") for step in record.steps],
         parts=[
             (
@@ -103,18 +113,6 @@ def _step(step: StepRecord, *, going_on: bool) -> tuple[str, ...]:
     return (MARKS.get(step.status, "·"), step.name, step.status, took, text)
 
 
-def _result(record: RunRecord, *, going_on: bool) -> list[tuple[str, str]]:
-    lines = []
-    if record.cause and not going_on:
-        presumed = " (presumed: its end was not seen)" if record.presumed else ""
-        lines.append(("cause", record.cause + presumed))
-    if record.headline:
-        lines.append(("result", record.headline))
-    if record.cells_not_run:
-        lines.append(("not run", f"{record.cells_not_run} cells"))
-    return lines
-
-
 def _origin(record: RunRecord) -> list[tuple[str, str]]:
     known = {name: fact.value for name, fact in record.operator.items()}
     person = f"{known.get('user', '?')}@{known.get('host', '?')}"
@@ -125,23 +123,20 @@ def _origin(record: RunRecord) -> list[tuple[str, str]]:
     state = f"{len(record.dirty)} files changed" if record.dirty else "clean"
     source = f"{record.commit[:7]} ({state})" if record.commit else "no commit"
     sha = f" sha256 {record.source_sha256[:8]}…" if record.source_sha256 else ""
-    lines = [("who", who), ("from", f"{source} · {record.notebook}.ipynb{sha}")]
-    if record.executed_by != "olrunbook":
-        by = {"kernel": "a person, cell by cell", "papermill": "papermill's own engine"}
-        lines.append(("run by", by.get(record.executed_by, record.executed_by)))
-    if record.resumes:
-        lines.append(("resumes", record.resumes))
-    if record.release:
-        lines.append(("release", record.release))
-    if record.target:
-        lines.append(("target", f"{record.target}, cloud {record.cloud_id or '—'}"))
-    if record.tools:
-        tools = (f"{name} {told.split(',')[0]}" for name, told in record.tools.items())
-        lines.append(("tools", ", ".join(tools)))
-    if record.stand_ins:
-        lines.append(("stand-ins", " · ".join(record.stand_ins)))
-    given = [f"{name}={value}" for name, value in record.parameters.items() if value]
-    return [*lines, ("given", " ".join(given))] if given else lines
+    cloud = f"{record.target}, cloud {record.cloud_id or '—'}" if record.target else ""
+    tools = (f"{name} {told.split(',')[0]}" for name, told in record.tools.items())
+    given = (f"{name}={value}" for name, value in record.parameters.items() if value)
+    return [
+        ("who", who),
+        ("from", f"{source} · {record.notebook}.ipynb{sha}"),
+        ("run by", EXECUTED_BY.get(record.executed_by, record.executed_by)),
+        ("resumes", record.resumes),
+        ("release", record.release),
+        ("target", cloud),
+        ("tools", ", ".join(tools)),
+        ("stand-ins", " · ".join(record.stand_ins)),
+        ("given", " ".join(given)),
+    ]
 
 
 def _gates(record: RunRecord) -> list[tuple[str, str]]:
@@ -157,16 +152,15 @@ def _gates(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def _outcome(record: RunRecord) -> list[tuple[str, str]]:
-    lines = [("images", format_images(record.images))] if record.images else []
+    lines = [("images", format_images(record.images))]
     for step in record.steps:
         result = step.result or {}
         by_hand = result.get("by_hand") or ""
         if isinstance(by_hand, list):
             by_hand = " && ".join(by_hand)
-        if by_hand and ("command", by_hand) not in lines:
+        if ("command", by_hand) not in lines:
             lines.append(("command", by_hand))
-        if relied := result.get("relied"):
-            lines.append(("relied on", relied))
+        lines.append(("relied on", result.get("relied", "")))
         changes = result.get("changes")
         if step.name == "up" and isinstance(changes, list) and changes:
             told = [_change(change) for change in changes[:MANY]]
@@ -181,12 +175,3 @@ def _change(change: dict[str, Any]) -> str:
     paths = ", ".join(str(c.get("path", "")) for c in change.get("changes", []))
     mark = OPS.get(str(change.get("op", "")), str(change.get("op", "")))
     return f"{mark} {kind} {change.get('name', '')} {paths}".rstrip()
-
-
-def _left(record: RunRecord) -> list[tuple[str, str]]:
-    lines = [("warning", text) for text in record.warnings]
-    lines += [("lacks", text) for text in record.lacks]
-    lines += [("left", f"still finishing: {text}") for text in record.finishing]
-    if record.masked:
-        lines.append(("masked", f"{record.masked} secret values"))
-    return lines

@@ -7,7 +7,6 @@ from olrunbook.display import (  # noqa: F401  (each registers what it shows)
     views_checks,
     views_deploy,
     views_images,
-    views_refresh,
     views_rollout,
 )
 from olrunbook.display.front import Seen, note, show

@@ -93,11 +93,9 @@ class _Form:
         )
         self._reason.observe(self._heard, "value")
         self._hint = w.HTML()
-        self._yes = w.Button(
-            description="Approve", tooltip=f"Approve: {title}", icon="check"
-        )
-        self._no = w.Button(
-            description="Reject", tooltip=f"Reject: {title}", icon="times"
+        self._yes, self._no = (
+            w.Button(description=word, tooltip=f"{word}: {title}", icon=icon)
+            for word, icon in (("Approve", "check"), ("Reject", "times"))
         )
         self._yes.on_click(lambda _: self._clicked(approved=True))
         self._no.on_click(lambda _: self._clicked(approved=False))

@@ -43,11 +43,8 @@ class Seen:
         """Return it as text."""
         return str(self._bundle["text/plain"]).strip()
 
-    def _repr_mimebundle_(
-        self, include: object = None, exclude: object = None
-    ) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """Return it as HTML and as text."""
-        del include, exclude
         return self._bundle
 
 

@@ -13,6 +13,7 @@ from olrunbook.steps.serving import serving_now
 
 __all__ = ["header_view"]
 
+BANNER = "REHEARSAL: nothing outside this machine is touched"
 COMMIT = 12
 FILES_NAMED = 5
 
@@ -58,15 +59,10 @@ def header_view(
         ("secrets", warning),
         ("stand-ins", "\n".join(filter(None, stand_ins))),
     ]
-    title = " · ".join(
-        part for part in (notebook, context.app_name, context.stage) if part
-    )
-    rehearsal = bool(place and place.kind == "rehearsal")
+    rehearsal = place and place.kind == "rehearsal"
     return View(
-        title,
-        banner="REHEARSAL: nothing outside this machine is touched"
-        if rehearsal
-        else "",
+        " · ".join(filter(None, (notebook, context.app_name, context.stage))),
+        banner=BANNER if rehearsal else "",
         tables=[table("", ("", ""), [row for row in rows if row[1]])],
     )
 
@@ -80,9 +76,8 @@ def _where(context: Context) -> str:
     place = context.place
     if place is None:
         return "a container on this machine"
-    return (
-        f"{place.name}, account {place.account}, {place.region}, cloud {place.cloud_id}"
-    )
+    cloud = f"{place.region}, cloud {place.cloud_id}"
+    return f"{place.name}, account {place.account}, {cloud}"
 
 
 def _from(commit: Commit) -> str:

@@ -65,46 +65,33 @@ class Board:
                 pass
 
     def _row(self, event: Event) -> None:
-        data = event.data
-        key = str(data.get("urn") or data.get("name") or data.get("id") or event.text)
-        name = str(data.get("name") or data.get("id") or event.text)
-        state = str(data.get("state") or data.get("op") or event.kind)
-        took = data.get("seconds")
-        detail = str(
-            data.get("found")
-            or data.get("image")
-            or data.get("type")
-            or data.get("detail")
-            or ""
-        )
-        self.rows[key] = Row(name, state, detail, float(took) if took else None)
+        def first(*names: str, default: str = "") -> str:
+            return str(next(filter(None, map(event.data.get, names)), default))
+
+        name = first("name", "id", default=event.text)
+        state = first("state", "op", default=event.kind)
+        detail = first("found", "image", "type", "detail")
+        took = event.data.get("seconds")
+        row = Row(name, state, detail, float(took) if took else None)
+        self.rows[first("urn", default=name)] = row
 
     def view(self, now: float, *, ended: bool = False, failed: bool = False) -> View:
-        """Return what is to be seen.
-
-        Args:
-            now: The present, by the clock.
-            ended: The step has ended.
-            failed: It has ended badly.
-
-        """
-        took = seconds(now - self.began).text
-        counts = Counter(row.state for row in self.rows.values())
+        """Return what is to be seen at a moment, by the clock."""
+        rows = list(self.rows.values())
+        counts = Counter(row.state for row in rows)
         counted = ", ".join(f"{number} {state}" for state, number in counts.items())
         said = counted if ended else self.progress or self.phase or counted
-        parts = [self.name, took, said]
-        rows = list(self.rows.values())
+        title = [self.name, seconds(now - self.began).text, said]
         shown = [
             (row.name, status(row.state), row.detail, seconds(row.seconds))
             for row in rows[-ROWS:]
         ]
-        hidden = len(rows) - len(shown)
-        caption = f"the last {ROWS} of {len(rows)}" if hidden > 0 else ""
+        caption = f"the last {ROWS} of {len(rows)}" if len(rows) > ROWS else ""
         notes = list(self.troubles)
         if self.lines and (failed or not ended):
             notes.append(Note("\n".join(self.lines), code=True))
         return View(
-            " · ".join(part for part in parts if part),
+            " · ".join(filter(None, title)),
             tone="bad" if failed else "ok" if ended else "run",
             word="failed" if failed else "ended" if ended else "running",
             tables=[table(caption, ("what", "state", "detail", "took"), shown)],
@@ -117,12 +104,6 @@ class Live:
 
     The output stays: folded where the step ended well, because its result is shown
     below; open where it did not.
-
-    Args:
-        name: The step.
-        output: Where it is shown.
-        clock: Seconds that only go forward.
-
     """
 
     def __init__(

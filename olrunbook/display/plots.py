@@ -39,11 +39,8 @@ class Picture:
         """The picture as text."""
         return base64.b64encode(self.png).decode()
 
-    def _repr_mimebundle_(
-        self, include: object = None, exclude: object = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the picture and what it shows."""
-        del include, exclude
         data = {"image/png": self.base64, "text/plain": self.alt}
         return data, {"image/png": {"alt": self.alt}}
 
@@ -75,6 +72,10 @@ def rollout_plot(result: RolloutResult) -> Picture:
     for axis in figure.axes:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(visible=True, axis="y", alpha=0.3)
+        if axis.get_legend_handles_labels()[0]:  # beside the lines, not upon them
+            axis.legend(
+                fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False
+            )
     figure.suptitle(f"{result.app} {result.stage}: {result.outcome}", fontsize=10)
     figure.tight_layout()
     out = io.BytesIO()
@@ -96,23 +97,14 @@ def _stairs(
     axis.step([*times, end], [*values, values[-1]], where="post", **look)
 
 
-def _legend(axis: Axes) -> None:
-    """Put the legend beside the lines, not upon them."""
-    if not axis.get_legend_handles_labels()[0]:
-        return
-    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-
-
 def _percent(
     axis: Axes, by_group: dict[str, list[RolloutSample]], start: datetime, end: float
 ) -> None:
     for style, (group, samples) in zip(cycle(STYLES), by_group.items(), strict=False):
-        look = {"color": BLUE, "linestyle": style}
-        label = f"{group}: {samples[-1].status}"
-        _stairs(axis, samples, "percent", start, end, **look, label=label)
+        look = {"linestyle": style, "label": f"{group}: {samples[-1].status}"}
+        _stairs(axis, samples, "percent", start, end, color=BLUE, **look)
     axis.set_ylabel("refresh, %")
     axis.set_ylim(-4, 104)
-    _legend(axis)
 
 
 def _instances(
@@ -133,7 +125,6 @@ def _instances(
     axis.set_ylabel("instances")
     axis.set_ylim(bottom=-0.1)
     axis.yaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend(axis)
 
 
 def _requests(axis: Axes, result: RolloutResult, start: datetime) -> None:
@@ -144,7 +135,6 @@ def _requests(axis: Axes, result: RolloutResult, start: datetime) -> None:
     hatched: dict[str, Any] = {"color": ORANGE, "hatch": "///", "edgecolor": "white"}
     axis.bar(times, failed, width=0.9, bottom=good, label="failed", **hatched)
     axis.set_ylabel("requests / s")
-    _legend(axis)
 
 
 def _words(result: RolloutResult) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from html.parser import HTMLParser
+from itertools import zip_longest
 from typing import Any
 
 from olrunbook.display.view import Table, View
@@ -112,10 +113,8 @@ def _row(row: list[str], widths: list[int], numbers: set[int]) -> list[str]:
             for part in textwrap.wrap(line, width) or [""]
         ]
         columns.append(lines or [""])
-    height = max(len(lines) for lines in columns)
     out = []
-    for at in range(height):
-        fields = [lines[at] if at < len(lines) else "" for lines in columns]
+    for fields in zip_longest(*columns, fillvalue=""):
         padded = [
             value.rjust(width) if column in numbers else value.ljust(width)
             for column, (value, width) in enumerate(zip(fields, widths, strict=True))

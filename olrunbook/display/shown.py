@@ -52,11 +52,8 @@ class Shown:
         """Return the tables as text."""
         return text(view_of(self.result))
 
-    def _repr_mimebundle_(
-        self, include: object = None, exclude: object = None
-    ) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """Return the tables as HTML and as text."""
-        del include, exclude
         return bundle(view_of(self.result))
 
 

@@ -143,19 +143,13 @@ class View:
         return Cell(self.word, tone=self.tone)
 
 
-def status(word: str, label: str = "") -> Cell:
-    """Return a status: word, shape, tone.
-
-    Args:
-        word: The status, in any case.
-        label: What is read in its place.
-
-    """
+def status(word: str) -> Cell:
+    """Return a status, which may be in any case: word, shape, tone."""
     low = word.lower()
     tone = WORDS.get(low, "")
     if not tone and low.startswith(("in service, ", "pending")):
         tone = "run" if low.startswith("pending") else "warn"
-    return Cell(label or LABELS.get(low, word), tone=tone)
+    return Cell(LABELS.get(low, word), tone=tone)
 
 
 def identifier(value: str) -> Cell:

@@ -9,8 +9,6 @@ from olrunbook.display.view import Cell, Note, View, table
 from olrunbook.record.files import minute, short
 from olrunbook.steps.board import Board, StageStatus
 
-__all__ = ["board_view"]
-
 
 @shows(Board.schema_name)
 def board_view(board: Board) -> View:

@@ -8,8 +8,6 @@ from olrunbook.steps.checks import ChecksResult
 from olrunbook.steps.doctor import Diagnosis
 from olrunbook.steps.preflight import CheckRow, PreflightResult
 
-__all__ = ["checks_view", "doctor_view", "preflight_view"]
-
 
 @shows(PreflightResult.schema_name)
 def preflight_view(result: PreflightResult) -> View:

@@ -25,8 +25,6 @@ from olrunbook.steps.results import DeployResult, Difference, GroupSeen, Resourc
 if TYPE_CHECKING:
     from olrunbook.steps.deploy.plan import Finding, PreviewResult
 
-__all__ = ["deploy_view", "gate_view", "preview_view", "release_view"]
-
 SIGNS = {"create": "+", "update": "~", "delete": "-", "replace": "±"}
 USER_DATA = "What would change in the user data"
 OUTSIDE, PLACES = "Changed outside of this stack", ("in the state", "in the account")
@@ -68,12 +66,9 @@ def _findings(findings: Sequence[Finding]) -> Table:
     columns = ("verdict", "rule", "what", "why it is done")
     rows = []
     for one in findings:
-        denied = one.verdict == "deny" and not one.overridden
-        verdict = Cell(
-            "overridden" if one.overridden else one.verdict,
-            tone="bad" if denied else "warn",
-        )
-        rows.append((verdict, one.rule, one.text, one.overridden))
+        verdict = "overridden" if one.overridden else one.verdict
+        cell = Cell(verdict, tone="bad" if verdict == "deny" else "warn")
+        rows.append((cell, one.rule, one.text, one.overridden))
     return table("What the rules say", columns, rows)
 
 
@@ -178,12 +173,12 @@ def _type(token: str) -> str:
 
 def _properties(change: ResourceChange) -> str:
     """Return what changes in a resource, a line each: `imageId: a → b`."""
-    lines = []
-    for item in change.changes:
-        if change.op == "create":
-            continue  # everything is new; the record has it all
-        old, new = item.old or "nothing", item.new or "nothing"
-        lines.append(f"{item.path}: {old} → {new}")
+    # Of what is created everything is new; the record has it all.
+    changed = [] if change.op == "create" else change.changes
+    lines = [
+        f"{one.path}: {one.old or 'nothing'} → {one.new or 'nothing'}"
+        for one in changed
+    ]
     more = len(lines) - KEPT_LINES
     if more > 0:
         lines = [*lines[:KEPT_LINES], f"and {more} more"]

@@ -18,8 +18,6 @@ from olrunbook.steps.images.results import (
     ValidateResult,
 )
 
-__all__ = ["build_view", "test_view", "validate_view"]
-
 DIGEST = 12
 
 

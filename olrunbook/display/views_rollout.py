@@ -1,4 +1,4 @@
-"""How a rollout is shown: instances before and after, refreshes, availability."""
+"""How a rollout is shown, and a refresh: instances, before and after, availability."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from olrunbook.display.view import (
     table,
 )
 from olrunbook.steps.rollout.model import GroupRollout, InstanceTrack, RolloutResult
+from olrunbook.steps.rollout.refresh import RefreshBegan, RefreshPlan
 from olrunbook.steps.rollout.samples import ProbeSummary
-
-__all__ = ["rollout_view"]
 
 MILLI = 1000
 
@@ -28,10 +27,8 @@ MILLI = 1000
 def rollout_view(result: RolloutResult) -> View:
     """Return the tables of a rollout."""
     failed = result.outcome == "failed"
-    tables = [_instances(group) for group in result.groups]
-    tables += [_refreshes(group) for group in result.groups]
-    tables += [_activities(group) for group in result.groups]
-    tables += [_unhealthy(group) for group in result.groups]
+    kinds = (_instances, _refreshes, _activities, _unhealthy)
+    tables = [of(group) for of in kinds for group in result.groups]
     if result.probe and (result.probe.requests or result.probe.before_first_answer):
         tables.append(_probe(result.probe))
     notes = plain(result.notes)
@@ -145,3 +142,34 @@ def _probe(probe: ProbeSummary) -> Table:
     rows += [(f"answers of {t}", f"{n}", "") for t, n in probe.targets.items() if t]
     cells = [(what, Cell(value, number=True), more) for what, value, more in rows]
     return table("Availability through the load balancer", ("", "", ""), cells)
+
+
+@shows(RefreshPlan.schema_name)
+def plan_view(plan: RefreshPlan) -> View:
+    """Return the table of what would be replaced, and how."""
+    rows = [
+        (
+            one.group.name,
+            Cell("\n".join(i.id for i in one.group.instances), code=True),
+            identifier(one.image),
+            Cell(one.template, number=True),
+            "\n".join(f"{k} {v}" for k, v in one.preferences.items()),
+        )
+        for one in plan.groups
+    ]
+    columns = ("group", "instances", "image", "template", "preferences")
+    return View(
+        plan.headline(),
+        tone="ok",
+        word="planned",
+        tables=[table("What would be replaced, and how", columns, rows)],
+        notes=plain(plan.outlook),
+        by_hand=plan.by_hand,
+    )
+
+
+@shows(RefreshBegan.schema_name)
+def began_view(began: RefreshBegan) -> View:
+    """Return which refreshes began."""
+    text = "Began does not mean replaced: the next cell watches it."
+    return View(began.headline(), tone="run", word="began", notes=plain([text]))

@@ -13,14 +13,7 @@ from typing import Any, Literal
 from urllib.parse import unquote
 
 from olrunbook.pages.clean import clean_html
-from olrunbook.pages.text import (
-    CONTROLS,
-    as_dict,
-    as_list,
-    as_text,
-    plain,
-    terminal,
-)
+from olrunbook.pages.text import CONTROLS, as_dict, as_list, as_text, plain, terminal
 from olrunbook.pages.widgets import WIDGET, models_of, unfolded
 
 __all__ = ["Cell", "Output", "cells_of", "tone"]
@@ -96,12 +89,7 @@ def tone(status: str) -> str:
 
 
 def cells_of(notebook: dict[str, Any]) -> list[Cell]:
-    """Return a notebook's cells; whatever is damaged in it is shown as text.
-
-    Args:
-        notebook: The executed notebook; `{}` where there is none.
-
-    """
+    """Return a notebook's cells, of `{}` none; what is damaged is shown as text."""
     models = models_of(notebook)
     return [
         _cell(number, cell, models)

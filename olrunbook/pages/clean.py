@@ -156,10 +156,8 @@ def _text(piece: str) -> str:
 
 def _after(text: str, name: str, at: int, missing: set[str]) -> int:
     """Return where an element that is left out ends; its start where it never does."""
-    if name in missing:
-        return len(text) if name in ("script", "style") else at
-    end = re.compile(rf"</{name}[^>]*+(?:>|\Z)", re.IGNORECASE).search(text, at)
-    if end:
+    closing = re.compile(rf"</{name}[^>]*+(?:>|\Z)", re.IGNORECASE)
+    if name not in missing and (end := closing.search(text, at)):
         return end.end()
     missing.add(name)
     return len(text) if name in ("script", "style") else at

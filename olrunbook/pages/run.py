@@ -7,17 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from olrunbook.pages.cells import cells_of, tone
 from olrunbook.pages.text import as_text, templates
-from olrunbook.record.model import (
-    GateRecord,
-    Known,
-    PartRecord,
-    RunRecord,
-)
+from olrunbook.record.model import GateRecord, Known, PartRecord, RunRecord
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -59,17 +54,12 @@ class Fact:
     note: str = ""  # what follows in small
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """A status: a word, a shape, a colour that repeats them."""
 
     word: str
+    shape: str
     tone: str
-
-    @property
-    def shape(self) -> str:
-        """The shape that says the tone without colour."""
-        return SHAPES[self.tone]
 
 
 def render(record: RunRecord, notebook: dict[str, Any]) -> str:
@@ -113,7 +103,7 @@ def _environment() -> Environment:
 
 
 def _mark(status: str) -> Mark:
-    return Mark(WORDS.get(status, status), tone(status))
+    return Mark(WORDS.get(status, status), SHAPES[tone(status)], tone(status))
 
 
 def _short(identifier: str) -> Fact:

@@ -38,16 +38,12 @@ CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 @cache
 def templates(package: str) -> Environment:
     """Return the templates of a package: escaped, and strict about what is missing."""
-    from jinja2 import (  # noqa: PLC0415  (heavy)
-        Environment,
-        PackageLoader,
-        StrictUndefined,
-    )
+    import jinja2  # noqa: PLC0415  (heavy)
 
-    return Environment(
-        loader=PackageLoader(package),
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader(package),
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )

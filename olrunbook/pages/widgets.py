@@ -30,10 +30,6 @@ def unfolded(
 
     Each widget is unfolded once: what refers to itself comes to an end.
 
-    Args:
-        outputs: The outputs of one cell.
-        models: The notebook's widgets.
-
     Yields:
         Whether they stand in an Output widget; the outputs.
 

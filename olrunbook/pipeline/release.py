@@ -8,21 +8,16 @@ of its rollout, and has a record of its own that names its runs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from olrunbook.archive.place import (
-    RunPlace,
-    new_place,
-)
+from olrunbook.archive.place import RunPlace, new_place
 from olrunbook.archive.seal import seal
 from olrunbook.engine.session import Session, run_notebook
 from olrunbook.engine.stopping import StoppedError, raising
 from olrunbook.errors import UsageError
-from olrunbook.pipeline.reporter import Reporter
 from olrunbook.project.catalog import Project
 from olrunbook.project.imageset import LAST_GOOD, format_images, parse_images
 from olrunbook.record.journal import Journal, Typed
@@ -36,28 +31,28 @@ from olrunbook.steps.resumption import Found, Parts
 from olrunbook.steps.rollout.probe import SAMPLES_VARIABLE, Probe
 from olrunbook.targets import Target
 
-__all__ = ["Release"]
+__all__ = ["Release", "Reporter"]
+
+
+class Reporter(Protocol):
+    """Whoever shows a release as it happens."""
+
+    def kept(self, step: str, stage: str, record: RunRecord) -> None:
+        """Tell that a run of the release that is taken up is kept."""
+
+    def started(self, step: str, stage: str) -> None:
+        """Tell that a run began."""
+
+    def progress(self, text: str) -> None:
+        """Tell the news of the run that goes on."""
+
+    def ended(self, step: str, stage: str, record: RunRecord, seconds: float) -> None:
+        """Tell how a run ended."""
 
 
 @dataclass(slots=True)
 class Release:
     """One release: its parameters are checked and its directory is made.
-
-    Args:
-        project: The project in use.
-        app: The app.
-        target: Where it is released.
-        to: The last stage; empty: all.
-        images: The image set; empty: it is tested and built first; `last-good`: that
-            one stage goes back.
-        variables: Packer variables for the build, `k=v;…`.
-        typed: What was typed about gates and rules.
-        notebook: Returns the path of a notebook.
-        report: Whoever shows it.
-        find_url: Returns where a stage's load balancer answers; empty: nowhere yet.
-        resumes: Id of the release that this one takes up again.
-        parts: Its runs: those that are kept, and those that are taken up.
-        warnings: Sentences that the record keeps from the start.
 
     Raises:
         UsageError: A parameter is wrong.
@@ -66,17 +61,21 @@ class Release:
 
     project: Project
     app: str
-    target: Target
-    to: str
-    images: str
-    variables: str
-    notebook: Callable[[str], Path]
+    target: Target  # where it is released
+    notebook: Callable[[str], Path]  # returns the path of a notebook
     report: Reporter
+    # returns where a stage's load balancer answers; empty: nowhere yet
     find_url: Callable[[str], str]
+    to: str = ""  # the last stage; empty: all
+    # the image set; empty: it is tested and built first; `last-good`: one stage goes
+    # back
+    images: str = ""
+    variables: str = ""  # Packer variables for the build, `k=v;…`
     typed: Typed = field(default_factory=Typed)
-    resumes: str = ""
+    resumes: str = ""  # id of the release that this one takes up again
+    # its runs: those that are kept, and those that are taken up
     parts: Parts = field(default_factory=Parts)
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)  # kept from the start
     stages: list[str] = field(init=False)
     given: dict[str, str] = field(init=False)
     handed: dict[str, str] = field(init=False)
@@ -94,21 +93,15 @@ class Release:
             raise UsageError(msg)
         order = catalog.stages_of(self.app)
         last = catalog.stage(self.to, self.app) if self.to else order[-1]
-        self.stages = order[: order.index(last) + 1]
-        types = spec.node_types
+        self.stages, self.given = order[: order.index(last) + 1], {}
         if self.rollback:
-            self.stages, self.given = [last], {}
-        else:
-            self.given = parse_images(self.images, types) if self.images else {}
+            self.stages = [last]
+        elif self.images:
+            self.given = parse_images(self.images, spec.node_types)
         images = LAST_GOOD if self.rollback else format_images(self.given)
         self.handed = {"images": images, "variables": self.variables}
-        self.place = new_place(
-            self.project.outputs,
-            target=self.target.name,
-            app=self.app,
-            notebook=RELEASE,
-            stage="",
-        )
+        filed = {"target": self.target.name, "app": self.app, "stage": ""}
+        self.place = new_place(self.project.outputs, notebook=RELEASE, **filed)
         secrets = self.target.secret_values()
         self.journal = Journal(self.place.folder, Redactor(new_key(), secrets))
 
@@ -165,16 +158,12 @@ class Release:
         rows = [row for row in FLOW if row.each_stage == bool(stage)]
         if not stage or all((row.notebook, stage) in self.parts.done for row in rows):
             return all(self._part(row, stage, {}) for row in rows)
-        with self._probed(stage) as env:
-            return all(self._part(row, stage, env) for row in rows)
-
-    @contextmanager
-    def _probed(self, stage: str) -> Iterator[dict[str, str]]:
-        """Ask the stage through its load balancer from before the update to the end."""
         samples = self.place.folder / f"probe-{stage}.jsonl"
         spec = self.project.catalog.app(self.app).probe
+        # The stage is asked from before the update to the end of its rollout.
         with Probe(lambda: self.find_url(stage), spec, samples):
-            yield {SAMPLES_VARIABLE: str(samples)}
+            env = {SAMPLES_VARIABLE: str(samples)}
+            return all(self._part(row, stage, env) for row in rows)
 
     def _part(self, row: Row, stage: str, env: Mapping[str, str]) -> bool:
         """Run one notebook, or keep what was done; note it, and what it hands on."""
@@ -240,12 +229,7 @@ class Release:
         return run_notebook(session)
 
     def _interrupted(self, cause: str, code: int) -> RunRecord:
-        finishing = self.last.finishing if self.last else []
-        self.journal.add(
-            "end",
-            status="interrupted",
-            cause=cause,
-            exit_code=code,
-            finishing=finishing,
-        )
+        end = {"status": "interrupted", "cause": cause, "exit_code": code}
+        end["finishing"] = self.last.finishing if self.last else []
+        self.journal.add("end", **end)
         return seal(self.place)

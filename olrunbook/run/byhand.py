@@ -45,12 +45,7 @@ class ByHand:
 
     @classmethod
     def end_before(cls) -> Path | None:
-        """Close the run before this one in this kernel, if it is open.
-
-        Returns:
-            Its directory; None where there was none.
-
-        """
+        """Close the run before in this kernel, if there is one; return its folder."""
         shell = kernel_shell()
         before: ByHand | None = shell.meta.get(KEPT) if shell else None
         return before.leave() if before else None
@@ -58,9 +53,7 @@ class ByHand:
     def start(self, before: Path | None) -> Self:
         """Begin to record; the run's opening line is in the journal.
 
-        Args:
-            before: Directory of the run before this one in this kernel.
-
+        `before` is the folder of the run before in this kernel.
         """
         self._heartbeat.start()
         os.environ[VARIABLE] = self._place.run_id  # what cells start can be named
@@ -132,30 +125,21 @@ def _ending(
     entries: list[dict[str, Any]], why: str, *, concluded: bool
 ) -> tuple[str, str]:
     """Return a run's status and cause: by its last bad step or cell, else `why`."""
-    ended: dict[str, dict[str, Any]] = {}
-    cell: dict[str, Any] = {}
-    number = 0
-    for entry in entries:
-        if entry["kind"] == "step" and entry["event"] == "ended":
-            ended[entry["name"]] = entry
-        elif (
-            entry["kind"] == "cell"
-            and entry["event"] == "ended"
-            and entry.get("cause") != AGAIN
-        ):
-            cell, number = entry, entry["n"]
+    ended = [entry for entry in entries if entry.get("event") == "ended"]
+    steps = {step["name"]: step for step in ended if step["kind"] == "step"}
+    cells = [cell for cell in ended if cell["kind"] == "cell"]
+    cells = [cell for cell in cells if cell.get("cause") != AGAIN]
+    bad = [step for step in steps.values() if step["status"] not in GOOD]
+    # Of the cells only the last: what failed before it may have been run again.
+    wrong = [cell for cell in cells[-1:] if cell.get("status", "done") not in GOOD]
+    where = "".join(f"cell {cell['n']}: {cell.get('cause', '')}" for cell in wrong)
     if concluded:
-        if cell.get("status", "done") in GOOD:
-            return "succeeded", ""
-        return cell["status"], f"cell {number}: {cell.get('cause', '')}"
+        return (wrong[0]["status"], where) if wrong else ("succeeded", "")
     tail = f"ended early: {why}"
-    bad = [step for step in ended.values() if step["status"] not in GOOD]
     if bad:
         last = bad[-1]
         return last["status"], f'step "{last["name"]}": {last["cause"]}; {tail}'
-    if cell.get("status", "done") not in GOOD:
-        return cell["status"], f"cell {number}: {cell.get('cause', '')}; {tail}"
-    return "failed", tail
+    return (wrong[0]["status"], f"{where}; {tail}") if wrong else ("failed", tail)
 
 
 def _refuse(journal: Journal, folder: Path) -> None:

@@ -37,12 +37,7 @@ def kernel_shell() -> Any:
 class Cells:
     """Records each cell that is executed in this kernel until it is closed.
 
-    Args:
-        shell: IPython's shell of the kernel.
-        journal: The run's journal.
-        redactor: Masks streams by whole lines.
-        logs: Folder for long streams.
-
+    `redactor` masks streams by whole lines; long ones go to the folder `logs`.
     """
 
     def __init__(
@@ -63,13 +58,13 @@ class Cells:
         self._shown = Shown(shell.kernel.session, logs, redactor)
         self._writing = threading.Lock()
         self._news, self._closed = threading.Event(), threading.Event()
+        before, after = self._before_cell, self._after_cell
+        self._hooks = {"pre_run_cell": before, "post_run_cell": after}
 
     def start(self, journal_before: Path | None) -> None:
         """Enter the cells executed so far, and the one that runs; follow what comes.
 
-        Args:
-            journal_before: Folder of the run that went before in this kernel.
-
+        `journal_before` is the folder of the run before in this kernel.
         """
         request = self._request()
         source = request.get("content", {}).get("code", "")
@@ -79,14 +74,13 @@ class Cells:
         raw = list(history.input_hist_raw)
         for count in range(_first(journal_before), min(running, len(raw))):
             if raw[count].strip():
-                facts = {"before": True, "note": BEFORE}
-                n = self._started(count, "", raw[count], facts)
+                n = self._started(count, "", raw[count], before=True, note=BEFORE)
                 self._shown.add()
                 status = "failed" if count in failed else "done"
                 self._journal.add("cell", event="ended", n=n, status=status)
-        self._begin(running, source, request, None, {"note": BEGIN})
-        self._shell.events.register("pre_run_cell", self._before_cell)
-        self._shell.events.register("post_run_cell", self._after_cell)
+        self._begin(running, source, request, None, note=BEGIN)
+        for event, ours in self._hooks.items():
+            self._shell.events.register(event, ours)
         if self._publisher is not None:
             self._publish = self._publisher.send_multipart
             self._publisher.send_multipart = self._published
@@ -95,12 +89,7 @@ class Cells:
             thread.start()
 
     def close(self, why: str = "the kernel was shut down") -> None:
-        """Write down what is left and record nothing any more.
-
-        Args:
-            why: What ends a cell that is in the middle of it.
-
-        """
+        """Write down what is left, and why a cell in its middle ends; then no more."""
         if self._closed.is_set():
             return
         if self._open:
@@ -108,10 +97,7 @@ class Cells:
         self._flush(last=True)
         self._closed.set()
         self._news.set()
-        for event, ours in (
-            ("pre_run_cell", self._before_cell),
-            ("post_run_cell", self._after_cell),
-        ):
+        for event, ours in self._hooks.items():
             try:
                 self._shell.events.unregister(event, ours)
             except ValueError:
@@ -130,39 +116,26 @@ class Cells:
         if self._open or self._closed.is_set():
             return
         count = self._shell.execution_count - (1 if info.store_history else 0)
-        self._begin(count, info.raw_cell, self._request(), info, {})
+        self._begin(count, info.raw_cell, self._request(), info)
 
     def _begin(
-        self,
-        count: int,
-        source: str,
-        request: dict[str, Any],
-        info: Any,
-        more: dict[str, Any],
+        self, count: int, source: str, request: dict[str, Any], info: Any, **facts: Any
     ) -> None:
         name = (request.get("metadata") or {}).get("cellId") or ""
-        n = self._started(count, name, source, more)
+        n = self._started(count, name, source, **facts)
         self._shown.add(request.get("header", {}).get("msg_id", ""))
         self._open = (n, info, source, time.monotonic())
         self.on_cell(n)
 
-    def _started(self, count: int, name: str, source: str, more: dict[str, Any]) -> int:
+    def _started(self, count: int, name: str, source: str, **facts: Any) -> int:
         self._n += 1
-        facts = dict(more)
         if name and name in self._last_of:
             number, text = self._last_of[name]
             facts |= {"repeat_of": number, "edited": text != source}
         if name:
             self._last_of[name] = (self._n, source)
-        self._journal.add(
-            "cell",
-            event="started",
-            n=self._n,
-            execution_count=count,
-            cell_id=name,
-            source=source,
-            **facts,
-        )
+        cell = {"execution_count": count, "cell_id": name, "source": source}
+        self._journal.add("cell", event="started", n=self._n, **cell, **facts)
         return self._n
 
     def _after_cell(self, result: Any) -> None:

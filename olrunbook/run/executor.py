@@ -39,12 +39,7 @@ class Executor:
     person: bool = False  # a person sends them, and can be asked
 
     def facts(self, root: Path) -> dict[str, Any]:
-        """Return what goes into the opening line of the journal.
-
-        Args:
-            root: The project in use; the source is named from there.
-
-        """
+        """Return what goes into the journal's first line; `root` is the project's."""
         facts: dict[str, Any] = {
             "executed_by": self.by,
             "executed_by_known": self.known,
@@ -59,9 +54,7 @@ class Executor:
 def executor(*, cells: bool) -> Executor:
     """Return who sends the cells, by the processes this one comes from.
 
-    Args:
-        cells: We run in a kernel.
-
+    `cells`: we run in a kernel.
     """
     import psutil  # noqa: PLC0415  (only here)
 
@@ -103,13 +96,12 @@ def judged(
     if source and not source.is_file():
         source = None
     lacks: tuple[str, ...] = () if source else (TEXT,)
-    if session:
-        known = "environment JPY_SESSION_NAME (a Jupyter server)"
-        return Executor("kernel", known, lacks, source, person=True)
+    known = "environment JPY_SESSION_NAME (a Jupyter server)" if session else ""
     for pid, words, _ in chain:
         if found := [s for s in SERVERS.split() if any(s in w for w in words[:3])]:
-            known = f"command line of process {pid}: {found[0]}"
-            return Executor("kernel", known, lacks, source, person=True)
+            known = known or f"command line of process {pid}: {found[0]}"
+    if known:
+        return Executor("kernel", known, lacks, source, person=True)
     parent = Path(chain[0][1][0]).name if chain and chain[0][1] else "gone"
     unknown = f"unknown whether a person or a program sent the cells ({parent})"
     return Executor("kernel", "not known", (*lacks, unknown), source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Gate"]
 
-CLAIMED = "claimed: operating system, git"
-
 
 @dataclass(slots=True)
 class Gate:
@@ -50,11 +48,6 @@ class Gate:
         """Take what the engine was told, before any cell ran."""
         if self.headless:
             self.typed = typed_of(self.place.folder)
-
-    @property
-    def overrides(self) -> Mapping[str, str]:
-        """Rule to the reason why what it denies is done nevertheless."""
-        return self.typed.overrides
 
     def override(self, rule: str, reason: str) -> None:
         """Let a rule be overridden in a run by hand; headless it is typed before.
@@ -115,13 +108,8 @@ class Gate:
         if spec is None or kept:
             status = "not asked" if kept else "no gate"
             return self._past(plan, None, [], status=status)
-        asked = Asked(
-            gate=self.context.stage,
-            digest=plan.digest,
-            spec=spec,
-            runs=line.ids,
-            runners=line.runners,
-        )
+        stage, whose = self.context.stage, {"runs": line.ids, "runners": line.runners}
+        asked = Asked(gate=stage, digest=plan.digest, spec=spec, **whose)
         project, target = self.context.project, self.place.target
         found, notes = use(self._room, asked, signers_of(project, target, spec))
         if not found and self.typed.approve_all:
@@ -163,40 +151,34 @@ class Gate:
             emergency=any(one.emergency for one in found),
         )
         self.passed = plan
+        return GateResult(**self._asked(plan), status=status, approvals=found)
+
+    def _asked(self, plan: Plan) -> dict[str, str]:
         stage = self.context.stage
-        return GateResult(
-            gate=stage,
-            question=question_of(stage),
-            status=status,
-            digest=plan.digest,
-            approvals=found,
-        )
+        return {"gate": stage, "question": question_of(stage), "digest": plan.digest}
 
     def _note(self, plan: Plan, spec: GateSpec, **more: Any) -> None:
-        gate = GateRecord(
-            gate=self.context.stage,
-            question=question_of(self.context.stage),
-            shown=_shown(plan),
-            digest=plan.digest,
-            people=spec.people,
-            signature=spec.signature,
-            lasts=duration(spec.lasts),
-            **more,
-        )
-        self.note("gate", **gate.model_dump())
+        wants = spec.model_dump(include={"people", "signature", "lasts"})
+        more |= {"shown": _shown(plan), **self._asked(plan), **wants}
+        self.note("gate", **GateRecord(**more).model_dump())
 
-    def _by(self, known: str) -> By:
+    def _decide(
+        self, asked: Asked, how: str, reason: str, *, approved: bool
+    ) -> dict[str, str]:
+        """Enter a decision into the chain; return who made it, how known, and why."""
         root, target = self.context.project.root, self.context.place
-        return By(person(operator(root)), known, target.identity_arn if target else "")
+        known = f"{how}; claimed: operating system, git"
+        by = By(person(operator(root)), known, target.identity_arn if target else "")
+        told = self.context.redactor.text(reason)
+        decide(self._room, asked, by, told, approved=approved)
+        return {"by": by.person, "known": known, "reason": told}
 
     def _all(self, asked: Asked) -> list[Approval]:
         """Approve it as `--approve-all` says, and use that."""
         if asked.spec.protected:
             msg = f"--approve-all is no approval at the gate of {asked.gate}: it asks "
             raise RefusedError(msg + f"for {asked.spec}", "Leave --approve-all out.")
-        by = self._by(f"--approve-all; {CLAIMED}")
-        reason = self.context.redactor.text(self.typed.approve_all)
-        decide(self._room, asked, by, reason, approved=True)
+        self._decide(asked, "--approve-all", self.typed.approve_all, approved=True)
         return use(self._room, asked)[0]
 
     async def _form(self, plan: Plan, asked: Asked) -> list[Approval]:
@@ -207,13 +189,11 @@ class Gate:
 
         question = question_of(self.context.stage)
         answer = await ask(Question(question, html(view_of(plan)), plan.outlook))
-        by = self._by(f"form in the notebook; {CLAIMED}")
-        reason = self.context.redactor.text(answer.reason)
-        decide(self._room, asked, by, reason, approved=answer.approved)
-        if not answer.approved:
-            told = {"by": by.person, "known": by.known, "reason": reason}
+        yes, how = answer.approved, "form in the notebook"
+        told = self._decide(asked, how, answer.reason, approved=yes)
+        if not yes:
             self._note(plan, asked.spec, status="rejected", **told)
-            msg = f'rejected by {by.person}: "{reason}"'
+            msg = f'rejected by {told["by"]}: "{told["reason"]}"'
             raise RefusedError(msg, "Nothing was changed.")
         return use(self._room, asked)[0]
 
@@ -231,9 +211,7 @@ class Gate:
         who = "" if spec == GateSpec() else f" ({spec})"
         text = f'"{question_of(stage)}" {_shown(plan)}{who}'
         sign = " --sign KEYFILE" if spec.signature else ""
-        then = f"olrunbook resume {run}"
-        if not self.headless:
-            then = "run this cell again"
+        then = f"olrunbook resume {run}" if self.headless else "run this cell again"
         hint = f'olrunbook approve {run} --reason "…"{sign}, then {then}. '
         hint += "It holds for this run and exactly this preview (sha256 "
         hint += f"{plan.digest[:4]}…), once, for {duration(spec.lasts)}."

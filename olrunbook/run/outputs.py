@@ -44,12 +44,7 @@ class Shown:
         self._taking = threading.Lock()
 
     def add(self, request: str = "") -> None:
-        """Add the next cell.
-
-        Args:
-            request: Id of the request that runs it; empty: nobody heard its outputs.
-
-        """
+        """Add the next cell; without its request's id nobody heard its outputs."""
         with self._taking:
             if request:
                 self._outputs.sent[request] = len(self._written)
@@ -142,7 +137,10 @@ class Shown:
 
 
 def _copy(node: Any) -> Any:
-    """Return plain dicts and lists of their own: nbclient changes its in place."""
+    """Return plain dicts and lists of their own: nbclient changes its in place.
+
+    `copy.deepcopy` does not copy the buffers of a widget.
+    """
     if isinstance(node, dict):
         return {key: _copy(value) for key, value in node.items()}
     return [_copy(value) for value in node] if isinstance(node, list) else node

@@ -40,10 +40,7 @@ def status_of(error: BaseException) -> str:
 class Recorder:
     """Writes down, shows and tells what the steps of one run do.
 
-    Args:
-        journal: Its journal.
-        headless: An engine runs us; it is told by the pipe OLRUNBOOK_TELL_FD.
-
+    Headless an engine runs us; it is told by the pipe OLRUNBOOK_TELL_FD.
     """
 
     def __init__(self, journal: Journal, *, headless: bool) -> None:
@@ -62,11 +59,7 @@ class Recorder:
         self.tell(step="")  # the notebook is one of ours: the limits of steps hold
 
     def step(self, step: Step, work: Callable[[], Result]) -> Shown:
-        """Run one step and return its result, which shows itself.
-
-        Args:
-            step: The step.
-            work: Does it.
+        """Run one step by `work` and return its result, which shows itself.
 
         Raises:
             OlrunbookError: Whatever the step raised; it is in the journal.
@@ -97,9 +90,7 @@ class Recorder:
     async def ask(self, step: Step, work: Callable[[], Awaitable[Result]]) -> Shown:
         """Run a step that waits for a person; nothing else in the kernel is held up.
 
-        Args:
-            step: The step; it is never kept.
-            work: Asks.
+        It is never kept.
 
         Raises:
             OlrunbookError: Whatever the step raised; it is in the journal.

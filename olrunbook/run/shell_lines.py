@@ -16,12 +16,7 @@ SHELLS = {"bash": "bash -e", "sh": "sh -e"}  # the first line that fails ends th
 
 
 def fail_with_shell_lines(shell: Any) -> None:
-    """Have failed shell lines raise CalledProcessError in a kernel.
-
-    Args:
-        shell: IPython's shell of the kernel.
-
-    """
+    """Have failed shell lines raise CalledProcessError in the kernel of a shell."""
     from IPython.utils._process_common import get_output_error_code  # noqa: PLC0415
     from IPython.utils.text import LSString, SList  # noqa: PLC0415
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from olrunbook.archive.place import RunPlace, list_runs
 from olrunbook.errors import RefusedError, StepError, UsageError
@@ -13,7 +13,6 @@ from olrunbook.processes.left import own_words
 from olrunbook.processes.orphans import since
 from olrunbook.record.files import short
 from olrunbook.record.journal import read_journal
-from olrunbook.run.refresh import RefreshSteps
 from olrunbook.steps import order
 from olrunbook.steps.flow import RELEASE
 from olrunbook.steps.lock import one_at_a_time
@@ -29,25 +28,15 @@ if TYPE_CHECKING:
     from olrunbook.steps.deploy.plan import PreviewResult
     from olrunbook.steps.results import DeployResult, Result
     from olrunbook.steps.rollout.awaited import Awaited
-    from olrunbook.steps.rollout.model import RolloutResult
+    from olrunbook.steps.rollout.refresh import RefreshBegan, RefreshPlan
 
 __all__ = ["Run"]
 
 OWN_NAME = re.compile(r"[A-Za-z][\w -]{0,62}")
 
 
-class Run(RefreshSteps):
-    """One run of a notebook. Made by `begin`.
-
-    Args:
-        context: What the steps get.
-        place: Its directory.
-        recorder: Writes down and shows what the steps do.
-        gate: Stands between a preview and its update.
-        by_hand: Records and seals it where no engine does; None: one does.
-        node_type: Only this node type (image notebooks).
-
-    """
+class Run:
+    """One run of a notebook. Made by `begin`."""
 
     def __init__(
         self,
@@ -56,9 +45,10 @@ class Run(RefreshSteps):
         recorder: Recorder,
         *,
         gate: Gate,
-        by_hand: ByHand | None,
+        by_hand: ByHand | None,  # None: an engine records and seals it
         node_type: str,
     ) -> None:
+        self.run_id = context.run_id
         self.images: dict[str, str] = {}
         self.rollback: RollbackRecord | None = None  # where the images are the way back
         self._context, self._place, self._recorder = context, place, recorder
@@ -69,11 +59,6 @@ class Run(RefreshSteps):
         """Return who we are in one line."""
         which = short(self.run_id)
         return f"<run {which} {self._place.notebook} {self._context.app_name}>"
-
-    @property
-    def run_id(self) -> str:
-        """The run's id."""
-        return self._context.run_id
 
     def step(
         self, name: str, function: Callable[[], Any], *, changes: bool = False
@@ -111,16 +96,26 @@ class Run(RefreshSteps):
 
     def _do(self, step: Step, work: Callable[[], Result]) -> Shown:
         """Run a step, alone where that is needed."""
-        if not step.locks:
-            return self._recorder.step(step, work)
-        app, which = self._context.app_name, short(self.run_id)
-        what = f"{self._place.notebook} {self._context.stage} (run {which})"
+        if step.locks:
+            root, app = self._context.project.root, self._context.app_name
+            which = f"{self._context.stage} (run {short(self.run_id)})"
+            work = one_at_a_time(root, app, f"{self._place.notebook} {which}")(work)
+        return self._recorder.step(step, work)
 
-        def alone() -> Result:
-            with one_at_a_time(self._context.project.root, app, what):
-                return work()
+    def _call(
+        self, step: Step, function: Callable[..., Result], *given: Any, **more: Any
+    ) -> Shown:
+        """Run the step that a function is."""
+        return self._do(step, lambda: function(self._context, *given, **more))
 
-        return self._recorder.step(step, alone)
+    def _apply(self, step: Step, function: Callable[..., Result], plan: Any) -> Shown:
+        """Run a step that changes what was shown, once that is past the gate."""
+
+        def past_gate(context: Context, own: Any) -> Result:
+            self._gate.require(own)
+            return function(context, own)
+
+        return self._call(step, past_gate, _result_of(plan))
 
     def preflight(self, what: str) -> Shown:
         """Check what must hold before anything changes; a failed check ends here.
@@ -137,28 +132,21 @@ class Run(RefreshSteps):
         from olrunbook.steps import preflight as checks  # noqa: PLC0415
 
         need = checks.checks_for(what)
-        return self._do(
-            checks.STEP,
-            lambda: checks.preflight(
-                self._context, need=need, images=self.images, rollback=self.rollback
-            ),
-        )
+        now = {"images": self.images, "rollback": self.rollback}
+        return self._call(checks.STEP, checks.preflight, need=need, **now)
 
     def image_test(self, base: str = "") -> Shown:
         """Provision a container with the app's deploy, twice; see what it says."""
         from olrunbook.steps.images import provision  # noqa: PLC0415
 
         node = self._node_type
-        return self._do(
-            provision.STEP, lambda: provision.image_test(self._context, base, node)
-        )
+        return self._call(provision.STEP, provision.image_test, base, node)
 
     def validate(self) -> Shown:
         """Let Packer check the template: init, validate, fmt."""
         from olrunbook.steps.images import build  # noqa: PLC0415
 
-        node = self._node_type
-        return self._do(build.VALIDATE, lambda: build.validate(self._context, node))
+        return self._call(build.VALIDATE, build.validate, self._node_type)
 
     def build(self, on_error: str = "cleanup", variables: str = "") -> Shown:
         """Bake the image of every node type."""
@@ -180,11 +168,8 @@ class Run(RefreshSteps):
         """Let Pulumi say what it would change."""
         from olrunbook.steps.deploy import update  # noqa: PLC0415
 
-        def work() -> Result:
-            over, back = self._gate.overrides, self.rollback
-            return update.preview(self._context, self.images, over, back)
-
-        return self._do(update.PREVIEW, work)
+        over, back = self._gate.typed.overrides, self.rollback
+        return self._call(update.PREVIEW, update.preview, self.images, over, back)
 
     def override(self, rule: str, reason: str) -> None:
         """Do what a rule denies nevertheless, in a notebook that you step through.
@@ -215,9 +200,9 @@ class Run(RefreshSteps):
         from olrunbook.steps.deploy.update import UP  # noqa: PLC0415
         from olrunbook.steps.rollout.refresh import BEGAN  # noqa: PLC0415
 
-        shown = cast("Plan", getattr(plan, "result", plan))
+        own: Plan = _result_of(plan)
         kept = any(self._recorder.keeps(step) for step in (UP, BEGAN))
-        return await self._recorder.ask(STEP, lambda: self._gate.ask(shown, kept=kept))
+        return await self._recorder.ask(STEP, lambda: self._gate.ask(own, kept=kept))
 
     def up(self, plan: Shown | PreviewResult) -> Shown:
         """Apply exactly what the preview showed, once it is past the gate.
@@ -232,13 +217,7 @@ class Run(RefreshSteps):
         """
         from olrunbook.steps.deploy import update  # noqa: PLC0415
 
-        preview = cast("PreviewResult", getattr(plan, "result", plan))
-
-        def work() -> Result:
-            self._gate.require(preview)
-            return update.up(self._context, preview)
-
-        return self._do(update.UP, work)
+        return self._apply(update.UP, update.up, plan)
 
     def rollout(self, deploy_run: str = "", images: str = "", since: str = "") -> Shown:
         """Wait until the deploy is in service on every instance, or has failed.
@@ -259,7 +238,54 @@ class Run(RefreshSteps):
             self._context, self._deploy, deploy_run, images, since
         )
         self._travels(found.images)
-        return self._do(rollout.STEP, lambda: rollout.rollout(self._context, found))
+        return self._call(rollout.STEP, rollout.rollout, found)
+
+    def planned(self, min_healthy: str = "", max_healthy: str = "") -> Shown:
+        """Say what a refresh of the stage would do; change nothing.
+
+        Args:
+            min_healthy: Percent that stay healthy; empty: as in the last refresh.
+            max_healthy: Percent that may run at once; empty: likewise, else 110.
+
+        Raises:
+            UsageError: A percentage is none that AWS takes.
+            RefusedError: There is nothing to refresh, or a refresh is in progress.
+
+        """
+        from olrunbook.steps.rollout import refresh  # noqa: PLC0415
+
+        kept = self._recorder.keeps(refresh.BEGAN)
+        asked = {"min_healthy": str(min_healthy), "max_healthy": str(max_healthy)}
+        shown = self._call(refresh.PLANNED, refresh.planned, asked, began=kept)
+        self._travels(shown.images)
+        return shown
+
+    def began(self, plan: Shown | RefreshPlan) -> Shown:
+        """Start exactly the refresh that was planned, once it is past the gate.
+
+        Args:
+            plan: What `planned` returned.
+
+        Raises:
+            RefusedError: It did not pass the gate, or is not as it was planned.
+
+        """
+        from olrunbook.steps.rollout import refresh  # noqa: PLC0415
+
+        return self._apply(refresh.BEGAN, refresh.began, plan)
+
+    def watched(self, began: Shown | RefreshBegan) -> Shown:
+        """Wait until every instance was replaced and serves, or that has failed.
+
+        Args:
+            began: What `began` returned.
+
+        """
+        from olrunbook.steps.rollout import refresh  # noqa: PLC0415
+
+        own: RefreshBegan = _result_of(began)
+        self._awaited = refresh.awaited(own)
+        return self._call(refresh.WATCHED, refresh.watched, own)
 
     def checks(self, deploy_run: str = "") -> Shown:
         """Ask the deployed stage what the catalog says it must answer.
@@ -308,14 +334,13 @@ class Run(RefreshSteps):
             msg = f"{process!r} is not a running process"
             raise UsageError(msg, "Give run.leave a Popen or a process id.")
         command = own_words(psutil.Process(pid).cmdline())
-        journal = self._recorder.journal
-        journal.add("leave", pid=pid, began=began, command=command)
+        self._recorder.journal.add("leave", pid=pid, began=began, command=command)
 
     def plot(self, shown: Shown) -> Any:
         """Return the plot of a rollout: refresh, instances, availability."""
         from olrunbook.display.plots import rollout_plot  # noqa: PLC0415
 
-        return rollout_plot(cast("RolloutResult", shown.result))
+        return rollout_plot(_result_of(shown))
 
     def conclude(self, answer: object = None) -> None:
         """Say that the run came to its end. An ending before this is a failure.
@@ -336,8 +361,7 @@ class Run(RefreshSteps):
         if answer is not None:
             value = answer.result if isinstance(answer, Shown) else answer
             headline = own(value).headline()
-        journal = self._recorder.journal
-        journal.add("conclude", headline=headline)
+        self._recorder.journal.add("conclude", headline=headline)
         shutil.rmtree(self._context.work, ignore_errors=True)
         how = self._by_hand.conclude() if self._by_hand else ""
         note(f"{headline or 'done'} · record {self._place.folder}{how}")
@@ -350,25 +374,16 @@ class Run(RefreshSteps):
     def _deploy(self, deploy_run: str) -> DeployResult:
         from olrunbook.steps.results import DeployResult  # noqa: PLC0415
 
-        found = order.last_deploy(
-            self._context.project.outputs,
-            self._place.target,
-            self._context.app_name,
-            self._context.stage,
-            deploy_run,
-        )
+        where = (self._place.target, self._context.app_name, self._context.stage)
+        found = order.last_deploy(self._context.project.outputs, *where, deploy_run)
         result = found.record.result(DeployResult.schema_name)
         return DeployResult.model_validate(result)
 
     def _release(self, release: str) -> RunPlace:
         """Return the release named, else the newest that has runs."""
         app = self._context.app_name
-        for place in list_runs(
-            self._context.project.outputs,
-            target=self._place.target,
-            app=app,
-            room=RELEASE,
-        ):
+        where = {"target": self._place.target, "app": app, "room": RELEASE}
+        for place in list_runs(self._context.project.outputs, **where):
             if release == place.run_id:
                 return place
             kinds = {entry["kind"] for entry in read_journal(place.folder)}
@@ -376,3 +391,8 @@ class Run(RefreshSteps):
                 return place
         msg = f"no release {release or 'of ' + app} in the archive"
         raise RefusedError(msg, f"Make one: olrunbook release {app}")
+
+
+def _result_of(shown: Any) -> Any:
+    """Return a step's result, also where it comes as it is shown."""
+    return getattr(shown, "result", shown)
