@@ -231,10 +231,6 @@ def find_target(name: str, project_root: Path) -> Target | None:
 def load_target(name: str, project_root: Path) -> Target:
     """Return a target that is up.
 
-    Args:
-        name: The target's name.
-        project_root: The project in use.
-
     Raises:
         RefusedError: It is not up.
 

@@ -42,16 +42,10 @@ def ask(
 ) -> Answer:
     """Make one request; never raises for what the other side does.
 
+    `timeout_s` is for the connection, and for each part of the answer.
+
     Certificates are not verified: what is asked is whether a stage answers, and a
     rehearsal's certificate is its own. Whoever shows the answer says so.
-
-    Args:
-        url: `http://` or `https://`.
-        method: HTTP method.
-        body: Request body.
-        headers: Request headers.
-        timeout_s: Seconds to wait for the connection, and for each part of the answer.
-
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port

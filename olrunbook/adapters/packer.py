@@ -52,11 +52,8 @@ def plugin_folder(
 ) -> Path:
     """Return a folder for PACKER_PLUGIN_PATH, with the amazon plugin in it.
 
-    Args:
-        env: The tools' environment; its own PACKER_PLUGIN_PATH wins.
-        folder: Where the plugin is put otherwise, from the binary on the PATH: offline.
-        log: File for Packer's output.
-        redactor: The run's secrets.
+    It is the one that the environment names; else `folder`, into which the plugin is
+    put from the binary on the PATH: offline.
 
     Raises:
         ToolError: The plugin is neither there nor on the PATH, or cannot be put there.

@@ -41,12 +41,7 @@ def sign(key: Path, message: bytes) -> str:
 
 
 def verify(signers: Path, message: bytes, signature: str) -> Signer:
-    """Return who signed a message.
-
-    Args:
-        signers: The file of allowed signers.
-        message: What was signed.
-        signature: From `sign`.
+    """Return who of the allowed signers in a file signed a message.
 
     Raises:
         ToolError: The signature is none of an allowed signer over this message.

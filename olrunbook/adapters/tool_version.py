@@ -31,13 +31,7 @@ class ToolFound:
 
 
 def tool_version(name: str, env: Mapping[str, str]) -> ToolFound:
-    """Look for a tool and ask it for its version.
-
-    Args:
-        name: Its name.
-        env: The whole environment it gets; its PATH is where it is looked for.
-
-    """
+    """Look for a tool on the PATH of its environment and ask it for its version."""
     path = shutil.which(name, path=env.get("PATH", ""))
     if path is None:
         return ToolFound()

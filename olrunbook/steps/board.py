@@ -157,14 +157,7 @@ def _place(project: Project, name: str) -> tuple[Target | None, str]:
 
 
 class _Past:
-    """What the archive says of a stage up to a moment.
-
-    Args:
-        room: The stage's folder.
-        place: Its target, where it is up: only its incarnation counts.
-        at: The moment.
-
-    """
+    """What the archive says of a stage in one cloud, up to a moment."""
 
     def __init__(self, room: Path, place: Target | None, at: datetime) -> None:
         self.records: list[RunRecord] = []  # newest first

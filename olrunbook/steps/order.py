@@ -103,11 +103,6 @@ def require_stage_before(
     none: what the instances there run now. A set that served well in the stage itself
     may come back.
 
-    Args:
-        ctx: The run.
-        images: The image set.
-        rollback: The way back, where this is one: it needs nothing else.
-
     Raises:
         RefusedError: Nothing allows it.
         ToolError: The account had to be asked, and does not answer.
@@ -206,14 +201,7 @@ def _account_says(ctx: Context, stage: str, images: Mapping[str, str]) -> Relied
 def images_for(
     outputs: Path, target: str, app: str, node_types: list[str], text: str
 ) -> tuple[dict[str, str], str]:
-    """Return the image set to deploy and where it comes from.
-
-    Args:
-        outputs: The archive.
-        target: The target.
-        app: The app.
-        node_types: Its node types.
-        text: `server=ami-…`; empty: the set built last.
+    """Return the image set of a text, else the one built last, and where it is from.
 
     Raises:
         UsageError: The text is wrong.

@@ -85,15 +85,7 @@ def preflight(
     images: Mapping[str, str] | None = None,
     rollback: RollbackRecord | None = None,
 ) -> PreflightResult:
-    """Check what must hold; change nothing.
-
-    Args:
-        ctx: The step's context.
-        need: The checks, by name; see `checks_for`.
-        images: The image set that is to be deployed.
-        rollback: The way back, where this is one.
-
-    """
+    """Check what must hold, by the names of `checks_for`; change nothing."""
     asked, rows = Asked(ctx, images or {}, rollback), []
     for name in need:
         row = look(asked, name)

@@ -36,9 +36,6 @@ def way_back(ctx: Context) -> WayBack:
     no rollback has left it since. Where all of them are revoked, the newest of those,
     and its record says so.
 
-    Args:
-        ctx: The run.
-
     Raises:
         RefusedError: There is none.
         ToolError: The account does not answer.

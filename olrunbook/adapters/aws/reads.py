@@ -146,10 +146,6 @@ class Account:
     ) -> list[tuple[GroupSeen, list[RefreshSeen]]]:
         """Return the app's groups in a stage, each with its refreshes, newest first.
 
-        Args:
-            app: The app's catalog entry.
-            stage: The stage.
-
         Raises:
             UsageError: The app has no stack.
             ToolError: A tag `Name` belongs to two groups, or the API does not answer.

@@ -21,11 +21,6 @@ __all__ = ["start_refresh"]
 def start_refresh(target: Target, group: str, preferences: Mapping[str, int]) -> str:
     """Start replacing every instance of a group, also those that match its template.
 
-    Args:
-        target: The target.
-        group: The group's physical name.
-        preferences: As AWS has them; SkipMatching is off.
-
     Returns:
         The refresh's id.
 

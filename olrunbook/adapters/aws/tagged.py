@@ -17,14 +17,10 @@ LAUNCHED = ("instance", "volume", "network-interface")  # a group makes them
 
 
 def tagged(target: Target, names: Sequence[str]) -> dict[str, str]:
-    """Return id (of balancers the ARN) to kind of what is tagged so.
+    """Return id (of balancers the ARN) to kind of what has one of these tags `Name`.
 
     Groups, load balancers, target groups, launch templates, security groups; not what
     a group launches, and nothing of IAM.
-
-    Args:
-        target: The target.
-        names: Values of the tag `Name`.
 
     Raises:
         ToolError: The API does not answer.

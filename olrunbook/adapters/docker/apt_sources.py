@@ -49,10 +49,6 @@ class Source:
 def debian_sources(suite: str, folder: Path = APT) -> list[str]:
     """Return lines for sources.list of a release, from this machine's Debian mirror.
 
-    Args:
-        suite: Code name of the release wanted.
-        folder: Where apt's configuration is.
-
     Returns:
         Nothing where this machine has no Debian mirror: mmdebstrap then takes its own
         default.

@@ -58,11 +58,7 @@ def container(
 ) -> Iterator[Box]:
     """Start a container, hand it out, and remove it, however the caller leaves.
 
-    Args:
-        name: Its name.
-        image: An image that is here; none is fetched.
-        labels: More labels.
-        sleep: Waits a number of seconds.
+    The image must be here: none is fetched.
 
     Raises:
         ToolError: The image is not here, or docker failed.
@@ -90,12 +86,7 @@ def container(
 
 
 def sweep(label: str) -> list[str]:
-    """Remove containers of tests whose process is gone; return their names.
-
-    Args:
-        label: `key=value` they carry.
-
-    """
+    """Remove containers of a label `key=value` whose process is gone; return names."""
     template = f'{{{{.Names}}}} {{{{.Label "{OWNER}"}}}}'
     rows = docker("ps", "--all", "--filter", f"label={label}", "--format", template)
     gone = []

@@ -44,14 +44,9 @@ class StackSeen(NamedTuple):
 def look_at(
     target: Target, folder: Path, spec: StackSpec, stage: str, updates: int = UPDATES
 ) -> StackSeen:
-    """Return what a stack's backend holds; secrets in it stay encrypted.
+    """Return what a stack's backend holds, of its history so many updates.
 
-    Args:
-        target: The target.
-        folder: The Pulumi project.
-        spec: The app's stack.
-        stage: The stage.
-        updates: How many updates of its history are read.
+    Secrets in it stay encrypted.
 
     Raises:
         ToolError: The backend does not answer, or is one that only the CLI can read.

@@ -64,11 +64,7 @@ def read_secrets(ctx: Context, prepared: Prepared) -> dict[str, SecretStr]:
 
 
 def secret_config(ctx: Context, key: str) -> SecretStr:
-    """Return one secret setting of the app's stack in this stage.
-
-    Args:
-        ctx: The run.
-        key: As in the catalog, `tika:access_token`.
+    """Return a secret setting of the app's stack in this stage: `tika:access_token`.
 
     Raises:
         UsageError: The stack has no such secret (it was never previewed or deployed).

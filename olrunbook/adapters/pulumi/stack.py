@@ -47,10 +47,6 @@ Operation = Literal["preview", "up", "look"]
 def preview(ctx: Context, prepared: Prepared) -> Found:
     """Preview a prepared stack, drift included; leave the plan beside it.
 
-    Args:
-        ctx: The run; its `emit` gets the events.
-        prepared: From `prepare`.
-
     Raises:
         ToolError: Pulumi failed; its message is in the error.
         InterruptedRunError: The run was interrupted.
@@ -61,13 +57,7 @@ def preview(ctx: Context, prepared: Prepared) -> Found:
 
 
 def up(ctx: Context, prepared: Prepared, state: str, message: str = "") -> Found:
-    """Apply what was previewed, held to its plan.
-
-    Args:
-        ctx: The run; its `emit` gets the events.
-        prepared: The copy that was previewed.
-        state: Digest of the state the preview saw.
-        message: Kept in the stack's history.
+    """Apply what was previewed, held to its plan and to the digest of the state it saw.
 
     Raises:
         ToolError: Pulumi failed; the error says what the state holds now.

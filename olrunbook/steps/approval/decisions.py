@@ -140,13 +140,6 @@ def signed(
 ) -> dict[str, Any]:
     """Return a decision with who made it, signed where there is a key.
 
-    Args:
-        kind: Kind of the entry.
-        data: What is decided.
-        by: Who decides.
-        signers: The file of allowed signers.
-        now: When (UTC).
-
     Raises:
         RefusedError: The signature does not count.
         ToolError: ssh-keygen could not sign.
@@ -168,13 +161,7 @@ def signed(
 def use(
     room: Path, asked: Asked, signers: Path | None = None, now: datetime | None = None
 ) -> tuple[list[Approval], list[str]]:
-    """Use up the approvals of a question, if there are enough: once, whoever asks.
-
-    Args:
-        room: The folder of the stage.
-        asked: What is asked; its first run uses them.
-        signers: The file of allowed signers.
-        now: The present (UTC); None: the clock's.
+    """Use up the approvals of a question, if there are enough: once, for its first run.
 
     Returns:
         The approvals that were used, and why others do not count; none: not enough.

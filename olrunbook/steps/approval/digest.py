@@ -81,15 +81,7 @@ def differences(
     changes_before: Sequence[ResourceChange],
     changes_now: Sequence[ResourceChange],
 ) -> list[str]:
-    """Return in words what differs between two previews; empty: nothing.
-
-    Args:
-        before: Digests of the parts of the one that was approved or waited.
-        now: Those of the present one.
-        changes_before: What the first would have changed.
-        changes_now: What the second would change.
-
-    """
+    """Return in words what differs between two previews; empty: nothing."""
     names = [n for n in dict.fromkeys([*before, *now]) if before.get(n) != now.get(n)]
     found = [WORDS.get(name, name) for name in names if name != "changes"]
     if "changes" in names:

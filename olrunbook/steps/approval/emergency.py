@@ -55,15 +55,7 @@ def countersign(
     signers: Path | None,
     now: datetime | None = None,
 ) -> dict[str, Any]:
-    """Enter the second person's signature for an emergency, after the change.
-
-    Args:
-        room: The folder of the stage.
-        asked: What was asked; its first run made the change.
-        by: Who countersigns, with a key.
-        reason: Why, without secrets.
-        signers: The file of allowed signers.
-        now: The present (UTC); None: the clock's.
+    """Enter the second person's signature for the emergency of the first run.
 
     Returns:
         The entry.

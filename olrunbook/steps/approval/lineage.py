@@ -67,10 +67,6 @@ class Lineage:
     def strictest(self, gate: str, spec: GateSpec | None) -> GateSpec | None:
         """Return the strictest that a gate has demanded of these runs, or demands now.
 
-        Args:
-            gate: The gate.
-            spec: What it demands now; None: nothing.
-
         Returns:
             Each demand at its strictest; None: it demands nothing and never did.
 
@@ -109,11 +105,6 @@ def names_of(operator: Mapping[str, Known]) -> list[str]:
 
 def signers_of(project: Project, target: str, spec: GateSpec) -> Path | None:
     """Return the file of a target's allowed signers; None: the catalog names none.
-
-    Args:
-        project: The project in use.
-        target: The target.
-        spec: The gate.
 
     Raises:
         RefusedError: The gate wants signatures, and in a git checkout the file is not

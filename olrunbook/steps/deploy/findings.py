@@ -93,9 +93,6 @@ OF_ROLLBACKS = ("serving-goes", "revoked", "by-hand")
 def rules_of(root: Path) -> dict[str, Rule]:
     """Return the rules by name: those that are built in, and the project's.
 
-    Args:
-        root: The project's folder.
-
     Raises:
         UsageError: A file of rules cannot be loaded, or two rules have one name.
 
@@ -138,10 +135,7 @@ def findings(
 ) -> list[Finding]:
     """Return what the rules say of a preview.
 
-    Args:
-        preview: The preview.
-        root: The project's folder.
-        overrides: Rule to the reason why what it denies is done nevertheless.
+    `overrides` is rule to the reason why what it denies is done nevertheless.
 
     Raises:
         UsageError: A file of rules cannot be loaded.

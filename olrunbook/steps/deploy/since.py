@@ -87,15 +87,7 @@ def since(
     groups: Sequence[GroupSeen],
     known: Mapping[str, Archived],
 ) -> list[Difference]:
-    """Return what else changed, for each node type whose image changes.
-
-    Args:
-        root: The project's folder.
-        images: What is to serve.
-        groups: What serves.
-        known: The images that were built here.
-
-    """
+    """Return what else changed, for each node type whose image changes."""
     rows: list[Difference] = []
     for node, new in images.items():
         mine = [i for g in groups if g.node_type == node for i in g.instances]

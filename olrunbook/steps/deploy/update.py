@@ -39,11 +39,7 @@ def preview(
 ) -> PreviewResult:
     """Show what an update would change, drift included.
 
-    Args:
-        ctx: The run.
-        images: The image set to deploy, one image for each node type.
-        overrides: Rule to the reason why what it denies is done nevertheless.
-        rollback: The way back, where this is one.
+    `overrides` is rule to the reason why what it denies is done nevertheless.
 
     Raises:
         UsageError: The image set does not name every node type of the app, or a rule
@@ -128,10 +124,6 @@ def preview(
 
 def up(ctx: Context, plan: PreviewResult) -> DeployResult:
     """Apply what a preview of this run showed, and nothing else.
-
-    Args:
-        ctx: The run.
-        plan: The preview.
 
     Raises:
         RefusedError: The state is no longer the one that was previewed, an image has

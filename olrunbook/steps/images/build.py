@@ -46,11 +46,7 @@ ON_ERROR = ("cleanup", "abort")
 
 
 def validate(ctx: Context, node_type: str = "") -> ValidateResult:
-    """Let Packer check the template: init, fmt, validate. Nothing is made.
-
-    Args:
-        ctx: The run's surroundings.
-        node_type: Only this one; empty: all of the app's.
+    """Let Packer check the template, for one node type or all. Nothing is made.
 
     Raises:
         ToolError: Packer or its plugin is missing, or a check failed.

@@ -30,11 +30,6 @@ __all__ = [
 def packer_of(ctx: Context, place: Workspace, log: str) -> Packer:
     """Return Packer for a run: the target's environment, and nothing written elsewhere.
 
-    Args:
-        ctx: The run's surroundings.
-        place: The private copy it works in.
-        log: Name of its log.
-
     Raises:
         ToolError: Packer or its plugin is missing.
 

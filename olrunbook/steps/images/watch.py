@@ -107,13 +107,7 @@ def explain(watch: Watch) -> str:
 
 
 def leftovers(ec2: Any, watch: Watch) -> list[str]:
-    """Return what a build made for itself and has not removed.
-
-    Args:
-        ec2: A client of the target's EC2.
-        watch: What is known of the build.
-
-    """
+    """Return what a build made for itself and has not removed."""
     named: dict[str, list[str]] = {}
     for what, name in watch.made:
         named.setdefault(what, []).append(name)

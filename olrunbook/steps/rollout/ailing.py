@@ -36,11 +36,6 @@ class Wards:
 
         One that has never served may just be starting: it is noted at once but said
         aloud only when its group gives it up, or at the end of a failed rollout.
-
-        Args:
-            watch: The group, just after a look.
-            last: The rollout has failed: no more looks.
-
         """
         for track in watch.tracks:
             seen, known = track.after, self._found.get(track.id)

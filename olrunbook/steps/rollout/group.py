@@ -23,15 +23,7 @@ SAMPLE_S = 5.0  # the plot needs no more while nothing changes
 
 
 class GroupWatch:
-    """What was seen of one group since the watching began.
-
-    Args:
-        image: The image that is wanted.
-        before: The group before the update began.
-        began: When the watching began (UTC).
-        updated: The update changed something.
-
-    """
+    """What was seen of one group since the watching began."""
 
     def __init__(
         self, image: str, before: GroupSeen, began: datetime, *, updated: bool
@@ -72,15 +64,7 @@ class GroupWatch:
         refreshes: Sequence[RefreshSeen],
         failed_launches: Sequence[ActivitySeen],
     ) -> list[Event]:
-        """Take in a look; return what is new in it.
-
-        Args:
-            at: When it was (UTC).
-            group: The group.
-            refreshes: Its refreshes.
-            failed_launches: Its scaling activities since the update that failed.
-
-        """
+        """Take in a look; return what is new in it."""
         self.at, self.now, self.refreshes = at, group, tuple(refreshes)
         self.template = TemplateSeen()  # set where it is read after this
         self.failed_launches = tuple(failed_launches)

@@ -158,10 +158,6 @@ def planned(
 def began(ctx: Context, plan: RefreshPlan) -> RefreshBegan:
     """Start what was planned, and nothing else.
 
-    Args:
-        ctx: The run.
-        plan: The plan.
-
     Raises:
         RefusedError: Something is not as it was planned, or a refresh is in progress;
             nothing was started.
@@ -202,11 +198,6 @@ def watched(
     ctx: Context, refresh: RefreshBegan, patience: Patience | None = None
 ) -> RolloutResult:
     """Watch refreshes to their end: every instance from before must be gone.
-
-    Args:
-        ctx: The run.
-        refresh: What began.
-        patience: How long it may take its time.
 
     Raises:
         OlrunbookError: As `rollout` does.

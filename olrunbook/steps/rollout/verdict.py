@@ -115,11 +115,6 @@ def judge(seen: Evidence, patience: Patience) -> Verdict:
     A rollout is over when no refresh of the group is at work and its instances are what
     was wanted, or are not and nothing happens any more. `Successful` alone proves
     nothing, and neither does the newest refresh alone: it must be new since the update.
-
-    Args:
-        seen: The evidence.
-        patience: How long it may take its time.
-
     """
     decided = seen.new[0] if seen.new else None
     if not seen.now.name:

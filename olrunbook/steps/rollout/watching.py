@@ -21,16 +21,7 @@ ALL, EACH = 2, 3
 
 
 class Watching:
-    """The watch over all groups of a rollout.
-
-    Args:
-        ctx: The step's context.
-        account: The account.
-        watches: Tag `Name` to what is seen of that group.
-        since: When the update began (UTC).
-        patience: How long it may take its time.
-
-    """
+    """The watch over all groups of a rollout."""
 
     def __init__(
         self,

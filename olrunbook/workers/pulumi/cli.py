@@ -35,9 +35,6 @@ class StoppedError(Exception):
 class SafeCommand(PulumiCommand):
     """Runs the CLI on PATH for the Automation API.
 
-    Args:
-        scratch: A private folder for the CLI's output files.
-
     Raises:
         FileNotFoundError: There is none.
 

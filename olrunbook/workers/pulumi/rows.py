@@ -29,12 +29,7 @@ Tell = Callable[..., None]
 
 
 class Rows:
-    """Takes the events of one operation.
-
-    Args:
-        tell: Gets kind, text and data of each event worth telling.
-
-    """
+    """Takes the events of one operation, and tells those that are worth it."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
@@ -76,13 +71,7 @@ class Rows:
     def seal_inputs(
         self, key: str, captured: Mapping[tuple[str, str, str], str]
     ) -> None:
-        """Give each row the fingerprint of its inputs, secret ones too, under a key.
-
-        Args:
-            key: The key (hex).
-            captured: Resource type, name and property to a value in clear.
-
-        """
+        """Give each row the fingerprint of all its inputs, under a key (hex)."""
         made = self.made_up()
         for urn, row in self.rows.items():
             mine = (row["type"], row["name"])

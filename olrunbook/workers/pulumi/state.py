@@ -93,12 +93,6 @@ def open_backend(
 def look(folder: Path, project: str, stack: str, run: Run) -> StateLook:
     """Return what a stack's backend says.
 
-    Args:
-        folder: The Pulumi project.
-        project: Its name.
-        stack: The stack's name.
-        run: Runs the CLI with arguments and returns its standard output.
-
     Returns:
         `version` (number of updates), `result` of the last one, `digest` of the state,
         number of `resources` and their `types`, `pending` operations, `locks`.
