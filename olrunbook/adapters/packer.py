@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from olrunbook.adapters.packer_lines import Reader, split_line
 from olrunbook.errors import ToolError
@@ -20,8 +21,7 @@ PLUGIN = "packer-plugin-amazon"
 SOURCE = "github.com/hashicorp/amazon"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a short call of Packer's said."""
 
     code: int | None
@@ -97,8 +97,7 @@ def build_arguments(
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Packer:
+class Packer(NamedTuple):
     """Packer in one place."""
 
     program: str  # the binary

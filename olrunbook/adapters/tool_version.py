@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["ToolFound", "tool_version"]
 
@@ -15,8 +15,7 @@ ANSWER_S = 30.0
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 
 
-@dataclass(frozen=True, slots=True)
-class ToolFound:
+class ToolFound(NamedTuple):
     """A tool."""
 
     path: str = ""  # where it is; empty: nowhere

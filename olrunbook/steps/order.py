@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from olrunbook.adapters.aws.reads import Account
 from olrunbook.adapters.context import Context
@@ -36,16 +35,14 @@ __all__ = [
 BUILD, ROLLOUT = "olrunbook/image-build/1", "olrunbook/rollout/1"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A run in the archive, with its record."""
 
     place: RunPlace
     record: RunRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Relied:
+class Relied(NamedTuple):
     """What allowed an image set in a stage."""
 
     # of which kind it is

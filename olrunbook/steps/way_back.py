@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from olrunbook.adapters.aws.reads import Account
 from olrunbook.adapters.context import Context
@@ -21,8 +21,7 @@ from olrunbook.steps.results import DeployResult
 __all__ = ["WayBack", "in_words", "taken_up", "way_back"]
 
 
-@dataclass(frozen=True, slots=True)
-class WayBack:
+class WayBack(NamedTuple):
     """Where a stage goes back to."""
 
     images: dict[str, str]  # the image set

@@ -6,9 +6,9 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
 from email import message_from_string
 from pathlib import Path
+from typing import NamedTuple
 
 __all__ = ["Source", "debian_sources", "parse_sources", "proxy_options"]
 
@@ -26,8 +26,7 @@ _PROXY = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """One line of apt's sources: a place, a suite, its components."""
 
     uri: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import psutil
 
@@ -20,8 +20,7 @@ BOOT_S = 30.0
 SETTLED = ("running", "degraded")
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(NamedTuple):
     """A running container."""
 
     name: str

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from olrunbook.adapters import ssh
 from olrunbook.archive import chain
@@ -37,8 +37,7 @@ SIGNED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class By:
+class By(NamedTuple):
     """Who decides."""
 
     person: str  # who, in one line

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from olrunbook.archive import chain
 from olrunbook.errors import RefusedError
@@ -24,8 +23,7 @@ from olrunbook.steps.approval.model import Asked
 __all__ = ["Emergency", "countersign", "emergencies"]
 
 
-@dataclass(frozen=True, slots=True)
-class Emergency:
+class Emergency(NamedTuple):
     """A change that one person approved where more were demanded."""
 
     use: dict[str, Any]  # the entry of its use

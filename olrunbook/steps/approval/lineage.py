@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, NamedTuple, NoReturn, Self
 
 from olrunbook.archive import chain, verifier
 from olrunbook.archive.place import RunPlace, list_runs, read_record
@@ -30,8 +29,7 @@ __all__ = [
 PLANS = ("olrunbook/preview/1", "olrunbook/refresh-plan/1")  # what gates ask about
 
 
-@dataclass(frozen=True, slots=True)
-class Lineage:
+class Lineage(NamedTuple):
     """A run and those that it takes up again."""
 
     ids: list[str]  # their ids, the run's own first

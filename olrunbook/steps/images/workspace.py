@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from olrunbook.adapters.context import Context
 from olrunbook.artifacts.cache import fetch_all
@@ -26,8 +26,7 @@ _VARIABLE = re.compile(r'^\s*variable\s+"([^"]+)"', re.MULTILINE)
 _IGNORED = ("__pycache__", "*.pyc", "pyinfra-debug.log", ".git")
 
 
-@dataclass(frozen=True, slots=True)
-class Workspace:
+class Workspace(NamedTuple):
     """A private copy of what an image is made from."""
 
     root: Path  # the folder in which the catalog's relative paths hold
