@@ -15,7 +15,7 @@ from olrunbook.events import Event
 from olrunbook.processes.tool import PACKER, Command, Ended, Tool, merged, stopped
 from olrunbook.redact import Redactor
 
-__all__ = ["Answer", "Packer", "build_arguments", "find_packer", "plugin_folder"]
+__all__ = ["Answer", "Packer", "build_arguments", "find_tool", "plugin_folder"]
 
 PLUGIN = "packer-plugin-amazon"
 SOURCE = "github.com/hashicorp/amazon"
@@ -29,17 +29,8 @@ class Answer(NamedTuple):
     seconds: float
 
 
-def find_packer(env: Mapping[str, str]) -> str:
-    """Return the packer of an environment's PATH.
-
-    Raises:
-        ToolError: There is none.
-
-    """
-    return _on_path("packer", env)
-
-
-def _on_path(name: str, env: Mapping[str, str]) -> str:
+def find_tool(name: str, env: Mapping[str, str]) -> str:
+    """Return a tool of an environment's PATH; ToolError where there is none."""
     found = shutil.which(name, path=env.get("PATH"))
     if not found:
         msg = f"{name} is not on the PATH"
@@ -61,13 +52,13 @@ def plugin_folder(
     """
     if named := env.get("PACKER_PLUGIN_PATH"):
         return Path(named)
-    binary = _on_path(PLUGIN, env)
+    binary = find_tool(PLUGIN, env)
     there = (folder / SOURCE).glob(f"{PLUGIN}_*")
     newest = max((path.stat().st_mtime for path in there), default=0.0)
     if newest < Path(binary).stat().st_mtime:
         folder.mkdir(parents=True, exist_ok=True)
         own = {**env, "PACKER_PLUGIN_PATH": str(folder)}
-        packer = Packer(find_packer(env), own, folder, log, redactor)
+        packer = Packer(find_tool("packer", env), own, folder, log, redactor)
         answer = packer.call("plugins", "install", "--path", binary, SOURCE)
         if answer.code:
             msg = f"the amazon plugin cannot be installed: {answer.lines[-1]}"

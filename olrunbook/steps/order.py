@@ -22,7 +22,6 @@ from olrunbook.steps.serving import in_words
 __all__ = [
     "ROLLOUT",
     "Found",
-    "Relied",
     "images_for",
     "last_build",
     "last_deploy",

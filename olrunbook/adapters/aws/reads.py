@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from olrunbook.adapters.aws.answers import (
@@ -42,10 +41,11 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
-__all__ = ["REVOKED", "Account", "images_exist", "require_identity", "unseen"]
+__all__ = ["Account", "images_exist", "require_identity", "unseen"]
 
-REVOKED = "revoked"  # the tag of an image that no stage may get any more
 CHUNK = 100  # ids in one request
+BALANCED = 20  # load balancers and target groups in one request
+LAUNCHED = ("instance", "volume", "network-interface")  # a group makes them
 DEFAULT_PORTS = {"HTTPS": 443, "HTTP": 80}
 
 
@@ -57,12 +57,10 @@ def require_identity(ctx: Context) -> str:
         ToolError: The API does not answer.
 
     """
-    found, wanted = Account(ctx.target).identity(), ctx.target.identity_arn
-    if found != wanted:
-        msg = f"the AWS identity is {found}, wanted {wanted}"
+    if wrong := Account(ctx.target).wrong_identity():
         hint = "Credentials of another account are in use. Reset the rehearsal."
-        raise RefusedError(msg, hint)
-    return found
+        raise RefusedError(wrong, hint)
+    return ctx.target.identity_arn
 
 
 def images_exist(ctx: Context, images: Mapping[str, str]) -> dict[str, ImageSeen]:
@@ -87,23 +85,21 @@ def unseen(app: App, stage: str) -> list[GroupSeen]:
     ]
 
 
+def _chunks(ids: list[str], most: int = CHUNK) -> Iterator[list[str]]:
+    return (ids[at : at + most] for at in range(0, len(ids), most))
+
+
 class Account:
-    """Reads an account; its clients are made once, so keep it while polling.
+    """Reads an account; keep it while polling.
 
     It counts its calls, and does not ask again for what does not change.
     """
 
     def __init__(self, target: Target) -> None:
         self.calls = 0
-        self._target = target
+        self.target = target  # new credentials of the same one may take its place
         self._known: dict[str, InstanceTypeDef] = {}
         self._templates: dict[str, tuple[str, str]] = {}
-
-    def use(self, target: Target) -> None:
-        """Go on with new credentials of the same target."""
-        self._target = target
-        for client in ("_asg", "_ec2", "_elb"):
-            self.__dict__.pop(client, None)
 
     def _counted(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """Return a call that counts."""
@@ -120,22 +116,25 @@ class Account:
         """Yield what a call lists, page by page."""
         return (i for page in pages(self._counted(call), **wanted) for i in page[key])
 
-    @cached_property
+    @property
     def _asg(self) -> AutoScalingClient:
-        return self._target.client("autoscaling")
+        return self.target.client("autoscaling")
 
-    @cached_property
+    @property
     def _ec2(self) -> EC2Client:
-        return self._target.client("ec2")
+        return self.target.client("ec2")
 
-    @cached_property
+    @property
     def _elb(self) -> ElasticLoadBalancingv2Client:
-        return self._target.client("elbv2")
+        return self.target.client("elbv2")
 
-    def identity(self) -> str:
-        """Return the ARN that GetCallerIdentity answers."""
+    def wrong_identity(self) -> str:
+        """Return that GetCallerIdentity answers another ARN; empty: the target's."""
         with asked("who we are"):
-            return self._target.client("sts").get_caller_identity()["Arn"]
+            found = self.target.client("sts").get_caller_identity()["Arn"]
+        wanted = self.target.identity_arn
+        wrong = f"the AWS identity is {found}, wanted {wanted}"
+        return wrong if found != wanted else ""
 
     def groups(self, app: App, stage: str) -> list[GroupSeen]:
         """Return the app's groups in a stage, in the catalog's order."""
@@ -211,10 +210,10 @@ class Account:
         ids = sorted(every - set(self._known))
         call = self._ec2.describe_instances
         with asked("the instances"):
-            for at in range(0, len(ids), CHUNK):
-                wanted = [{"Name": "instance-id", "Values": ids[at : at + CHUNK]}]
-                for some in self._every(call, "Reservations", Filters=wanted):
-                    self._known |= {one["InstanceId"]: one for one in some["Instances"]}
+            for some in _chunks(ids):
+                wanted = [{"Name": "instance-id", "Values": some}]
+                for more in self._every(call, "Reservations", Filters=wanted):
+                    self._known |= {one["InstanceId"]: one for one in more["Instances"]}
         return self._known
 
     def _target_health(self, arns: Sequence[str]) -> list[dict[str, tuple[str, str]]]:
@@ -243,8 +242,7 @@ class Account:
         found = dict.fromkeys(ids, ("status initializing", ""))
         call = self._ec2.describe_instance_status
         with asked("the status of the instances"):
-            for at in range(0, len(ids), CHUNK):
-                some = ids[at : at + CHUNK]
+            for some in _chunks(ids):
                 for one in self._every(call, "InstanceStatuses", InstanceIds=some):
                     found[one["InstanceId"]] = status_of(one)
         return found
@@ -323,7 +321,32 @@ class Account:
         wanted = [{"Name": "auto-scaling-group", "Values": [group]}]
         with asked(f"the tags of {group}"):
             found = list(self._every(self._asg.describe_tags, "Tags", Filters=wanted))
-        return {tag["Key"]: tag.get("Value", "") for tag in found}
+        return tags_of({"Tags": found})
+
+    def tagged(self, names: Sequence[str]) -> dict[str, str]:
+        """Return id (of balancers the ARN) to kind of what has such a tag `Name`.
+
+        Groups, load balancers, target groups, launch templates, security groups; not
+        what a group launches, and nothing of IAM.
+        """
+        key = {"Name": "key", "Values": ["Name"]}
+        wanted = [key, {"Name": "value", "Values": list(names)}]
+        elb, describe = self._elb, self._ec2.describe_tags
+        with asked(f"what is tagged Name={', '.join(names)}"):
+            tags = self._every(describe, "Tags", Filters=wanted)
+            kinds = {tag["ResourceId"]: tag["ResourceType"] for tag in tags}
+            found = {one: kind for one, kind in kinds.items() if kind not in LAUNCHED}
+            for tag in self._every(self._asg.describe_tags, "Tags", Filters=wanted):
+                found[tag["ResourceId"]] = "auto-scaling-group"
+            balancers = elb.describe_load_balancers()["LoadBalancers"]
+            kinds = {item["LoadBalancerArn"]: "load-balancer" for item in balancers}
+            targets = elb.describe_target_groups()["TargetGroups"]
+            kinds |= {item["TargetGroupArn"]: "target-group" for item in targets}
+            for some in _chunks(list(kinds), BALANCED):
+                for item in elb.describe_tags(ResourceArns=some)["TagDescriptions"]:
+                    if tags_of(item).get("Name") in names:
+                        found[item["ResourceArn"]] = kinds[item["ResourceArn"]]
+        return found
 
     def template(self, group: str) -> TemplateSeen:
         """Return the launch template of a group, with its image."""
@@ -349,15 +372,12 @@ class Account:
             return found
         wanted = [{"Name": "image-id", "Values": sorted(set(ids))}]
         with asked("the images"):
-            for item in self._every(
-                self._ec2.describe_images, "Images", Filters=wanted
-            ):
-                tags = tags_of(item)
-                silent = "without a word" if REVOKED in tags else ""
+            call = self._ec2.describe_images
+            for item in self._every(call, "Images", Filters=wanted):
                 found[item["ImageId"]] = ImageSeen(
                     id=item["ImageId"],
                     name=item.get("Name", ""),
                     state=item.get("State", ""),
-                    revoked=tags.get(REVOKED) or silent,
+                    tags=tags_of(item),
                 )
         return found

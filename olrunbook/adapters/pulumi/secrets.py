@@ -12,7 +12,7 @@ from olrunbook.adapters.context import Context
 from olrunbook.adapters.pulumi.settings import Prepared, prepare
 from olrunbook.errors import ToolError, UsageError
 
-__all__ = ["cli", "read_secrets", "secret_config"]
+__all__ = ["cli", "secret_config"]
 
 READ_TIMEOUT_S = 120
 
@@ -73,10 +73,8 @@ def secret_config(ctx: Context, key: str) -> SecretStr:
     """
     prepared = prepare(ctx, {})
     try:
-        if key in prepared.new_secrets or not prepared.kept.exists():
-            found: dict[str, SecretStr] = {}
-        else:
-            found = read_secrets(ctx, prepared)
+        known = prepared.kept.exists() and key not in prepared.new_secrets
+        found = read_secrets(ctx, prepared) if known else {}
         if key not in found:
             msg = f"stack {prepared.stack} has no secret setting {key!r}"
             raise UsageError(msg, "Deploy the stage first.")

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from olrunbook.adapters.context import Context
 from olrunbook.adapters.pulumi.found import Change, Found, State
-from olrunbook.adapters.pulumi.secrets import cli, read_secrets, secret_config
+from olrunbook.adapters.pulumi.secrets import cli, secret_config
 from olrunbook.adapters.pulumi.settings import (
     Prepared,
     keep_settings,
@@ -34,7 +34,6 @@ __all__ = [
     "look",
     "prepare",
     "preview",
-    "read_secrets",
     "reopen",
     "secret_config",
     "up",
@@ -134,18 +133,14 @@ def _run(
             if line.stream == "stderr":
                 stderr = [*stderr[-9:], line.text]
                 continue
-            message = _message(line)
-            if message is None:
-                continue
-            if sealed := message.get("sealed"):
-                tool.learn(unseal(key, sealed))
-            elif "event" in message:
-                if not quiet:
-                    data = message.get("data") or {}
-                    kind, text = message["event"], message["text"]
-                    ctx.emit(Event(TOOL, kind, text, data, line.at))
-            else:
-                last = message
+            match _message(line):
+                case {"sealed": sealed}:
+                    tool.learn(unseal(key, sealed))
+                case {"event": kind, "text": text, "data": data}:
+                    if not quiet:
+                        ctx.emit(Event(TOOL, kind, text, data, line.at))
+                case dict(message):
+                    last = message
         code = tool.ended.code if tool.ended else None
     if not last:
         detail = ctx.redactor.text(" / ".join(stderr[-2:]))
@@ -156,12 +151,11 @@ def _run(
     return last
 
 
-def _message(line: Line) -> dict[str, Any] | None:
+def _message(line: Line) -> Any:
     try:
-        message = json.loads(line.text)
+        return json.loads(line.text)
     except ValueError:
         return None
-    return message if isinstance(message, dict) else None
 
 
 def _failure(ctx: Context, prepared: Prepared, error: dict[str, Any]) -> ToolError:

@@ -17,7 +17,6 @@ from olrunbook.steps.approval.model import Approval, Asked
 
 __all__ = [
     "By",
-    "Standing",
     "decide",
     "does_not_count",
     "listed",
@@ -233,11 +232,9 @@ def standing(
     return found
 
 
-def may_be_used(
-    entries: Sequence[dict[str, Any]], run_id: str, now: datetime | None = None
-) -> bool:
+def may_be_used(entries: Sequence[dict[str, Any]], run_id: str) -> bool:
     """Whether a run has an approval that is neither used, expired nor taken back."""
-    now = now or datetime.now(UTC)
+    now = datetime.now(UTC)
     used = {n for e in of_kind(entries, "used") for n in listed(e.get("approvals"))}
     if any(run_id in _rejected(entry) for entry in of_kind(entries, "rejected")):
         return False

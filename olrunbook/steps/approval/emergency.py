@@ -45,13 +45,7 @@ def emergencies(entries: Sequence[dict[str, Any]]) -> list[Emergency]:
 
 
 def countersign(
-    room: Path,
-    asked: Asked,
-    by: By,
-    reason: str,
-    *,
-    signers: Path | None,
-    now: datetime | None = None,
+    room: Path, asked: Asked, by: By, reason: str, *, signers: Path | None
 ) -> dict[str, Any]:
     """Enter the second person's signature for the emergency of the first run.
 
@@ -75,7 +69,7 @@ def countersign(
             raise RefusedError(msg, "There is nothing to countersign.")
         data = {name: mine[-1].use.get(name) for name in ("run_id", "gate", "digest")}
         data |= {"of": mine[-1].use["n"], "reason": reason}
-        data = signed("countersigned", data, by, signers, now or datetime.now(UTC))
+        data = signed("countersigned", data, by, signers, datetime.now(UTC))
         # Who approved may have another key by now, or be no signer any more.
         first = signer_of(mine[-1].approval, signers)
         names, keys = {str(mine[-1].approval.get("person")).lower()}, set[str]()

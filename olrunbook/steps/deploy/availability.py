@@ -20,13 +20,9 @@ def replaced_first(
     Without a maximum AWS ends an instance and starts its replacement at once, at least
     one, whatever the minimum says. With a maximum above 100 % it may start first.
     """
-    if not desired:
-        return 0
     low = AWS_MIN_HEALTHY if min_healthy is None else min_healthy
     spare = desired - math.ceil(desired * low / 100)
-    if max_healthy is None:
-        return min(max(spare, 1), desired)
-    return min(max(spare, 0), desired)
+    return min(max(spare, 1 if max_healthy is None else 0), desired)
 
 
 def availability(desired: int, refresh: RefreshSeen) -> str:

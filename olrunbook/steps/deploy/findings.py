@@ -144,15 +144,16 @@ def findings(
     found = []
     for name, rule in rules_of(root).items():
         for said in _ask(rule, preview):
-            denied = said.verdict == "deny"
-            denied = denied and (not preview.rollback or name in OF_ROLLBACKS)
-            finding = Finding(
-                rule=name,
-                verdict="deny" if denied else "warn",
-                text=said.text,
-                overridden=overrides.get(name, "") if denied else "",
+            heard = name in OF_ROLLBACKS or not preview.rollback
+            denied = said.verdict == "deny" and heard
+            found.append(
+                Finding(
+                    rule=name,
+                    verdict="deny" if denied else "warn",
+                    text=said.text,
+                    overridden=overrides.get(name, "") if denied else "",
+                )
             )
-            found.append(finding)
     return found
 
 

@@ -8,12 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from olrunbook.adapters.context import Context
-from olrunbook.adapters.packer import (
-    Packer,
-    build_arguments,
-    find_packer,
-    plugin_folder,
-)
+from olrunbook.adapters.packer import Packer, build_arguments, find_tool, plugin_folder
 from olrunbook.errors import UsageError
 from olrunbook.steps.images.workspace import Workspace
 
@@ -35,8 +30,7 @@ def packer_of(ctx: Context, place: Workspace, log: str) -> Packer:
 
     """
     env = ctx.target.environment()
-    path = ctx.logs / log
-    folder = ctx.target.state / "packer-plugins"
+    path, folder = ctx.logs / log, ctx.target.state / "packer-plugins"
     plugins = plugin_folder(env, folder, path, ctx.redactor)
     own = {
         **place.environment(env),
@@ -46,7 +40,7 @@ def packer_of(ctx: Context, place: Workspace, log: str) -> Packer:
     }
     if ctx.target.endpoint:  # a stand-in's machines are ready in seconds, not minutes
         own.setdefault("AWS_POLL_DELAY_SECONDS", "1")
-    return Packer(find_packer(env), own, place.root, path, ctx.redactor)
+    return Packer(find_tool("packer", env), own, place.root, path, ctx.redactor)
 
 
 def variables_of(

@@ -85,6 +85,11 @@ class Watch:
         """Return the pyinfra operation that failed, if one did."""
         return next((op for op in self.seen.values() if op.state == "failed"), None)
 
+    @property
+    def good(self) -> bool:
+        """Whether it ended well, and each of its operations."""
+        return not self.failed() and not self.code
+
     def cause(self) -> str:
         """Return what failed: an operation with its output, else Packer's own words."""
         if failed := self.failed():
@@ -108,29 +113,27 @@ def explain(watch: Watch) -> str:
 
 def leftovers(ec2: Any, watch: Watch) -> list[str]:
     """Return what a build made for itself and has not removed."""
-    named: dict[str, list[str]] = {}
-    for what, name in watch.made:
-        named.setdefault(what, []).append(name)
-    left: list[str] = []
-    if ids := named.get("instance"):
-        answer = ec2.describe_instances(Filters=[_filter("instance-id", ids)])
-        left += [
-            f"instance {one['InstanceId']} ({one['State']['Name']})"
-            for reservation in answer["Reservations"]
-            for one in reservation["Instances"]
-            if one["State"]["Name"] not in GONE
-        ]
-    if names := named.get("key pair"):
-        answer = ec2.describe_key_pairs(Filters=[_filter("key-name", names)])
-        left += [f"key pair {one['KeyName']}" for one in answer["KeyPairs"]]
-    if names := named.get("security group"):
-        answer = ec2.describe_security_groups(Filters=[_filter("group-name", names)])
-        left += [f"security group {one['GroupId']}" for one in answer["SecurityGroups"]]
-    if ids := sorted(set(named.get("image", [])) - set(watch.images)):
-        answer = ec2.describe_images(Filters=[_filter("image-id", ids)])
-        left += [f"image {one['ImageId']} ({one['State']})" for one in answer["Images"]]
-    return left
 
+    def there(kind: str, key: str, by: str) -> list[dict[str, Any]]:
+        """Return what the account still has of a kind."""
+        made = {name for what, name in watch.made if what == kind}
+        if not (names := sorted(made - set(watch.images))):
+            return []
+        describe = getattr(ec2, f"describe_{kind.replace(' ', '_')}s")
+        return list(describe(Filters=[{"Name": by, "Values": names}])[key])
 
-def _filter(name: str, values: list[str]) -> dict[str, Any]:
-    return {"Name": name, "Values": values}
+    instances = [
+        one
+        for reservation in there("instance", "Reservations", "instance-id")
+        for one in reservation["Instances"]
+        if one["State"]["Name"] not in GONE
+    ]
+    keys = there("key pair", "KeyPairs", "key-name")
+    groups = there("security group", "SecurityGroups", "group-name")
+    images = there("image", "Images", "image-id")
+    return [
+        *(f"instance {i['InstanceId']} ({i['State']['Name']})" for i in instances),
+        *(f"key pair {one['KeyName']}" for one in keys),
+        *(f"security group {one['GroupId']}" for one in groups),
+        *(f"image {one['ImageId']} ({one['State']})" for one in images),
+    ]

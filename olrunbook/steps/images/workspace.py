@@ -102,9 +102,8 @@ def node_types(ctx: Context, node_type: str) -> list[str]:
         UsageError: The app has no such node type.
 
     """
-    if not node_type:
-        return list(ctx.app.node_types)
-    return [one_of("node type", node_type, ctx.app.node_types)]
+    every = ctx.app.node_types
+    return [one_of("node type", node_type, every)] if node_type else list(every)
 
 
 def parse_variables(text: str) -> dict[str, str]:

@@ -79,9 +79,8 @@ class GroupWatch:
         """Bring the instances up to date."""
         events = []
         for name in dict.fromkeys([*self._tracks, *instances]):
-            track, seen = self._tracks.get(name), instances.get(name)
-            was = track.after if track else None
-            track = track or InstanceTrack(id=name, image="")
+            track = self._tracks.get(name) or InstanceTrack(id=name, image="")
+            was, seen = track.after, instances.get(name)
             if seen:
                 news: dict[str, object] = {"after": seen, "gone_at": None}
                 if seen.image:

@@ -126,4 +126,4 @@ class Patiently:
         if (found.cloud_id, found.identity_arn) == known:
             for value in found.secret_values():
                 ctx.redactor.learn(value)
-            self.account.use(found)
+            self.account.target = found

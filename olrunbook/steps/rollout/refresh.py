@@ -30,7 +30,6 @@ __all__ = [
     "BEGAN",
     "PLANNED",
     "WATCHED",
-    "GroupRefresh",
     "RefreshBegan",
     "RefreshPlan",
     "awaited",

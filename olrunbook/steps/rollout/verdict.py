@@ -168,12 +168,11 @@ def _after_launch(seen: Evidence, wrong: list[str], patience: Patience) -> Verdi
 def _without_refresh(seen: Evidence, wrong: list[str], patience: Patience) -> Verdict:
     before = seen.before.instances
     already = bool(before) and all(i.image == seen.image for i in before)
-    if already and not wrong and not seen.updated:
+    early = seen.waited_s < patience.refresh_grace_s
+    if already and not wrong and not (seen.updated and early):
         return Verdict("unchanged", "every instance was already on the image")
-    if seen.waited_s < patience.refresh_grace_s:
+    if early:
         return Verdict(None, "no refresh has begun yet")
-    if already and not wrong:
-        return Verdict("unchanged", "every instance was already on the image")
     if already and not all(instance.serves for instance in seen.now.instances):
         text = f"every instance was already on the image, but {', '.join(wrong)}"
         ended = seen.steady_s >= patience.settle_s
