@@ -35,11 +35,8 @@ from olrunbook.project.catalog import App
 from olrunbook.targets import Target
 
 if TYPE_CHECKING:
-    from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_autoscaling.type_defs import AutoScalingGroupTypeDef
-    from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
-    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
 __all__ = ["Account", "images_exist", "require_identity", "unseen"]
 
@@ -116,18 +113,6 @@ class Account:
         """Yield what a call lists, page by page."""
         return (i for page in pages(self._counted(call), **wanted) for i in page[key])
 
-    @property
-    def _asg(self) -> AutoScalingClient:
-        return self.target.client("autoscaling")
-
-    @property
-    def _ec2(self) -> EC2Client:
-        return self.target.client("ec2")
-
-    @property
-    def _elb(self) -> ElasticLoadBalancingv2Client:
-        return self.target.client("elbv2")
-
     def wrong_identity(self) -> str:
         """Return that GetCallerIdentity answers another ARN; empty: the target's."""
         with asked("who we are"):
@@ -160,7 +145,7 @@ class Account:
         return [self._group(group, raw, machines, checked) for group in none]
 
     def _described(self, **wanted: object) -> list[AutoScalingGroupTypeDef]:
-        call = self._asg.describe_auto_scaling_groups
+        call = self.target.client("autoscaling").describe_auto_scaling_groups
         found = list(self._every(call, "AutoScalingGroups", **wanted))
         self._templates |= {g["AutoScalingGroupName"]: template_of(g) for g in found}
         return found
@@ -208,7 +193,7 @@ class Account:
         """
         every = {item["InstanceId"] for group in groups for item in group["Instances"]}
         ids = sorted(every - set(self._known))
-        call = self._ec2.describe_instances
+        call = self.target.client("ec2").describe_instances
         with asked("the instances"):
             for some in _chunks(ids):
                 wanted = [{"Name": "instance-id", "Values": some}]
@@ -219,7 +204,7 @@ class Account:
     def _target_health(self, arns: Sequence[str]) -> list[dict[str, tuple[str, str]]]:
         """Return instance to state and reason for each target group."""
         with asked("the health of the targets"):
-            call = self._counted(self._elb.describe_target_health)
+            call = self._counted(self.target.client("elbv2").describe_target_health)
             answers = [call(TargetGroupArn=arn) for arn in arns]
         return [
             {
@@ -240,7 +225,7 @@ class Account:
             for item in group["Instances"]
         )
         found = dict.fromkeys(ids, ("status initializing", ""))
-        call = self._ec2.describe_instance_status
+        call = self.target.client("ec2").describe_instance_status
         with asked("the status of the instances"):
             for some in _chunks(ids):
                 for one in self._every(call, "InstanceStatuses", InstanceIds=some):
@@ -249,11 +234,12 @@ class Account:
 
     def console(self, instance: str) -> str:
         """Return what an instance wrote on its console; empty: nothing is kept."""
-        call = self._counted(self._ec2.get_console_output)
+        ec2 = self.target.client("ec2")
+        call = self._counted(ec2.get_console_output)
         with asked(f"the console of {instance}"):
             try:
                 answer = call(InstanceId=instance, Latest=True)
-            except self._ec2.exceptions.ClientError as error:
+            except ec2.exceptions.ClientError as error:
                 # Only newer types of instances can say what they wrote just now.
                 if error.response["Error"]["Code"] != "UnsupportedOperation":
                     raise
@@ -263,7 +249,7 @@ class Account:
     def refreshes(self, group: str) -> list[RefreshSeen]:
         """Return all instance refreshes of a group, the one that began last first."""
         with asked(f"the refreshes of {group}"):
-            call = self._asg.describe_instance_refreshes
+            call = self.target.client("autoscaling").describe_instance_refreshes
             raw = self._every(call, "InstanceRefreshes", AutoScalingGroupName=group)
             found = [refresh_seen(item) for item in raw]
         never = datetime.min.replace(tzinfo=UTC)
@@ -272,7 +258,7 @@ class Account:
     def activities(self, group: str, since: datetime) -> list[ActivitySeen]:
         """Return what a group did since a moment, newest first."""
         with asked(f"the scaling activities of {group}"):
-            call = self._asg.describe_scaling_activities
+            call = self.target.client("autoscaling").describe_scaling_activities
             found = []
             for item in self._every(call, "Activities", AutoScalingGroupName=group):
                 at = utc(item["StartTime"])
@@ -302,7 +288,7 @@ class Account:
         return ""
 
     def _balancer_url(self, target_group: str) -> str:
-        elb = self._elb
+        elb = self.target.client("elbv2")
         found = elb.describe_target_groups(TargetGroupArns=[target_group])
         for arn in found["TargetGroups"][0].get("LoadBalancerArns", []):
             balancers = elb.describe_load_balancers(LoadBalancerArns=[arn])
@@ -320,7 +306,8 @@ class Account:
         """Return the tags of a group as they are now."""
         wanted = [{"Name": "auto-scaling-group", "Values": [group]}]
         with asked(f"the tags of {group}"):
-            found = list(self._every(self._asg.describe_tags, "Tags", Filters=wanted))
+            call = self.target.client("autoscaling").describe_tags
+            found = list(self._every(call, "Tags", Filters=wanted))
         return tags_of({"Tags": found})
 
     def tagged(self, names: Sequence[str]) -> dict[str, str]:
@@ -331,12 +318,13 @@ class Account:
         """
         key = {"Name": "key", "Values": ["Name"]}
         wanted = [key, {"Name": "value", "Values": list(names)}]
-        elb, describe = self._elb, self._ec2.describe_tags
+        elb, ec2 = self.target.client("elbv2"), self.target.client("ec2")
+        asg = self.target.client("autoscaling")
         with asked(f"what is tagged Name={', '.join(names)}"):
-            tags = self._every(describe, "Tags", Filters=wanted)
+            tags = self._every(ec2.describe_tags, "Tags", Filters=wanted)
             kinds = {tag["ResourceId"]: tag["ResourceType"] for tag in tags}
             found = {one: kind for one, kind in kinds.items() if kind not in LAUNCHED}
-            for tag in self._every(self._asg.describe_tags, "Tags", Filters=wanted):
+            for tag in self._every(asg.describe_tags, "Tags", Filters=wanted):
                 found[tag["ResourceId"]] = "auto-scaling-group"
             balancers = elb.describe_load_balancers()["LoadBalancers"]
             kinds = {item["LoadBalancerArn"]: "load-balancer" for item in balancers}
@@ -356,7 +344,8 @@ class Account:
             name, version = self._templates.get(group, ("", ""))
             if not name:
                 return TemplateSeen()
-            call = self._counted(self._ec2.describe_launch_template_versions)
+            ec2 = self.target.client("ec2")
+            call = self._counted(ec2.describe_launch_template_versions)
             answer = call(LaunchTemplateId=name, Versions=[version])
         (launched,) = answer["LaunchTemplateVersions"]
         return TemplateSeen(
@@ -372,7 +361,7 @@ class Account:
             return found
         wanted = [{"Name": "image-id", "Values": sorted(set(ids))}]
         with asked("the images"):
-            call = self._ec2.describe_images
+            call = self.target.client("ec2").describe_images
             for item in self._every(call, "Images", Filters=wanted):
                 found[item["ImageId"]] = ImageSeen(
                     id=item["ImageId"],

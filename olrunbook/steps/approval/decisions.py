@@ -78,7 +78,7 @@ def decide(
     signers: Path | None = None,
     now: datetime | None = None,
 ) -> dict[str, Any]:
-    """Enter a person's decision into the chain of the stage.
+    """Enter a person's decision into the chain of the stage; return the entry.
 
     Args:
         room: The folder of the stage.
@@ -89,9 +89,6 @@ def decide(
         emergency: One signature is to be enough where the gate asks for more people.
         signers: The file of allowed signers; needed for a signature.
         now: The present (UTC); None: the clock's.
-
-    Returns:
-        The entry.
 
     Raises:
         RefusedError: It was rejected before, or its approval was used; the gate wants a
@@ -223,7 +220,7 @@ def standing(
             found.notes.append(f"{who} is a copy")
         elif entry.get("digest") != asked.digest:
             found.notes.append(f"{who} is of another preview")
-        elif (end := _moment(entry.get("until"))) is None or now >= end:
+        elif _expired(entry, now):
             found.notes.append(f"{who} expired at {entry.get('until')}")
         elif why := does_not_count(entry, asked, signers, names, keys):
             found.notes.append(f"{who} does not count: {why}")
@@ -242,8 +239,7 @@ def may_be_used(entries: Sequence[dict[str, Any]], run_id: str) -> bool:
         entry.get("run_id") == run_id
         and entry.get("n") not in used
         and not _user(entries, str(entry.get("gate")), run_id)
-        and (end := _moment(entry.get("until"))) is not None
-        and now < end
+        and not _expired(entry, now)
         for entry in of_kind(entries, "approved")
     )
 
@@ -344,9 +340,9 @@ def _text(at: datetime) -> str:
     return at.isoformat(timespec="seconds")
 
 
-def _moment(text: Any) -> datetime | None:
+def _expired(entry: dict[str, Any], now: datetime) -> bool:
+    """Whether an approval is over, or does not say (in UTC) how long it holds."""
     try:
-        found = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-    return found if found.tzinfo else None
+        return now >= datetime.fromisoformat(entry["until"])
+    except (KeyError, TypeError, ValueError):
+        return True

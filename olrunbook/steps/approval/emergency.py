@@ -47,10 +47,7 @@ def emergencies(entries: Sequence[dict[str, Any]]) -> list[Emergency]:
 def countersign(
     room: Path, asked: Asked, by: By, reason: str, *, signers: Path | None
 ) -> dict[str, Any]:
-    """Enter the second person's signature for the emergency of the first run.
-
-    Returns:
-        The entry.
+    """Enter a second person's signature for the emergency; return the entry.
 
     Raises:
         RefusedError: There is no emergency of this run, or it is countersigned; the

@@ -7,7 +7,6 @@ distinct image, which exists and is `available`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from olrunbook.adapters.aws.answers import asked
 from olrunbook.adapters.aws.reads import Account
@@ -162,7 +161,7 @@ def _arguments(
     for node in nodes:
         values = variables_of(ctx, place, node, given)
         if "packages_file" in place.declared:
-            values["packages_file"] = str(_packages(ctx, node))
+            values["packages_file"] = str(ctx.logs / f"packages-{node}.txt")
         found[node] = build_arguments(
             str(place.template),
             only=ctx.app.image.only,
@@ -170,10 +169,6 @@ def _arguments(
             on_error=on_error,
         )
     return found
-
-
-def _packages(ctx: Context, node: str) -> Path:
-    return ctx.logs / f"packages-{node}.txt"
 
 
 def _bake(
@@ -208,7 +203,7 @@ def _built(
     account = Account(ctx.target)
     image = _one_image(account, watch, ctx.app_name)
     base = account.images([watch.base]) if watch.base else {}
-    file = _packages(ctx, node)
+    file = ctx.logs / f"packages-{node}.txt"
     rows = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     return BuiltImage(
         node_type=node,

@@ -19,7 +19,6 @@ from olrunbook.adapters.docker.container import LABEL, Box, container, sweep
 from olrunbook.errors import StepError, ToolError
 from olrunbook.events import Event, handed
 from olrunbook.steps.images.results import (
-    ArtifactUsed,
     CheckSeen,
     ImageTestResult,
     Operation,
@@ -44,6 +43,7 @@ NOT_TESTED = (
     "access: pyinfra runs as root through docker, Packer as admin over SSH and sudo",
     "what an instance gets from its account: user data, role, Vault, Consul, DNS",
 )
+STAND_IN = "a stand-in, because it could not be fetched"
 NO_SYSTEMD = "services: the base image has no systemd"
 
 
@@ -74,11 +74,16 @@ def image_test(ctx: Context, base: str = "", node_type: str = "") -> ImageTestRe
         ctx.emit(Event("docker", "warning", f"removed {name}, left by a killed test"))
     tests = [_test(ctx, place, image, node, checkout) for node in nodes]
     without = [] if all(test.systemd for test in tests) else [NO_SYSTEMD]
+    stood = [one for one in artifacts if one.source == "stand-in"]
     return ImageTestResult(
         tests=tests,
         idempotent=ctx.app.image.idempotent,
         artifacts=artifacts,
-        not_tested=[*without, *NOT_TESTED, *_stand_ins(artifacts)],
+        not_tested=[
+            *without,
+            *NOT_TESTED,
+            *(f"{one.name} {one.version}: {STAND_IN}" for one in stood),
+        ],
     )
 
 
@@ -144,9 +149,8 @@ def _deploy(ctx: Context, place: Workspace, box: Box, node: str, which: str) -> 
     names: list[str] = []
 
     def take(event: Event) -> None:
-        nonlocal names
         watch.see(event)
-        names = event.data.get("operations", names)
+        names.extend(event.data.get("operations", ()))
         ctx.emit(event)
 
     events = pyinfra.deploy(
@@ -188,14 +192,6 @@ def _why(box: Box, unit: str) -> str:
         return box.run("journalctl", "--unit", unit, "--lines", "1", "--output", "cat")
     except ToolError as error:
         return str(error)
-
-
-def _stand_ins(artifacts: list[ArtifactUsed]) -> list[str]:
-    return [
-        f"{one.name} {one.version}: a stand-in, because it could not be fetched"
-        for one in artifacts
-        if one.source == "stand-in"
-    ]
 
 
 def _by_hand(ctx: Context, box: Box, node: str) -> list[str]:

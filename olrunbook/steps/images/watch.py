@@ -38,13 +38,12 @@ class Watch:
 
     def see(self, event: Event) -> None:
         """Take one event in."""
-        data = event.data
+        data, phase = event.data, self.phases[-1][0] if self.phases else ""
         match event.kind:
-            case "phase" if event.text == "cleaning up" and self._provisioning:
-                # The line before the one that says so is the provisioner's last.
-                self.said = [row for row in self.lines[:-1] if row.strip()][-TAIL:]
-                self.phases.append((event.text, event.at))
-            case "phase" if not self.phases or self.phases[-1][0] != event.text:
+            case "phase" if event.text != phase:
+                if (phase, event.text) == ("provisioning", "cleaning up"):
+                    # The line before the one that says so is the provisioner's last.
+                    self.said = [row for row in self.lines[:-1] if row.strip()][-TAIL:]
                 self.phases.append((event.text, event.at))
             case "operation":
                 keep = {key: data[key] for key in Operation.model_fields if key in data}
@@ -62,10 +61,6 @@ class Watch:
             case "end":
                 self.code, self.seconds = data["code"], data["seconds"]
                 self.ended_at = event.at
-
-    @property
-    def _provisioning(self) -> bool:
-        return bool(self.phases) and self.phases[-1][0] == "provisioning"
 
     def operations(self) -> list[Operation]:
         """Return the operations in order."""

@@ -16,14 +16,8 @@ PROVIDER = "pulumi:providers:"
 SKIPPED_OPS = {"refresh", "refresh-done"}
 TRACEBACK = "Traceback (most recent call last)"
 COLOURS = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
-# The engine does a replacement in several steps; a person sees one.
-ONE_OP = {
-    "create-replacement": "replace",
-    "delete-replaced": "replace",
-    "discard-replaced": "replace",
-    "import-replacement": "replace",
-    "read-replacement": "replace",
-}
+# The engine does a replacement in several steps, as `delete-replaced`; people see one.
+REPLACES = ("-replacement", "-replaced")
 
 Tell = Callable[..., None]
 
@@ -104,11 +98,10 @@ class Rows:
 
     def _resource(self, metadata: Any, state: str) -> None:
         op = str(getattr(metadata.op, "value", metadata.op))
-        op = ONE_OP.get(op, op)
+        op = "replace" if op.endswith(REPLACES) else op
         urn, kind = metadata.urn, metadata.type
         name = changes.resource_name(urn)
-        default = kind.startswith(PROVIDER) and name.startswith("default")
-        if default:
+        if kind.startswith(PROVIDER) and name.startswith("default"):
             return
         plain = _plain(metadata)
         if op in SKIPPED_OPS:

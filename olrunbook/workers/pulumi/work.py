@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,6 @@ class Work:
             kind = "plan" if "violates plan" in text else "failed"
             return self._error(kind, _last_error(text))
 
-    # -- the operations -------------------------------------------------------------
-
     def preview(self) -> dict[str, Any]:
         """Show what an update would do; the stack is made where there is none."""
         preload(self.folder)
@@ -141,8 +140,6 @@ class Work:
                 return {"state": None}
             raise
 
-    # -- parts ----------------------------------------------------------------------
-
     def _on_event(self, event: Any) -> None:
         self.command.heard.set()
         self.rows.on_event(event)
@@ -161,14 +158,15 @@ class Work:
         for key, value in (self.request.get("new_secrets") or {}).items():
             # by standard input: the arguments of a process can be read by everybody
             store = ["config", "set", "--secret", key, "--stack", name]
-            self.command.run(store, str(self.folder), {}, given=value)
+            self._cli(store, given=value)
         return stack
 
-    def _look(self) -> StateLook:
-        def run(args: list[str]) -> str:
-            result = self.command.run(args, str(self.folder), {}, even_if_stopped=True)
-            return str(result.stdout)
+    def _cli(self, args: list[str], **how: Any) -> str:
+        """Return what the CLI writes in the project's folder."""
+        return str(self.command.run(args, str(self.folder), {}, **how).stdout)
 
+    def _look(self) -> StateLook:
+        run = partial(self._cli, even_if_stopped=True)
         return look(self.folder, self.request["project"], self.request["stack"], run)
 
     def _found(self) -> dict[str, Any]:
@@ -196,13 +194,10 @@ class Work:
             }
         }
 
-    # -- secrets --------------------------------------------------------------------
-
     def _learn_config(self) -> None:
         """Let the run learn the secret settings before anything can print them."""
         show = ["config", "--show-secrets", "--json", "--stack", self.request["stack"]]
-        shown = self.command.run(show, str(self.folder), {}).stdout
-        for item in json.loads(shown).values():
+        for item in json.loads(self._cli(show)).values():
             if item.get("secret"):
                 self._learn(str(item.get("value") or ""))
 
@@ -228,8 +223,7 @@ class Work:
         if not wanted:
             return
         show = ["stack", "export", "--show-secrets", "--stack", self.request["stack"]]
-        shown = self.command.run(show, str(self.folder), {}).stdout
-        resources = json.loads(shown)["deployment"].get("resources") or []
+        resources = json.loads(self._cli(show))["deployment"].get("resources") or []
         before = {item["urn"]: item.get("inputs") or {} for item in resources}
         for row, change in wanted:
             old = changes.value_at(before.get(row["urn"], {}), change["path"])
