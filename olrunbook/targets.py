@@ -229,12 +229,7 @@ def find_target(name: str, project_root: Path) -> Target | None:
 
 
 def load_target(name: str, project_root: Path) -> Target:
-    """Return a target that is up.
-
-    Raises:
-        RefusedError: It is not up.
-
-    """
+    """Return a target that is up; RefusedError where it is not."""
     path = state_dir(project_root) / name / TARGET_FILE
     try:
         return Target.model_validate(json.loads(path.read_text(encoding="utf-8")))

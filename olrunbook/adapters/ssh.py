@@ -40,12 +40,7 @@ def sign(key: Path, message: bytes) -> str:
 
 
 def verify(signers: Path, message: bytes, signature: str) -> Signer:
-    """Return who of the allowed signers in a file signed a message.
-
-    Raises:
-        ToolError: The signature is none of an allowed signer over this message.
-
-    """
+    """Return who of the allowed signers signed a message; ToolError: nobody did."""
     with tempfile.NamedTemporaryFile("w", suffix=".sig") as file:
         file.write(signature)
         file.flush()

@@ -74,11 +74,9 @@ def last_build(
 def last_deploy(
     outputs: Path, target: str, app: str, stage: str, run_id: str = ""
 ) -> Found:
-    """Return a succeeded deploy of a stage: the one named, else the newest.
+    """Return the succeeded deploy of a stage that is named, else the newest.
 
-    Raises:
-        RefusedError: There is none.
-
+    RefusedError where there is none.
     """
     for found in _succeeded(outputs, target, app, stage, DeployResult.schema_name):
         if run_id in ("", found.record.run_id):

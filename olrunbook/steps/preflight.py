@@ -66,12 +66,7 @@ class PreflightResult(Result):
 
 
 def checks_for(name: str) -> tuple[str, ...]:
-    """Return a group of checks.
-
-    Raises:
-        UsageError: There is none of the name.
-
-    """
+    """Return a group of checks; UsageError where there is none of the name."""
     if name in NEEDS:
         return NEEDS[name]
     msg = f"there are no checks for {name!r}; choose from: {', '.join(NEEDS)}"

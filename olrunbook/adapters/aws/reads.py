@@ -47,13 +47,7 @@ DEFAULT_PORTS = {"HTTPS": 443, "HTTP": 80}
 
 
 def require_identity(ctx: Context) -> str:
-    """Return who we are; refuse to go on as anybody but the target's own identity.
-
-    Raises:
-        RefusedError: GetCallerIdentity answers another ARN.
-        ToolError: The API does not answer.
-
-    """
+    """Return who we are; RefusedError where that is not the target's own identity."""
     if wrong := Account(ctx.target).wrong_identity():
         hint = "Credentials of another account are in use. Reset the rehearsal."
         raise RefusedError(wrong, hint)
@@ -67,12 +61,7 @@ def images_exist(ctx: Context, images: Mapping[str, str]) -> dict[str, ImageSeen
 
 
 def unseen(app: App, stage: str) -> list[GroupSeen]:
-    """Return an app's groups in a stage as if none were there.
-
-    Raises:
-        UsageError: The app has no stack.
-
-    """
+    """Return an app's groups in a stage as if none were there; UsageError: no stack."""
     if app.stack is None:
         msg = f"{app.title} has no stack in the catalog: nothing of it is deployed"
         raise UsageError(msg)

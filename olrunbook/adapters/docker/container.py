@@ -29,12 +29,7 @@ class Box(NamedTuple):
     arguments: tuple[str, ...]  # what it was started with, for a person
 
     def run(self, *argv: str, timeout_s: float = 60) -> str:
-        """Run a program in it and return its output.
-
-        Raises:
-            ToolError: It ended badly.
-
-        """
+        """Run a program in it and return its output; ToolError where it ended badly."""
         return docker("exec", self.name, *argv, timeout_s=timeout_s)
 
     def failed_units(self) -> list[str]:

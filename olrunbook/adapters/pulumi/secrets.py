@@ -30,11 +30,8 @@ def cli(ctx: Context) -> str:
 def read_secrets(ctx: Context, prepared: Prepared) -> dict[str, SecretStr]:
     """Return the stack's secret settings in clear, and let the redactor learn them.
 
-    They come through a pipe of this call alone: no log, no file.
-
-    Raises:
-        ToolError: The CLI could not decrypt them.
-
+    They come through a pipe of this call alone: no log, no file. ToolError where the
+    CLI could not decrypt them.
     """
     program = cli(ctx)
     arguments = ["config", "--show-secrets", "--json", "--stack", prepared.stack]

@@ -121,12 +121,7 @@ def prepare(ctx: Context, images: Mapping[str, str]) -> Prepared:
 
 
 def reopen(ctx: Context, token: str) -> Prepared:
-    """Return a copy that was prepared earlier in this run.
-
-    Raises:
-        RefusedError: It is gone: another kernel made it, or the run was cleaned up.
-
-    """
+    """Return a copy that was prepared in this run; RefusedError where it is gone."""
     spec = stack_spec(ctx)
     root = ctx.work / f"pulumi-{token}"
     path = Path(spec.path)

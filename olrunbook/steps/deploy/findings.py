@@ -133,13 +133,9 @@ def require_rules(root: Path, names: Iterable[str]) -> None:
 def findings(
     preview: PreviewResult, root: Path, overrides: Mapping[str, str]
 ) -> list[Finding]:
-    """Return what the rules say of a preview.
+    """Return what the rules say of a preview; UsageError where a file of them is wrong.
 
     `overrides` is rule to the reason why what it denies is done nevertheless.
-
-    Raises:
-        UsageError: A file of rules cannot be loaded.
-
     """
     found = []
     for name, rule in rules_of(root).items():

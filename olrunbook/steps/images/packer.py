@@ -25,9 +25,7 @@ __all__ = [
 def packer_of(ctx: Context, place: Workspace, log: str) -> Packer:
     """Return Packer for a run: the target's environment, and nothing written elsewhere.
 
-    Raises:
-        ToolError: Packer or its plugin is missing.
-
+    ToolError where it or its plugin is missing.
     """
     env = ctx.target.environment()
     path, folder = ctx.logs / log, ctx.target.state / "packer-plugins"
@@ -65,12 +63,7 @@ def variables_of(
 
 
 def check_declared(ctx: Context, place: Workspace, given: Mapping[str, str]) -> None:
-    """Raise if a variable was given that the template does not know.
-
-    Raises:
-        UsageError: It declares neither the variable nor a map `settings`.
-
-    """
+    """Raise UsageError if a variable was given that the template has no place for."""
     unknown = sorted({*ctx.app.image.variables, *given} - place.declared)
     if unknown and "settings" not in place.declared:
         msg = f"{ctx.app.image.template} declares no variable {', '.join(unknown)}"

@@ -88,12 +88,7 @@ def image_test(ctx: Context, base: str = "", node_type: str = "") -> ImageTestRe
 
 
 def require(result: ImageTestResult) -> None:
-    """Raise if the test failed.
-
-    Raises:
-        StepError: It did; with the failed operation's output and a hint where known.
-
-    """
+    """Raise StepError if the test failed, with what failed and a hint where known."""
     if result.ok:
         return
     for test in result.tests:

@@ -54,9 +54,7 @@ class Workspace(NamedTuple):
 def workspace(ctx: Context) -> Workspace:
     """Copy an app's template and deploy folder into the run's scratch folder.
 
-    Raises:
-        UsageError: The catalog names what is not there.
-
+    UsageError where the catalog names what is not there.
     """
     image = ctx.app.image
     root = ctx.work / "image"
@@ -96,23 +94,13 @@ def artifacts_of(
 
 
 def node_types(ctx: Context, node_type: str) -> list[str]:
-    """Return the node types meant: the given one, else all of the app's.
-
-    Raises:
-        UsageError: The app has no such node type.
-
-    """
+    """Return the given node type, else all of the app's; UsageError: it is unknown."""
     every = ctx.app.node_types
     return [one_of("node type", node_type, every)] if node_type else list(every)
 
 
 def parse_variables(text: str) -> dict[str, str]:
-    """Return the Packer variables a parameter names: `NAME=VALUE`, separated by `;`.
-
-    Raises:
-        UsageError: A part is not of that form, or a name comes twice.
-
-    """
+    """Return the Packer variables of a parameter, `NAME=VALUE; …`; else UsageError."""
     found: dict[str, str] = {}
     for part in text.split(";"):
         if not part.strip():

@@ -64,12 +64,7 @@ class Patiently:
     pace: Pace  # counts the calls
 
     def __call__(self, read: Callable[[], T]) -> T:
-        """Return what the read returns.
-
-        Raises:
-            AwsError: The trouble lasted longer than is borne.
-
-        """
+        """Return what the read returns; AwsError where the trouble lasts too long."""
         began, sort = self.ctx.clock(), ""
         while True:
             before = self.account.calls

@@ -189,19 +189,13 @@ def began(ctx: Context, plan: RefreshPlan) -> RefreshBegan:
 
 def awaited(refresh: RefreshBegan) -> Awaited:
     """Return what is watched once refreshes began."""
-    facts = refresh.model_dump(include={"images", "url", "started_at"})
-    return Awaited(**facts, before=refresh.before)
+    return Awaited.model_validate(refresh.model_dump(exclude={"refreshes"}))
 
 
 def watched(
     ctx: Context, refresh: RefreshBegan, patience: Patience | None = None
 ) -> RolloutResult:
-    """Watch refreshes to their end: every instance from before must be gone.
-
-    Raises:
-        OlrunbookError: As `rollout` does.
-
-    """
+    """Watch refreshes to their end, as `rollout` does: all old instances must go."""
     result = rollout(ctx, awaited(refresh), patience=patience)
     groups = [_strict(one, refresh.refreshes.get(one.group)) for one in result.groups]
     if groups == result.groups:

@@ -44,10 +44,7 @@ class Watching:
         """Look until every group has ended and, if all is well, the soak is over.
 
         A group that has failed does not end the watch: the others go on by themselves.
-
-        Raises:
-            AwsError: The AWS API does not answer for long.
-
+        AwsError where AWS does not answer for long.
         """
         ctx, patience, many = self._ctx, self._patience, len(self._watches) > 1
         soak_s = ctx.app.soak.seconds if ctx.app.soak else 0

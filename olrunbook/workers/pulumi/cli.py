@@ -33,12 +33,7 @@ class StoppedError(Exception):
 
 
 class SafeCommand(PulumiCommand):
-    """Runs the CLI on PATH for the Automation API.
-
-    Raises:
-        FileNotFoundError: There is none.
-
-    """
+    """Runs the CLI on PATH for the Automation API; FileNotFoundError: there is none."""
 
     def __init__(self, scratch: Path) -> None:
         found = shutil.which("pulumi")
