@@ -111,22 +111,18 @@ def require_stage_before(
         return Relied("first stage", "this is the first stage")
     why, serves = [], ""
     for found in succeeded(ctx, before, ROLLOUT):
-        record = found.record
-        if record.images != images:
-            since = f"{minute(record.ended_at)} (run {short(record.run_id)})"
-            last = format_images(record.images)
-            serves = serves or f"{before} serves {last} since {since}"
-            continue
+        record, at = found.record, minute(found.record.ended_at)
         which = f"run {short(record.run_id)}"
-        if wrong := not_verified(found):
+        if record.images != images:
+            last = f"{format_images(record.images)} since {at} ({which})"
+            serves = serves or f"{before} serves {last}"
+        elif wrong := not_verified(found):
             why.append(wrong)
-            continue
-        if stale := _stale(ctx, record.ended_at):
+        elif stale := _stale(ctx, record.ended_at):
             why.append(f"{which} {stale}")
-            continue
-        text = f"{before} rolled out these images at {minute(record.ended_at)}: "
-        text += f"{which}, verified"
-        return Relied("archive", text, record.run_id, record.ended_at)
+        else:
+            text = f"{before} rolled out these images at {at}: {which}, verified"
+            return Relied("archive", text, record.run_id, record.ended_at)
     said = _account_says(ctx, before, images)
     if isinstance(said, Relied):
         return said
@@ -136,12 +132,10 @@ def require_stage_before(
             text = f"these images served well in {ctx.stage} before: "
             text += f"run {short(record.run_id)}"
             return Relied("served here", text, record.run_id, record.ended_at)
-    there = "; ".join(why) if why else "there is none"
-    msg = f"{ctx.stage} needs a succeeded {before} rollout of "
-    msg += f"{format_images(dict(images))}, {there}."
+    there, wanted = "; ".join(why) or "there is none", format_images(dict(images))
+    msg = f"{ctx.stage} needs a succeeded {before} rollout of {wanted}, {there}."
     msg += "".join(f" {text}." for text in (serves, said) if text)
-    set_ = format_images(dict(images))
-    hint = f"olrunbook release {ctx.app_name} --to {before} --images {set_}"
+    hint = f"olrunbook release {ctx.app_name} --to {before} --images {wanted}"
     raise RefusedError(msg, hint)
 
 

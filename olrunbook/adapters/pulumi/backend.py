@@ -26,9 +26,9 @@ class Update(NamedTuple):
 
     kind: str
     result: str
+    message: str
     began: datetime
     ended: datetime
-    message: str
 
 
 class StackSeen(NamedTuple):
@@ -82,10 +82,6 @@ def look_at(
 
 
 def _update(text: dict[str, Any]) -> Update:
-    began, ended = (
-        datetime.fromtimestamp(text.get(name) or 0, UTC)
-        for name in ("startTime", "endTime")
-    )
     words = (str(text.get(name) or "") for name in ("kind", "result", "message"))
-    kind, result, message = words
-    return Update(kind, result, began, ended, message)
+    times = (text.get(name) or 0 for name in ("startTime", "endTime"))
+    return Update._make([*words, *(datetime.fromtimestamp(at, UTC) for at in times)])

@@ -23,12 +23,7 @@ def revoke(
 ) -> list[str]:
     """Tag images as revoked, with when, who and why.
 
-    Args:
-        catalog: Says whose images they are.
-        target: Whose account has them.
-        images: Their ids, each with the node type it was given as; empty: with none.
-        reason: Why.
-        who: Who does it.
+    `images` are their ids, each with the node type it was given as; empty: with none.
 
     Returns:
         What was done and who serves them, a line each.

@@ -85,14 +85,8 @@ class SafeCommand(PulumiCommand):
     ) -> CommandResult:
         """Run the CLI to its end, however long that takes.
 
-        Args:
-            args: Arguments.
-            cwd: Working directory.
-            additional_env: Laid over this process's environment.
-            on_output: Gets each line of standard output.
-            on_error: Gets each line of standard error.
-            given: Text for standard input: for secrets, which argv would show.
-            even_if_stopped: For looking at what a stopped update left.
+        `given` is text for standard input: for secrets, which argv would show.
+        `even_if_stopped` is for looking at what a stopped update left.
 
         Raises:
             StoppedError: It was asked to stop before it was started.
