@@ -194,9 +194,8 @@ def state_dir(project_root: Path) -> Path:
     shared = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     base = os.environ.get("OLRUNBOOK_STATE") or Path(shared) / "olrunbook"
     real = project_root.resolve()
-    return (
-        Path(base) / f"{real.name}-{hashlib.sha256(str(real).encode()).hexdigest()[:8]}"
-    )
+    digest = hashlib.sha256(str(real).encode()).hexdigest()
+    return Path(base) / f"{real.name}-{digest[:8]}"
 
 
 def save_target(target: Target) -> None:

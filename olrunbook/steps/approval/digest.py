@@ -86,8 +86,7 @@ def differences(
     found = [WORDS.get(name, name) for name in names if name != "changes"]
     if "changes" in names:
         was, new = set(_lines(changes_before)), set(_lines(changes_now))
-        told = [f"not shown before: {line}" for line in _lines(changes_now)]
-        told = [text for text in told if text.partition(": ")[2] not in was]
+        told = [f"not shown before: {x}" for x in _lines(changes_now) if x not in was]
         told += [f"no more: {x}" for x in _lines(changes_before) if x not in new]
         found += told or [f"{WORDS['changes']} (a secret, or a value not shown)"]
     return found

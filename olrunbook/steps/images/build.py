@@ -296,13 +296,12 @@ def _version(packer: Packer) -> str:
 
 
 def _check_on_error(on_error: str) -> None:
-    if on_error in ON_ERROR:
-        return
     if on_error == "ask":
         msg = "on_error=ask cannot be used: Packer would wait for a key on a terminal"
         raise UsageError(msg, "Use abort: it leaves the builder running, and names it.")
-    msg = f"on_error is {on_error!r}, wanted cleanup or abort"
-    raise UsageError(msg)
+    if on_error not in ON_ERROR:
+        msg = f"on_error is {on_error!r}, wanted cleanup or abort"
+        raise UsageError(msg)
 
 
 VALIDATE = Step("validate", ValidateResult)
