@@ -72,12 +72,10 @@ class Lineage(NamedTuple):
         asked = [one for one in self._asked if one.gate == gate]
         if not asked:
             return spec
-        specs = [spec] if spec else []
-        people = max([g.people for g in asked] + [s.people for s in specs])
-        signed = people > 1 or any(g.signature for g in asked)
-        signed = signed or any(s.signature for s in specs)
-        lasts = [lasting(one.lasts) for one in asked if one.lasts]
-        lasts += [one.lasts for one in specs]
+        demands: list[GateRecord | GateSpec] = [*asked, *([spec] if spec else [])]
+        people = max(one.people for one in demands)
+        signed = people > 1 or any(one.signature for one in demands)
+        lasts = [lasting(one.lasts) for one in demands if one.lasts]
         ends = {"lasts": min(lasts)} if lasts else {}
         return GateSpec(people=people, signature=signed, **ends)
 
