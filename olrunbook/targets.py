@@ -194,9 +194,8 @@ def state_dir(project_root: Path) -> Path:
     shared = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     base = os.environ.get("OLRUNBOOK_STATE") or Path(shared) / "olrunbook"
     real = project_root.resolve()
-    return (
-        Path(base) / f"{real.name}-{hashlib.sha256(str(real).encode()).hexdigest()[:8]}"
-    )
+    digest = hashlib.sha256(str(real).encode()).hexdigest()
+    return Path(base) / f"{real.name}-{digest[:8]}"
 
 
 def save_target(target: Target) -> None:
@@ -229,16 +228,7 @@ def find_target(name: str, project_root: Path) -> Target | None:
 
 
 def load_target(name: str, project_root: Path) -> Target:
-    """Return a target that is up.
-
-    Args:
-        name: The target's name.
-        project_root: The project in use.
-
-    Raises:
-        RefusedError: It is not up.
-
-    """
+    """Return a target that is up; RefusedError where it is not."""
     path = state_dir(project_root) / name / TARGET_FILE
     try:
         return Target.model_validate(json.loads(path.read_text(encoding="utf-8")))

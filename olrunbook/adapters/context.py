@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from olrunbook.errors import RefusedError
 from olrunbook.events import Event
@@ -17,8 +18,7 @@ from olrunbook.targets import Target
 __all__ = ["Commit", "Context"]
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(NamedTuple):
     """The state of the checkout: full hash, and the files that differ from it."""
 
     sha: str

@@ -26,6 +26,12 @@ class Answer:
     error: str = ""  # why there is no answer, in a few words
 
 
+WORDS: dict[type[Exception], str] = {
+    TimeoutError: "timed out",
+    ConnectionRefusedError: "connection refused",
+    ConnectionResetError: "connection closed",  # RemoteDisconnected is one
+    ssl.SSLError: "TLS failed",
+}
 # Any certificate is accepted: rehearsals sign their own.
 TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 TLS.check_hostname = False
@@ -42,16 +48,10 @@ def ask(
 ) -> Answer:
     """Make one request; never raises for what the other side does.
 
+    `timeout_s` is for the connection, and for each part of the answer.
+
     Certificates are not verified: what is asked is whether a stage answers, and a
     rehearsal's certificate is its own. Whoever shows the answer says so.
-
-    Args:
-        url: `http://` or `https://`.
-        method: HTTP method.
-        body: Request body.
-        headers: Request headers.
-        timeout_s: Seconds to wait for the connection, and for each part of the answer.
-
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port
@@ -69,8 +69,6 @@ def ask(
         )
         answer = connection.getresponse()
         text = answer.read(MAX_BODY).decode(errors="replace")
-    except TimeoutError:
-        return Answer(0, time.monotonic() - began, error="timed out")
     except (OSError, client.HTTPException, ValueError) as error:
         return Answer(0, time.monotonic() - began, error=_words(error))
     finally:
@@ -81,10 +79,5 @@ def ask(
 
 def _words(error: Exception) -> str:
     """Return a short name of what went wrong, the same for the same cause."""
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused"
-    if isinstance(error, ConnectionResetError | client.RemoteDisconnected):
-        return "connection closed"
-    if isinstance(error, ssl.SSLError):
-        return "TLS failed"
-    return type(error).__name__
+    said = (words for kind, words in WORDS.items() if isinstance(error, kind))
+    return next(said, type(error).__name__)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from olrunbook.adapters.packer_lines import Reader, split_line
 from olrunbook.errors import ToolError
@@ -14,14 +15,13 @@ from olrunbook.events import Event
 from olrunbook.processes.tool import PACKER, Command, Ended, Tool, merged, stopped
 from olrunbook.redact import Redactor
 
-__all__ = ["Answer", "Packer", "build_arguments", "find_packer", "plugin_folder"]
+__all__ = ["Answer", "Packer", "build_arguments", "find_tool", "plugin_folder"]
 
 PLUGIN = "packer-plugin-amazon"
 SOURCE = "github.com/hashicorp/amazon"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a short call of Packer's said."""
 
     code: int | None
@@ -29,17 +29,8 @@ class Answer:
     seconds: float
 
 
-def find_packer(env: Mapping[str, str]) -> str:
-    """Return the packer of an environment's PATH.
-
-    Raises:
-        ToolError: There is none.
-
-    """
-    return _on_path("packer", env)
-
-
-def _on_path(name: str, env: Mapping[str, str]) -> str:
+def find_tool(name: str, env: Mapping[str, str]) -> str:
+    """Return a tool of an environment's PATH; ToolError where there is none."""
     found = shutil.which(name, path=env.get("PATH"))
     if not found:
         msg = f"{name} is not on the PATH"
@@ -52,11 +43,8 @@ def plugin_folder(
 ) -> Path:
     """Return a folder for PACKER_PLUGIN_PATH, with the amazon plugin in it.
 
-    Args:
-        env: The tools' environment; its own PACKER_PLUGIN_PATH wins.
-        folder: Where the plugin is put otherwise, from the binary on the PATH: offline.
-        log: File for Packer's output.
-        redactor: The run's secrets.
+    It is the one that the environment names; else `folder`, into which the plugin is
+    put from the binary on the PATH: offline.
 
     Raises:
         ToolError: The plugin is neither there nor on the PATH, or cannot be put there.
@@ -64,13 +52,13 @@ def plugin_folder(
     """
     if named := env.get("PACKER_PLUGIN_PATH"):
         return Path(named)
-    binary = _on_path(PLUGIN, env)
+    binary = find_tool(PLUGIN, env)
     there = (folder / SOURCE).glob(f"{PLUGIN}_*")
     newest = max((path.stat().st_mtime for path in there), default=0.0)
     if newest < Path(binary).stat().st_mtime:
         folder.mkdir(parents=True, exist_ok=True)
         own = {**env, "PACKER_PLUGIN_PATH": str(folder)}
-        packer = Packer(find_packer(env), own, folder, log, redactor)
+        packer = Packer(find_tool("packer", env), own, folder, log, redactor)
         answer = packer.call("plugins", "install", "--path", binary, SOURCE)
         if answer.code:
             msg = f"the amazon plugin cannot be installed: {answer.lines[-1]}"
@@ -100,8 +88,7 @@ def build_arguments(
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Packer:
+class Packer(NamedTuple):
     """Packer in one place."""
 
     program: str  # the binary

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from olrunbook.adapters.pyinfra import from_its_own_words
 from olrunbook.events import Event
@@ -110,20 +111,16 @@ class Reader:
         return [spoken]
 
     def _operation(self, name: str, state: str, line: Line) -> Event:
+        text, data = name, dict[str, Any]()
         if state == "running":
             self.operation, self.began, self.output = name, line.at, []
             self.index += 1
-            data = {"name": name, "index": self.index, "state": state}
-            return Event("packer", "operation", name, data, line.at)
-        said = self.output[-20:] if state == "failed" else []
-        data = {
-            "name": name,
-            "index": self.index,
-            "state": state,
-            "seconds": round((line.at - self.began).total_seconds(), 3),
-            "commands": [],
+        else:
+            self.operation, text = "", f"{name}: {state}"
+            said = self.output[-20:] if state == "failed" else []
             # Without the host, which pyinfra puts before each row.
-            "output": [re.sub(r"^\s*\[[^\]]+\] ?", "", row) for row in said],
-        }
-        self.operation = ""
-        return Event("packer", "operation", f"{name}: {state}", data, line.at)
+            output = [re.sub(r"^\s*\[[^\]]+\] ?", "", row) for row in said]
+            seconds = round((line.at - self.began).total_seconds(), 3)
+            data = {"seconds": seconds, "commands": [], "output": output}
+        data = {"name": name, "index": self.index, "state": state, **data}
+        return Event("packer", "operation", text, data, line.at)

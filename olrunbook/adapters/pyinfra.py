@@ -72,15 +72,9 @@ def event_of(line: Line) -> Event:
 
 
 def from_its_own_words(text: str, running: str) -> tuple[str, str] | None:
-    """Return (operation, state) that a line of pyinfra's own command tells.
+    """Return (operation, state) that a line of pyinfra's own command tells; None: none.
 
-    Args:
-        text: A line of its standard error, without anything Packer put before it.
-        running: The operation it named last.
-
-    Returns:
-        None where the line says nothing about an operation.
-
+    The line is of its standard error; `running` is the operation it named last.
     """
     if found := _STARTING.match(text):
         return found.group(1), "running"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from olrunbook.errors import ToolError
 
@@ -17,8 +17,7 @@ LIMIT_S = 120  # a key may ask for its passphrase, or to be touched
 KEY = re.compile(r"\bSHA256:[\w+/=]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Signer:
+class Signer(NamedTuple):
     """Who signed."""
 
     # the principals that the file of allowed signers has for the key
@@ -41,17 +40,7 @@ def sign(key: Path, message: bytes) -> str:
 
 
 def verify(signers: Path, message: bytes, signature: str) -> Signer:
-    """Return who signed a message.
-
-    Args:
-        signers: The file of allowed signers.
-        message: What was signed.
-        signature: From `sign`.
-
-    Raises:
-        ToolError: The signature is none of an allowed signer over this message.
-
-    """
+    """Return who of the allowed signers signed a message; ToolError: nobody did."""
     with tempfile.NamedTemporaryFile("w", suffix=".sig") as file:
         file.write(signature)
         file.flush()

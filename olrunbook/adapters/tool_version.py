@@ -7,8 +7,8 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 __all__ = ["ToolFound", "tool_version"]
 
@@ -17,8 +17,7 @@ ANSWER_S = 30.0
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 
 
-@dataclass(frozen=True, slots=True)
-class ToolFound:
+class ToolFound(NamedTuple):
     """A tool."""
 
     path: str = ""  # where it is; empty: nowhere
@@ -33,13 +32,7 @@ class ToolFound:
 
 
 def tool_version(name: str, env: Mapping[str, str]) -> ToolFound:
-    """Look for a tool and ask it for its version.
-
-    Args:
-        name: Its name.
-        env: The whole environment it gets; its PATH is where it is looked for.
-
-    """
+    """Look for a tool on the PATH of its environment and ask it for its version."""
     path = shutil.which(name, path=env.get("PATH", ""))
     if path is None:
         return ToolFound()

@@ -148,23 +148,14 @@ def _place(project: Project, name: str) -> tuple[Target | None, str]:
     """Return the target where it is up and answers as itself, else why not."""
     try:
         place = load_target(name, project.root)
-        found = Account(place).identity()
+        wrong = Account(place).wrong_identity()
     except OlrunbookError as error:
         return None, str(error)
-    if found != place.identity_arn:
-        return None, f"the AWS identity is {found}, wanted {place.identity_arn}"
-    return place, ""
+    return None if wrong else place, wrong
 
 
 class _Past:
-    """What the archive says of a stage up to a moment.
-
-    Args:
-        room: The stage's folder.
-        place: Its target, where it is up: only its incarnation counts.
-        at: The moment.
-
-    """
+    """What the archive says of a stage in one cloud, up to a moment."""
 
     def __init__(self, room: Path, place: Target | None, at: datetime) -> None:
         self.records: list[RunRecord] = []  # newest first
@@ -271,9 +262,8 @@ def _present(
         odd += _foreign(look_at(place, folder, spec.stack, stage), past)
     except OlrunbookError as error:
         later.append(f"the stack was not asked: {error}")
-    groups, active, mixed = [group for group, _ in seen], [], []
+    groups, active = [group for group, _ in seen], []
     for group, refreshes in seen:
-        mixed += [text] if (text := _mixed(group)) else []
         for one in refreshes:
             text = f"refresh {short(one.id)} of {group.name}, {one.status}"
             active += [f"{text}, {one.percent} %"] if one.active else []
@@ -289,7 +279,7 @@ def _present(
         "later": later,
         "serving": "; ".join(in_words(group, many=len(groups) > 1) for group in groups),
         "refresh": "; ".join(active),
-        "mixed": "; ".join(mixed),
+        "mixed": "; ".join(filter(None, map(_mixed, groups))),
         "unexplained": odd,
     }
 

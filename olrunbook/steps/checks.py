@@ -56,12 +56,7 @@ class ChecksResult(Result):
 def run_checks(
     ctx: Context, url: str, secrets: Mapping[str, SecretStr]
 ) -> ChecksResult:
-    """Make the app's checks through a stage's load balancer.
-
-    Args:
-        ctx: The step's context.
-        url: Where the load balancer answers.
-        secrets: Config key to its secret value, for the secret headers.
+    """Make the app's checks through a stage's load balancer; secrets by config key.
 
     Raises:
         UsageError: The stage has no address, or a secret value is missing.

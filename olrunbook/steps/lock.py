@@ -34,12 +34,7 @@ def holder(root: Path, app: str) -> str:
 
 @contextlib.contextmanager
 def one_at_a_time(root: Path, app: str, what: str) -> Iterator[None]:
-    """Hold the app's lock; whoever dies leaves it.
-
-    Args:
-        root: The project's folder.
-        app: The app.
-        what: Who holds it, for whoever comes second.
+    """Hold the app's lock and say there who holds it; whoever dies leaves it.
 
     Raises:
         RefusedError: Somebody else holds it; the message says who and since when.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from olrunbook.adapters.aws.reads import Account
 from olrunbook.adapters.context import Context
@@ -23,7 +22,6 @@ from olrunbook.steps.serving import in_words
 __all__ = [
     "ROLLOUT",
     "Found",
-    "Relied",
     "images_for",
     "last_build",
     "last_deploy",
@@ -36,16 +34,14 @@ __all__ = [
 BUILD, ROLLOUT = "olrunbook/image-build/1", "olrunbook/rollout/1"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A run in the archive, with its record."""
 
     place: RunPlace
     record: RunRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Relied:
+class Relied(NamedTuple):
     """What allowed an image set in a stage."""
 
     # of which kind it is
@@ -78,11 +74,9 @@ def last_build(
 def last_deploy(
     outputs: Path, target: str, app: str, stage: str, run_id: str = ""
 ) -> Found:
-    """Return a succeeded deploy of a stage: the one named, else the newest.
+    """Return the succeeded deploy of a stage that is named, else the newest.
 
-    Raises:
-        RefusedError: There is none.
-
+    RefusedError where there is none.
     """
     for found in _succeeded(outputs, target, app, stage, DeployResult.schema_name):
         if run_id in ("", found.record.run_id):
@@ -103,11 +97,6 @@ def require_stage_before(
     none: what the instances there run now. A set that served well in the stage itself
     may come back.
 
-    Args:
-        ctx: The run.
-        images: The image set.
-        rollback: The way back, where this is one: it needs nothing else.
-
     Raises:
         RefusedError: Nothing allows it.
         ToolError: The account had to be asked, and does not answer.
@@ -122,22 +111,18 @@ def require_stage_before(
         return Relied("first stage", "this is the first stage")
     why, serves = [], ""
     for found in succeeded(ctx, before, ROLLOUT):
-        record = found.record
-        if record.images != images:
-            since = f"{minute(record.ended_at)} (run {short(record.run_id)})"
-            last = format_images(record.images)
-            serves = serves or f"{before} serves {last} since {since}"
-            continue
+        record, at = found.record, minute(found.record.ended_at)
         which = f"run {short(record.run_id)}"
-        if wrong := not_verified(found):
+        if record.images != images:
+            last = f"{format_images(record.images)} since {at} ({which})"
+            serves = serves or f"{before} serves {last}"
+        elif wrong := not_verified(found):
             why.append(wrong)
-            continue
-        if stale := _stale(ctx, record.ended_at):
+        elif stale := _stale(ctx, record.ended_at):
             why.append(f"{which} {stale}")
-            continue
-        text = f"{before} rolled out these images at {minute(record.ended_at)}: "
-        text += f"{which}, verified"
-        return Relied("archive", text, record.run_id, record.ended_at)
+        else:
+            text = f"{before} rolled out these images at {at}: {which}, verified"
+            return Relied("archive", text, record.run_id, record.ended_at)
     said = _account_says(ctx, before, images)
     if isinstance(said, Relied):
         return said
@@ -147,12 +132,10 @@ def require_stage_before(
             text = f"these images served well in {ctx.stage} before: "
             text += f"run {short(record.run_id)}"
             return Relied("served here", text, record.run_id, record.ended_at)
-    there = "; ".join(why) if why else "there is none"
-    msg = f"{ctx.stage} needs a succeeded {before} rollout of "
-    msg += f"{format_images(dict(images))}, {there}."
+    there, wanted = "; ".join(why) or "there is none", format_images(dict(images))
+    msg = f"{ctx.stage} needs a succeeded {before} rollout of {wanted}, {there}."
     msg += "".join(f" {text}." for text in (serves, said) if text)
-    set_ = format_images(dict(images))
-    hint = f"olrunbook release {ctx.app_name} --to {before} --images {set_}"
+    hint = f"olrunbook release {ctx.app_name} --to {before} --images {wanted}"
     raise RefusedError(msg, hint)
 
 
@@ -206,14 +189,7 @@ def _account_says(ctx: Context, stage: str, images: Mapping[str, str]) -> Relied
 def images_for(
     outputs: Path, target: str, app: str, node_types: list[str], text: str
 ) -> tuple[dict[str, str], str]:
-    """Return the image set to deploy and where it comes from.
-
-    Args:
-        outputs: The archive.
-        target: The target.
-        app: The app.
-        node_types: Its node types.
-        text: `server=ami-…`; empty: the set built last.
+    """Return the image set of a text, else the one built last, and where it is from.
 
     Raises:
         UsageError: The text is wrong.

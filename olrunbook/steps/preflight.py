@@ -66,12 +66,7 @@ class PreflightResult(Result):
 
 
 def checks_for(name: str) -> tuple[str, ...]:
-    """Return a group of checks.
-
-    Raises:
-        UsageError: There is none of the name.
-
-    """
+    """Return a group of checks; UsageError where there is none of the name."""
     if name in NEEDS:
         return NEEDS[name]
     msg = f"there are no checks for {name!r}; choose from: {', '.join(NEEDS)}"
@@ -85,15 +80,7 @@ def preflight(
     images: Mapping[str, str] | None = None,
     rollback: RollbackRecord | None = None,
 ) -> PreflightResult:
-    """Check what must hold; change nothing.
-
-    Args:
-        ctx: The step's context.
-        need: The checks, by name; see `checks_for`.
-        images: The image set that is to be deployed.
-        rollback: The way back, where this is one.
-
-    """
+    """Check what must hold, by the names of `checks_for`; change nothing."""
     asked, rows = Asked(ctx, images or {}, rollback), []
     for name in need:
         row = look(asked, name)

@@ -17,7 +17,6 @@ import psutil
 
 from olrunbook.adapters.aws.reads import Account, images_exist, require_identity
 from olrunbook.adapters.aws.seen import short
-from olrunbook.adapters.aws.tagged import tagged
 from olrunbook.adapters.context import Context
 from olrunbook.adapters.docker.command import docker
 from olrunbook.adapters.pulumi.backend import StackSeen, look_at
@@ -256,7 +255,7 @@ def _orphans(asked: Asked) -> Seen:
     ctx, spec = asked.ctx, stack_spec(asked.ctx)
     names = sorted(tag for _, tag in spec.group_tags(ctx.stage))
     known = asked.backend.ids
-    found = tagged(ctx.target, names)
+    found = Account(ctx.target).tagged(names)
     strange = {name: kind for name, kind in found.items() if name not in known}
     lost = [f"{kind} {name.rpartition(':')[2]}" for name, kind in strange.items()]
     wanted = f"all that is tagged Name={', '.join(names)} is in the stack's state"

@@ -58,30 +58,27 @@ class ReleaseResult(Result):
 def parts(release: str, entries: Sequence[dict[str, Any]]) -> ReleaseResult:
     """Return a release from the lines of its journal."""
     opened: dict[str, Any] = {}
-    rows, stages = [], []
     for entry in entries:
-        if entry["kind"] == "release":
-            opened |= entry
-        if entry["kind"] != "part":
-            continue
-        rows.append(
-            PartRow(
-                step=entry["notebook"],
-                stage=entry["stage"],
-                outcome=entry["status"],
-                headline=entry["headline"] or entry["cause"],
-                seconds=entry["seconds"],
-                record=entry["record"],
-                run_id=entry["run_id"],
-                relied=entry.get("relied", ""),
-            )
+        opened |= entry if entry["kind"] == "release" else {}
+    rows = [
+        PartRow(
+            step=entry["notebook"],
+            stage=entry["stage"],
+            outcome=entry["status"],
+            headline=entry["headline"] or entry["cause"],
+            seconds=entry["seconds"],
+            record=entry["record"],
+            run_id=entry["run_id"],
+            relied=entry.get("relied", ""),
         )
-        if entry["notebook"] == FLOW[-1].notebook and entry["status"] in GOOD:
-            stages.append(entry["stage"])
+        for entry in entries
+        if entry["kind"] == "part"
+    ]
+    good = [row for row in rows if row.outcome in GOOD]
     return ReleaseResult(
         release=release,
         images=opened.get("images", {}),
-        stages=stages,
+        stages=[row.stage for row in good if row.step == FLOW[-1].notebook],
         wanted=opened.get("stages", []),
         rows=rows,
         seconds=round(sum(row.seconds for row in rows), 1),

@@ -17,7 +17,6 @@ __all__ = [
     "GroupSeen",
     "InstanceSeen",
     "OutsideChange",
-    "OwnResult",
     "PropertyChange",
     "ResourceChange",
     "Result",

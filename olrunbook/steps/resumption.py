@@ -76,19 +76,18 @@ def differences(
         found.append(f"{notebook.name} has changed: sha256 {was}… then, {now[:8]}… now")
     if record.cloud_id and cloud_id and record.cloud_id != cloud_id:
         found.append(f"the cloud {record.cloud_id} is gone; {cloud_id} is up")
-    hidden = masked_parameters(record)
-    for name, value in (parameters or record.parameters).items():
+    hidden, parameters = masked_parameters(record), parameters or record.parameters
+    for name, value in parameters.items():
         before = record.parameters.get(name)
         if value != before and name not in hidden:
             found.append(f"parameter {name} was {before!r} and is {value!r}")
-    text = str((parameters or record.parameters).get("images", ""))
+    text = str(parameters.get("images", ""))
     # A rollback keeps the set that it goes back to.
     if record.images and "images" in record.parameters and text != LAST_GOOD:
-        node_types = project.catalog.app(record.app).node_types
+        nodes = project.catalog.app(record.app).node_types
+        where = (project.outputs, record.target, record.app)
         try:
-            images = images_for(
-                project.outputs, record.target, record.app, node_types, text
-            )[0]
+            images, _ = images_for(*where, nodes, text)
         except OlrunbookError as error:
             found.append(str(error))
         else:

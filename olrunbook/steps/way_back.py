@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from olrunbook.adapters.aws.reads import Account
 from olrunbook.adapters.context import Context
@@ -21,8 +21,7 @@ from olrunbook.steps.results import DeployResult
 __all__ = ["WayBack", "in_words", "taken_up", "way_back"]
 
 
-@dataclass(frozen=True, slots=True)
-class WayBack:
+class WayBack(NamedTuple):
     """Where a stage goes back to."""
 
     images: dict[str, str]  # the image set
@@ -35,9 +34,6 @@ def way_back(ctx: Context) -> WayBack:
     It had a succeeded rollout there, in this cloud; it exists, and is not revoked; and
     no rollback has left it since. Where all of them are revoked, the newest of those,
     and its record says so.
-
-    Args:
-        ctx: The run.
 
     Raises:
         RefusedError: There is none.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from olrunbook.errors import StepError, ToolError, UsageError
 from olrunbook.steps.images.build import build, parse_variables, validate
@@ -173,6 +174,24 @@ def test_an_image_must_exist_and_be_available(
     packer(GOOD)
     nocloud.answers["describe_images"] = {"Images": images}
     with pytest.raises(StepError, match=words):
+        build(context(place=nocloud))
+
+
+def test_an_account_that_does_not_answer_fails_the_build(
+    packer, context, nocloud, monkeypatch
+) -> None:
+    """Nobody is shown a traceback of the client's; other builds are still named."""
+
+    class Silent:
+        """An account of which nothing answers."""
+
+        def describe_images(self, **_: Any) -> None:
+            """Fail as boto3 does."""
+            raise EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
+
+    monkeypatch.setattr(type(nocloud), "client", lambda *_: Silent())
+    packer(GOOD)
+    with pytest.raises(ToolError, match="AWS does not answer"):
         build(context(place=nocloud))
 
 

@@ -131,8 +131,6 @@ def test_it_is_asked_to_stop_once_however_often_we_are(scratch: Path) -> None:
     assert result.stdout.splitlines()[-1] == "signals 1"
     with pytest.raises(StoppedError):
         command.run(["read"], str(scratch), {})
-    again = command.run(["read"], str(scratch), {}, given="", even_if_stopped=True)
-    assert again.code == 0
 
 
 def test_killing_us_does_not_end_the_cli(

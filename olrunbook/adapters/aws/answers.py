@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AwsError",
-    "Trouble",
     "asked",
     "health_of",
     "instance_seen",
@@ -93,7 +92,7 @@ def pages(call: Callable[..., Page], **arguments: object) -> Iterator[Page]:
 
 def tags_of(item: Mapping[str, Any]) -> dict[str, str]:
     """Return a resource's tags as a mapping."""
-    return {tag["Key"]: tag["Value"] for tag in item.get("Tags", [])}
+    return {tag["Key"]: tag.get("Value", "") for tag in item.get("Tags", [])}
 
 
 def utc(at: datetime | None) -> datetime | None:

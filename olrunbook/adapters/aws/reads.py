@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from olrunbook.adapters.aws.answers import (
@@ -36,33 +35,23 @@ from olrunbook.project.catalog import App
 from olrunbook.targets import Target
 
 if TYPE_CHECKING:
-    from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_autoscaling.type_defs import AutoScalingGroupTypeDef
-    from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
-    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
-__all__ = ["REVOKED", "Account", "images_exist", "require_identity", "unseen"]
+__all__ = ["Account", "images_exist", "require_identity", "unseen"]
 
-REVOKED = "revoked"  # the tag of an image that no stage may get any more
 CHUNK = 100  # ids in one request
+BALANCED = 20  # load balancers and target groups in one request
+LAUNCHED = ("instance", "volume", "network-interface")  # a group makes them
 DEFAULT_PORTS = {"HTTPS": 443, "HTTP": 80}
 
 
 def require_identity(ctx: Context) -> str:
-    """Return who we are; refuse to go on as anybody but the target's own identity.
-
-    Raises:
-        RefusedError: GetCallerIdentity answers another ARN.
-        ToolError: The API does not answer.
-
-    """
-    found, wanted = Account(ctx.target).identity(), ctx.target.identity_arn
-    if found != wanted:
-        msg = f"the AWS identity is {found}, wanted {wanted}"
+    """Return who we are; RefusedError where that is not the target's own identity."""
+    if wrong := Account(ctx.target).wrong_identity():
         hint = "Credentials of another account are in use. Reset the rehearsal."
-        raise RefusedError(msg, hint)
-    return found
+        raise RefusedError(wrong, hint)
+    return ctx.target.identity_arn
 
 
 def images_exist(ctx: Context, images: Mapping[str, str]) -> dict[str, ImageSeen]:
@@ -72,12 +61,7 @@ def images_exist(ctx: Context, images: Mapping[str, str]) -> dict[str, ImageSeen
 
 
 def unseen(app: App, stage: str) -> list[GroupSeen]:
-    """Return an app's groups in a stage as if none were there.
-
-    Raises:
-        UsageError: The app has no stack.
-
-    """
+    """Return an app's groups in a stage as if none were there; UsageError: no stack."""
     if app.stack is None:
         msg = f"{app.title} has no stack in the catalog: nothing of it is deployed"
         raise UsageError(msg)
@@ -87,23 +71,21 @@ def unseen(app: App, stage: str) -> list[GroupSeen]:
     ]
 
 
+def _chunks(ids: list[str], most: int = CHUNK) -> Iterator[list[str]]:
+    return (ids[at : at + most] for at in range(0, len(ids), most))
+
+
 class Account:
-    """Reads an account; its clients are made once, so keep it while polling.
+    """Reads an account; keep it while polling.
 
     It counts its calls, and does not ask again for what does not change.
     """
 
     def __init__(self, target: Target) -> None:
         self.calls = 0
-        self._target = target
+        self.target = target  # new credentials of the same one may take its place
         self._known: dict[str, InstanceTypeDef] = {}
         self._templates: dict[str, tuple[str, str]] = {}
-
-    def use(self, target: Target) -> None:
-        """Go on with new credentials of the same target."""
-        self._target = target
-        for client in ("_asg", "_ec2", "_elb"):
-            self.__dict__.pop(client, None)
 
     def _counted(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """Return a call that counts."""
@@ -120,22 +102,13 @@ class Account:
         """Yield what a call lists, page by page."""
         return (i for page in pages(self._counted(call), **wanted) for i in page[key])
 
-    @cached_property
-    def _asg(self) -> AutoScalingClient:
-        return self._target.client("autoscaling")
-
-    @cached_property
-    def _ec2(self) -> EC2Client:
-        return self._target.client("ec2")
-
-    @cached_property
-    def _elb(self) -> ElasticLoadBalancingv2Client:
-        return self._target.client("elbv2")
-
-    def identity(self) -> str:
-        """Return the ARN that GetCallerIdentity answers."""
+    def wrong_identity(self) -> str:
+        """Return that GetCallerIdentity answers another ARN; empty: the target's."""
         with asked("who we are"):
-            return self._target.client("sts").get_caller_identity()["Arn"]
+            found = self.target.client("sts").get_caller_identity()["Arn"]
+        wanted = self.target.identity_arn
+        wrong = f"the AWS identity is {found}, wanted {wanted}"
+        return wrong if found != wanted else ""
 
     def groups(self, app: App, stage: str) -> list[GroupSeen]:
         """Return the app's groups in a stage, in the catalog's order."""
@@ -145,10 +118,6 @@ class Account:
         self, app: App, stage: str
     ) -> list[tuple[GroupSeen, list[RefreshSeen]]]:
         """Return the app's groups in a stage, each with its refreshes, newest first.
-
-        Args:
-            app: The app's catalog entry.
-            stage: The stage.
 
         Raises:
             UsageError: The app has no stack.
@@ -165,7 +134,7 @@ class Account:
         return [self._group(group, raw, machines, checked) for group in none]
 
     def _described(self, **wanted: object) -> list[AutoScalingGroupTypeDef]:
-        call = self._asg.describe_auto_scaling_groups
+        call = self.target.client("autoscaling").describe_auto_scaling_groups
         found = list(self._every(call, "AutoScalingGroups", **wanted))
         self._templates |= {g["AutoScalingGroupName"]: template_of(g) for g in found}
         return found
@@ -213,18 +182,18 @@ class Account:
         """
         every = {item["InstanceId"] for group in groups for item in group["Instances"]}
         ids = sorted(every - set(self._known))
-        call = self._ec2.describe_instances
+        call = self.target.client("ec2").describe_instances
         with asked("the instances"):
-            for at in range(0, len(ids), CHUNK):
-                wanted = [{"Name": "instance-id", "Values": ids[at : at + CHUNK]}]
-                for some in self._every(call, "Reservations", Filters=wanted):
-                    self._known |= {one["InstanceId"]: one for one in some["Instances"]}
+            for some in _chunks(ids):
+                wanted = [{"Name": "instance-id", "Values": some}]
+                for more in self._every(call, "Reservations", Filters=wanted):
+                    self._known |= {one["InstanceId"]: one for one in more["Instances"]}
         return self._known
 
     def _target_health(self, arns: Sequence[str]) -> list[dict[str, tuple[str, str]]]:
         """Return instance to state and reason for each target group."""
         with asked("the health of the targets"):
-            call = self._counted(self._elb.describe_target_health)
+            call = self._counted(self.target.client("elbv2").describe_target_health)
             answers = [call(TargetGroupArn=arn) for arn in arns]
         return [
             {
@@ -245,21 +214,21 @@ class Account:
             for item in group["Instances"]
         )
         found = dict.fromkeys(ids, ("status initializing", ""))
-        call = self._ec2.describe_instance_status
+        call = self.target.client("ec2").describe_instance_status
         with asked("the status of the instances"):
-            for at in range(0, len(ids), CHUNK):
-                some = ids[at : at + CHUNK]
+            for some in _chunks(ids):
                 for one in self._every(call, "InstanceStatuses", InstanceIds=some):
                     found[one["InstanceId"]] = status_of(one)
         return found
 
     def console(self, instance: str) -> str:
         """Return what an instance wrote on its console; empty: nothing is kept."""
-        call = self._counted(self._ec2.get_console_output)
+        ec2 = self.target.client("ec2")
+        call = self._counted(ec2.get_console_output)
         with asked(f"the console of {instance}"):
             try:
                 answer = call(InstanceId=instance, Latest=True)
-            except self._ec2.exceptions.ClientError as error:
+            except ec2.exceptions.ClientError as error:
                 # Only newer types of instances can say what they wrote just now.
                 if error.response["Error"]["Code"] != "UnsupportedOperation":
                     raise
@@ -269,7 +238,7 @@ class Account:
     def refreshes(self, group: str) -> list[RefreshSeen]:
         """Return all instance refreshes of a group, the one that began last first."""
         with asked(f"the refreshes of {group}"):
-            call = self._asg.describe_instance_refreshes
+            call = self.target.client("autoscaling").describe_instance_refreshes
             raw = self._every(call, "InstanceRefreshes", AutoScalingGroupName=group)
             found = [refresh_seen(item) for item in raw]
         never = datetime.min.replace(tzinfo=UTC)
@@ -278,7 +247,7 @@ class Account:
     def activities(self, group: str, since: datetime) -> list[ActivitySeen]:
         """Return what a group did since a moment, newest first."""
         with asked(f"the scaling activities of {group}"):
-            call = self._asg.describe_scaling_activities
+            call = self.target.client("autoscaling").describe_scaling_activities
             found = []
             for item in self._every(call, "Activities", AutoScalingGroupName=group):
                 at = utc(item["StartTime"])
@@ -308,7 +277,7 @@ class Account:
         return ""
 
     def _balancer_url(self, target_group: str) -> str:
-        elb = self._elb
+        elb = self.target.client("elbv2")
         found = elb.describe_target_groups(TargetGroupArns=[target_group])
         for arn in found["TargetGroups"][0].get("LoadBalancerArns", []):
             balancers = elb.describe_load_balancers(LoadBalancerArns=[arn])
@@ -326,8 +295,35 @@ class Account:
         """Return the tags of a group as they are now."""
         wanted = [{"Name": "auto-scaling-group", "Values": [group]}]
         with asked(f"the tags of {group}"):
-            found = list(self._every(self._asg.describe_tags, "Tags", Filters=wanted))
-        return {tag["Key"]: tag.get("Value", "") for tag in found}
+            call = self.target.client("autoscaling").describe_tags
+            found = list(self._every(call, "Tags", Filters=wanted))
+        return tags_of({"Tags": found})
+
+    def tagged(self, names: Sequence[str]) -> dict[str, str]:
+        """Return id (of balancers the ARN) to kind of what has such a tag `Name`.
+
+        Groups, load balancers, target groups, launch templates, security groups; not
+        what a group launches, and nothing of IAM.
+        """
+        key = {"Name": "key", "Values": ["Name"]}
+        wanted = [key, {"Name": "value", "Values": list(names)}]
+        elb, ec2 = self.target.client("elbv2"), self.target.client("ec2")
+        asg = self.target.client("autoscaling")
+        with asked(f"what is tagged Name={', '.join(names)}"):
+            tags = self._every(ec2.describe_tags, "Tags", Filters=wanted)
+            kinds = {tag["ResourceId"]: tag["ResourceType"] for tag in tags}
+            found = {one: kind for one, kind in kinds.items() if kind not in LAUNCHED}
+            for tag in self._every(asg.describe_tags, "Tags", Filters=wanted):
+                found[tag["ResourceId"]] = "auto-scaling-group"
+            balancers = elb.describe_load_balancers()["LoadBalancers"]
+            kinds = {item["LoadBalancerArn"]: "load-balancer" for item in balancers}
+            targets = elb.describe_target_groups()["TargetGroups"]
+            kinds |= {item["TargetGroupArn"]: "target-group" for item in targets}
+            for some in _chunks(list(kinds), BALANCED):
+                for item in elb.describe_tags(ResourceArns=some)["TagDescriptions"]:
+                    if tags_of(item).get("Name") in names:
+                        found[item["ResourceArn"]] = kinds[item["ResourceArn"]]
+        return found
 
     def template(self, group: str) -> TemplateSeen:
         """Return the launch template of a group, with its image."""
@@ -337,7 +333,8 @@ class Account:
             name, version = self._templates.get(group, ("", ""))
             if not name:
                 return TemplateSeen()
-            call = self._counted(self._ec2.describe_launch_template_versions)
+            ec2 = self.target.client("ec2")
+            call = self._counted(ec2.describe_launch_template_versions)
             answer = call(LaunchTemplateId=name, Versions=[version])
         (launched,) = answer["LaunchTemplateVersions"]
         return TemplateSeen(
@@ -353,15 +350,12 @@ class Account:
             return found
         wanted = [{"Name": "image-id", "Values": sorted(set(ids))}]
         with asked("the images"):
-            for item in self._every(
-                self._ec2.describe_images, "Images", Filters=wanted
-            ):
-                tags = tags_of(item)
-                silent = "without a word" if REVOKED in tags else ""
+            call = self.target.client("ec2").describe_images
+            for item in self._every(call, "Images", Filters=wanted):
                 found[item["ImageId"]] = ImageSeen(
                     id=item["ImageId"],
                     name=item.get("Name", ""),
                     state=item.get("State", ""),
-                    revoked=tags.get(REVOKED) or silent,
+                    tags=tags_of(item),
                 )
         return found

@@ -19,15 +19,7 @@ __all__ = ["start_refresh"]
 
 
 def start_refresh(target: Target, group: str, preferences: Mapping[str, int]) -> str:
-    """Start replacing every instance of a group, also those that match its template.
-
-    Args:
-        target: The target.
-        group: The group's physical name.
-        preferences: As AWS has them; SkipMatching is off.
-
-    Returns:
-        The refresh's id.
+    """Start to replace a group's instances, matching ones too; return the refresh's id.
 
     Raises:
         RefusedError: Another refresh of the group is in progress; none was started.

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 __all__ = [
     "ACTIVE",
+    "REVOKED",
     "ActivitySeen",
     "GroupSeen",
     "ImageSeen",
@@ -28,6 +29,7 @@ STATUS_OK = "status ok"
 # Words of a load balancer or of EC2 for an instance that is ill, not just starting.
 ILL = ("unhealthy", "status impaired")
 UUID_LENGTH = 36
+REVOKED = "revoked"  # the tag of an image that no stage may get any more
 
 
 class Seen(BaseModel, frozen=True, extra="forbid"):
@@ -144,7 +146,13 @@ class ImageSeen(Seen):
     id: str
     name: str = ""
     state: str = ""  # as the API says; empty: there is no image of the id
-    revoked: str = ""  # when, by whom and why it was revoked; empty: it is not
+    tags: dict[str, str] = {}
+
+    @property
+    def revoked(self) -> str:
+        """When, by whom and why it was revoked; empty: it is not."""
+        silent = "without a word" if REVOKED in self.tags else ""
+        return self.tags.get(REVOKED) or silent
 
 
 def short(identifier: str) -> str:

@@ -6,9 +6,9 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
 from email import message_from_string
 from pathlib import Path
+from typing import NamedTuple
 
 __all__ = ["Source", "debian_sources", "parse_sources", "proxy_options"]
 
@@ -26,8 +26,7 @@ _PROXY = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """One line of apt's sources: a place, a suite, its components."""
 
     uri: str
@@ -48,10 +47,6 @@ class Source:
 
 def debian_sources(suite: str, folder: Path = APT) -> list[str]:
     """Return lines for sources.list of a release, from this machine's Debian mirror.
-
-    Args:
-        suite: Code name of the release wanted.
-        folder: Where apt's configuration is.
 
     Returns:
         Nothing where this machine has no Debian mirror: mmdebstrap then takes its own

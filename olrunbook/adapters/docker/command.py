@@ -80,12 +80,7 @@ def _cause(said: str) -> str:
 
 
 def exists(image: str) -> bool:
-    """Return whether an image of this name is here.
-
-    Raises:
-        ToolError: The daemon cannot be asked.
-
-    """
+    """Return whether an image is here; ToolError where the daemon cannot be asked."""
     try:
         docker("image", "inspect", "--format", "{{.Id}}", image)
     except ToolError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import psutil
 
@@ -20,8 +20,7 @@ BOOT_S = 30.0
 SETTLED = ("running", "degraded")
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(NamedTuple):
     """A running container."""
 
     name: str
@@ -30,12 +29,7 @@ class Box:
     arguments: tuple[str, ...]  # what it was started with, for a person
 
     def run(self, *argv: str, timeout_s: float = 60) -> str:
-        """Run a program in it and return its output.
-
-        Raises:
-            ToolError: It ended badly.
-
-        """
+        """Run a program in it and return its output; ToolError where it ended badly."""
         return docker("exec", self.name, *argv, timeout_s=timeout_s)
 
     def failed_units(self) -> list[str]:
@@ -58,11 +52,7 @@ def container(
 ) -> Iterator[Box]:
     """Start a container, hand it out, and remove it, however the caller leaves.
 
-    Args:
-        name: Its name.
-        image: An image that is here; none is fetched.
-        labels: More labels.
-        sleep: Waits a number of seconds.
+    The image must be here: none is fetched.
 
     Raises:
         ToolError: The image is not here, or docker failed.
@@ -90,12 +80,7 @@ def container(
 
 
 def sweep(label: str) -> list[str]:
-    """Remove containers of tests whose process is gone; return their names.
-
-    Args:
-        label: `key=value` they carry.
-
-    """
+    """Remove containers of a label `key=value` whose process is gone; return names."""
     template = f'{{{{.Names}}}} {{{{.Label "{OWNER}"}}}}'
     rows = docker("ps", "--all", "--filter", f"label={label}", "--format", template)
     gone = []

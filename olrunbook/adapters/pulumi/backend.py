@@ -32,9 +32,9 @@ class Update(NamedTuple):
 
     kind: str
     result: str
+    message: str
     began: datetime
     ended: datetime
-    message: str
 
 
 class StackSeen(NamedTuple):
@@ -50,14 +50,9 @@ class StackSeen(NamedTuple):
 def look_at(
     target: Target, folder: Path, spec: StackSpec, stage: str, updates: int = UPDATES
 ) -> StackSeen:
-    """Return what a stack's backend holds; secrets in it stay encrypted.
+    """Return what a stack's backend holds, of its history so many updates.
 
-    Args:
-        target: The target.
-        folder: The Pulumi project.
-        spec: The app's stack.
-        stage: The stage.
-        updates: How many updates of its history are read.
+    Secrets in it stay encrypted.
 
     Raises:
         ToolError: The backend does not answer, or is one that only the CLI can read.
@@ -97,10 +92,6 @@ def readable(stack: str) -> Iterator[None]:
 
 
 def _update(text: dict[str, Any]) -> Update:
-    began, ended = (
-        datetime.fromtimestamp(text.get(name) or 0, UTC)
-        for name in ("startTime", "endTime")
-    )
     words = (str(text.get(name) or "") for name in ("kind", "result", "message"))
-    kind, result, message = words
-    return Update(kind, result, began, ended, message)
+    times = (text.get(name) or 0 for name in ("startTime", "endTime"))
+    return Update._make([*words, *(datetime.fromtimestamp(at, UTC) for at in times)])

@@ -15,7 +15,7 @@ from olrunbook.adapters.context import Context
 from olrunbook.adapters.pulumi.settings import Prepared, prepare
 from olrunbook.errors import ToolError, UsageError
 
-__all__ = ["ask", "cli", "read_secrets", "secret_config"]
+__all__ = ["ask", "cli", "secret_config"]
 
 READ_TIMEOUT_S = 120
 
@@ -32,11 +32,6 @@ def cli(ctx: Context) -> str:
 
 def ask(ctx: Context, prepared: Prepared, arguments: list[str]) -> str:
     """Ask the CLI about a stack; the answer comes by a pipe of this call alone.
-
-    Args:
-        ctx: The run.
-        prepared: The stack's folder.
-        arguments: What is asked.
 
     Returns:
         What it said; empty: there is no such stack.
@@ -90,11 +85,7 @@ def read_secrets(ctx: Context, prepared: Prepared) -> dict[str, SecretStr]:
 
 
 def secret_config(ctx: Context, key: str) -> SecretStr:
-    """Return one secret setting of the app's stack in this stage.
-
-    Args:
-        ctx: The run.
-        key: As in the catalog, `tika:access_token`.
+    """Return a secret setting of the app's stack in this stage: `tika:access_token`.
 
     Raises:
         UsageError: The stack has no such secret (it was never previewed or deployed).
@@ -103,10 +94,8 @@ def secret_config(ctx: Context, key: str) -> SecretStr:
     """
     prepared = prepare(ctx, {})
     try:
-        if key in prepared.new_secrets or not prepared.kept.exists():
-            found: dict[str, SecretStr] = {}
-        else:
-            found = read_secrets(ctx, prepared)
+        known = prepared.kept.exists() and key not in prepared.new_secrets
+        found = read_secrets(ctx, prepared) if known else {}
         if key not in found:
             msg = f"stack {prepared.stack} has no secret setting {key!r}"
             raise UsageError(msg, "Deploy the stage first.")

@@ -50,7 +50,6 @@ class Prepared:
     folder: Path  # the Pulumi project
     project: str
     stack: str
-    secrets_provider: str  # what encrypts its secrets
     kept: Path  # where the settings that belong to the cloud are kept
     # secret settings to be made, with their values
     new_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -59,6 +58,11 @@ class Prepared:
     def token(self) -> str:
         """Names the copy; the same token finds it again."""
         return self.root.name.removeprefix("pulumi-")
+
+    @property
+    def secrets_provider(self) -> str:
+        """What encrypts its secrets."""
+        return str(read_yaml(self.settings).get("secretsprovider") or "passphrase")
 
     @property
     def settings(self) -> Path:
@@ -105,26 +109,19 @@ def prepare(ctx: Context, images: Mapping[str, str]) -> Prepared:
     prepared = _describe(ctx, root, folder)
     settings = read_yaml(prepared.settings)
     kept = read_yaml(prepared.kept)
-    config = dict(settings.get("config") or {})
-    config |= _addresses(ctx)
-    config |= kept.get("config") or {}
-    config |= {spec.image_config[node]: image for node, image in images.items()}
+    config = {
+        **(settings.get("config") or {}),
+        **_addresses(ctx),
+        **(kept.get("config") or {}),
+        **{spec.image_config[node]: image for node, image in images.items()},
+    }
     merged = {**settings, **{key: kept[key] for key in KEPT if key in kept}}
     write_yaml(prepared.settings, {**merged, "config": config})
-    return replace(
-        prepared,
-        secrets_provider=str(merged.get("secretsprovider") or "passphrase"),
-        new_secrets=_missing_secrets(ctx, spec, config),
-    )
+    return replace(prepared, new_secrets=_missing_secrets(ctx, spec, config))
 
 
 def reopen(ctx: Context, token: str) -> Prepared:
-    """Return a copy that was prepared earlier in this run.
-
-    Raises:
-        RefusedError: It is gone: another kernel made it, or the run was cleaned up.
-
-    """
+    """Return a copy that was prepared in this run; RefusedError where it is gone."""
     spec = stack_spec(ctx)
     root = ctx.work / f"pulumi-{token}"
     path = Path(spec.path)
@@ -145,12 +142,9 @@ def settings_pin(ctx: Context) -> dict[str, str]:
 
 def _describe(ctx: Context, root: Path, folder: Path) -> Prepared:
     spec = stack_spec(ctx)
-    stack = spec.stack_name(ctx.stage)
-    target = ctx.target
+    stack, target = spec.stack_name(ctx.stage), ctx.target
     kept = target.state / "stacks" / target.cloud_id / spec.project / f"{stack}.yaml"
-    settings = read_yaml(folder / f"Pulumi.{stack}.yaml")
-    provider = str(settings.get("secretsprovider") or "passphrase")
-    return Prepared(root, folder, spec.project, stack, provider, kept)
+    return Prepared(root, folder, spec.project, stack, kept)
 
 
 def _copy(source: Path, to: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from olrunbook.adapters.context import Context
 from olrunbook.adapters.pulumi.backend import readable
 from olrunbook.adapters.pulumi.found import Change, Found, State
-from olrunbook.adapters.pulumi.secrets import ask, cli, read_secrets, secret_config
+from olrunbook.adapters.pulumi.secrets import ask, cli, secret_config
 from olrunbook.adapters.pulumi.settings import (
     Prepared,
     keep_settings,
@@ -38,7 +38,6 @@ __all__ = [
     "look",
     "prepare",
     "preview",
-    "read_secrets",
     "reopen",
     "secret_config",
     "up",
@@ -50,10 +49,6 @@ Operation = Literal["preview", "up"]
 
 def preview(ctx: Context, prepared: Prepared) -> Found:
     """Preview a prepared stack, drift included; leave the plan beside it.
-
-    Args:
-        ctx: The run; its `emit` gets the events.
-        prepared: From `prepare`.
 
     Raises:
         ToolError: Pulumi failed; its message is in the error.
@@ -69,13 +64,7 @@ def preview(ctx: Context, prepared: Prepared) -> Found:
 
 
 def up(ctx: Context, prepared: Prepared, state: str, message: str = "") -> Found:
-    """Apply what was previewed, held to its plan.
-
-    Args:
-        ctx: The run; its `emit` gets the events.
-        prepared: The copy that was previewed.
-        state: Digest of the state the preview saw.
-        message: Kept in the stack's history.
+    """Apply what was previewed, held to its plan and to the digest of the state it saw.
 
     Raises:
         ToolError: Pulumi failed; the error says what the state holds now.
@@ -166,17 +155,13 @@ def _run(
             if line.stream == "stderr":
                 stderr = [*stderr[-9:], line.text]
                 continue
-            message = _message(line)
-            if message is None:
-                continue
-            if sealed := message.get("sealed"):
-                tool.learn(unseal(key, sealed))
-            elif "event" in message:
-                data = message.get("data") or {}
-                kind, text = message["event"], message["text"]
-                ctx.emit(Event(TOOL, kind, text, data, line.at))
-            else:
-                last = message
+            match _message(line):
+                case {"sealed": sealed}:
+                    tool.learn(unseal(key, sealed))
+                case {"event": kind, "text": text, "data": data}:
+                    ctx.emit(Event(TOOL, kind, text, data, line.at))
+                case dict(message):
+                    last = message
         code = tool.ended.code if tool.ended else None
     if not last:
         detail = ctx.redactor.text(" / ".join(stderr[-2:]))
@@ -186,12 +171,11 @@ def _run(
     return last
 
 
-def _message(line: Line) -> dict[str, Any] | None:
+def _message(line: Line) -> Any:
     try:
-        message = json.loads(line.text)
+        return json.loads(line.text)
     except ValueError:
         return None
-    return message if isinstance(message, dict) else None
 
 
 def _failure(ctx: Context, prepared: Prepared, error: dict[str, Any]) -> ToolError:

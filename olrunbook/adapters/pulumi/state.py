@@ -12,7 +12,7 @@ import json
 import urllib.parse
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -23,41 +23,40 @@ __all__ = ["digest", "find_locks", "look", "open_backend", "pending_line", "save
 Run = Callable[[list[str]], str]
 
 
-class S3Backend:
-    """A bucket; `base` is a prefix of everything, without slashes around it."""
+class S3Backend(NamedTuple):
+    """A bucket; `base` is a prefix of everything: empty, or with a slash at its end."""
 
-    def __init__(self, bucket: str, base: str, client: Any) -> None:
-        self._bucket, self._base = bucket, f"{base}/" if base else ""
-        self._client = client
+    bucket: str
+    base: str
+    client: Any
 
     def names(self, prefix: str) -> list[str]:
         """Return the objects below a prefix, sorted by name."""
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=self._base + prefix
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=self.base + prefix
         )
         keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
-        return sorted(key.removeprefix(self._base) for key in keys)
+        return sorted(key.removeprefix(self.base) for key in keys)
 
     def text(self, name: str) -> str:
         """Return an object's text."""
-        answer = self._client.get_object(Bucket=self._bucket, Key=self._base + name)
+        answer = self.client.get_object(Bucket=self.bucket, Key=self.base + name)
         return str(answer["Body"].read().decode())
 
 
-class FileBackend:
+class FileBackend(NamedTuple):
     """The folder that holds `.pulumi`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    folder: Path
 
     def names(self, prefix: str) -> list[str]:
         """Return the files in a folder, sorted by name."""
-        found = (self._folder / prefix).glob("*")
+        found = (self.folder / prefix).glob("*")
         return sorted(prefix + file.name for file in found if file.is_file())
 
     def text(self, name: str) -> str:
         """Return a file's text."""
-        return (self._folder / name).read_text(encoding="utf-8")
+        return (self.folder / name).read_text(encoding="utf-8")
 
 
 Backend = S3Backend | FileBackend
@@ -78,7 +77,8 @@ def open_backend(
     own = (yaml.safe_load(text).get("backend") or {}).get("url") or ""
     url = urllib.parse.urlsplit(env.get("PULUMI_BACKEND_URL") or own)
     if url.scheme == "s3":
-        return S3Backend(url.netloc, url.path.strip("/"), s3())
+        base = url.path.strip("/")
+        return S3Backend(url.netloc, f"{base}/" if base else "", s3())
     if url.scheme == "file":
         path = urllib.parse.unquote(url.netloc + url.path)
         return FileBackend(Path(path).expanduser())

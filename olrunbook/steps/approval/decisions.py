@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from olrunbook.adapters import ssh
 from olrunbook.archive import chain
@@ -17,7 +17,6 @@ from olrunbook.steps.approval.model import Approval, Asked
 
 __all__ = [
     "By",
-    "Standing",
     "decide",
     "does_not_count",
     "listed",
@@ -37,8 +36,7 @@ SIGNED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class By:
+class By(NamedTuple):
     """Who decides."""
 
     person: str  # who, in one line
@@ -80,7 +78,7 @@ def decide(
     signers: Path | None = None,
     now: datetime | None = None,
 ) -> dict[str, Any]:
-    """Enter a person's decision into the chain of the stage.
+    """Enter a person's decision into the chain of the stage; return the entry.
 
     Args:
         room: The folder of the stage.
@@ -91,9 +89,6 @@ def decide(
         emergency: One signature is to be enough where the gate asks for more people.
         signers: The file of allowed signers; needed for a signature.
         now: The present (UTC); None: the clock's.
-
-    Returns:
-        The entry.
 
     Raises:
         RefusedError: It was rejected before, or its approval was used; the gate wants a
@@ -140,13 +135,6 @@ def signed(
 ) -> dict[str, Any]:
     """Return a decision with who made it, signed where there is a key.
 
-    Args:
-        kind: Kind of the entry.
-        data: What is decided.
-        by: Who decides.
-        signers: The file of allowed signers.
-        now: When (UTC).
-
     Raises:
         RefusedError: The signature does not count.
         ToolError: ssh-keygen could not sign.
@@ -168,13 +156,7 @@ def signed(
 def use(
     room: Path, asked: Asked, signers: Path | None = None, now: datetime | None = None
 ) -> tuple[list[Approval], list[str]]:
-    """Use up the approvals of a question, if there are enough: once, whoever asks.
-
-    Args:
-        room: The folder of the stage.
-        asked: What is asked; its first run uses them.
-        signers: The file of allowed signers.
-        now: The present (UTC); None: the clock's.
+    """Use up the approvals of a question, if there are enough: once, for its first run.
 
     Returns:
         The approvals that were used, and why others do not count; none: not enough.
@@ -238,7 +220,7 @@ def standing(
             found.notes.append(f"{who} is a copy")
         elif entry.get("digest") != asked.digest:
             found.notes.append(f"{who} is of another preview")
-        elif (end := _moment(entry.get("until"))) is None or now >= end:
+        elif _expired(entry, now):
             found.notes.append(f"{who} expired at {entry.get('until')}")
         elif why := does_not_count(entry, asked, signers, names, keys):
             found.notes.append(f"{who} does not count: {why}")
@@ -247,11 +229,9 @@ def standing(
     return found
 
 
-def may_be_used(
-    entries: Sequence[dict[str, Any]], run_id: str, now: datetime | None = None
-) -> bool:
+def may_be_used(entries: Sequence[dict[str, Any]], run_id: str) -> bool:
     """Whether a run has an approval that is neither used, expired nor taken back."""
-    now = now or datetime.now(UTC)
+    now = datetime.now(UTC)
     used = {n for e in of_kind(entries, "used") for n in listed(e.get("approvals"))}
     if any(run_id in _rejected(entry) for entry in of_kind(entries, "rejected")):
         return False
@@ -259,8 +239,7 @@ def may_be_used(
         entry.get("run_id") == run_id
         and entry.get("n") not in used
         and not _user(entries, str(entry.get("gate")), run_id)
-        and (end := _moment(entry.get("until"))) is not None
-        and now < end
+        and not _expired(entry, now)
         for entry in of_kind(entries, "approved")
     )
 
@@ -361,9 +340,9 @@ def _text(at: datetime) -> str:
     return at.isoformat(timespec="seconds")
 
 
-def _moment(text: Any) -> datetime | None:
+def _expired(entry: dict[str, Any], now: datetime) -> bool:
+    """Whether an approval is over, or does not say (in UTC) how long it holds."""
     try:
-        found = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-    return found if found.tzinfo else None
+        return now >= datetime.fromisoformat(entry["until"])
+    except (KeyError, TypeError, ValueError):
+        return True

@@ -81,21 +81,12 @@ def differences(
     changes_before: Sequence[ResourceChange],
     changes_now: Sequence[ResourceChange],
 ) -> list[str]:
-    """Return in words what differs between two previews; empty: nothing.
-
-    Args:
-        before: Digests of the parts of the one that was approved or waited.
-        now: Those of the present one.
-        changes_before: What the first would have changed.
-        changes_now: What the second would change.
-
-    """
+    """Return in words what differs between two previews; empty: nothing."""
     names = [n for n in dict.fromkeys([*before, *now]) if before.get(n) != now.get(n)]
     found = [WORDS.get(name, name) for name in names if name != "changes"]
     if "changes" in names:
         was, new = set(_lines(changes_before)), set(_lines(changes_now))
-        told = [f"not shown before: {line}" for line in _lines(changes_now)]
-        told = [text for text in told if text.partition(": ")[2] not in was]
+        told = [f"not shown before: {x}" for x in _lines(changes_now) if x not in was]
         told += [f"no more: {x}" for x in _lines(changes_before) if x not in new]
         found += told or [f"{WORDS['changes']} (a secret, or a value not shown)"]
     return found

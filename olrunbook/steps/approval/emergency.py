@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from olrunbook.archive import chain
 from olrunbook.errors import RefusedError
@@ -24,8 +23,7 @@ from olrunbook.steps.approval.model import Asked
 __all__ = ["Emergency", "countersign", "emergencies"]
 
 
-@dataclass(frozen=True, slots=True)
-class Emergency:
+class Emergency(NamedTuple):
     """A change that one person approved where more were demanded."""
 
     use: dict[str, Any]  # the entry of its use
@@ -47,26 +45,9 @@ def emergencies(entries: Sequence[dict[str, Any]]) -> list[Emergency]:
 
 
 def countersign(
-    room: Path,
-    asked: Asked,
-    by: By,
-    reason: str,
-    *,
-    signers: Path | None,
-    now: datetime | None = None,
+    room: Path, asked: Asked, by: By, reason: str, *, signers: Path | None
 ) -> dict[str, Any]:
-    """Enter the second person's signature for an emergency, after the change.
-
-    Args:
-        room: The folder of the stage.
-        asked: What was asked; its first run made the change.
-        by: Who countersigns, with a key.
-        reason: Why, without secrets.
-        signers: The file of allowed signers.
-        now: The present (UTC); None: the clock's.
-
-    Returns:
-        The entry.
+    """Enter a second person's signature for the emergency; return the entry.
 
     Raises:
         RefusedError: There is no emergency of this run, or it is countersigned; the
@@ -85,7 +66,7 @@ def countersign(
             raise RefusedError(msg, "There is nothing to countersign.")
         data = {name: mine[-1].use.get(name) for name in ("run_id", "gate", "digest")}
         data |= {"of": mine[-1].use["n"], "reason": reason}
-        data = signed("countersigned", data, by, signers, now or datetime.now(UTC))
+        data = signed("countersigned", data, by, signers, datetime.now(UTC))
         # Who approved may have another key by now, or be no signer any more.
         first = signer_of(mine[-1].approval, signers)
         names, keys = {str(mine[-1].approval.get("person")).lower()}, set[str]()

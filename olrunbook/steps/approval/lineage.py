@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, NamedTuple, NoReturn, Self
 
 from olrunbook.archive import chain, verifier
 from olrunbook.archive.place import RunPlace, list_runs, read_record
@@ -30,8 +29,7 @@ __all__ = [
 PLANS = ("olrunbook/preview/1", "olrunbook/refresh-plan/1")  # what gates ask about
 
 
-@dataclass(frozen=True, slots=True)
-class Lineage:
+class Lineage(NamedTuple):
     """A run and those that it takes up again."""
 
     ids: list[str]  # their ids, the run's own first
@@ -67,10 +65,6 @@ class Lineage:
     def strictest(self, gate: str, spec: GateSpec | None) -> GateSpec | None:
         """Return the strictest that a gate has demanded of these runs, or demands now.
 
-        Args:
-            gate: The gate.
-            spec: What it demands now; None: nothing.
-
         Returns:
             Each demand at its strictest; None: it demands nothing and never did.
 
@@ -78,12 +72,10 @@ class Lineage:
         asked = [one for one in self._asked if one.gate == gate]
         if not asked:
             return spec
-        specs = [spec] if spec else []
-        people = max([g.people for g in asked] + [s.people for s in specs])
-        signed = people > 1 or any(g.signature for g in asked)
-        signed = signed or any(s.signature for s in specs)
-        lasts = [lasting(one.lasts) for one in asked if one.lasts]
-        lasts += [one.lasts for one in specs]
+        demands: list[GateRecord | GateSpec] = [*asked, *([spec] if spec else [])]
+        people = max(one.people for one in demands)
+        signed = people > 1 or any(one.signature for one in demands)
+        lasts = [lasting(one.lasts) for one in demands if one.lasts]
         ends = {"lasts": min(lasts)} if lasts else {}
         return GateSpec(people=people, signature=signed, **ends)
 
@@ -109,11 +101,6 @@ def names_of(operator: Mapping[str, Known]) -> list[str]:
 
 def signers_of(project: Project, target: str, spec: GateSpec) -> Path | None:
     """Return the file of a target's allowed signers; None: the catalog names none.
-
-    Args:
-        project: The project in use.
-        target: The target.
-        spec: The gate.
 
     Raises:
         RefusedError: The gate wants signatures, and in a git checkout the file is not

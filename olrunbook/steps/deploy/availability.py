@@ -19,20 +19,10 @@ def replaced_first(
 
     Without a maximum AWS ends an instance and starts its replacement at once, at least
     one, whatever the minimum says. With a maximum above 100 % it may start first.
-
-    Args:
-        desired: Desired capacity.
-        min_healthy: MinHealthyPercentage.
-        max_healthy: MaxHealthyPercentage; None: not given.
-
     """
-    if not desired:
-        return 0
     low = AWS_MIN_HEALTHY if min_healthy is None else min_healthy
     spare = desired - math.ceil(desired * low / 100)
-    if max_healthy is None:
-        return min(max(spare, 1), desired)
-    return min(max(spare, 0), desired)
+    return min(max(spare, 1 if max_healthy is None else 0), desired)
 
 
 def availability(desired: int, refresh: RefreshSeen) -> str:
@@ -53,12 +43,7 @@ def availability(desired: int, refresh: RefreshSeen) -> str:
 
 
 def cancels(refreshes: Sequence[RefreshSeen]) -> list[str]:
-    """Return which refreshes of a group its next refresh cancels, a sentence each.
-
-    Args:
-        refreshes: The group's refreshes; those that have ended say nothing.
-
-    """
+    """Return which refreshes of a group its next refresh cancels, a sentence each."""
     return [
         f"This update cancels refresh {short(refresh.id)} "
         f"({refresh.status}, {refresh.percent} % done)."
@@ -72,14 +57,7 @@ def consequences(
     templates: Mapping[str, TemplateSeen],
     way_back: str,
 ) -> list[str]:
-    """Return what a failed rollout leaves behind, and the way back.
-
-    Args:
-        instances: Group to its instances now.
-        templates: Group to its launch template.
-        way_back: How to go back, or why not.
-
-    """
+    """Return what a failed rollout leaves behind, and the way back."""
     lines = []
     for group, found in instances.items():
         serving = [f"{short(i.id)} on {short(i.image)}" for i in found if i.serves]

@@ -93,9 +93,6 @@ OF_ROLLBACKS = ("serving-goes", "revoked", "by-hand")
 def rules_of(root: Path) -> dict[str, Rule]:
     """Return the rules by name: those that are built in, and the project's.
 
-    Args:
-        root: The project's folder.
-
     Raises:
         UsageError: A file of rules cannot be loaded, or two rules have one name.
 
@@ -136,29 +133,23 @@ def require_rules(root: Path, names: Iterable[str]) -> None:
 def findings(
     preview: PreviewResult, root: Path, overrides: Mapping[str, str]
 ) -> list[Finding]:
-    """Return what the rules say of a preview.
+    """Return what the rules say of a preview; UsageError where a file of them is wrong.
 
-    Args:
-        preview: The preview.
-        root: The project's folder.
-        overrides: Rule to the reason why what it denies is done nevertheless.
-
-    Raises:
-        UsageError: A file of rules cannot be loaded.
-
+    `overrides` is rule to the reason why what it denies is done nevertheless.
     """
     found = []
     for name, rule in rules_of(root).items():
         for said in _ask(rule, preview):
-            denied = said.verdict == "deny"
-            denied = denied and (not preview.rollback or name in OF_ROLLBACKS)
-            finding = Finding(
-                rule=name,
-                verdict="deny" if denied else "warn",
-                text=said.text,
-                overridden=overrides.get(name, "") if denied else "",
+            heard = name in OF_ROLLBACKS or not preview.rollback
+            denied = said.verdict == "deny" and heard
+            found.append(
+                Finding(
+                    rule=name,
+                    verdict="deny" if denied else "warn",
+                    text=said.text,
+                    overridden=overrides.get(name, "") if denied else "",
+                )
             )
-            found.append(finding)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from olrunbook.adapters.aws.seen import GroupSeen, RefreshSeen
@@ -103,17 +103,21 @@ def outside(found: Found) -> list[OutsideChange]:
 def sizes(found: Found) -> dict[str, tuple[int, int, int]]:
     """Return least, wanted and most instances of each group, by its tag `Name`."""
     given = {}
-    for urn, fact in found.facts.items():
-        if fact["type"] == GROUP:
-            least, most = _number(fact.get("minSize")), _number(fact.get("maxSize"))
-            if least is None or most is None:  # not known before the update
-                continue
-            wanted = _number(fact.get("desiredCapacity"))
-            # Where the program leaves it open, it stays as it is.
-            wanted = max(least, 1) if wanted is None else wanted
-            tag = str((fact.get("tags") or {}).get("Name", urn))
-            given[tag] = (least, wanted, most)
+    for urn, fact in _facts(found, GROUP):
+        least, most = _number(fact.get("minSize")), _number(fact.get("maxSize"))
+        if least is None or most is None:  # not known before the update
+            continue
+        wanted = _number(fact.get("desiredCapacity"))
+        # Where the program leaves it open, it stays as it is.
+        wanted = max(least, 1) if wanted is None else wanted
+        tag = str((fact.get("tags") or {}).get("Name", urn))
+        given[tag] = (least, wanted, most)
     return given
+
+
+def _facts(found: Found, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield URN and facts of the resources of a type."""
+    return ((urn, fact) for urn, fact in found.facts.items() if fact["type"] == kind)
 
 
 def _number(value: Any) -> int | None:
@@ -132,24 +136,19 @@ def wrong_images(
     Every image of the set must be in a launch template, and the tag of each group must
     name its node type's image.
     """
-    templates = {
-        str(fact.get("image"))
-        for fact in found.facts.values()
-        if fact["type"] == TEMPLATE
-    }
+    templates = {str(fact.get("image")) for _, fact in _facts(found, TEMPLATE)}
     have = ", ".join(sorted(templates))
     wrong = [
         f"no launch template has {image} of {node} (found {have})"
         for node, image in images.items()
         if image not in templates
     ]
-    for fact in found.facts.values():
+    for _, fact in _facts(found, GROUP):
         tags: Mapping[str, str] = fact.get("tags") or {}
         for node, tag in spec.group_tags(stage):
-            if tags.get("Name") != tag:
-                continue
-            if tags.get(IMAGE_TAG, images[node]) != images[node]:
-                wrong.append(f"the {node} group {tag} is tagged {tags[IMAGE_TAG]}")
+            has = tags.get(IMAGE_TAG, images[node])
+            if tags.get("Name") == tag and has != images[node]:
+                wrong.append(f"the {node} group {tag} is tagged {has}")
     return wrong
 
 
@@ -165,9 +164,7 @@ def outlook(
     by_tag = {group.tag_name: (group, refreshes) for group, refreshes in seen}
     template_changes = any(change.type == TEMPLATE for change in changes)
     lines: list[str] = []
-    for urn, fact in found.facts.items():
-        if fact["type"] != GROUP:
-            continue
+    for urn, fact in _facts(found, GROUP):
         tag = str((fact.get("tags") or {}).get("Name", ""))
         none = GroupSeen(node_type="", tag_name=tag)
         group, refreshes = by_tag.get(tag, (none, ()))

@@ -7,8 +7,8 @@ is said to be missing, and never guessed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from olrunbook.adapters.aws.seen import GroupSeen, short
 from olrunbook.adapters.context import Commit
@@ -25,8 +25,7 @@ COMMIT = "commit"
 Row = tuple[str, str, str]  # what, old, new
 
 
-@dataclass(frozen=True, slots=True)
-class Archived:
+class Archived(NamedTuple):
     """One image in the archive."""
 
     image: BuiltImage  # the image as it was built
@@ -87,15 +86,7 @@ def since(
     groups: Sequence[GroupSeen],
     known: Mapping[str, Archived],
 ) -> list[Difference]:
-    """Return what else changed, for each node type whose image changes.
-
-    Args:
-        root: The project's folder.
-        images: What is to serve.
-        groups: What serves.
-        known: The images that were built here.
-
-    """
+    """Return what else changed, for each node type whose image changes."""
     rows: list[Difference] = []
     for node, new in images.items():
         mine = [i for g in groups if g.node_type == node for i in g.instances]

@@ -39,11 +39,7 @@ def preview(
 ) -> PreviewResult:
     """Show what an update would change, drift included.
 
-    Args:
-        ctx: The run.
-        images: The image set to deploy, one image for each node type.
-        overrides: Rule to the reason why what it denies is done nevertheless.
-        rollback: The way back, where this is one.
+    `overrides` is rule to the reason why what it denies is done nevertheless.
 
     Raises:
         UsageError: The image set does not name every node type of the app, or a rule
@@ -55,15 +51,18 @@ def preview(
         InterruptedRunError: The run was interrupted.
 
     """
-    _whole_set(ctx, images)
+    spec = stack_spec(ctx)
+    if set(images) != set(ctx.app.node_types):
+        wanted = ", ".join(ctx.app.node_types)
+        msg = f"the image set names {sorted(images)}, {ctx.app_name} needs {wanted}"
+        raise UsageError(msg, "Name an image for each: images=node_type=ami-…")
     require_identity(ctx)
     _available(ctx, images, rollback)
     prepared = pulumi.prepare(ctx, images)
     found = pulumi.preview(ctx, prepared)
     _free(ctx, prepared.stack, found)
-    changes = resource_changes(found)
-    keys = stack_spec(ctx).image_config
-    if wrong := wrong_images(stack_spec(ctx), ctx.stage, images, found):
+    changes, keys = resource_changes(found), spec.image_config
+    if wrong := wrong_images(spec, ctx.stage, images, found):
         msg = f"the preview does not use the image set: {'; '.join(wrong)}"
         raise RefusedError(msg, f"The stack must read {', '.join(keys.values())}.")
     seen = Account(ctx.target).observe(ctx.app, ctx.stage)
@@ -129,10 +128,6 @@ def preview(
 def up(ctx: Context, plan: PreviewResult) -> DeployResult:
     """Apply what a preview of this run showed, and nothing else.
 
-    Args:
-        ctx: The run.
-        plan: The preview.
-
     Raises:
         RefusedError: The state is no longer the one that was previewed, an image has
             gone or was revoked, nothing allows the images in this stage, or the stack
@@ -174,14 +169,6 @@ def up(ctx: Context, plan: PreviewResult) -> DeployResult:
         relied=relied.text,
         rollback=plan.rollback is not None,
     )
-
-
-def _whole_set(ctx: Context, images: Mapping[str, str]) -> None:
-    stack_spec(ctx)
-    if set(images) != set(ctx.app.node_types):
-        wanted = ", ".join(ctx.app.node_types)
-        msg = f"the image set names {sorted(images)}, {ctx.app_name} needs {wanted}"
-        raise UsageError(msg, "Name an image for each: images=node_type=ami-…")
 
 
 def _available(

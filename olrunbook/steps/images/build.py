@@ -7,9 +7,10 @@ distinct image, which exists and is `available`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
+from olrunbook.adapters.aws.answers import asked
+from olrunbook.adapters.aws.reads import Account
+from olrunbook.adapters.aws.seen import ImageSeen
 from olrunbook.adapters.context import Context
 from olrunbook.adapters.packer import Packer, build_arguments
 from olrunbook.errors import InterruptedRunError, StepError, ToolError, UsageError
@@ -46,11 +47,7 @@ ON_ERROR = ("cleanup", "abort")
 
 
 def validate(ctx: Context, node_type: str = "") -> ValidateResult:
-    """Let Packer check the template: init, fmt, validate. Nothing is made.
-
-    Args:
-        ctx: The run's surroundings.
-        node_type: Only this one; empty: all of the app's.
+    """Let Packer check the template, for one node type or all. Nothing is made.
 
     Raises:
         ToolError: Packer or its plugin is missing, or a check failed.
@@ -164,7 +161,7 @@ def _arguments(
     for node in nodes:
         values = variables_of(ctx, place, node, given)
         if "packages_file" in place.declared:
-            values["packages_file"] = str(_packages(ctx, node))
+            values["packages_file"] = str(ctx.logs / f"packages-{node}.txt")
         found[node] = build_arguments(
             str(place.template),
             only=ctx.app.image.only,
@@ -172,10 +169,6 @@ def _arguments(
             on_error=on_error,
         )
     return found
-
-
-def _packages(ctx: Context, node: str) -> Path:
-    return ctx.logs / f"packages-{node}.txt"
 
 
 def _bake(
@@ -207,18 +200,18 @@ def _built(
     ctx: Context, node: str, watch: Watch, artifacts: list[ArtifactUsed], by_hand: str
 ) -> BuiltImage:
     """Return the image of a build that ended well; StepError where there is none."""
-    ec2 = ctx.target.client("ec2")
-    image = _one_image(ec2, watch, ctx.app_name)
-    tags = _tagged(ctx, ec2, image)
-    file = _packages(ctx, node)
+    account = Account(ctx.target)
+    image = _one_image(account, watch, ctx.app_name)
+    base = account.images([watch.base]) if watch.base else {}
+    file = ctx.logs / f"packages-{node}.txt"
     rows = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     return BuiltImage(
         node_type=node,
-        ami=image["ImageId"],
-        name=image.get("Name", ""),
+        ami=image.id,
+        name=image.name,
         base_ami=watch.base,
-        base_name=_name_of(ec2, watch.base),
-        tags=tags,
+        base_name=base[watch.base].name if base else "",
+        tags=_tagged(ctx, image),
         phases=watch.timed(),
         operations=watch.operations(),
         artifacts=artifacts,
@@ -265,7 +258,7 @@ def _failures(
     return ToolError(f"{', '.join(said)}\n{why}", " ".join(hints), code)
 
 
-def _one_image(ec2: Any, watch: Watch, app: str) -> dict[str, Any]:
+def _one_image(account: Account, watch: Watch, app: str) -> ImageSeen:
     """Return the one image a good build leaves; else StepError (rule 6.8)."""
     found = sorted(set(watch.images))
     if len(found) != 1:
@@ -275,47 +268,40 @@ def _one_image(ec2: Any, watch: Watch, app: str) -> dict[str, Any]:
         )
         hint = "It must be one: does `only` in the catalog name a single source?"
         raise StepError(msg, hint)
-    answer = ec2.describe_images(Filters=[{"Name": "image-id", "Values": found}])
-    images: list[dict[str, Any]] = answer["Images"]
-    if not images:
-        msg = f"packer named {found[0]}, but the account has no such image"
+    image = account.images(found)[found[0]]
+    if not image.state:
+        msg = f"packer named {image.id}, but the account has no such image"
         raise StepError(msg)
-    if (state := images[0].get("State")) != "available":
-        msg = f"{found[0]} is {state}, wanted available"
+    if image.state != "available":
+        msg = f"{image.id} is {image.state}, wanted available"
         raise StepError(msg)
-    return images[0]
+    return image
 
 
-def _tagged(ctx: Context, ec2: Any, image: dict[str, Any]) -> dict[str, str]:
+def _tagged(ctx: Context, image: ImageSeen) -> dict[str, str]:
     """Return the image's tags; add run id and commit where the template did not."""
-    tags = {tag["Key"]: tag["Value"] for tag in image.get("Tags", [])}
     wanted = {"run_id": ctx.run_id, "commit": commit_text(ctx)}
-    missing = {key: value for key, value in wanted.items() if tags.get(key) != value}
+    missing = {k: value for k, value in wanted.items() if image.tags.get(k) != value}
     if missing:
-        pairs = [{"Key": key, "Value": value} for key, value in missing.items()]
-        ec2.create_tags(Resources=[image["ImageId"]], Tags=pairs)
-    return {**tags, **missing}
+        with asked("to tag the image"):
+            ctx.target.client("ec2").create_tags(
+                Resources=[image.id],
+                Tags=[{"Key": key, "Value": value} for key, value in missing.items()],
+            )
+    return {**image.tags, **missing}
 
 
 def _version(packer: Packer) -> str:
     return (packer.call("version").lines or ["Packer"])[0].strip()
 
 
-def _name_of(ec2: Any, image: str) -> str:
-    if not image:
-        return ""
-    answer = ec2.describe_images(Filters=[{"Name": "image-id", "Values": [image]}])
-    return answer["Images"][0].get("Name", "") if answer["Images"] else ""
-
-
 def _check_on_error(on_error: str) -> None:
-    if on_error in ON_ERROR:
-        return
     if on_error == "ask":
         msg = "on_error=ask cannot be used: Packer would wait for a key on a terminal"
         raise UsageError(msg, "Use abort: it leaves the builder running, and names it.")
-    msg = f"on_error is {on_error!r}, wanted cleanup or abort"
-    raise UsageError(msg)
+    if on_error not in ON_ERROR:
+        msg = f"on_error is {on_error!r}, wanted cleanup or abort"
+        raise UsageError(msg)
 
 
 VALIDATE = Step("validate", ValidateResult)

@@ -8,12 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from olrunbook.adapters.context import Context
-from olrunbook.adapters.packer import (
-    Packer,
-    build_arguments,
-    find_packer,
-    plugin_folder,
-)
+from olrunbook.adapters.packer import Packer, build_arguments, find_tool, plugin_folder
 from olrunbook.errors import UsageError
 from olrunbook.steps.images.workspace import Workspace
 
@@ -30,18 +25,10 @@ __all__ = [
 def packer_of(ctx: Context, place: Workspace, log: str) -> Packer:
     """Return Packer for a run: the target's environment, and nothing written elsewhere.
 
-    Args:
-        ctx: The run's surroundings.
-        place: The private copy it works in.
-        log: Name of its log.
-
-    Raises:
-        ToolError: Packer or its plugin is missing.
-
+    ToolError where it or its plugin is missing.
     """
     env = ctx.target.environment()
-    path = ctx.logs / log
-    folder = ctx.target.state / "packer-plugins"
+    path, folder = ctx.logs / log, ctx.target.state / "packer-plugins"
     plugins = plugin_folder(env, folder, path, ctx.redactor)
     own = {
         **place.environment(env),
@@ -51,7 +38,7 @@ def packer_of(ctx: Context, place: Workspace, log: str) -> Packer:
     }
     if ctx.target.endpoint:  # a stand-in's machines are ready in seconds, not minutes
         own.setdefault("AWS_POLL_DELAY_SECONDS", "1")
-    return Packer(find_packer(env), own, place.root, path, ctx.redactor)
+    return Packer(find_tool("packer", env), own, place.root, path, ctx.redactor)
 
 
 def variables_of(
@@ -76,12 +63,7 @@ def variables_of(
 
 
 def check_declared(ctx: Context, place: Workspace, given: Mapping[str, str]) -> None:
-    """Raise if a variable was given that the template does not know.
-
-    Raises:
-        UsageError: It declares neither the variable nor a map `settings`.
-
-    """
+    """Raise UsageError if a variable was given that the template has no place for."""
     unknown = sorted({*ctx.app.image.variables, *given} - place.declared)
     if unknown and "settings" not in place.declared:
         msg = f"{ctx.app.image.template} declares no variable {', '.join(unknown)}"

@@ -18,16 +18,14 @@ from olrunbook.adapters.docker.command import environment
 from olrunbook.adapters.docker.container import LABEL, Box, container, sweep
 from olrunbook.errors import StepError, ToolError
 from olrunbook.events import Event, handed
-from olrunbook.steps.images.hints import hint_for
 from olrunbook.steps.images.results import (
-    ArtifactUsed,
     CheckSeen,
     ImageTestResult,
     Operation,
     TestedImage,
 )
 from olrunbook.steps.images.service import service_checks
-from olrunbook.steps.images.watch import Watch
+from olrunbook.steps.images.watch import Watch, explain
 from olrunbook.steps.images.workspace import (
     Workspace,
     artifacts_of,
@@ -45,6 +43,7 @@ NOT_TESTED = (
     "access: pyinfra runs as root through docker, Packer as admin over SSH and sudo",
     "what an instance gets from its account: user data, role, Vault, Consul, DNS",
 )
+STAND_IN = "a stand-in, because it could not be fetched"
 NO_SYSTEMD = "services: the base image has no systemd"
 
 
@@ -70,26 +69,26 @@ def image_test(ctx: Context, base: str = "", node_type: str = "") -> ImageTestRe
     artifacts = artifacts_of(ctx, place, ctx.app.image.variables)
     image = base or ctx.app.image.base
     image = image or base_image.ensure("base", project=ctx.project, emit=ctx.emit)
-    label = f"{LABEL}={state_dir(ctx.project.root).name}"
-    for name in sweep(label):
+    checkout = state_dir(ctx.project.root).name
+    for name in sweep(f"{LABEL}={checkout}"):
         ctx.emit(Event("docker", "warning", f"removed {name}, left by a killed test"))
-    tests = [_test(ctx, place, image, node, label) for node in nodes]
+    tests = [_test(ctx, place, image, node, checkout) for node in nodes]
     without = [] if all(test.systemd for test in tests) else [NO_SYSTEMD]
+    stood = [one for one in artifacts if one.source == "stand-in"]
     return ImageTestResult(
         tests=tests,
         idempotent=ctx.app.image.idempotent,
         artifacts=artifacts,
-        not_tested=[*without, *NOT_TESTED, *_stand_ins(artifacts)],
+        not_tested=[
+            *without,
+            *NOT_TESTED,
+            *(f"{one.name} {one.version}: {STAND_IN}" for one in stood),
+        ],
     )
 
 
 def require(result: ImageTestResult) -> None:
-    """Raise if the test failed.
-
-    Raises:
-        StepError: It did; with the failed operation's output and a hint where known.
-
-    """
+    """Raise StepError if the test failed, with what failed and a hint where known."""
     if result.ok:
         return
     for test in result.tests:
@@ -105,44 +104,34 @@ def require(result: ImageTestResult) -> None:
 
 
 def _test(
-    ctx: Context, place: Workspace, image: str, node: str, label: str
+    ctx: Context, place: Workspace, image: str, node: str, checkout: str
 ) -> TestedImage:
     began = time.monotonic()
     name = f"olrunbook-test-{ctx.app_name}-{node}-{ctx.run_id[-12:]}"
-    key, _, value = label.partition("=")
     if len(ctx.app.node_types) > 1:
         emit = ctx.emit
         ctx = replace(ctx, emit=lambda event: emit(event.under(node)))
-    with container(name, image, {key: value}, ctx.sleep) as box:
-        first = _deploy(ctx, place, box, node, "first")
-        good = not first.failed() and not first.code
-        changed: list[str] = []
-        second = Watch()
-        if good:
+    with container(name, image, {LABEL: checkout}, ctx.sleep) as box:
+        first, second = _deploy(ctx, place, box, node, "first"), Watch()
+        if first.good:
             second = _deploy(ctx, place, box, node, "second")
-            changed = [op.name for op in second.operations() if op.state == "changed"]
-        good = good and not second.failed() and not second.code
+        good = first.good and second.good
         checks, units = _services(ctx, box, node) if good and box.systemd else ([], [])
-    bad = first if first.failed() or first.code else second
-    said = [*bad.errors, *bad.lines, *(bad.failed() or _NONE).output]
     return TestedImage(
         node_type=node,
         base=image,
         systemd=box.systemd,
         operations=first.operations(),
-        again=changed,
+        again=[op.name for op in second.operations() if op.state == "changed"],
         repeated=good,
         checks=checks,
         services=units,
         error=_error(first)
         or (f"second run: {error}" if (error := _error(second)) else ""),
-        hint="" if good else hint_for("\n".join(said)),
+        hint="" if good else explain(second if first.good else first),
         seconds=round(time.monotonic() - began, 1),
         by_hand=_by_hand(ctx, box, node),
     )
-
-
-_NONE = Operation(name="", state="not reached")
 
 
 def _deploy(ctx: Context, place: Workspace, box: Box, node: str, which: str) -> Watch:
@@ -155,9 +144,8 @@ def _deploy(ctx: Context, place: Workspace, box: Box, node: str, which: str) -> 
     names: list[str] = []
 
     def take(event: Event) -> None:
-        nonlocal names
         watch.see(event)
-        names = event.data.get("operations", names)
+        names.extend(event.data.get("operations", ()))
         ctx.emit(event)
 
     events = pyinfra.deploy(
@@ -199,14 +187,6 @@ def _why(box: Box, unit: str) -> str:
         return box.run("journalctl", "--unit", unit, "--lines", "1", "--output", "cat")
     except ToolError as error:
         return str(error)
-
-
-def _stand_ins(artifacts: list[ArtifactUsed]) -> list[str]:
-    return [
-        f"{one.name} {one.version}: a stand-in, because it could not be fetched"
-        for one in artifacts
-        if one.source == "stand-in"
-    ]
 
 
 def _by_hand(ctx: Context, box: Box, node: str) -> list[str]:

@@ -17,7 +17,6 @@ __all__ = [
     "ImageBuildResult",
     "ImageTestResult",
     "Operation",
-    "OperationState",
     "Phase",
     "TestedImage",
     "ValidateResult",

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from olrunbook.adapters.aws.answers import asked
-from olrunbook.adapters.aws.reads import REVOKED, Account
+from olrunbook.adapters.aws.reads import Account
+from olrunbook.adapters.aws.seen import REVOKED
 from olrunbook.errors import RefusedError
 from olrunbook.project.catalog import App, Catalog
 from olrunbook.targets import Target
@@ -22,12 +23,7 @@ def revoke(
 ) -> list[str]:
     """Tag images as revoked, with when, who and why.
 
-    Args:
-        catalog: Says whose images they are.
-        target: Whose account has them.
-        images: Their ids, each with the node type it was given as; empty: with none.
-        reason: Why.
-        who: Who does it.
+    `images` are their ids, each with the node type it was given as; empty: with none.
 
     Returns:
         What was done and who serves them, a line each.
@@ -39,9 +35,8 @@ def revoke(
 
     """
     account = Account(target)
-    if (found := account.identity()) != target.identity_arn:
-        msg = f"the AWS identity is {found}, wanted {target.identity_arn}"
-        raise RefusedError(msg, "Credentials of another account are in use.")
+    if wrong := account.wrong_identity():
+        raise RefusedError(wrong, "Credentials of another account are in use.")
     seen = account.images(list(images))
     for image in seen.values():
         if not image.state:

@@ -20,10 +20,6 @@ MARK = "\n--status "
 def service_checks(ctx: Context, box: Box) -> list[CheckSeen]:
     """Wait until the service answers the probe, then make the checks without a secret.
 
-    Args:
-        ctx: The run's surroundings.
-        box: The container, booted.
-
     Returns:
         One entry per request; nothing where the catalog names no answer to wait for.
 

@@ -38,13 +38,12 @@ class Watch:
 
     def see(self, event: Event) -> None:
         """Take one event in."""
-        data = event.data
+        data, phase = event.data, self.phases[-1][0] if self.phases else ""
         match event.kind:
-            case "phase" if event.text == "cleaning up" and self._provisioning:
-                # The line before the one that says so is the provisioner's last.
-                self.said = [row for row in self.lines[:-1] if row.strip()][-TAIL:]
-                self.phases.append((event.text, event.at))
-            case "phase" if not self.phases or self.phases[-1][0] != event.text:
+            case "phase" if event.text != phase:
+                if (phase, event.text) == ("provisioning", "cleaning up"):
+                    # The line before the one that says so is the provisioner's last.
+                    self.said = [row for row in self.lines[:-1] if row.strip()][-TAIL:]
                 self.phases.append((event.text, event.at))
             case "operation":
                 keep = {key: data[key] for key in Operation.model_fields if key in data}
@@ -63,10 +62,6 @@ class Watch:
                 self.code, self.seconds = data["code"], data["seconds"]
                 self.ended_at = event.at
 
-    @property
-    def _provisioning(self) -> bool:
-        return bool(self.phases) and self.phases[-1][0] == "provisioning"
-
     def operations(self) -> list[Operation]:
         """Return the operations in order."""
         return list(self.seen.values())
@@ -84,6 +79,11 @@ class Watch:
     def failed(self) -> Operation | None:
         """Return the pyinfra operation that failed, if one did."""
         return next((op for op in self.seen.values() if op.state == "failed"), None)
+
+    @property
+    def good(self) -> bool:
+        """Whether it ended well, and each of its operations."""
+        return not self.failed() and not self.code
 
     def cause(self) -> str:
         """Return what failed: an operation with its output, else Packer's own words."""
@@ -107,36 +107,28 @@ def explain(watch: Watch) -> str:
 
 
 def leftovers(ec2: Any, watch: Watch) -> list[str]:
-    """Return what a build made for itself and has not removed.
+    """Return what a build made for itself and has not removed."""
 
-    Args:
-        ec2: A client of the target's EC2.
-        watch: What is known of the build.
+    def there(kind: str, key: str, by: str) -> list[dict[str, Any]]:
+        """Return what the account still has of a kind."""
+        made = {name for what, name in watch.made if what == kind}
+        if not (names := sorted(made - set(watch.images))):
+            return []
+        describe = getattr(ec2, f"describe_{kind.replace(' ', '_')}s")
+        return list(describe(Filters=[{"Name": by, "Values": names}])[key])
 
-    """
-    named: dict[str, list[str]] = {}
-    for what, name in watch.made:
-        named.setdefault(what, []).append(name)
-    left: list[str] = []
-    if ids := named.get("instance"):
-        answer = ec2.describe_instances(Filters=[_filter("instance-id", ids)])
-        left += [
-            f"instance {one['InstanceId']} ({one['State']['Name']})"
-            for reservation in answer["Reservations"]
-            for one in reservation["Instances"]
-            if one["State"]["Name"] not in GONE
-        ]
-    if names := named.get("key pair"):
-        answer = ec2.describe_key_pairs(Filters=[_filter("key-name", names)])
-        left += [f"key pair {one['KeyName']}" for one in answer["KeyPairs"]]
-    if names := named.get("security group"):
-        answer = ec2.describe_security_groups(Filters=[_filter("group-name", names)])
-        left += [f"security group {one['GroupId']}" for one in answer["SecurityGroups"]]
-    if ids := sorted(set(named.get("image", [])) - set(watch.images)):
-        answer = ec2.describe_images(Filters=[_filter("image-id", ids)])
-        left += [f"image {one['ImageId']} ({one['State']})" for one in answer["Images"]]
-    return left
-
-
-def _filter(name: str, values: list[str]) -> dict[str, Any]:
-    return {"Name": name, "Values": values}
+    instances = [
+        one
+        for reservation in there("instance", "Reservations", "instance-id")
+        for one in reservation["Instances"]
+        if one["State"]["Name"] not in GONE
+    ]
+    keys = there("key pair", "KeyPairs", "key-name")
+    groups = there("security group", "SecurityGroups", "group-name")
+    images = there("image", "Images", "image-id")
+    return [
+        *(f"instance {i['InstanceId']} ({i['State']['Name']})" for i in instances),
+        *(f"key pair {one['KeyName']}" for one in keys),
+        *(f"security group {one['GroupId']}" for one in groups),
+        *(f"image {one['ImageId']} ({one['State']})" for one in images),
+    ]

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from olrunbook.adapters.context import Context
 from olrunbook.artifacts.cache import fetch_all
@@ -26,8 +26,7 @@ _VARIABLE = re.compile(r'^\s*variable\s+"([^"]+)"', re.MULTILINE)
 _IGNORED = ("__pycache__", "*.pyc", "pyinfra-debug.log", ".git")
 
 
-@dataclass(frozen=True, slots=True)
-class Workspace:
+class Workspace(NamedTuple):
     """A private copy of what an image is made from."""
 
     root: Path  # the folder in which the catalog's relative paths hold
@@ -55,9 +54,7 @@ class Workspace:
 def workspace(ctx: Context) -> Workspace:
     """Copy an app's template and deploy folder into the run's scratch folder.
 
-    Raises:
-        UsageError: The catalog names what is not there.
-
+    UsageError where the catalog names what is not there.
     """
     image = ctx.app.image
     root = ctx.work / "image"
@@ -97,24 +94,13 @@ def artifacts_of(
 
 
 def node_types(ctx: Context, node_type: str) -> list[str]:
-    """Return the node types meant: the given one, else all of the app's.
-
-    Raises:
-        UsageError: The app has no such node type.
-
-    """
-    if not node_type:
-        return list(ctx.app.node_types)
-    return [one_of("node type", node_type, ctx.app.node_types)]
+    """Return the given node type, else all of the app's; UsageError: it is unknown."""
+    every = ctx.app.node_types
+    return [one_of("node type", node_type, every)] if node_type else list(every)
 
 
 def parse_variables(text: str) -> dict[str, str]:
-    """Return the Packer variables a parameter names: `NAME=VALUE`, separated by `;`.
-
-    Raises:
-        UsageError: A part is not of that form, or a name comes twice.
-
-    """
+    """Return the Packer variables of a parameter, `NAME=VALUE; …`; else UsageError."""
     found: dict[str, str] = {}
     for part in text.split(";"):
         if not part.strip():

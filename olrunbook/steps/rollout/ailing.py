@@ -36,11 +36,6 @@ class Wards:
 
         One that has never served may just be starting: it is noted at once but said
         aloud only when its group gives it up, or at the end of a failed rollout.
-
-        Args:
-            watch: The group, just after a look.
-            last: The rollout has failed: no more looks.
-
         """
         for track in watch.tracks:
             seen, known = track.after, self._found.get(track.id)
@@ -70,23 +65,17 @@ class Wards:
     def _note(
         self, track: InstanceTrack, at: datetime, known: Ailment | None, *, lost: bool
     ) -> None:
-        mask, seen = self.ctx.redactor.text, track.after
-        if seen:
+        was = known or Ailment(id=track.id, image=track.image, at=at, reason="")
+        said = was.reason
+        if seen := track.after:
             said = seen.reason or f"{seen.lifecycle}, {seen.health}"
-        else:
-            said = known.reason if known else ""
+        said = self.ctx.redactor.text(said)
         lines, log = self._console(track.id)
-        self._found[track.id] = Ailment(
-            id=track.id,
-            image=track.image,
-            at=known.at if known else at,
-            reason=mask(said),
-            console=lines or (known.console if known else []),
-            log=log or (known.log if known else ""),
-            lost=lost,
-        )
+        news = {"image": track.image, "reason": said, "log": log or was.log}
+        more = {"console": lines or was.console, "lost": lost}
+        self._found[track.id] = was.model_copy(update=news | more)
         if lost:
-            text = f"{short(track.id)} is unhealthy: {mask(said)}"
+            text = f"{short(track.id)} is unhealthy: {said}"
             self.ctx.emit(Event("aws", "error", text))
             for line in lines:
                 self.ctx.emit(Event("aws", "line", line))

@@ -38,12 +38,8 @@ def chosen(
 ) -> Awaited:
     """Return what is to be watched, by a deploy's record or by images.
 
-    Args:
-        ctx: The step's context.
-        deploy: Returns a deploy by its run id; empty: the last that succeeded.
-        deploy_run: Its run id.
-        images: The image set, `server=ami-…`; empty: the deploy's.
-        since: See `by_groups`.
+    `deploy` returns a deploy by its run id; empty: the last that succeeded. `since` is
+    as for `by_groups`.
 
     Raises:
         UsageError: A deploy and images were named, or `since` without images.

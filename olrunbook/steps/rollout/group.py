@@ -23,15 +23,7 @@ SAMPLE_S = 5.0  # the plot needs no more while nothing changes
 
 
 class GroupWatch:
-    """What was seen of one group since the watching began.
-
-    Args:
-        image: The image that is wanted.
-        before: The group before the update began.
-        began: When the watching began (UTC).
-        updated: The update changed something.
-
-    """
+    """What was seen of one group since the watching began."""
 
     def __init__(
         self, image: str, before: GroupSeen, began: datetime, *, updated: bool
@@ -65,6 +57,11 @@ class GroupWatch:
             key=lambda track: (track.before is None, track.launched_at or never),
         )
 
+    @property
+    def serving(self) -> int:
+        """How many instances serve on the image."""
+        return sum(on_image(item, self.image) for item in self.now.instances)
+
     def see(
         self,
         at: datetime,
@@ -72,15 +69,7 @@ class GroupWatch:
         refreshes: Sequence[RefreshSeen],
         failed_launches: Sequence[ActivitySeen],
     ) -> list[Event]:
-        """Take in a look; return what is new in it.
-
-        Args:
-            at: When it was (UTC).
-            group: The group.
-            refreshes: Its refreshes.
-            failed_launches: Its scaling activities since the update that failed.
-
-        """
+        """Take in a look; return what is new in it."""
         self.at, self.now, self.refreshes = at, group, tuple(refreshes)
         self.template = TemplateSeen()  # set where it is read after this
         self.failed_launches = tuple(failed_launches)
@@ -95,42 +84,35 @@ class GroupWatch:
         """Bring the instances up to date."""
         events = []
         for name in dict.fromkeys([*self._tracks, *instances]):
-            track, seen = self._tracks.get(name), instances.get(name)
-            was = track.after if track else None
-            track = track or InstanceTrack(id=name, image="")
+            track = self._tracks.get(name) or InstanceTrack(id=name, image="")
+            was, seen = track.after, instances.get(name)
             if seen:
                 news: dict[str, object] = {"after": seen, "gone_at": None}
-                if seen.image:
-                    news["image"] = seen.image
-                if seen.launched_at:
-                    news["launched_at"] = seen.launched_at
-                if seen.serves and track.served_at is None:
-                    news["served_at"] = at
+                news["image"] = seen.image or track.image
+                news["launched_at"] = seen.launched_at or track.launched_at
+                news["served_at"] = track.served_at or (at if seen.serves else None)
             else:
                 news = {"after": None, "gone_at": track.gone_at or at}
             self._tracks[name] = track = track.model_copy(update=news)
             state = seen.state if seen else "gone"
             first = self._picture is None
             if first or state != (was.state if was else "gone"):
-                events.append(self._event(track, state))
+                image = short(track.image) or "no image yet"
+                data = {"name": name, "state": state, "image": track.image}
+                data["node_type"] = self.before.node_type
+                text = f"{short(name)} {state} · {image}"
+                events.append(Event("aws", "operation", text, data))
         return events
-
-    def _event(self, track: InstanceTrack, state: str) -> Event:
-        text = f"{short(track.id)} {state} · {short(track.image) or 'no image yet'}"
-        data = {"name": track.id, "state": state, "image": track.image}
-        data["node_type"] = self.before.node_type
-        return Event("aws", "operation", text, data)
 
     def _sample(self, at: datetime) -> None:
         new = self.evidence(at).new
-        staying = self.now.instances
         sample = RolloutSample(
             at=at,
             group=self.now.label,
             status=new[0].status if new else "",
             percent=new[0].percent if new else 0,
-            serving=sum(instance.serves for instance in staying),
-            on_image=sum(on_image(instance, self.image) for instance in staying),
+            serving=sum(instance.serves for instance in self.now.instances),
+            on_image=self.serving,
             desired=self.now.desired,
         )
         if self.timeline:
@@ -140,19 +122,15 @@ class GroupWatch:
                 return
         self.timeline.append(sample)
 
-    @property
-    def lost(self) -> tuple[str, ...]:
-        """Instances that came after the update and went without having served."""
-        return tuple(
+    def evidence(self, at: datetime) -> Evidence:
+        """Return what is known at a moment."""
+        lost = (
             track.id
             for track in self.tracks
             if track.before is None
             and track.served_at is None
             and (track.after is None or track.after.leaving)
         )
-
-    def evidence(self, at: datetime) -> Evidence:
-        """Return what is known at a moment."""
         return Evidence(
             image=self.image,
             before=self.before,
@@ -160,7 +138,7 @@ class GroupWatch:
             refreshes=self.refreshes,
             waited_s=(at - self.began).total_seconds(),
             steady_s=(at - self.changed).total_seconds(),
-            lost=self.lost,
+            lost=tuple(lost),
             failed_launches=self.failed_launches,
             template=self.template,
             updated=self.updated,
@@ -168,8 +146,7 @@ class GroupWatch:
 
     def progress(self, at: datetime, verdict: Verdict) -> str:
         """Return where it stands: `1 of 2 healthy · i-72db… pending · last news …`."""
-        served = sum(on_image(item, self.image) for item in self.now.instances)
-        parts = [f"{served} of {self.now.desired} healthy on {short(self.image)}"]
+        parts = [f"{self.serving} of {self.now.desired} healthy on {short(self.image)}"]
         if any(refresh.active for refresh in self.refreshes):
             parts.insert(0, verdict.reason)
         coming = [i for i in self.now.instances if not i.serves and not i.leaving]

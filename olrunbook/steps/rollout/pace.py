@@ -19,7 +19,7 @@ from olrunbook.targets import load_target
 __all__ = ["Pace", "Patiently"]
 
 T = TypeVar("T")
-MINUTE_S = 60.0
+MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +39,19 @@ class Pace:
         """Return the seconds until the next look."""
         if self.a_minute is None or not self._looks:
             return self.every_s
-        while self._ago(now, self._looks[0][0]) >= MINUTE_S and len(self._looks) > 1:
+        while now - self._looks[0][0] >= MINUTE and len(self._looks) > 1:
             self._looks.popleft()
         last_at, last = self._looks[-1]
-        even = max(self.every_s, MINUTE_S * last / self.a_minute)
-        waits = [even - self._ago(now, last_at), 0.0]
+        even = max(self.every_s, MINUTE.seconds * last / self.a_minute)
+        waits = [even - (now - last_at).total_seconds(), 0.0]
         need = min(max(last, self.look), self.a_minute)
         left = sum(calls for _, calls in self._looks)
         for at, calls in self._looks:
             if left + need <= self.a_minute:
                 break
             left -= calls
-            waits.append(MINUTE_S - self._ago(now, at))
+            waits.append((at + MINUTE - now).total_seconds())
         return max(waits)
-
-    @staticmethod
-    def _ago(now: datetime, at: datetime) -> float:
-        return (now - at) / timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +64,7 @@ class Patiently:
     pace: Pace  # counts the calls
 
     def __call__(self, read: Callable[[], T]) -> T:
-        """Return what the read returns.
-
-        Raises:
-            AwsError: The trouble lasted longer than is borne.
-
-        """
+        """Return what the read returns; AwsError where the trouble lasts too long."""
         began, sort = self.ctx.clock(), ""
         while True:
             before = self.account.calls
@@ -126,4 +117,4 @@ class Patiently:
         if (found.cloud_id, found.identity_arn) == known:
             for value in found.secret_values():
                 ctx.redactor.learn(value)
-            self.account.use(found)
+            self.account.target = found

@@ -35,13 +35,13 @@ def probing(
 def collected(ctx: Context, file: Path, ended: datetime) -> list[Sample]:
     """Return the samples up to the end, and keep a copy beside the logs."""
     found, waited = read_samples(file), 0.0
+    if file.parent == ctx.logs:
+        return found  # our own probe was stopped: there is no more to come
     while waited < TAIL_S and not any(sample.at >= ended for sample in found):
-        if file.parent == ctx.logs:
-            break  # our own probe was stopped: there is no more to come
         ctx.sleep(0.2)
         waited += 0.2
         found = read_samples(file)
-    if file.parent != ctx.logs and file.exists():
+    if file.exists():
         shutil.copyfile(file, ctx.logs / SAMPLES_FILE)
     return found
 
@@ -56,13 +56,7 @@ def probe_notes(
 ) -> list[str]:
     """Return what is to be said about the probe and what it saw.
 
-    Args:
-        ctx: The step's context.
-        deploy: The update whose rollout was probed.
-        probe: What the probe saw; None: there was none.
-        began: When the watching began (UTC).
-        own: The probe was the rollout's own, so it began with the watching.
-
+    One that is the rollout's own began with the watching.
     """
     if probe is None:
         return ["Availability was not probed: the stage has no load balancer."]

@@ -30,7 +30,6 @@ __all__ = [
     "BEGAN",
     "PLANNED",
     "WATCHED",
-    "GroupRefresh",
     "RefreshBegan",
     "RefreshPlan",
     "awaited",
@@ -158,10 +157,6 @@ def planned(
 def began(ctx: Context, plan: RefreshPlan) -> RefreshBegan:
     """Start what was planned, and nothing else.
 
-    Args:
-        ctx: The run.
-        plan: The plan.
-
     Raises:
         RefusedError: Something is not as it was planned, or a refresh is in progress;
             nothing was started.
@@ -194,24 +189,13 @@ def began(ctx: Context, plan: RefreshPlan) -> RefreshBegan:
 
 def awaited(refresh: RefreshBegan) -> Awaited:
     """Return what is watched once refreshes began."""
-    facts = refresh.model_dump(include={"images", "url", "started_at"})
-    return Awaited(**facts, before=refresh.before)
+    return Awaited.model_validate(refresh.model_dump(exclude={"refreshes"}))
 
 
 def watched(
     ctx: Context, refresh: RefreshBegan, patience: Patience | None = None
 ) -> RolloutResult:
-    """Watch refreshes to their end: every instance from before must be gone.
-
-    Args:
-        ctx: The run.
-        refresh: What began.
-        patience: How long it may take its time.
-
-    Raises:
-        OlrunbookError: As `rollout` does.
-
-    """
+    """Watch refreshes to their end, as `rollout` does: all old instances must go."""
     result = rollout(ctx, awaited(refresh), patience=patience)
     groups = [_strict(one, refresh.refreshes.get(one.group)) for one in result.groups]
     if groups == result.groups:

@@ -18,7 +18,7 @@ from olrunbook.steps.rollout.model import GroupRollout, Outcome, RolloutResult
 from olrunbook.steps.rollout.probe import SAMPLES_VARIABLE
 from olrunbook.steps.rollout.probing import collected, probe_notes, probing
 from olrunbook.steps.rollout.samples import Sample, per_second, summarise
-from olrunbook.steps.rollout.verdict import Patience, Verdict, on_image
+from olrunbook.steps.rollout.verdict import Patience, Verdict
 from olrunbook.steps.rollout.watching import Watching
 from olrunbook.steps.step import Step
 
@@ -159,7 +159,7 @@ def _group(
         outcome=verdict.outcome,
         reason=verdict.reason,
         desired=watch.now.desired,
-        serving=sum(on_image(item, watch.image) for item in watch.now.instances),
+        serving=watch.serving,
         instances=watch.tracks,
         refresh=refresh,
         other_refreshes=[item for item in evidence.new if item != refresh],

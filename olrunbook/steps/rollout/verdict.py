@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from olrunbook.adapters.aws.seen import (
     ActivitySeen,
@@ -17,8 +17,7 @@ from olrunbook.steps.rollout.model import Outcome
 __all__ = ["Evidence", "Patience", "Verdict", "judge", "on_image", "shortcomings"]
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(NamedTuple):
     """How long a rollout may take its time."""
 
     every_s: float = 1.0  # seconds between two looks
@@ -38,8 +37,7 @@ class Patience:
     deadline_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What is known of one group at one moment."""
 
     image: str  # the image that is wanted
@@ -54,7 +52,7 @@ class Evidence:
     # scaling activities since the update that failed
     failed_launches: tuple[ActivitySeen, ...] = ()
     # the group's launch template, where it was read
-    template: TemplateSeen = field(default_factory=TemplateSeen)
+    template: TemplateSeen = TemplateSeen()
     # the update changed something, so a refresh may be about to begin
     updated: bool = True
 
@@ -70,8 +68,7 @@ class Evidence:
         return tuple(refresh for refresh in self.refreshes if refresh.id not in known)
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What a moment means."""
 
     outcome: Outcome | None  # how it ended; None: it has not ended
@@ -115,11 +112,6 @@ def judge(seen: Evidence, patience: Patience) -> Verdict:
     A rollout is over when no refresh of the group is at work and its instances are what
     was wanted, or are not and nothing happens any more. `Successful` alone proves
     nothing, and neither does the newest refresh alone: it must be new since the update.
-
-    Args:
-        seen: The evidence.
-        patience: How long it may take its time.
-
     """
     decided = seen.new[0] if seen.new else None
     if not seen.now.name:
@@ -176,12 +168,11 @@ def _after_launch(seen: Evidence, wrong: list[str], patience: Patience) -> Verdi
 def _without_refresh(seen: Evidence, wrong: list[str], patience: Patience) -> Verdict:
     before = seen.before.instances
     already = bool(before) and all(i.image == seen.image for i in before)
-    if already and not wrong and not seen.updated:
+    early = seen.waited_s < patience.refresh_grace_s
+    if already and not wrong and not (seen.updated and early):
         return Verdict("unchanged", "every instance was already on the image")
-    if seen.waited_s < patience.refresh_grace_s:
+    if early:
         return Verdict(None, "no refresh has begun yet")
-    if already and not wrong:
-        return Verdict("unchanged", "every instance was already on the image")
     if already and not all(instance.serves for instance in seen.now.instances):
         text = f"every instance was already on the image, but {', '.join(wrong)}"
         ended = seen.steady_s >= patience.settle_s

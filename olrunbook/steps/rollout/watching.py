@@ -21,16 +21,7 @@ ALL, EACH = 2, 3
 
 
 class Watching:
-    """The watch over all groups of a rollout.
-
-    Args:
-        ctx: The step's context.
-        account: The account.
-        watches: Tag `Name` to what is seen of that group.
-        since: When the update began (UTC).
-        patience: How long it may take its time.
-
-    """
+    """The watch over all groups of a rollout."""
 
     def __init__(
         self,
@@ -53,10 +44,7 @@ class Watching:
         """Look until every group has ended and, if all is well, the soak is over.
 
         A group that has failed does not end the watch: the others go on by themselves.
-
-        Raises:
-            AwsError: The AWS API does not answer for long.
-
+        AwsError where AWS does not answer for long.
         """
         ctx, patience, many = self._ctx, self._patience, len(self._watches) > 1
         soak_s = ctx.app.soak.seconds if ctx.app.soak else 0

@@ -132,13 +132,7 @@ def _written(value: Any) -> Any:
 
 
 def property_changes(metadata: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return what changes in a resource: path, kind, old and new.
-
-    Args:
-        metadata: A step's `old`, `new` (each with `inputs`, `outputs`) and
-            `detailedDiff`.
-
-    """
+    """Return what changes by a step's metadata: path, kind, old and new."""
     old, new = metadata.get("old") or {}, metadata.get("new") or {}
     details: Mapping[str, Any] = metadata.get("detailedDiff") or {}
     changes: list[dict[str, str]] = []

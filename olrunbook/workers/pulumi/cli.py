@@ -34,15 +34,9 @@ class StoppedError(Exception):
 
 
 class SafeCommand(PulumiCommand):
-    """Runs the CLI on PATH for the Automation API.
+    """Runs the CLI on PATH for the Automation API; FileNotFoundError: there is none.
 
-    Args:
-        scratch: A private folder for the CLI's output files.
-        version: Its version; empty: it is asked.
-
-    Raises:
-        FileNotFoundError: There is none.
-
+    Where its version is not given, it is asked.
     """
 
     def __init__(self, scratch: Path, version: str = "") -> None:
@@ -94,25 +88,17 @@ class SafeCommand(PulumiCommand):
         on_error: LineSink | None = None,
         *,
         given: str | None = None,
-        even_if_stopped: bool = False,
     ) -> CommandResult:
         """Run the CLI to its end, however long that takes.
 
-        Args:
-            args: Arguments.
-            cwd: Working directory.
-            additional_env: Laid over this process's environment.
-            on_output: Gets each line of standard output.
-            on_error: Gets each line of standard error.
-            given: Text for standard input: for secrets, which argv would show.
-            even_if_stopped: For looking at what a stopped update left.
+        `given` is text for standard input: for secrets, which argv would show.
 
         Raises:
             StoppedError: It was asked to stop before it was started.
             CommandError: It ended with another code than 0.
 
         """
-        if self.asked and not even_if_stopped:
+        if self.asked:
             raise StoppedError
         arguments = [self.command, "--non-interactive", *args]
         env = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
@@ -128,10 +114,9 @@ class SafeCommand(PulumiCommand):
                 env=env,
                 start_new_session=True,
             )
-        if not even_if_stopped:
-            self._process = process
-            if self.asked:  # asked between the check and the start
-                self._ask_soon(process)
+        self._process = process
+        if self.asked:  # asked between the check and the start
+            self._ask_soon(process)
         if given is not None:
             assert process.stdin is not None
             process.stdin.write(given.encode())

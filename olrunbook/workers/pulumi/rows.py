@@ -16,25 +16,14 @@ PROVIDER = "pulumi:providers:"
 SKIPPED_OPS = {"refresh", "refresh-done"}
 TRACEBACK = "Traceback (most recent call last)"
 COLOURS = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
-# The engine does a replacement in several steps; a person sees one.
-ONE_OP = {
-    "create-replacement": "replace",
-    "delete-replaced": "replace",
-    "discard-replaced": "replace",
-    "import-replacement": "replace",
-    "read-replacement": "replace",
-}
+# The engine does a replacement in several steps, as `delete-replaced`; people see one.
+REPLACES = ("-replacement", "-replaced")
 
 Tell = Callable[..., None]
 
 
 class Rows:
-    """Takes the events of one operation.
-
-    Args:
-        tell: Gets kind, text and data of each event worth telling.
-
-    """
+    """Takes the events of one operation, and tells those that are worth it."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
@@ -76,13 +65,7 @@ class Rows:
     def seal_inputs(
         self, key: str, captured: Mapping[tuple[str, str, str], str]
     ) -> None:
-        """Give each row the fingerprint of its inputs, secret ones too, under a key.
-
-        Args:
-            key: The key (hex).
-            captured: Resource type, name and property to a value in clear.
-
-        """
+        """Give each row the fingerprint of all its inputs, under a key (hex)."""
         made = self.made_up()
         for urn, row in self.rows.items():
             mine = (row["type"], row["name"])
@@ -115,11 +98,10 @@ class Rows:
 
     def _resource(self, metadata: Any, state: str) -> None:
         op = str(getattr(metadata.op, "value", metadata.op))
-        op = ONE_OP.get(op, op)
+        op = "replace" if op.endswith(REPLACES) else op
         urn, kind = metadata.urn, metadata.type
         name = changes.resource_name(urn)
-        default = kind.startswith(PROVIDER) and name.startswith("default")
-        if default:
+        if kind.startswith(PROVIDER) and name.startswith("default"):
             return
         plain = _plain(metadata)
         if op in SKIPPED_OPS:

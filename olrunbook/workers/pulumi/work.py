@@ -88,8 +88,6 @@ class Work:
             kind = "plan" if "violates plan" in text else "failed"
             return self._error(kind, _last_error(text))
 
-    # -- the operations -------------------------------------------------------------
-
     def preview(self) -> dict[str, Any]:
         """Show what an update would do; the stack is made where there is none."""
         preload(self.folder)
@@ -128,8 +126,6 @@ class Work:
         self._hand_on_secrets()
         return self._found()
 
-    # -- parts ----------------------------------------------------------------------
-
     def _on_event(self, event: Any) -> None:
         self.command.heard.set()
         self.rows.on_event(event)
@@ -149,8 +145,12 @@ class Work:
         for key, value in (self.request.get("new_secrets") or {}).items():
             # by standard input: the arguments of a process can be read by everybody
             store = ["config", "set", "--secret", key, "--stack", name]
-            self.command.run(store, str(self.folder), {}, given=value)
+            self._cli(store, given=value)
         return stack
+
+    def _cli(self, args: list[str], **how: Any) -> str:
+        """Return what the CLI writes in the project's folder."""
+        return str(self.command.run(args, str(self.folder), {}, **how).stdout)
 
     def _found(self) -> dict[str, Any]:
         rows = self.rows
@@ -171,13 +171,10 @@ class Work:
             }
         }
 
-    # -- secrets --------------------------------------------------------------------
-
     def _learn_config(self) -> None:
         """Let the run learn the secret settings before anything can print them."""
         show = ["config", "--show-secrets", "--json", "--stack", self.request["stack"]]
-        shown = self.command.run(show, str(self.folder), {}).stdout
-        for item in json.loads(shown).values():
+        for item in json.loads(self._cli(show)).values():
             if item.get("secret"):
                 self._learn(str(item.get("value") or ""))
 
@@ -203,8 +200,7 @@ class Work:
         if not wanted:
             return
         show = ["stack", "export", "--show-secrets", "--stack", self.request["stack"]]
-        shown = self.command.run(show, str(self.folder), {}).stdout
-        resources = json.loads(shown)["deployment"].get("resources") or []
+        resources = json.loads(self._cli(show))["deployment"].get("resources") or []
         before = {item["urn"]: item.get("inputs") or {} for item in resources}
         for row, change in wanted:
             old = changes.value_at(before.get(row["urn"], {}), change["path"])
