@@ -47,7 +47,7 @@ class SafeCommand(PulumiCommand):
         self._scratch = scratch
         self._process: subprocess.Popen[bytes] | None = None
         self._count = itertools.count(1)
-        self.asked = False
+        self.asked = threading.Event()
         self.heard = threading.Event()  # the engine works, so it hears a signal
         if version:
             self.version = VersionInfo.parse(version)
@@ -62,9 +62,9 @@ class SafeCommand(PulumiCommand):
         would end it at once, and the lock would stay. So it is asked after the first
         event. May be called from a signal handler. Nothing is started afterwards.
         """
-        if self.asked:
+        if self.asked.is_set():
             return
-        self.asked = True
+        self.asked.set()
         if self._process:
             self._ask_soon(self._process)
 
@@ -98,7 +98,7 @@ class SafeCommand(PulumiCommand):
             CommandError: It ended with another code than 0.
 
         """
-        if self.asked:
+        if self.asked.is_set():
             raise StoppedError
         arguments = [self.command, "--non-interactive", *args]
         env = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
@@ -115,7 +115,7 @@ class SafeCommand(PulumiCommand):
                 start_new_session=True,
             )
         self._process = process
-        if self.asked:  # asked between the check and the start
+        if self.asked.is_set():  # asked between the check and the start
             self._ask_soon(process)
         if given is not None:
             assert process.stdin is not None
