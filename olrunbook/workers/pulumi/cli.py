@@ -47,13 +47,17 @@ class SafeCommand(PulumiCommand):
         self._scratch = scratch
         self._process: subprocess.Popen[bytes] | None = None
         self._count = itertools.count(1)
-        self.asked = threading.Event()
+        self._asked = False
         self.heard = threading.Event()  # the engine works, so it hears a signal
         if version:
             self.version = VersionInfo.parse(version)
         else:
             super().__init__()  # asks `pulumi` on PATH
         self.command = found
+
+    def asked(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._asked
 
     def stop(self) -> None:
         """Ask the CLI to stop, once: it finishes its calls in flight, drops its lock.
@@ -62,9 +66,9 @@ class SafeCommand(PulumiCommand):
         would end it at once, and the lock would stay. So it is asked after the first
         event. May be called from a signal handler. Nothing is started afterwards.
         """
-        if self.asked.is_set():
+        if self.asked():
             return
-        self.asked.set()
+        self._asked = True
         if self._process:
             self._ask_soon(self._process)
 
@@ -98,7 +102,7 @@ class SafeCommand(PulumiCommand):
             CommandError: It ended with another code than 0.
 
         """
-        if self.asked.is_set():
+        if self.asked():
             raise StoppedError
         arguments = [self.command, "--non-interactive", *args]
         env = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
@@ -115,7 +119,7 @@ class SafeCommand(PulumiCommand):
                 start_new_session=True,
             )
         self._process = process
-        if self.asked.is_set():  # asked between the check and the start
+        if self.asked():  # asked between the check and the start
             self._ask_soon(process)
         if given is not None:
             assert process.stdin is not None

@@ -82,7 +82,7 @@ class Work:
         except auto.InlineSourceRuntimeError as error:
             return self._error("program", _last_error(str(error)))
         except auto.CommandError as error:
-            if self.command.asked.is_set():
+            if self.command.asked():
                 return self._error("stopped", "stopped as asked")
             text = str(error)
             kind = "plan" if "violates plan" in text else "failed"
