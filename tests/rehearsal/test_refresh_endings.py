@@ -95,7 +95,8 @@ class TestEndings:
 
     def test_bakes(self, world: World) -> None:
         """BakeTime is seen as a state of its own before success."""
-        seen, last = world.roll(world.make(1), BakeTime=300)
+        # Long enough to be seen also where the machine is busy.
+        seen, last = world.roll(world.make(1), BakeTime=3600)
         assert "Baking" in [look.status for look in seen]
         assert last["Status"] == "Successful"
 
