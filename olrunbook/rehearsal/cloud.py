@@ -39,6 +39,7 @@ from olrunbook.rehearsal.machines.records import Records
 from olrunbook.rehearsal.machines.watch import DeathWatch
 from olrunbook.rehearsal.order import Order
 from olrunbook.rehearsal.places import CONSUL_PORT, VAULT_PORT, Block, Places
+from olrunbook.rehearsal.providers import host
 from olrunbook.rehearsal.signals import Signals, log
 from olrunbook.rehearsal.survey import survey
 
@@ -122,6 +123,7 @@ class Cloud:
                 self.order.consul_token,
             )
         )
+        self._providers = host.start(self.places.providers_socket)
         if self._deaths:
             self._deaths.start()
         self._control.start()
@@ -136,9 +138,11 @@ class Cloud:
         """
         log("going down")
         self.signals.ending.set()
+        self._providers.kill()
         _at_once(self._server.end, *(s.shutdown for s in self._stand_ins))
         for stand_in in self._stand_ins:
             stand_in.server_close()
+        self._providers.wait()
         self._control.end()
         self.health.end()
         if self._deaths:

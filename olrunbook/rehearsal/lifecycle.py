@@ -170,7 +170,7 @@ def _start(places: Places, project_root: Path, wanted: Settings, emit: Emit) -> 
     blocks = [block for block in candidate_blocks(project_root) if block not in taken]
     try:
         record = launch(places, order, blocks)
-        environment = providers.install(places.pulumi_home)
+        environment = providers.install(places.pulumi_home, places.providers_socket)
         target = make_target(places, order, record, secret_key, environment)
         write_target(places, target)
         check_identity(target)

@@ -94,6 +94,11 @@ class Places:
         return self.root / "pulumi"
 
     @property
+    def providers_socket(self) -> Path:
+        """Where the stand-in plugins ask for their providers."""
+        return self.root / "providers.socket"
+
+    @property
     def label(self) -> str:
         """The label on every container and image of this cloud."""
         return f"{LABEL}={self.checkout}"

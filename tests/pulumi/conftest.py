@@ -119,9 +119,6 @@ def texts_below() -> Callable[[Path], str]:
 
 
 @pytest.fixture
-def call(records: Account, monkeypatch: pytest.MonkeyPatch) -> Caller:
+def call(records: Account) -> Caller:
     """Return a caller of the cloud, as the plugin makes one of its environment."""
-    for name, value in records.target.environment().items():
-        if name.startswith("AWS_"):
-            monkeypatch.setenv(name, value)
-    return aws.connect({"region": "us-east-1"})
+    return aws.connect({"region": "us-east-1"}, records.target.environment())

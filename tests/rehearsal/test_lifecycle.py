@@ -103,6 +103,15 @@ def record_of(root: Path) -> DaemonRecord:
     return record
 
 
+def providers_of(record: DaemonRecord) -> psutil.Process:
+    """Return the process that keeps the providers ready."""
+    process = record.process()
+    assert process is not None
+    (host,) = process.children()
+    assert "olrunbook.rehearsal.providers.host" in host.cmdline()
+    return host
+
+
 class TestUp:
     """One cloud for each checkout."""
 
@@ -135,7 +144,11 @@ class TestUp:
             assert not mode & 0o077 or path == places.pulumi_home, path
         process = record_of(root).process()
         assert process is not None
-        told = " ".join([*process.cmdline(), *process.environ().values()])
+        told = " ".join(
+            word
+            for one in [process, *process.children()]
+            for word in [*one.cmdline(), *one.environ().values()]
+        )
         secrets = [target.access_key.get_secret_value(), *target.secret_values()]
         assert not [secret for secret in secrets if secret in told]
         listening = process.net_connections(kind="tcp")
@@ -167,9 +180,11 @@ class TestDown:
         """No process, no listener, no file; a second call has nothing to do."""
         target = lifecycle.up(root, settings=FAST)
         record = record_of(root)
+        host = providers_of(record)
         removed = lifecycle.down(root)
         assert removed.process == record.pid
         assert record.process() is None
+        assert not host.is_running()
         host, port = target.endpoint.removeprefix("http://").split(":")
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection((host, int(port)), 1)
@@ -181,8 +196,10 @@ class TestDown:
         """A cloud that was killed is seen as down, and replaced by the next up."""
         first = lifecycle.up(root, settings=FAST)
         record = record_of(root)
+        host = providers_of(record)
         os.kill(record.pid, signal.SIGKILL)
         eventually(lambda: record.process() is None)
+        eventually(lambda: not host.is_running() or host.status() == "zombie")
         assert not lifecycle.status(root).up
         second = lifecycle.up(root, settings=FAST)
         assert second.cloud_id != first.cloud_id

@@ -1,8 +1,10 @@
-"""The stand-in Pulumi provider plugins, `python -m olrunbook.rehearsal.providers NAME`.
+"""The stand-in Pulumi provider plugins.
 
 The engine, the SDKs and the stacks are the real ones; only the plugins that would call
 AWS, Vault and Consul are ours, and they call the cloud on loopback and nothing else.
 `install` puts them where the engine of a rehearsal looks: into its own PULUMI_HOME.
+What is there (`plugin.py`) has a resident process serve the provider (`host.py`), and
+without one is the provider itself, `python -m olrunbook.rehearsal.providers NAME`.
 """
 
 from __future__ import annotations
@@ -36,12 +38,13 @@ def plugin_version(name: str) -> str:
         raise LookupError(msg) from None
 
 
-def install(pulumi_home: Path) -> dict[str, str]:
+def install(pulumi_home: Path, host: Path) -> dict[str, str]:
     """Put the stand-in plugins into a PULUMI_HOME of the rehearsal's own.
 
     Args:
         pulumi_home: The folder; made if it is not there. Other versions of these three
             plugins are removed from it, so that none is taken by mistake.
+        host: The socket of the process that keeps providers ready.
 
     Returns:
         The environment the Pulumi CLI needs to find these plugins and no others.
@@ -56,9 +59,9 @@ def install(pulumi_home: Path) -> dict[str, str]:
                 shutil.rmtree(other) if other.is_dir() else other.unlink()
         folder.mkdir(exist_ok=True)
         program = folder / f"pulumi-resource-{name}"
-        # -P: nothing in the stack's folder may shadow a module of ours
-        call = shlex.join([sys.executable, "-P", "-m", __name__, name])
-        program.write_text(f'#!/bin/sh\nexec {call} "$@"\n', encoding="utf-8")
+        plugin = str(Path(__file__).with_name("plugin.py"))
+        call = shlex.join([sys.executable, "-I", "-S", plugin, str(host), name])
+        program.write_text(f"#!/bin/sh\nexec {call}\n", encoding="utf-8")
         program.chmod(0o755)
         (folder / "PulumiPlugin.yaml").unlink(missing_ok=True)
     return {

@@ -1,4 +1,4 @@
-"""Serve one stand-in provider; the Pulumi engine starts it as a plugin."""
+"""Serve one stand-in provider, where no host answers the plugin."""
 
 from __future__ import annotations
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import json
-import os
 import threading
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from typing import Any
 
 __all__ = ["AwsClients", "HttpClient", "on_loopback"]
@@ -34,10 +35,22 @@ def on_loopback(url: str) -> str:
     return url
 
 
+@functools.cache
+def _models() -> Any:
+    """Return the loader of AWS's models: it keeps what it read, for all of a process.
+
+    A client costs little then, and stays its provider's own: so do its retries.
+    """
+    from botocore.loaders import create_loader  # noqa: PLC0415  (light start)
+
+    return create_loader()
+
+
 class AwsClients:
     """botocore clients by service, made once each (gRPC calls come on many threads).
 
     Args:
+        environment: Where AWS_ENDPOINT_URL, the region and the keys are.
         region: The region; empty: AWS_REGION.
 
     Raises:
@@ -45,13 +58,15 @@ class AwsClients:
 
     """
 
-    def __init__(self, region: str = "") -> None:
+    def __init__(self, environment: Mapping[str, str], region: str = "") -> None:
         import botocore.session  # noqa: PLC0415  (light start: only for aws)
         from botocore.config import Config  # noqa: PLC0415
 
-        self.endpoint = on_loopback(os.environ.get("AWS_ENDPOINT_URL", ""))
-        self.region = region or os.environ.get("AWS_REGION", "")
+        self.endpoint = on_loopback(environment.get("AWS_ENDPOINT_URL", ""))
+        self.region = region or environment.get("AWS_REGION", "")
+        self._environment = environment
         self._session = botocore.session.Session()
+        self._session.register_component("data_loader", _models())
         self._config = Config(
             retries={"mode": "standard", "max_attempts": ATTEMPTS},
             connect_timeout=5,
@@ -71,9 +86,11 @@ class AwsClients:
                     region_name=self.region,
                     endpoint_url=self.endpoint,
                     config=self._config,
-                    aws_access_key_id=os.environ.get("AWS_ACCESS_KEY_ID"),
-                    aws_secret_access_key=os.environ.get("AWS_SECRET_ACCESS_KEY"),
-                    aws_session_token=os.environ.get("AWS_SESSION_TOKEN"),
+                    aws_access_key_id=self._environment.get("AWS_ACCESS_KEY_ID"),
+                    aws_secret_access_key=self._environment.get(
+                        "AWS_SECRET_ACCESS_KEY"
+                    ),
+                    aws_session_token=self._environment.get("AWS_SESSION_TOKEN"),
                 )
             return self._made[service]
 

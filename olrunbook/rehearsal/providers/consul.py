@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import os
+from collections.abc import Mapping
 
 from typing_extensions import override
 
@@ -65,12 +65,12 @@ RESOURCES: dict[str, Handler] = {"consul:index/keys:Keys": Keys()}
 FUNCTIONS: dict[str, Function] = {}
 
 
-def connect(config: Props) -> Caller:
+def connect(config: Props, environment: Mapping[str, str]) -> Caller:
     """Return the caller; CONSUL_HTTP_ADDR and CONSUL_HTTP_TOKEN fill the gaps."""
-    address = config.get("address") or os.environ.get(
+    address = config.get("address") or environment.get(
         "CONSUL_HTTP_ADDR", DEFAULT_ADDRESS
     )
-    token = config.get("token") or os.environ.get("CONSUL_HTTP_TOKEN", "")
+    token = config.get("token") or environment.get("CONSUL_HTTP_TOKEN", "")
     full = str(address)
     if config.get("scheme") and "://" not in full:
         full = f"{config['scheme']}://{full}"

@@ -1,11 +1,13 @@
-"""A plugin process: print the port, serve, end with the engine that started it."""
+"""A provider's gRPC server, and a plugin process that runs it without the host."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
+from collections.abc import Mapping
 from concurrent import futures
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -22,11 +24,12 @@ LARGEST_MESSAGE = 400 << 20  # as the engine's own limit
 GRACE_S = 60.0  # for calls in flight when we are told to end
 
 
-def package(name: str) -> Package:
+def package(name: str, environment: Mapping[str, str]) -> Package:
     """Return a provider's package; only its own modules are imported."""
     module = import_module(f"olrunbook.rehearsal.providers.{name}")
+    connect = partial(module.connect, environment=environment)
     return Package(
-        name, plugin_version(name), module.RESOURCES, module.FUNCTIONS, module.connect
+        name, plugin_version(name), module.RESOURCES, module.FUNCTIONS, connect
     )
 
 
@@ -57,7 +60,7 @@ def main(args: list[str]) -> int:
         print(f"usage: python -m {__package__} {{{','.join(PACKAGES)}}}")  # noqa: T201
         return 2
     engine = os.getppid()
-    server, port = serve(Provider(package(args[0])))
+    server, port = serve(Provider(package(args[0], os.environ)))
     down = threading.Event()
 
     def end(*_: object) -> None:

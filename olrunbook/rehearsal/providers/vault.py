@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from typing import Any
 
 from typing_extensions import override
@@ -157,8 +157,8 @@ RESOURCES: dict[str, Handler] = {
 FUNCTIONS: dict[str, Function] = {}
 
 
-def connect(config: Props) -> Caller:
+def connect(config: Props, environment: Mapping[str, str]) -> Caller:
     """Return the caller; VAULT_ADDR and VAULT_TOKEN fill the gaps."""
-    address = config.get("address") or os.environ.get("VAULT_ADDR", DEFAULT_ADDRESS)
-    token = config.get("token") or os.environ.get("VAULT_TOKEN", "")
+    address = config.get("address") or environment.get("VAULT_ADDR", DEFAULT_ADDRESS)
+    token = config.get("token") or environment.get("VAULT_TOKEN", "")
     return Caller(HttpClient(str(address), "X-Vault-Token", str(token)))

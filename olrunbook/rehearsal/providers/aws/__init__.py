@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from olrunbook.rehearsal.providers.aws import (
     autoscaling,
     ec2,
@@ -28,8 +30,8 @@ RESOURCES: dict[str, Handler] = {
 FUNCTIONS = lookups.FUNCTIONS
 
 
-def connect(config: Props) -> Caller:
+def connect(config: Props, environment: Mapping[str, str]) -> Caller:
     """Return the caller of a provider configuration (`region`, `defaultTags`)."""
-    clients = AwsClients(str(config.get("region") or ""))
+    clients = AwsClients(environment, str(config.get("region") or ""))
     tags = (config.get("defaultTags") or {}).get("tags") or {}
     return Caller(clients, region=clients.region, default_tags=tags)
