@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -302,10 +303,10 @@ class Acts:
         self.kernel = Kernel(self.desk.root, {**self.desk.env, **more})
         begin = f'olrunbook.begin("rollout", app="{self.name}", stage="{act.stage}")'
         assert self.kernel.run(f"import olrunbook\nrun = {begin}") == "ok"
-        self.kernel.send("run.rollout()")
-        (locks,) = self.desk.state.glob(f"{self.name}-????????/locks")
-        held = locks / f"{self.name}.lock"
-        until(held.read_text, 60, "the kernel's lock")
+        self.kernel.send(f'run.rollout(images="web={self.images[act.image]}")')
+        lock = f"{self.name}-????????/locks/{self.name}.lock"
+        held = partial(self.desk.state.glob, lock)
+        until(lambda: any(file.read_text() for file in held()), 60, "the kernel's lock")
 
     def kernel_ends(self, act: kinds.HoldLock) -> None:
         """Shut the kernel down."""

@@ -161,10 +161,11 @@ class KillEngine(Happens):
 
 
 class HoldLock(Happens):
-    """A kernel begins a rollout by hand and goes on with it, or ends."""
+    """A kernel begins to watch an image's rollout by hand and goes on, or ends."""
 
     do: Literal["kernel-begins", "kernel-ends"]
     stage: str = "CI"
+    image: str = ""
 
 
 class Outside(Happens):
@@ -293,7 +294,7 @@ class Scene(Strict):
         target: More of the target's entry (`fresh`).
         groups: The app's groups.
         before: Stage to the image that every group serves on before the first act: put
-            there by Pulumi alone, so no record tells of it. A third of a deploy's cost.
+            there by Pulumi alone, so no record tells of it.
         acts: What is done and happens, in order.
         ends: Stage to the image that each instance serves on in the end, by group or
             for all; empty: nothing is there.
