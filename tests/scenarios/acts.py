@@ -7,28 +7,24 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from olrunbook import toolchain
-from olrunbook.adapters.context import Commit, Context
 from olrunbook.adapters.docker.command import docker
-from olrunbook.adapters.pulumi import stack as pulumi
 from olrunbook.archive import chain
-from olrunbook.project.catalog import find_project
 from olrunbook.record.model import RunRecord
-from olrunbook.redact import Redactor, new_key
 from olrunbook.steps.approval.decisions import of_kind
 from tests.kernels import Desk as Kernel
 from tests.scenarios import scene as kinds
 from tests.scenarios.faulty import Faulty
+from tests.scenarios.outside import update
 from tests.scenarios.scene import Scene, When
 from tests.scenarios.support import Desk
-from tests.scenarios.world import World, commit, settings, target_of, until
+from tests.scenarios.world import World, commit, settings, until
 
 __all__ = ["Acts", "Child"]
 
@@ -46,6 +42,13 @@ class Child:
     def said(self) -> str:
         """What it has said until now."""
         return self.file.read_text(errors="replace")
+
+
+def works(process: psutil.Process) -> bool:
+    """Whether a process has not ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 @dataclass
@@ -69,6 +72,7 @@ class Acts:
     faulty: Faulty | None = None
     child: Child | None = None
     kernel: Kernel | None = None
+    left: list[psutil.Process] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Begin with the images of all."""
@@ -110,11 +114,15 @@ class Acts:
         """Whether it is time."""
         if when.said and (not self.child or when.said not in self.child.said):
             return False
+        if when.tools_ended and any(map(works, self.left)):
+            return False
         if when.image:
             members = self.members(when.stage, when.group)
             wanted = (self.images[when.image], when.serves)
             if wanted not in {(one["image"], one["serves"]) for one in members}:
                 return False
+        if when.health and when.health not in self.health(when.stage, when.group):
+            return False
         if not when.refresh and not when.percent:
             return True
         newest = self.refresh(when.stage, when.group)
@@ -129,18 +137,41 @@ class Acts:
             return dict(next(iter(answer["InstanceRefreshes"]), {}))
         return {}
 
+    def health(self, stage: str, group: str) -> set[str]:
+        """Return how the targets of a group are."""
+        arns = [arn for g in self.groups(stage, group) for arn in g["TargetGroupARNs"]]
+        look = self.world.account.elb.describe_target_health
+        answers = [look(TargetGroupArn=arn) for arn in arns]
+        return {
+            one["TargetHealth"]["State"]
+            for answer in answers
+            for one in answer["TargetHealthDescriptions"]
+        }
+
     def only(self, act: kinds.InGroup) -> str:
         """Return the physical name of the one group an act is about."""
         (group,) = self.groups(act.stage, act.group)
         return str(group["AutoScalingGroupName"])
 
-    def kill_instance(self, act: kinds.KillInstance) -> None:
-        """Terminate an instance."""
+    def one_of(self, act: kinds.OneInstance) -> str:
+        """Return an instance that runs an image."""
         members = self.members(act.stage, act.group)
         image = self.images[act.image]
         ids = [one["id"] for one in members if one["image"] == image]
         assert ids, f"no instance runs {act.image}: {members}"
-        self.world.account.ec2.terminate_instances(InstanceIds=ids[:1])
+        return str(ids[0])
+
+    def kill_instance(self, act: kinds.OneInstance) -> None:
+        """Terminate an instance."""
+        self.world.account.ec2.terminate_instances(InstanceIds=[self.one_of(act)])
+
+    def sicken_instance(self, act: kinds.OneInstance) -> None:
+        """Let an instance answer that it is ill from now on."""
+        self.world.inside(self.one_of(act), "echo sick >/etc/light/kind")
+
+    def heal_instance(self, act: kinds.OneInstance) -> None:
+        """Let an instance answer well from now on."""
+        self.world.inside(self.one_of(act), "echo good >/etc/light/kind")
 
     def start_refresh(self, act: kinds.Refresh) -> None:
         """Start a refresh, as soon as none is at work."""
@@ -196,10 +227,10 @@ class Acts:
         self.world.account.ec2.deregister_image(ImageId=self.images[act.image])
 
     def spoil_image(self, act: kinds.ForgetImage) -> None:
-        """Let every instance that boots the image from now on be a broken one."""
-        broken, spoilt = self.images["broken"], self.images[act.image]
+        """Let every instance that boots the image from now on be as another's."""
+        other, spoilt = self.images[act.like], self.images[act.image]
         name = self.world.repository
-        docker("tag", f"{name}:{broken}", f"{name}:{spoilt}")
+        docker("tag", f"{name}:{other}", f"{name}:{spoilt}")
 
     # -- files and processes ---------------------------------------------------------
 
@@ -230,6 +261,7 @@ class Acts:
             with contextlib.suppress(psutil.Error):
                 if act.tools or any("kernel" in word for word in one.cmdline()):
                     os.kill(one.pid, signal.SIGKILL)
+        self.left = children
 
     def replay_approval(self, act: kinds.Replay) -> None:
         """Enter the last approval of a run once more, for it or for another."""
@@ -261,26 +293,8 @@ class Acts:
 
     def pulumi_up(self, act: kinds.Outside) -> None:
         """Update the stack by Pulumi alone, as somebody without the kit does."""
-        project = find_project(self.desk.root)
-        target = target_of(self.desk)
-        path = toolchain.ensure(["pulumi"]).environment()["PATH"]
-        with tempfile.TemporaryDirectory() as folder:
-            run = Context(
-                project=project,
-                place=target.model_copy(update={"path": path.split(os.pathsep)}),
-                app_name=self.name,
-                app=project.catalog.app(self.name),
-                stage=act.stage,
-                run_id="outside",
-                commit=Commit("0" * 40),
-                logs=Path(folder) / "logs",
-                work=Path(folder) / "work",
-                redactor=Redactor(new_key(), target.secret_values()),
-            )
-            images = {node: self.images[name] for node, name in act.images.items()}
-            prepared = pulumi.prepare(run, images)
-            seen = pulumi.preview(run, prepared)
-            pulumi.up(run, prepared, seen.state.digest, "by hand")
+        images = {node: self.images[name] for node, name in act.images.items()}
+        update(self.desk, self.name, act.stage, images)
 
     def kernel_begins(self, act: kinds.HoldLock) -> None:
         """Watch a rollout in a kernel, as JupyterLab does; it holds the app's lock."""
@@ -289,10 +303,10 @@ class Acts:
         self.kernel = Kernel(self.desk.root, {**self.desk.env, **more})
         begin = f'olrunbook.begin("rollout", app="{self.name}", stage="{act.stage}")'
         assert self.kernel.run(f"import olrunbook\nrun = {begin}") == "ok"
-        self.kernel.send("run.rollout()")
-        (locks,) = self.desk.state.glob(f"{self.name}-????????/locks")
-        held = locks / f"{self.name}.lock"
-        until(held.read_text, 60, "the kernel's lock")
+        self.kernel.send(f'run.rollout(images="web={self.images[act.image]}")')
+        lock = f"{self.name}-????????/locks/{self.name}.lock"
+        held = partial(self.desk.state.glob, lock)
+        until(lambda: any(file.read_text() for file in held()), 60, "the kernel's lock")
 
     def kernel_ends(self, act: kinds.HoldLock) -> None:
         """Shut the kernel down."""
@@ -311,4 +325,4 @@ class Acts:
     def api(self, act: kinds.Api) -> None:
         """Let the API be well or not."""
         assert self.faulty
-        self.faulty.become(act.is_, act.seconds)
+        self.faulty.mood = act.is_

@@ -7,7 +7,6 @@ import itertools
 import re
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,19 +37,8 @@ class Faulty:
     def __init__(self, endpoint: str) -> None:
         self.endpoint = urlsplit(endpoint)
         self.url = ""
-        self._mood: Mood = "well"
-        self._until = 0.0
+        self.mood: Mood = "well"
         self._count = itertools.count()
-
-    def become(self, mood: Mood, seconds: float) -> None:
-        """Answer in this mood for some seconds; 0: until something else is said."""
-        self._mood = mood
-        self._until = time.monotonic() + seconds if seconds else float("inf")
-
-    @property
-    def mood(self) -> Mood:
-        """The mood of the moment."""
-        return self._mood if time.monotonic() < self._until else "well"
 
     @property
     def unlucky(self) -> bool:

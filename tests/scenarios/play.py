@@ -7,13 +7,15 @@ import re
 import shlex
 import subprocess
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from olrunbook.record.model import RunRecord
 from tests.scenarios.acts import Acts, Child
+from tests.scenarios.outside import update
 from tests.scenarios.pages import told_by
-from tests.scenarios.scene import Act, Typed
+from tests.scenarios.scene import Act, Group, Typed
 from tests.scenarios.support import OLRUNBOOK
 from tests.scenarios.world import until
 
@@ -40,6 +42,8 @@ class Play(Acts):
     def play(self) -> None:
         """Do every act, and look at the end."""
         shown = told_by(self.name, self.scene)
+        for stage, image in self.scene.before.items():
+            self.begin(stage, image)
         for number, act in enumerate(self.scene.acts, 1):
             try:
                 self.do(act)
@@ -51,16 +55,29 @@ class Play(Acts):
         for stage, wanted in self.scene.ends.items():
             self.serves(stage, wanted)
 
+    def begin(self, stage: str, image: str) -> None:
+        """Let every group of a stage serve on an image."""
+        groups = self.scene.groups
+        nodes = {group.node: self.images[image] for group in groups}
+        update(self.desk, self.name, stage, nodes)
+        for group in groups:
+            until(partial(self.complete, stage, group))
+
+    def complete(self, stage: str, group: Group) -> bool:
+        """Whether all instances of a group are in service."""
+        members = self.members(stage, group.name)
+        return sum(one["serves"] for one in members) == group.size
+
     def do(self, act: Act) -> None:
         """Do one act, as soon as it may be done."""
         assert not self.stopped, "it was stopped"
-        if isinstance(act, Typed):
-            self.type(act)
-            return
         if act.when:
             when = act.when
             until(lambda: self.true(when) or self.over(), TYPED_S, str(when))
             assert self.true(when), f"the command ended before {when}"
+        if isinstance(act, Typed):
+            self.type(act)
+            return
         name = act.do.replace("-", "_")
         getattr(self, name)(act)
 

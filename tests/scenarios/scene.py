@@ -22,7 +22,7 @@ __all__ = [
     "Group",
     "HoldLock",
     "KillEngine",
-    "KillInstance",
+    "OneInstance",
     "OtherCloud",
     "Outside",
     "Refresh",
@@ -51,6 +51,8 @@ class When(Strict):
         percent: It has done at least so much.
         image: At least one instance of the group runs this image …
         serves: … and is in service (or is not).
+        tools_ended: All tools of the command that was killed have ended.
+        health: A target of the group's target group is so: `unhealthy`.
         stage: The group's stage.
         group: The group.
 
@@ -61,6 +63,8 @@ class When(Strict):
     percent: int = 0
     image: str = ""
     serves: bool = False
+    tools_ended: bool = False
+    health: str = ""
     stage: str = "CI"
     group: str = "web"
 
@@ -83,10 +87,10 @@ class InGroup(Happens):
     group: str = "web"
 
 
-class KillInstance(InGroup):
-    """An instance that runs an image is terminated outside the kit."""
+class OneInstance(InGroup):
+    """An instance that runs an image is terminated, or turns ill or well."""
 
-    do: Literal["kill-instance"]
+    do: Literal["kill-instance", "sicken-instance", "heal-instance"]
     image: str
 
 
@@ -112,13 +116,18 @@ class CopyImage(Happens):
 
 
 class ForgetImage(Happens):
-    """An image is deregistered, or what it needs is gone: whatever boots it is broken.
+    """An image is deregistered, or whatever boots it is from now on like another.
 
     Only an image of one's own, made by `copy-image`.
+
+    Args:
+        like: The other, where it is spoilt: what it needs is gone, or there again.
+
     """
 
     do: Literal["forget-image", "spoil-image"]
     image: str
+    like: str = "broken"
 
 
 class Write(Happens):
@@ -152,10 +161,11 @@ class KillEngine(Happens):
 
 
 class HoldLock(Happens):
-    """A kernel begins a rollout by hand and goes on with it, or ends."""
+    """A kernel begins to watch an image's rollout by hand and goes on, or ends."""
 
     do: Literal["kernel-begins", "kernel-ends"]
     stage: str = "CI"
+    image: str = ""
 
 
 class Outside(Happens):
@@ -171,15 +181,10 @@ class Api(Happens):
 
     Only while a command runs, and well at its start: a command that finds no rehearsal
     starts one anew.
-
-    Args:
-        seconds: How long; 0: until something else is said.
-
     """
 
     do: Literal["api"]
     is_: Literal["well", "throttling", "expired", "down"] = Field(alias="is")
-    seconds: float = 0
 
 
 class Replay(Happens):
@@ -243,7 +248,7 @@ class Typed(Happens):
 
 
 Meanwhile = Annotated[
-    KillInstance
+    OneInstance
     | Refresh
     | Resize
     | CopyImage
@@ -288,6 +293,8 @@ class Scene(Strict):
         app: More of the app's entry in the catalog (`sizes`, `rollback`).
         target: More of the target's entry (`fresh`).
         groups: The app's groups.
+        before: Stage to the image that every group serves on before the first act: put
+            there by Pulumi alone, so no record tells of it.
         acts: What is done and happens, in order.
         ends: Stage to the image that each instance serves on in the end, by group or
             for all; empty: nothing is there.
@@ -301,6 +308,7 @@ class Scene(Strict):
     app: dict[str, Any] = {}
     target: dict[str, Any] = {}
     groups: list[Group] = [Group()]
+    before: dict[str, str] = {}
     acts: list[Act] = Field(min_length=1)
     ends: dict[str, str | dict[str, str]]
 

@@ -1,13 +1,19 @@
 #!/usr/bin/perl
 # The whole of a light instance: what an image does when it boots is in /etc/light/kind.
+# `sick` may be written there while it runs.
 use strict;
 use warnings;
 use IO::Socket::INET;
 
+sub kind {
+    open my $file, '<', '/etc/light/kind' or die "no kind: $!";
+    chomp(my $kind = <$file>);
+    return $kind;
+}
+
 $| = 1;
 $SIG{CHLD} = 'IGNORE';
-open my $file, '<', '/etc/light/kind' or die "no kind: $!";
-chomp(my $kind = <$file>);
+my $kind = kind();
 print "light: this is $kind\n";
 if ($kind eq 'broken') {
     print "light: web.service failed: no such configuration\n";
@@ -16,13 +22,11 @@ if ($kind eq 'broken') {
 sleep 6 if $kind eq 'slow';
 my $server = IO::Socket::INET->new(LocalPort => 8080, Listen => 64, ReuseAddr => 1)
     or die "cannot listen: $!";
-my $first;
 while (1) {
     my $client = $server->accept or next;
-    $first //= time;
     next if fork;
     while (my $line = <$client>) { last if $line =~ /^\r?$/ }
-    my $ill = $kind eq 'sick' && time - $first > 4;
+    my $ill = kind() eq 'sick';
     my ($status, $body) = $ill ? ('503 Ill', 'ill') : ('200 OK', "light $kind");
     print $client "HTTP/1.1 $status\r\nConnection: close\r\n";
     print $client "Content-Length: ", length($body), "\r\n\r\n$body";
