@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GOOD", "Recorder", "status_of"]
 
-NEWS = ("progress", "phase", "operation", "resource", "artifact")
+NEWS = ("progress", "phase", "operation", "resource", "artifact", "warning")
 GOOD = ("done", "kept")  # how a step ended well
 CAUSE_LENGTH = 500
 OFTEN_S = 0.2  # operations come in bursts; nobody reads more than five a second
