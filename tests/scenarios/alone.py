@@ -6,16 +6,17 @@ import os
 import sys
 from pathlib import Path
 
+from pulumi.automation import LocalWorkspace
 from pulumi.automation._stack import StackInitMode
 
 from olrunbook.workers.pulumi.program import preload, stack_program
-from olrunbook.workers.pulumi.work import QuickStack, QuickWorkspace
+from olrunbook.workers.pulumi.work import QuickStack
 
 
 def main(folder: Path, name: str, provider: str) -> None:
     """Make the stack if there is none, and update it: no preview, no refresh."""
     preload(folder)
-    workspace = QuickWorkspace(
+    workspace = LocalWorkspace(
         work_dir=str(folder),
         program=stack_program(folder, {}),
         secrets_provider=provider,
