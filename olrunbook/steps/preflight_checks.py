@@ -25,6 +25,7 @@ from olrunbook.adapters.pulumi.stack import by_hand
 from olrunbook.adapters.tool_version import tool_version
 from olrunbook.errors import OlrunbookError, RefusedError
 from olrunbook.record.model import RollbackRecord
+from olrunbook.steps.deploy.rules import left_behind
 from olrunbook.steps.lock import holder
 from olrunbook.steps.order import require_stage_before
 
@@ -201,6 +202,19 @@ def _group(asked: Asked) -> Seen:
     return Seen("ok", "; ".join(names), wanted)
 
 
+def _instances(asked: Asked) -> Seen:
+    """Say whether a group runs what its launch template has, or is on its way."""
+    account, ctx = Account(asked.ctx.target), asked.ctx
+    wanted = "every instance on the image of its launch template"
+    again = f"olrunbook run refresh -p app {ctx.app_name} -p stage {ctx.stage}"
+    for group, refreshes in account.observe(ctx.app, ctx.stage):
+        if group.name and group.instances:
+            images = {group.node_type: account.template(group.name).image}
+            if text := left_behind(group, refreshes, images):
+                return Seen("warning", text, wanted, f"To replace them: {again}")
+    return Seen("ok", "they are, or are being replaced", wanted)
+
+
 def _checkout(asked: Asked) -> Seen:
     """Say whether what runs is what is committed.
 
@@ -297,5 +311,6 @@ CHECKS: dict[str, Check] = {
     "stage order": Check(_stage_order, "deploy", advice=True),
     "instance refresh": Check(_no_refresh, "deploy", advice=True),
     "group": Check(_group, "rollout refresh", advice=True),
+    "instances": Check(_instances),
     "checkout": Check(_checkout, "image_test image_build deploy"),
 }

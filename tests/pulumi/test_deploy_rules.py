@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from olrunbook.adapters.aws.seen import GroupSeen, RefreshSeen
+from olrunbook.adapters.aws.seen import GroupSeen, InstanceSeen, RefreshSeen, short
 from olrunbook.adapters.pulumi.stack import Change, Found, State
 from olrunbook.project.catalog import StackSpec
 from olrunbook.steps.deploy.rules import (
@@ -23,6 +23,7 @@ from olrunbook.steps.deploy.rules import (
 
 OLD, NEW = "ami-0aaaaaaaaaaaaaaaa", "ami-0bbbbbbbbbbbbbbbb"
 TAG = "tika-server-tika-ci"
+REFRESH = "olrunbook run refresh -p app tika -p stage CI"
 SPEC = StackSpec(
     path="stacks/tika",
     project="p",
@@ -173,7 +174,8 @@ def seen(desired: int = 1, *refreshes: RefreshSeen) -> list[tuple[GroupSeen, Any
 
 def lines(preview: Found, desired: int = 1, *refreshes: RefreshSeen) -> list[str]:
     """Return the outlook."""
-    return outlook(preview, resource_changes(preview), seen(desired, *refreshes))
+    groups = seen(desired, *refreshes)
+    return outlook(preview, resource_changes(preview), groups, {"server": NEW}, REFRESH)
 
 
 def test_desired_one_is_an_outage() -> None:
@@ -240,9 +242,29 @@ def test_a_new_group_replaces_nothing() -> None:
     preview = found(change(GROUP, op="create"), types=[])
     none = [(GroupSeen(node_type="server", tag_name=TAG), ())]
 
-    assert outlook(preview, resource_changes(preview), none) == [
+    images = {"server": NEW}
+    assert outlook(preview, resource_changes(preview), none, images, REFRESH) == [
         f"{TAG} is new: 1 instance is launched, nothing is replaced."
     ]
+
+
+def test_instances_that_nothing_replaces_are_named() -> None:
+    """The update was cut off after the tag was set: no refresh began, none will."""
+    ((group, _),) = seen()
+    one = {"lifecycle": "InService", "health": "Healthy"}
+    old = InstanceSeen(id="i-1", image=OLD, **one)
+    new = InstanceSeen(id="i-2", image=NEW, **one)
+    active = RefreshSeen(id="4219be33", status="InProgress")
+    for instances, refreshes, wanted in (
+        ([old, new], [], f"asg-1a2b3c4 runs {short(OLD)}, not {short(NEW)}"),
+        ([old, new], [active], "Nothing to do"),
+        ([new], [], "Nothing to do"),
+    ):
+        now = group.model_copy(update={"instances": instances})
+        images = {"server": NEW}
+        (text,) = outlook(found(), [], [(now, refreshes)], images, REFRESH)
+        assert text.startswith(wanted)
+        assert (REFRESH in text) is ("runs" in text)
 
 
 def test_nothing_to_do_is_said() -> None:

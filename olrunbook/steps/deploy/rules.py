@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from olrunbook.adapters.aws.seen import GroupSeen, RefreshSeen
+from olrunbook.adapters.aws.seen import GroupSeen, RefreshSeen, short
 from olrunbook.adapters.pulumi.stack import Found
 from olrunbook.project.catalog import StackSpec
 from olrunbook.steps.deploy.availability import availability, cancels
@@ -16,6 +16,7 @@ __all__ = [
     "apart",
     "guarded",
     "is_roll",
+    "left_behind",
     "outlook",
     "outside",
     "resource_changes",
@@ -156,11 +157,20 @@ def outlook(
     found: Found,
     changes: Sequence[ResourceChange],
     seen: Sequence[tuple[GroupSeen, Sequence[RefreshSeen]]],
+    images: Mapping[str, str],
+    refresh: str,
 ) -> list[str]:
-    """Return what the update means for what serves, a sentence each."""
+    """Return what the update means for what serves, a sentence each.
+
+    Args:
+        found: The preview.
+        changes: Its changes.
+        seen: The groups as they are, with their refreshes.
+        images: The image set.
+        refresh: The command that replaces the stage's instances.
+
+    """
     by_urn = {change.urn: change for change in changes}
-    if not changes:
-        return ["Nothing to do: no resource changes, no instance is replaced."]
     by_tag = {group.tag_name: (group, refreshes) for group, refreshes in seen}
     template_changes = any(change.type == TEMPLATE for change in changes)
     lines: list[str] = []
@@ -168,10 +178,31 @@ def outlook(
         tag = str((fact.get("tags") or {}).get("Name", ""))
         none = GroupSeen(node_type="", tag_name=tag)
         group, refreshes = by_tag.get(tag, (none, ()))
-        lines += _group_outlook(
+        said = _group_outlook(
             fact, by_urn.get(urn), group, refreshes, template_changes=template_changes
         )
-    return lines
+        # As after an update that was cut off: the tag is set, its refresh never began.
+        if not said and (text := left_behind(group, refreshes, images)):
+            said = [f"{text}, and this update starts no refresh. To replace: {refresh}"]
+        lines += said
+    if changes or lines:
+        return lines
+    return ["Nothing to do: no resource changes, no instance is replaced."]
+
+
+def left_behind(
+    group: GroupSeen, refreshes: Sequence[RefreshSeen], images: Mapping[str, str]
+) -> str:
+    """Return what a group runs that nothing replaces; empty: nothing but its image.
+
+    `images` says which it should run, by node type.
+    """
+    wanted = images.get(group.node_type, "")
+    stay = [one for one in group.instances if not one.leaving and one.image != wanted]
+    if not stay or not wanted or any(one.active for one in refreshes):
+        return ""
+    old = " and ".join(sorted({short(one.image) for one in stay}))
+    return f"{group.name} runs {old}, not {short(wanted)}"
 
 
 def _group_outlook(

@@ -69,7 +69,9 @@ def preview(
     groups = [group for group, _ in seen]
     known = archived(ctx.project, ctx.target.name, ctx.app_name)
     lines = rollback.lines if rollback else []
-    outlooks = [*lines, *outlook(found, changes, seen), *doubts(images, known)]
+    again = f"olrunbook run refresh -p app {ctx.app_name} -p stage {ctx.stage}"
+    means = outlook(found, changes, seen, images, again)
+    outlooks = [*lines, *means, *doubts(images, known)]
     # Pulumi works at several resources at once, in an order of its own.
     ordered = sorted(found.changes, key=lambda change: change.urn)
     pins = " ".join(f"-c {keys[node]}={image}" for node, image in images.items())

@@ -20,6 +20,7 @@ from olrunbook.steps.approval.digest import (
 )
 from olrunbook.steps.deploy.availability import AWS_MIN_HEALTHY, availability
 from olrunbook.steps.deploy.plan import Finding
+from olrunbook.steps.order import last_deploy, not_verified
 from olrunbook.steps.results import ResourceChange, Result, Value
 from olrunbook.steps.rollout.awaited import Awaited
 from olrunbook.steps.rollout.model import GroupRollout, RolloutResult
@@ -74,7 +75,9 @@ class RefreshPlan(Result):
         """Return how many instances are replaced: `2 instances to replace`."""
         number = sum(len(one.group.instances) for one in self.groups)
         word = "instance" if number == 1 else "instances"
-        return f"{number} {word} to replace, the image stays"
+        old = {i.image for one in self.groups for i in one.group.instances}
+        stays = "the image stays" if old <= {*self.images.values()} else "by new images"
+        return f"{number} {word} to replace, {stays}"
 
 
 class RefreshBegan(Result):
@@ -232,10 +235,25 @@ def _require_same(
             what = f"refresh {short(refresh.id)} of {group.name}"
             msg = f"{what} is {refresh.status}, {refresh.percent} %"
             raise RefusedError(msg, "Wait until it ends: olrunbook status")
-    if other := {i.image for i in group.instances if not i.leaving} - {image}:
+    other = {i.image for i in group.instances if not i.leaving} - {image}
+    if other and image != _deployed(ctx, group.node_type):
         runs = " and ".join(sorted(map(short, other)))
         msg = f"{group.name} runs {runs}, but its launch template has {short(image)}"
         raise RefusedError(msg, f"A refresh would change the image. Deploy: {deploy}")
+
+
+def _deployed(ctx: Context, node: str) -> str:
+    """Return the image that the stage's last deploy gave a node type; empty: unknown.
+
+    An update that was cut off may have set the tag, and never begun its refresh.
+    """
+    try:
+        found = last_deploy(
+            ctx.project.outputs, ctx.target.name, ctx.app_name, ctx.stage
+        )
+    except RefusedError:
+        return ""
+    return "" if not_verified(found) else found.record.images.get(node, "")
 
 
 def _preferences(asked: Mapping[str, str], last: RefreshSeen | None) -> dict[str, int]:
@@ -263,6 +281,9 @@ def _outlook(one: GroupRefresh) -> str:
     text += f" of its launch template, {short(one.image)}."
     if old := {i.template_version for i in group.instances} - {one.template, ""}:
         text += f" Some are from version {', '.join(sorted(old))} now."
+    if other := {i.image for i in group.instances} - {one.image}:
+        runs = " and ".join(sorted(map(short, other)))
+        text += f" They run {runs} now: the last deploy began no refresh."
     least, most, *_ = one.preferences.values()
     seen = RefreshSeen(id="", status="", min_healthy=least, max_healthy=most)
     return f"{text} {availability(group.desired, seen)}"
