@@ -178,7 +178,6 @@ def _without_refresh(seen: Evidence, wrong: list[str], patience: Patience) -> Ve
         ended = seen.steady_s >= patience.settle_s
         return Verdict("failed" if ended else None, text)
     text = "no instance refresh has begun since the update"
-    start = "olrunbook run refresh starts one"
-    return Verdict(
-        "failed", f"{text}, so {', '.join(wrong)}: {start}" if wrong else text
-    )
+    if wrong:
+        text += f", so {', '.join(wrong)}: olrunbook run refresh starts one"
+    return Verdict("failed", text)
