@@ -280,3 +280,12 @@ def test_a_refresh_from_outside_and_mixed_instances_are_found(
     assert any(began[:8] in line for line in row.unexplained)
     assert "1 in refresh · 1 mixed" in board(up, stage="CI").headline()
     world.account.asg.cancel_instance_refresh(AutoScalingGroupName=group)
+
+
+def test_a_record_that_was_changed_is_no_evidence(project: Project, add: Add) -> None:
+    """It is still named, and what is wrong with it is said."""
+    run = add("rollout", AMI)
+    (run.place.folder / "run.json").write_text("{}")
+    row = ci(project)
+    assert [line.partition(":")[0] for line in row.later] == ["no evidence"]
+    assert "does not verify" in row.later[0]

@@ -28,6 +28,7 @@ from olrunbook.record.model import RunRecord, StepRecord
 from olrunbook.steps.approval.decisions import of_kind
 from olrunbook.steps.approval.emergency import emergencies
 from olrunbook.steps.deploy.update import UP
+from olrunbook.steps.order import Found, not_verified
 from olrunbook.steps.results import Result, Value, listed
 from olrunbook.steps.rollout.model import RolloutResult
 from olrunbook.steps.rollout.refresh import BEGAN
@@ -159,6 +160,7 @@ class _Past:
 
     def __init__(self, room: Path, place: Target | None, at: datetime) -> None:
         self.records: list[RunRecord] = []  # newest first
+        self.found: dict[str, Found] = {}
         self.resumes: dict[str, str] = {}
         self.later: list[str] = []
         self.spans: list[tuple[datetime, datetime]] = []  # of what changes a stage
@@ -167,6 +169,8 @@ class _Past:
         self.known = {str(e.get("run_id")) for e in of_kind(entries, "open")}
         self._read(room, place.cloud_id if place else "", at)
         self.images, self.since, self.run = self._served()
+        if self.run and (wrong := not_verified(self.found[self.run])):
+            self.later.append(f"no evidence: {wrong}")
         waits = [r.run_id for r in self.records if r.status == "waiting"]
         self.waiting = chain.waiting(waits, self.resumes, entries)
         alone = [e.use for e in emergencies(entries) if e.countersigned is None]
@@ -192,6 +196,7 @@ class _Past:
             if record.cloud_id and record.cloud_id != cloud:
                 return  # the cloud was made anew since: nothing of before serves
             self.records.append(record)
+            self.found[record.run_id] = Found(run, record)
             self._spans(record, record.ended_at)
             if record.result(RolloutResult.schema_name):
                 served.add(format_images(record.images))
