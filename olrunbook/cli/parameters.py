@@ -93,6 +93,8 @@ def _offer(
 
 def _help(parameter: Parameter) -> str:
     default: Any = parameter.default
+    if parameter.kind == "App" and len(parameter.choices) == 1:
+        (default,) = parameter.choices  # a default of another catalog gives way to it
     shown = f"[default: {default}]" if default not in ("", None) else ""
     if parameter.required:
         shown = "[required]"
