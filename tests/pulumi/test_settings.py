@@ -161,9 +161,10 @@ def test_settings_that_are_no_mapping_are_an_error(tmp_path: Path) -> None:
     file.write_text("- a\n")
     with pytest.raises(UsageError, match=r"Pulumi\.x\.yaml is not a mapping"):
         settings.read_yaml(file)
-    file.write_text("a: [")
-    with pytest.raises(UsageError, match="is not YAML"):
-        settings.read_yaml(file)
+    for text in (b"a: [", b"a: \xff\n"):
+        file.write_bytes(text)
+        with pytest.raises(UsageError, match=r"Pulumi\.x\.yaml is not YAML"):
+            settings.read_yaml(file)
 
 
 def test_a_sealed_value_opens_with_the_runs_key_only() -> None:
