@@ -30,7 +30,7 @@ from datetime import UTC, datetime
 from olrunbook.project.catalog import find_project
 from olrunbook.steps.approval.digest import digest, part_digests
 from olrunbook.steps.deploy import update
-from olrunbook.steps.deploy.findings import findings
+from olrunbook.steps.deploy.findings import findings, rules_of
 from olrunbook.steps.deploy.plan import PreviewResult
 from olrunbook.steps.results import DeployResult, PropertyChange, ResourceChange
 
@@ -48,7 +48,7 @@ def preview(ctx, images, overrides, rollback=None):
         outlook=["All instances are replaced."], digest=digest(parts), parts=parts,
         sizes={"g": (1, 1, int(size))}, bounds=ctx.app.sizes, rollback=rollback,
     )
-    said = findings(plan, root, overrides)
+    said = findings(plan, rules_of(root), overrides)
     return plan.model_copy(update={"findings": said})
 
 def up(ctx, plan):

@@ -111,12 +111,12 @@ def test_a_wrong_call_in_a_step_of_one_s_own_fails(
 
 
 @pytest.mark.parametrize(
-    ("changes", "ending"), [(True, ("failed", 1)), (False, ("refused", 2))]
+    ("changes", "ending"), [(True, ("failed", 1)), (False, ("refused", 4))]
 )
 def test_a_wrong_call_after_a_change_is_not_told_as_nothing_ran(
     project, make_notebook, changes, ending
 ) -> None:
-    """Exit code 2 is for what changed nothing."""
+    """It failed; before any change it is refused. Exit code 2 is for what never ran."""
     path = make_notebook(
         OWN, f"run.step('mend', int, changes={changes})", "run.step('a/b', int)"
     )
@@ -131,7 +131,7 @@ def test_a_second_begin_is_refused_where_a_notebook_runs_headless(
     """It would make a run that nobody ends; also where the cell may fail."""
     path = make_notebook(OWN, OWN, OWN, tags={1: "raises-exception"})
     record = run_notebook(Session(project, path, {}))
-    assert (record.status, record.exit_code) == ("refused", 2)
+    assert (record.status, record.exit_code) == ("refused", 4)
     assert record.cause.startswith("begin was called again")
     assert len(list(list_runs(project.outputs))) == 1
 
@@ -149,7 +149,7 @@ def test_a_run_is_not_filed_where_another_belongs(project, make_notebook) -> Non
         "import olrunbook; run = olrunbook.begin('x', **{'app': 'tika'})"
     )
     record = run_notebook(Session(project, path, {}))
-    assert (record.status, record.exit_code) == ("refused", 2)
+    assert (record.status, record.exit_code) == ("refused", 4)
     assert "filed under" in record.cause
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from datetime import timedelta
 
 import pytest
@@ -19,6 +20,18 @@ def test_the_shipped_catalog_fits_its_schema(project) -> None:
     assert app.stack.stack_name("CI") == "applications.tika.CI"
     assert project.path(app.image.template).is_file()
     assert project.path(app.stack.path).is_dir()
+
+
+def test_a_catalog_that_is_no_utf_8_is_named(project) -> None:
+    """It is wrong usage, and the error has its path; a byte order mark is no error."""
+    path = project.catalog_file
+    text = path.read_bytes()
+    path.write_bytes(b"x = \xff\n")
+    with pytest.raises(UsageError, match="not TOML") as caught:
+        find_project(project.root)
+    assert str(path) in str(caught.value)
+    path.write_bytes(codecs.BOM_UTF8 + text)
+    assert load_catalog(path) == project.catalog
 
 
 def test_an_unknown_app_is_suggested(project) -> None:

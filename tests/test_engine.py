@@ -123,7 +123,7 @@ def test_a_skipped_cell_is_not_run_and_no_fault(execute) -> None:
     [
         ("RefusedError", "refused", 4),
         ("WaitingError", "waiting", 3),
-        ("UsageError", "refused", 2),
+        ("UsageError", "refused", 4),
         ("StepError", "failed", 1),
     ],
 )

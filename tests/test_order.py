@@ -9,6 +9,7 @@ import pytest
 
 from olrunbook.errors import RefusedError
 from olrunbook.project.catalog import find_project
+from olrunbook.record.files import short
 from olrunbook.record.model import RollbackRecord
 from olrunbook.steps import order
 from olrunbook.steps.images.results import ImageBuildResult
@@ -134,6 +135,30 @@ def test_a_rollout_may_be_too_old(project, before, add, aws) -> None:
     serving(aws, kit.NEW)
     with pytest.raises(RefusedError, match=r"CI runs it, but that is of .* older than"):
         before("QA", **late)
+
+
+def test_a_refusal_names_what_the_newest_rollout_that_verifies_serves(
+    project, before, add
+) -> None:
+    """No older set where the wanted one serves now, and none that does not verify."""
+    head = "[targets.rehearsal]\n"
+    text = project.catalog_file.read_text()
+    project.catalog_file.write_text(text.replace(head, head + 'fresh = "3 days"\n'))
+    late = {"clock": lambda: datetime.now(UTC) + timedelta(days=4)}
+
+    def said():
+        with pytest.raises(RefusedError, match="older than 3 days") as caught:
+            before("QA", **late)
+        return str(caught.value)
+
+    add("rollout", "CI", {"server": "ami-0a17000000000000a"})
+    add("rollout", "CI", AMI)
+    assert "CI serves" not in said()
+    good = add("rollout", "CI", OLD)
+    assert f"CI serves server={kit.OLD} since" in said()
+    bad = add("rollout", "CI", {"server": "ami-0bbbbbbbbbbbbbbbb"})
+    bad.record.write_text(bad.record.read_text().replace('"app": "tika"', '"app": "T"'))
+    assert f"(run {short(good.run_id)})" in said()
 
 
 def test_where_the_archive_has_no_record_the_account_is_asked(before, aws) -> None:

@@ -70,7 +70,7 @@ def preview(**more: Any) -> PreviewResult:
 
 def said(root: Path, **more: Any) -> list[tuple[str, str, str]]:
     """Return what the rules say of a preview."""
-    found = findings(preview(**more), root, {})
+    found = findings(preview(**more), rules_of(root), {})
     return [(one.rule, one.verdict, one.text) for one in found]
 
 
@@ -170,6 +170,7 @@ def test_the_document_shows_rules_that_work(tmp_path: Path) -> None:
     ("body", "says"),
     [
         ("raise ValueError('no')", "the rule failed: ValueError: no"),
+        ("raise SystemExit(0)", "the rule failed: SystemExit: 0"),
         ("yield 'deny'", "the rule said 'deny'; it must yield"),
         ("return 5", "the rule failed: TypeError"),
         ("return None", ""),
@@ -188,6 +189,7 @@ def test_a_rule_that_fails_denies(tmp_path: Path, body: str, says: str) -> None:
     [
         ("def (", "cannot be loaded: SyntaxError"),
         ("import nosuchmodule", "cannot be loaded: ModuleNotFoundError"),
+        ("raise SystemExit(0)", "cannot be loaded: SystemExit"),
         ("def few(p): ...\nsize = few", ""),
     ],
 )
@@ -211,7 +213,9 @@ def test_what_is_overridden_is_no_refusal_any_more(tmp_path: Path) -> None:
     """Only what the rule denies, only that rule, and with the reason."""
     team(tmp_path, OURS)
     plan = preview(sizes={"web": (0, 0, 0)})
-    found = findings(plan, tmp_path, {"size": "it is switched off", "freeze": "x"})
+    found = findings(
+        plan, rules_of(tmp_path), {"size": "it is switched off", "freeze": "x"}
+    )
     assert found == [
         Finding(
             rule="size",
@@ -224,7 +228,9 @@ def test_what_is_overridden_is_no_refusal_any_more(tmp_path: Path) -> None:
         ),
     ]
     assert plan.model_copy(update={"findings": found}).denied == []
-    denied = plan.model_copy(update={"findings": findings(plan, tmp_path, {})})
+    denied = plan.model_copy(
+        update={"findings": findings(plan, rules_of(tmp_path), {})}
+    )
     assert denied.headline() == "1 to update; denied by size"
 
 
@@ -254,6 +260,31 @@ def test_a_denied_update_is_refused_before_its_gate(stand: Stand) -> None:
     assert record.gates == []
     assert {s.name: s.status for s in record.steps}["preview"] == "done"
     assert stand.run("QA").status == "refused"  # and where there is no gate
+
+
+def test_the_line_to_type_names_every_rule_that_denies(stand: Stand) -> None:
+    """Once each, or the next run is refused by the second; typed, it goes on."""
+    team(
+        stand.project.root,
+        "from olrunbook import deny\n"
+        "def late(preview):\n    yield deny('late')\n    yield deny('too late')\n",
+    )
+    stand.size("4")
+    code, told = call("run", "deploy", "--stage", "QA", "--images", IMAGES)
+    assert (code, stand.changed) == (4, [])
+    words = ("--override", "size", "--override", "late", "--reason")
+    assert " ".join(words) in told
+    again = ("run", "deploy", "--stage", "QA", "--images", IMAGES, *words, "a sale")
+    assert call(*again)[0] == 0
+    assert len(stand.changed) == 1
+
+
+def test_a_run_with_rules_that_cannot_be_loaded_is_refused(stand: Stand) -> None:
+    """There is a record, so exit code 4: 2 would say that nothing ran."""
+    team(stand.project.root, "def (")
+    record = stand.run()
+    assert (record.status, record.exit_code, stand.changed) == ("refused", 4, [])
+    assert "cannot be loaded: SyntaxError" in record.cause
 
 
 def test_an_override_stands_in_the_record(stand: Stand) -> None:
@@ -338,6 +369,6 @@ def test_what_a_rollback_needs_first_is_denied_until_somebody_says_why(
         ("by-hand", "deny", "do this first, by hand: migrate down"),
     ]
     why = {"revoked": "better than nothing", "by-hand": "done"}
-    told = findings(preview(rollback=back), tmp_path, why)
+    told = findings(preview(rollback=back), rules_of(tmp_path), why)
     assert [one.overridden for one in told] == ["better than nothing", "done"]
     assert preview(rollback=back, findings=told).denied == []

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from olrunbook.artifacts.downloads import download, from_maven, listed_sum
 from olrunbook.artifacts.standin_archive import write_stand_in
@@ -82,7 +82,7 @@ def read_versions(
 
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         found = {}
         for name, table in data.items():
             prefix = re.sub(r"\W", "_", name).upper()
@@ -92,7 +92,7 @@ def read_versions(
             if given := env.get(f"{prefix}_SHA256"):
                 sums[version] = given.lower()
             found[name] = spec.model_copy(update={"version": version, "sha256": sums})
-    except (OSError, tomllib.TOMLDecodeError, ValidationError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         msg = f"{path} cannot be used: {error}"
         raise UsageError(msg) from None
     return found

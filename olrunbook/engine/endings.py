@@ -17,15 +17,15 @@ from olrunbook.redact import Redactor
 
 __all__ = ["Ending", "RunEndedError", "may_be_ours", "verdict"]
 
-# Names of our errors as the kernel reports them: how the run ended, and its exit code.
-ENDINGS: dict[str, tuple[RunStatus, int]] = {
+# Names of our errors as the kernel reports them, and how the run ended by one. Its exit
+# code is that of its status: 2 would say that nothing ran, but here a record is.
+ENDINGS: dict[str, RunStatus] = {
     **{
-        kind.__name__: (kind.status, kind.exit_code)
+        kind.__name__: kind.status
         for kind in (RefusedError, UsageError, WaitingError, InterruptedRunError)
     },
-    "KeyboardInterrupt": ("interrupted", 130),
+    "KeyboardInterrupt": "interrupted",
 }
-FAILED: tuple[RunStatus, int] = ("failed", 1)
 WELL = ("", "0")  # what sys.exit says when nothing is wrong
 OURS = ("StepError", "ToolError", "OlrunbookError")
 
@@ -95,10 +95,10 @@ def verdict(
     if expected:
         return None
     known = ours or name == "KeyboardInterrupt"
-    status, code = ENDINGS.get(name, FAILED) if known else FAILED
+    status = ENDINGS.get(name, "failed") if known else "failed"
     if status == "refused" and changed:
-        status, code = FAILED
+        status = "failed"
     line = (f"{value}".splitlines() or [""])[0]
     if not (line and known):
         line = ": ".join(part for part in (where, name, line) if part)
-    return Ending(status, redactor.text(line[:500]), status, code)
+    return Ending(status, redactor.text(line[:500]), status)

@@ -251,11 +251,11 @@ def load_catalog(path: Path) -> Catalog:
 
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         return Catalog.model_validate(data)
     except OSError as error:
         msg = f"{path}: {error.strerror}"
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f"{path}: not TOML: {error}"
     except ValidationError as error:
         first = error.errors()[0]

@@ -109,14 +109,13 @@ def require_stage_before(
     before = ctx.project.catalog.before(ctx.stage, ctx.app_name)
     if before is None:
         return Relied("first stage", "this is the first stage")
-    why, serves = [], ""
+    why = []
     for found in succeeded(ctx, before, ROLLOUT):
         record, at = found.record, minute(found.record.ended_at)
         which = f"run {short(record.run_id)}"
         if record.images != images:
-            last = f"{format_images(record.images)} since {at} ({which})"
-            serves = serves or f"{before} serves {last}"
-        elif wrong := not_verified(found):
+            continue
+        if wrong := not_verified(found):
             why.append(wrong)
         elif stale := _stale(ctx, record.ended_at):
             why.append(f"{which} {stale}")
@@ -134,7 +133,7 @@ def require_stage_before(
             return Relied("served here", text, record.run_id, record.ended_at)
     there, wanted = "; ".join(why) or "there is none", format_images(dict(images))
     msg = f"{ctx.stage} needs a succeeded {before} rollout of {wanted}, {there}."
-    msg += "".join(f" {text}." for text in (serves, said) if text)
+    msg += "".join(f" {text}." for text in (_serves(ctx, before, images), said) if text)
     hint = f"olrunbook release {ctx.app_name} --to {before} --images {wanted}"
     raise RefusedError(msg, hint)
 
@@ -147,6 +146,19 @@ def succeeded(ctx: Context, stage: str, schema: str) -> Iterator[Found]:
         record = found.record
         if (record.cloud_id, record.account) == (place.cloud_id, place.account):
             yield found
+
+
+def _serves(ctx: Context, stage: str, wanted: Mapping[str, str]) -> str:
+    """Return what a stage serves by its newest rollout that verifies.
+
+    Empty: that is of the wanted set, or there is none.
+    """
+    rollouts = succeeded(ctx, stage, ROLLOUT)
+    found = next((one for one in rollouts if not not_verified(one)), None)
+    if found is None or found.record.images == wanted:
+        return ""
+    at, run = minute(found.record.ended_at), short(found.record.run_id)
+    return f"{stage} serves {format_images(found.record.images)} since {at} (run {run})"
 
 
 def not_verified(found: Found) -> str:

@@ -155,7 +155,7 @@ def run(inventory_name: str, deploy: Path, teller: Teller) -> int:
 
 def _load(state: State, deploy: Path) -> None:
     """Run the deploy file for each host: this gathers facts and queues operations."""
-    code = compile(deploy.read_text(encoding="utf-8"), str(deploy), "exec")
+    code = compile(deploy.read_bytes(), str(deploy), "exec")
     state.current_deploy_filename = state.current_exec_filename = str(deploy)
     for host in state.inventory.get_active_hosts():
         with ctx_host.use(host):

@@ -169,12 +169,12 @@ def test_versions_can_be_set_by_the_environment(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["not toml", "[a]\nversion = 1", "[a]\nnope = 'x'", "a = 1"]
+    "text", ["not toml", "[a]\nversion = 1", "[a]\nnope = 'x'", "a = 1", "a = '\xff'"]
 )
 def test_a_wrong_versions_file_is_named(tmp_path, text) -> None:
     """The error names the file."""
     path = tmp_path / "versions.toml"
-    path.write_text(text)
+    path.write_text(text, encoding="latin-1")
     with pytest.raises(UsageError, match=r"versions\.toml"):
         read_versions(path)
 

@@ -40,10 +40,12 @@ def test_the_name_follows_the_recipe(recipe) -> None:
     assert tag_of("small", recipe) == f"olrunbook/small:{after}"
 
 
-@pytest.mark.parametrize("text", ["suite = 1", "nope", 'suite = "x"\npackages = []'])
+@pytest.mark.parametrize(
+    "text", ["suite = 1", "nope", 'suite = "x"\npackages = []', "suite = '\xff'"]
+)
 def test_a_wrong_recipe_is_named(recipe, text) -> None:
     """The error names the file; nothing is started."""
-    (recipe / "recipe.toml").write_text(text)
+    (recipe / "recipe.toml").write_text(text, encoding="latin-1")
     with pytest.raises(UsageError, match=r"recipe\.toml"):
         load_recipe(recipe)
 

@@ -19,6 +19,7 @@ from pulumi.automation import CommandError, ConcurrentUpdateError
 
 from olrunbook.adapters.pulumi.found import State
 from olrunbook.adapters.pulumi.state import find_locks, look, open_backend
+from olrunbook.errors import UsageError
 from olrunbook.workers.pulumi.cli import DEAF_S, SafeCommand, StoppedError
 
 # A CLI that says its version, and does what its first argument says.
@@ -248,6 +249,14 @@ def test_a_lock_that_cannot_be_read_is_still_a_lock(file_backend: Path) -> None:
 
     assert backend
     assert find_locks(backend, "p", "CI") == ["a lock that cannot be read"]
+
+
+def test_a_project_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
+    """Where its backend is asked for, too."""
+    (tmp_path / "Pulumi.yaml").write_bytes(b"name: \xff\n")
+
+    with pytest.raises(UsageError, match=r"Pulumi\.yaml is not YAML"):
+        open_backend(tmp_path, {}, pytest.fail)
 
 
 def test_a_backend_of_another_kind_is_asked_by_the_cli(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from olrunbook.errors import RefusedError, UsageError
 from olrunbook.project.catalog import find_project
 from olrunbook.redact import Redactor, new_key
 from olrunbook.redact.sealed import seal, unseal
+from olrunbook.steps.deploy import update
 from olrunbook.targets import Target
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -155,15 +156,30 @@ def test_a_project_of_another_name_is_an_error(run: Context, tmp_path: Path) -> 
         settings.prepare(other, IMAGES)
 
 
+def test_rules_that_cannot_be_loaded_are_told_before_anything_is_asked(
+    run: Context, tmp_path: Path
+) -> None:
+    """A preview takes long: neither the account nor Pulumi was asked."""
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "ours.py").write_text("def (")
+    (tmp_path / "catalog.toml").write_text((ROOT / "catalog.toml").read_text())
+    other = dataclasses.replace(run, project=find_project(tmp_path))
+
+    with pytest.raises(UsageError, match=r"ours\.py cannot be loaded: SyntaxError"):
+        update.preview(other, IMAGES)
+    assert not other.work.exists()
+
+
 def test_settings_that_are_no_mapping_are_an_error(tmp_path: Path) -> None:
     """With the file's name."""
     file = tmp_path / "Pulumi.x.yaml"
     file.write_text("- a\n")
     with pytest.raises(UsageError, match=r"Pulumi\.x\.yaml is not a mapping"):
         settings.read_yaml(file)
-    file.write_text("a: [")
-    with pytest.raises(UsageError, match="is not YAML"):
-        settings.read_yaml(file)
+    for text in (b"a: [", b"a: \xff\n"):
+        file.write_bytes(text)
+        with pytest.raises(UsageError, match=r"Pulumi\.x\.yaml is not YAML"):
+            settings.read_yaml(file)
 
 
 def test_a_sealed_value_opens_with_the_runs_key_only() -> None:

@@ -19,7 +19,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from olrunbook.adapters.docker.apt_sources import debian_sources, proxy_options
 from olrunbook.adapters.docker.command import docker, exists
@@ -103,10 +103,10 @@ def load_recipe(folder: Path) -> Recipe:
     path = folder / "recipe.toml"
     script = folder / "customize.sh"
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         text = script.read_text(encoding="utf-8") if script.is_file() else ""
         return Recipe(**data, customize=text)
-    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+    except (OSError, ValueError, TypeError) as error:
         msg = f"{path} cannot be read: {error}"
         raise UsageError(msg) from None
 

@@ -202,7 +202,7 @@ def keep_settings(prepared: Prepared) -> None:
 def read_yaml(path: Path) -> dict[str, Any]:
     """Return a YAML file's mapping, empty where there is no file; else UsageError."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        data = yaml.safe_load(path.read_bytes()) or {}
     except FileNotFoundError:
         return {}
     except yaml.YAMLError as error:

@@ -14,9 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from olrunbook.adapters.pulumi.found import State
+from olrunbook.adapters.pulumi.settings import read_yaml
 
 __all__ = ["digest", "find_locks", "look", "open_backend", "pending_line", "saved"]
 
@@ -72,9 +71,11 @@ def open_backend(
         env: Its PULUMI_BACKEND_URL comes before what the project says itself.
         s3: Makes the client of a bucket.
 
+    Raises:
+        UsageError: Its Pulumi.yaml is wrong.
+
     """
-    text = folder.joinpath("Pulumi.yaml").read_text(encoding="utf-8")
-    own = (yaml.safe_load(text).get("backend") or {}).get("url") or ""
+    own = (read_yaml(folder / "Pulumi.yaml").get("backend") or {}).get("url") or ""
     url = urllib.parse.urlsplit(env.get("PULUMI_BACKEND_URL") or own)
     if url.scheme == "s3":
         base = url.path.strip("/")

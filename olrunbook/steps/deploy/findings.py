@@ -105,7 +105,7 @@ def rules_of(root: Path) -> dict[str, Rule]:
             # Not imported: that would write a __pycache__ into the checkout.
             code = compile(path.read_bytes(), str(path), "exec")
             exec(code, vars(module))  # noqa: S102  (the project's own code)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             msg = f"{path} cannot be loaded: {type(error).__name__}: {error}"
             raise UsageError(msg, "Mend it; nothing was changed.") from error
         for name, rule in vars(module).items():
@@ -131,14 +131,14 @@ def require_rules(root: Path, names: Iterable[str]) -> None:
 
 
 def findings(
-    preview: PreviewResult, root: Path, overrides: Mapping[str, str]
+    preview: PreviewResult, rules: Mapping[str, Rule], overrides: Mapping[str, str]
 ) -> list[Finding]:
-    """Return what the rules say of a preview; UsageError where a file of them is wrong.
+    """Return what rules say of a preview.
 
     `overrides` is rule to the reason why what it denies is done nevertheless.
     """
     found = []
-    for name, rule in rules_of(root).items():
+    for name, rule in rules.items():
         for said in _ask(rule, preview):
             heard = name in OF_ROLLBACKS or not preview.rollback
             denied = said.verdict == "deny" and heard
@@ -157,7 +157,7 @@ def _ask(rule: Rule, preview: PreviewResult) -> list[Said]:
     """Return what a rule says; one that fails, or says something else, denies."""
     try:
         said: list[Any] = list(rule(preview) or ())
-    except Exception as error:  # noqa: BLE001  (whatever a team's code raises)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (whatever a team's code raises)
         return [deny(f"the rule failed: {type(error).__name__}: {error}")]
     if wrong := [one for one in said if not isinstance(one, Said)]:
         return [deny(f"the rule said {wrong[0]!r}; it must yield deny(…) or warn(…)")]

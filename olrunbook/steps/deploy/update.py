@@ -13,7 +13,7 @@ from olrunbook.project.imageset import format_images
 from olrunbook.record.model import RollbackRecord
 from olrunbook.record.provenance import contents
 from olrunbook.steps.approval.digest import canonical_groups, digest, part_digests
-from olrunbook.steps.deploy.findings import findings
+from olrunbook.steps.deploy.findings import findings, rules_of
 from olrunbook.steps.deploy.plan import PreviewResult
 from olrunbook.steps.deploy.rules import (
     apart,
@@ -56,6 +56,7 @@ def preview(
         wanted = ", ".join(ctx.app.node_types)
         msg = f"the image set names {sorted(images)}, {ctx.app_name} needs {wanted}"
         raise UsageError(msg, "Name an image for each: images=node_type=ami-…")
+    rules = rules_of(ctx.project.root)  # a wrong one is told before anything is asked
     require_identity(ctx)
     _available(ctx, images, rollback)
     prepared = pulumi.prepare(ctx, images)
@@ -101,7 +102,7 @@ def preview(
         by_hand=pulumi.by_hand(ctx, f"up --refresh --yes {pins}"),
         digest="",
     )
-    said = findings(plan, ctx.project.root, overrides or {})
+    said = findings(plan, rules, overrides or {})
     root, outputs = ctx.project.root, ctx.project.outputs
     differs = [contents(root, outputs)] if ctx.commit.dirty else []
     parts = part_digests(

@@ -124,5 +124,5 @@ def _folder(relative: str) -> str:
 
 def _declared(template: Path) -> frozenset[str]:
     files = [template] if template.is_file() else sorted(template.glob("*.pkr.hcl"))
-    texts = (file.read_text(encoding="utf-8") for file in files)
+    texts = (file.read_text(encoding="utf-8", errors="replace") for file in files)
     return frozenset(name for text in texts for name in _VARIABLE.findall(text))

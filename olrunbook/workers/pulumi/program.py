@@ -25,7 +25,7 @@ HEAVY = ("acm", "autoscaling", "ec2", "iam", "lb", "route53")
 
 def preload(folder: Path) -> None:
     """Begin to import what the program will import, while the CLI does other things."""
-    if "pulumi_aws" not in folder.joinpath("__main__.py").read_text(encoding="utf-8"):
+    if b"pulumi_aws" not in folder.joinpath("__main__.py").read_bytes():
         return
 
     def work() -> None:
