@@ -13,6 +13,7 @@ from unittest.mock import MagicMock
 import pytest
 from click.testing import CliRunner
 
+from olrunbook.archive import chain
 from olrunbook.archive.place import list_runs
 from olrunbook.cli import cli, main
 from olrunbook.project.catalog import Project, find_project
@@ -311,6 +312,22 @@ def test_an_emergency_goes_on_and_is_countersigned(
     assert call("countersign", record.run_id, *words)[0] == 0
     assert "countersigned by" in call("show", record.run_id)[1]
     two.verify()
+
+
+@pytest.mark.parametrize("command", ["approve", "reject"])
+def test_a_file_that_is_no_key_signs_nothing(
+    two: Stand, call: Call, tmp_path: Path, command: str
+) -> None:
+    """It is wrong usage, and names the file; a key whose other half is away is one."""
+    run = waits(two, call)
+    place = next(list_runs(two.project.outputs))
+    before = chain.entries(place.folder.parent)
+    words = (command, run, "--reason", "x", "--sign")
+    code, said = call(*words, "/etc/passwd")
+    assert (code, "/etc/passwd is no key" in said) == (2, True)
+    (tmp_path / "ann").unlink()
+    assert call(*words, str(tmp_path / "ann.pub"))[0] == 1
+    assert chain.entries(place.folder.parent) == before
 
 
 def test_two_people_sign(

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from olrunbook.errors import ToolError
+from olrunbook.errors import ToolError, UsageError
 
 __all__ = ["NAMESPACE", "Signer", "sign", "verify"]
 
@@ -33,10 +33,26 @@ def sign(key: Path, message: bytes) -> str:
         message: What is signed.
 
     Raises:
+        UsageError: The file is no key.
         ToolError: ssh-keygen could not sign.
 
     """
-    return _call(["sign", "-f", str(key), "-n", NAMESPACE], message)
+    try:
+        return _call("-Y", "sign", "-f", str(key), "-n", NAMESPACE, given=message)
+    except ToolError as error:
+        if error.code is None or _is_key(key):
+            raise
+        msg = f"{key} is no key that ssh-keygen can read"
+        raise UsageError(msg, "Name your private key: ~/.ssh/id_ed25519") from None
+
+
+def _is_key(file: Path) -> bool:
+    """Whether a file has a fingerprint, as every key has."""
+    try:
+        _call("-l", "-f", str(file))
+    except ToolError:
+        return False
+    return True
 
 
 def verify(signers: Path, message: bytes, signature: str) -> Signer:
@@ -45,20 +61,20 @@ def verify(signers: Path, message: bytes, signature: str) -> Signer:
         file.write(signature)
         file.flush()
         common = ["-f", str(signers), "-s", file.name]
-        names = tuple(_call(["find-principals", *common], b"").splitlines())
+        names = tuple(_call("-Y", "find-principals", *common).splitlines())
         if not names:
             msg = "the signature is of no allowed signer"
             raise ToolError(msg)
-        which = ["verify", *common, "-I", names[0], "-n", NAMESPACE]
-        said = _call(which, message)
+        which = ("verify", *common, "-I", names[0], "-n", NAMESPACE)
+        said = _call("-Y", *which, given=message)
     found = KEY.search(said)
     return Signer(names, found[0] if found else "")
 
 
-def _call(words: list[str], given: bytes) -> str:
+def _call(*words: str, given: bytes = b"") -> str:
     try:
         done = subprocess.run(
-            ["ssh-keygen", "-Y", *words],
+            ["ssh-keygen", *words],
             input=given,
             capture_output=True,
             timeout=LIMIT_S,
@@ -70,6 +86,6 @@ def _call(words: list[str], given: bytes) -> str:
     if done.returncode:
         said = (done.stderr or done.stdout).decode(errors="replace").strip()
         line = said.splitlines()[-1] if said else f"exit code {done.returncode}"
-        msg = f"ssh-keygen -Y {words[0]}: {line}"
+        msg = f"ssh-keygen {' '.join(words[:2])}: {line}"
         raise ToolError(msg, code=done.returncode)
     return done.stdout.decode(errors="replace")

@@ -94,6 +94,7 @@ def decide(
         RefusedError: It was rejected before, or its approval was used; the gate wants a
             signature and there is none, or one that does not count; an emergency where
             one person is enough.
+        UsageError: What is to sign is no key.
         ToolError: ssh-keygen could not sign.
         OSError: The chain cannot be written.
 
@@ -137,6 +138,7 @@ def signed(
 
     Raises:
         RefusedError: The signature does not count.
+        UsageError: What is to sign is no key.
         ToolError: ssh-keygen could not sign.
 
     """

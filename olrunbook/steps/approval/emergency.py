@@ -52,6 +52,7 @@ def countersign(
     Raises:
         RefusedError: There is no emergency of this run, or it is countersigned; the
             signature is none, or is of who approved it or started the run.
+        UsageError: What is to sign is no key.
         ToolError: ssh-keygen could not sign.
         OSError: The chain cannot be written.
 
