@@ -262,6 +262,23 @@ def test_a_denied_update_is_refused_before_its_gate(stand: Stand) -> None:
     assert stand.run("QA").status == "refused"  # and where there is no gate
 
 
+def test_the_line_to_type_names_every_rule_that_denies(stand: Stand) -> None:
+    """Once each, or the next run is refused by the second; typed, it goes on."""
+    team(
+        stand.project.root,
+        "from olrunbook import deny\n"
+        "def late(preview):\n    yield deny('late')\n    yield deny('too late')\n",
+    )
+    stand.size("4")
+    code, told = call("run", "deploy", "--stage", "QA", "--images", IMAGES)
+    assert (code, stand.changed) == (4, [])
+    words = ("--override", "size", "--override", "late", "--reason")
+    assert " ".join(words) in told
+    again = ("run", "deploy", "--stage", "QA", "--images", IMAGES, *words, "a sale")
+    assert call(*again)[0] == 0
+    assert len(stand.changed) == 1
+
+
 def test_a_run_with_rules_that_cannot_be_loaded_is_refused(stand: Stand) -> None:
     """There is a record, so exit code 4: 2 would say that nothing ran."""
     team(stand.project.root, "def (")

@@ -222,8 +222,10 @@ def _refuse_denied(plan: Plan) -> None:
     """Raise RefusedError where a rule denies what was previewed."""
     if denied := plan.denied:
         msg = "; ".join(f"rule {one.rule}: {one.text}" for one in denied)
+        rules = dict.fromkeys(one.rule for one in denied)
+        words = " ".join(f"--override {rule}" for rule in rules)
         hint = "Change what would be done. Only where it is right as it is: "
-        raise RefusedError(msg, f'{hint}--override {denied[0].rule} --reason "…"')
+        raise RefusedError(msg, f'{hint}{words} --reason "…"')
 
 
 def _shown(plan: Plan) -> str:
