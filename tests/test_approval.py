@@ -14,7 +14,7 @@ import pytest
 
 from olrunbook.archive import chain, verifier
 from olrunbook.archive.place import RunPlace, new_place
-from olrunbook.errors import RefusedError, ToolError
+from olrunbook.errors import RefusedError, UsageError
 from olrunbook.project.gates import GateSpec
 from olrunbook.steps.approval.decisions import (
     By,
@@ -410,7 +410,7 @@ def test_what_is_signed_can_be_checked_by_hand(
     assert facts["kind"] == "approved"
     assert (facts["run_id"], facts["gate"]) == (place.run_id, "Production")
     assert (facts["digest"], facts["reason"]) == ("d1", "fine")
-    with pytest.raises(ToolError):
+    with pytest.raises(UsageError):
         decide(room, asked, By("x", "x", sign=keys.folder / "none"), "x", approved=True)
 
 
