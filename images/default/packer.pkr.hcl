@@ -70,7 +70,11 @@ build {
     inline = [
       "umask 077",
       "private=$(mktemp -d)",
-      "trap 'rm -rf \"$private\"' EXIT",
+      "mkfifo \"$private/alive\"",
+      # Packer may kill this script, and no trap hears that: who removes the folder waits
+      # for the end of all that hold the other end of the pipe.
+      "(trap '' INT TERM HUP; cat \"$private/alive\"; rm -rf \"$private\") >/dev/null 2>&1 &",
+      "exec 4>\"$private/alive\"",
       "trap 'exit 130' INT TERM HUP",
       "touch \"$private/known_hosts\"",
       "printf '%s\\n' '${build.SSHPrivateKey}' > \"$private/key\"",

@@ -60,6 +60,11 @@ class Context:
         return [*(self.place.stand_ins if self.place else []), *self.app.stand_ins]
 
     @property
+    def which(self) -> str:
+        """Its app and stage, as they are typed after `olrunbook run NOTEBOOK`."""
+        return f"-p app {self.app_name} -p stage {self.stage}"
+
+    @property
     def target(self) -> Target:
         """The target; RefusedError where the run has none."""
         if self.place is None:

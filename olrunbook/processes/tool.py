@@ -271,7 +271,7 @@ class Tool:
     def _send(self, message: dict[str, Any]) -> None:
         assert self._process.stdin is not None
         try:
-            line = json.dumps(message, default=str)  # paths
+            line = json.dumps(message, default=os.fspath)
             self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:

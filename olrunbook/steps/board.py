@@ -159,8 +159,7 @@ class _Past:
     """What the archive says of a stage in one cloud, up to a moment."""
 
     def __init__(self, room: Path, place: Target | None, at: datetime) -> None:
-        self.records: list[RunRecord] = []  # newest first
-        self.found: dict[str, Found] = {}
+        self.found: dict[str, Found] = {}  # by run id, newest first
         self.resumes: dict[str, str] = {}
         self.later: list[str] = []
         self.spans: list[tuple[datetime, datetime]] = []  # of what changes a stage
@@ -171,7 +170,9 @@ class _Past:
         self.images, self.since, self.run = self._served()
         if self.run and (wrong := not_verified(self.found[self.run])):
             self.later.append(f"no evidence: {wrong}")
-        waits = [r.run_id for r in self.records if r.status == "waiting"]
+        waits = [
+            run for run, one in self.found.items() if one.record.status == "waiting"
+        ]
         self.waiting = chain.waiting(waits, self.resumes, entries)
         alone = [e.use for e in emergencies(entries) if e.countersigned is None]
         self.emergencies = [str(use.get("run_id")) for use in alone]
@@ -195,7 +196,6 @@ class _Past:
             cloud = cloud or record.cloud_id
             if record.cloud_id and record.cloud_id != cloud:
                 return  # the cloud was made anew since: nothing of before serves
-            self.records.append(record)
             self.found[record.run_id] = Found(run, record)
             self._spans(record, record.ended_at)
             if record.result(RolloutResult.schema_name):
@@ -219,7 +219,7 @@ class _Past:
         """Return the set last seen serving, since when, and the run that saw it."""
         images: dict[str, str] = {}
         since, run, broken = None, "", False
-        for record in self.records:
+        for _, record in self.found.values():
             which = f"{record.notebook} {short_run(record.run_id)}"
             for step in reversed(record.steps):
                 rolled = step.result_schema == RolloutResult.schema_name

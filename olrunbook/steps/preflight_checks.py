@@ -183,8 +183,7 @@ def _no_refresh(asked: Asked) -> Seen:
                 found = f"{what} is {refresh.status}, {refresh.percent} %"
                 if asked.rollback:
                     return Seen("warning", f"{found}: the way back", wanted)
-                which = f"-p app {asked.ctx.app_name} -p stage {asked.ctx.stage}"
-                hint = f"Wait until it ends: olrunbook run rollout {which}"
+                hint = f"Wait until it ends: olrunbook run rollout {asked.ctx.which}"
                 return Seen("failed", found, wanted, hint)
     return Seen("ok", "none", wanted)
 
@@ -195,8 +194,7 @@ def _group(asked: Asked) -> Seen:
     wanted = "every Auto Scaling group of the catalog"
     if missing:
         found = f"no group is tagged Name={', '.join(missing)}"
-        which = f"-p app {asked.ctx.app_name} -p stage {asked.ctx.stage}"
-        hint = f"Deploy first: olrunbook run deploy {which}"
+        hint = f"Deploy first: olrunbook run deploy {asked.ctx.which}"
         return Seen("failed", found, wanted, hint)
     names = [f"{g.name}, {len(g.instances)} of {g.desired} instances" for g in groups]
     return Seen("ok", "; ".join(names), wanted)
@@ -206,7 +204,7 @@ def _instances(asked: Asked) -> Seen:
     """Say whether a group runs what its launch template has, or is on its way."""
     account, ctx = Account(asked.ctx.target), asked.ctx
     wanted = "every instance on the image of its launch template"
-    again = f"olrunbook run refresh -p app {ctx.app_name} -p stage {ctx.stage}"
+    again = f"olrunbook run refresh {ctx.which}"
     for group, refreshes in account.observe(ctx.app, ctx.stage):
         if group.name and group.instances:
             images = {group.node_type: account.template(group.name).image}

@@ -49,8 +49,7 @@ def way_back(ctx: Context) -> WayBack:
         images = found.record.images
         name = format_images(images)
         if left_at:
-            where = f"-p app {ctx.app_name} -p stage {ctx.stage}"
-            how = f"deploy it: olrunbook run deploy {where} -p images {name}"
+            how = f"deploy it: olrunbook run deploy {ctx.which} -p images {name}"
             passed[name] = f"a rollback left it at {minute(left_at)} ({how})"
             continue
         seen = account.images(list(images.values())).values()

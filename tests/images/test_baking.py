@@ -199,8 +199,7 @@ def test_an_interrupted_build_cleans_up(
 ) -> None:
     """Ctrl-C: both Packers remove builder, key and group; the error says what is left.
 
-    No tool goes on. Packer may kill the script that would remove the key's file: that
-    is in the run's folder for scratch, which goes with the run.
+    The builder's key is off this machine, and no tool goes on.
     """
     child = building()
     work = tmp_path / "building"
@@ -211,6 +210,7 @@ def test_an_interrupted_build_cleans_up(
     assert "packer was interrupted" in rest
     eventually(lambda: nothing_of_packers(account))
     eventually(lambda: not tools(str(work)))
+    assert not list(work.rglob("key"))
 
 
 def test_a_killed_build_is_cleaned_up_by_its_supervisor(
@@ -223,5 +223,6 @@ def test_a_killed_build_is_cleaned_up_by_its_supervisor(
     child.wait(90)
     eventually(lambda: nothing_of_packers(account))
     eventually(lambda: not tools(str(work)))
+    assert not list(work.rglob("key"))
     for node in ("web", "worker"):
         assert "Cleanly cancelled" in (work / f"packer-{node}.log").read_text()

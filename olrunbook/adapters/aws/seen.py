@@ -95,6 +95,11 @@ class GroupSeen(Seen):
         """What people call it: its node type, and its tag where that has several."""
         return self.node_type if self.alone else f"{self.node_type} {self.tag_name}"
 
+    def others(self, image: str) -> str:
+        """Return which images it runs beside this one: `ami-0a17…00a and ami-…`."""
+        runs = {one.image for one in self.instances if not one.leaving}
+        return " and ".join(sorted(map(short, runs - {image})))
+
 
 class RefreshSeen(Seen):
     """An instance refresh at one moment."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from olrunbook.adapters.aws.answers import asked
 from olrunbook.adapters.pulumi.state import (
     find_locks,
+    history,
     open_backend,
     pending_line,
     saved,
@@ -64,10 +65,8 @@ def look_at(
         if backend is None:
             msg = f"the backend of {stack} is none that can be read here"
             raise ToolError(msg, f"Look: pulumi stack history -s {stack}")
-        names = backend.names(f".pulumi/history/{project}/{stack}/")
-        history = [name for name in names if name.endswith(".history.json")]
-        history = history[-updates:]
-        texts = [json.loads(backend.text(name)) for name in reversed(history)]
+        newest = reversed(history(backend, project, stack)[-updates:])
+        texts = [json.loads(backend.text(name)) for name in newest]
         latest = saved(backend, project, stack) or {}
         locks = find_locks(backend, project, stack)
     written = (latest.get("manifest") or {}).get("time")

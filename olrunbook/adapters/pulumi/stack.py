@@ -89,8 +89,7 @@ def look(ctx: Context, prepared: Prepared) -> State | None:
         ToolError: The backend does not answer.
 
     """
-    env = ctx.target.environment()
-    project, stack = prepared.project, prepared.stack
+    env, project, stack = ctx.target.env, prepared.project, prepared.stack
     with readable(stack):
         backend = open_backend(prepared.folder, env, lambda: ctx.target.client("s3"))
         return see(backend, project, stack, lambda words: ask(ctx, prepared, words))

@@ -17,7 +17,15 @@ from typing import Any, NamedTuple
 from olrunbook.adapters.pulumi.found import State
 from olrunbook.adapters.pulumi.settings import read_yaml
 
-__all__ = ["digest", "find_locks", "look", "open_backend", "pending_line", "saved"]
+__all__ = [
+    "digest",
+    "find_locks",
+    "history",
+    "look",
+    "open_backend",
+    "pending_line",
+    "saved",
+]
 
 Run = Callable[[list[str]], str]
 
@@ -135,6 +143,12 @@ def digest(resources: list[Any], pending: list[Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def history(backend: Backend, project: str, stack: str) -> list[str]:
+    """Return the names of a stack's updates in its backend, oldest first."""
+    names = backend.names(f".pulumi/history/{project}/{stack}/")
+    return [name for name in names if name.endswith(".history.json")]
+
+
 def _history(
     backend: Backend | None, project: str, stack: str, run: Run
 ) -> tuple[int, str]:
@@ -144,8 +158,7 @@ def _history(
         last = (json.loads(text) or [{}])[0]
         version = int(last.get("version") or 0)
         return version, str(last.get("result", ""))
-    names = backend.names(f".pulumi/history/{project}/{stack}/")
-    found = [name for name in names if name.endswith(".history.json")]
+    found = history(backend, project, stack)
     result = json.loads(backend.text(found[-1])).get("result", "") if found else ""
     return len(found), str(result)
 

@@ -198,11 +198,10 @@ def left_behind(
     `images` says which it should run, by node type.
     """
     wanted = images.get(group.node_type, "")
-    stay = [one for one in group.instances if not one.leaving and one.image != wanted]
-    if not stay or not wanted or any(one.active for one in refreshes):
+    others = group.others(wanted)
+    if not others or not wanted or any(one.active for one in refreshes):
         return ""
-    old = " and ".join(sorted({short(one.image) for one in stay}))
-    return f"{group.name} runs {old}, not {short(wanted)}"
+    return f"{group.name} runs {others}, not {short(wanted)}"
 
 
 def _group_outlook(

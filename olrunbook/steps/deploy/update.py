@@ -70,8 +70,8 @@ def preview(
     groups = [group for group, _ in seen]
     known = archived(ctx.project, ctx.target.name, ctx.app_name)
     lines = rollback.lines if rollback else []
-    again = f"olrunbook run refresh -p app {ctx.app_name} -p stage {ctx.stage}"
-    means = outlook(found, changes, seen, images, again)
+    refresh = f"olrunbook run refresh {ctx.which}"
+    means = outlook(found, changes, seen, images, refresh)
     outlooks = [*lines, *means, *doubts(images, known)]
     # Pulumi works at several resources at once, in an order of its own.
     ordered = sorted(found.changes, key=lambda change: change.urn)

@@ -91,7 +91,7 @@ class Patiently:
         """Say what the trouble is and go on, unless it has lasted too long."""
         ctx, limit = self.ctx, getattr(self.patience, f"{error.trouble}_s")
         if lasted >= limit:
-            again = f"olrunbook run rollout -p app {ctx.app_name} -p stage {ctx.stage}"
+            again = f"olrunbook run rollout {ctx.which}"
             hint = f"The update goes on by itself. Watch it again: {again}"
             if error.trouble == "expired":
                 hint = f"Renew them: {ctx.target.renew}. {hint}"

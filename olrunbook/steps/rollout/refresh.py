@@ -75,9 +75,9 @@ class RefreshPlan(Result):
         """Return how many instances are replaced: `2 instances to replace`."""
         number = sum(len(one.group.instances) for one in self.groups)
         word = "instance" if number == 1 else "instances"
-        old = {i.image for one in self.groups for i in one.group.instances}
-        stays = "the image stays" if old <= {*self.images.values()} else "by new images"
-        return f"{number} {word} to replace, {stays}"
+        others = any(one.group.others(one.image) for one in self.groups)
+        by = "by new images" if others else "the image stays"
+        return f"{number} {word} to replace, {by}"
 
 
 class RefreshBegan(Result):
@@ -226,7 +226,7 @@ def _require_same(
     ctx: Context, group: GroupSeen, refreshes: Sequence[RefreshSeen], image: str
 ) -> None:
     """Refuse a group that has no instance, is being refreshed, or has another image."""
-    deploy = f"olrunbook run deploy -p app {ctx.app_name} -p stage {ctx.stage}"
+    deploy = f"olrunbook run deploy {ctx.which}"
     if not group.name or not group.instances:
         msg = f"{group.name or group.tag_name} has no instance to replace"
         raise RefusedError(msg, f"Deploy first: {deploy}")
@@ -235,9 +235,8 @@ def _require_same(
             what = f"refresh {short(refresh.id)} of {group.name}"
             msg = f"{what} is {refresh.status}, {refresh.percent} %"
             raise RefusedError(msg, "Wait until it ends: olrunbook status")
-    other = {i.image for i in group.instances if not i.leaving} - {image}
-    if other and image != _deployed(ctx, group.node_type):
-        runs = " and ".join(sorted(map(short, other)))
+    runs = group.others(image)
+    if runs and image != _deployed(ctx, group.node_type):
         msg = f"{group.name} runs {runs}, but its launch template has {short(image)}"
         raise RefusedError(msg, f"A refresh would change the image. Deploy: {deploy}")
 
@@ -281,8 +280,7 @@ def _outlook(one: GroupRefresh) -> str:
     text += f" of its launch template, {short(one.image)}."
     if old := {i.template_version for i in group.instances} - {one.template, ""}:
         text += f" Some are from version {', '.join(sorted(old))} now."
-    if other := {i.image for i in group.instances} - {one.image}:
-        runs = " and ".join(sorted(map(short, other)))
+    if runs := group.others(one.image):
         text += f" They run {runs} now: the last deploy began no refresh."
     least, most, *_ = one.preferences.values()
     seen = RefreshSeen(id="", status="", min_healthy=least, max_healthy=most)
