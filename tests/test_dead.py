@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,8 +15,10 @@ from typing import Any
 import pytest
 
 from olrunbook.archive.dead import close_dead, life
-from olrunbook.archive.place import RunPlace, new_place, read_record
+from olrunbook.archive.place import RunPlace, new_place, open_runs, read_record
 from olrunbook.archive.supervised import MODULE, Kept, supervised
+from olrunbook.archive.verifier import verify
+from olrunbook.engine.stopping import StoppedError, deaf, raising, unbroken
 from olrunbook.record.heartbeat import Heartbeat, process_facts, read_heartbeat
 from olrunbook.record.journal import Journal
 from olrunbook.redact import Redactor
@@ -138,6 +141,44 @@ def test_a_killed_kernel_of_a_run_by_hand_died(opened: Opened, tmp_path: Path) -
     (record,) = close_dead(tmp_path)
     assert (record.status, record.exit_code) == ("kernel-died", 5)
     assert place.record.exists()
+
+
+@pytest.mark.parametrize("at", ["os.posix_fallocate", "olrunbook.archive.chain.opened"])
+def test_a_run_that_was_killed_at_its_start_is_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """The archive is good; what was made of it goes once nobody can be at work."""
+
+    def killed(*_args: object, **_facts: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(at, killed)
+    with pytest.raises(SystemExit):
+        new_place(tmp_path, target="t", app="a", notebook="deploy", stage="CI")
+    (place,) = open_runs(tmp_path)
+    assert close_dead(tmp_path) == []
+    assert verify(str(tmp_path))["problems"] == []
+    folder = place.folder.with_name("2026-01-01T00-00-00Z_deploy_" + place.run_id)
+    marker = place.marker.with_name(
+        place.marker.name.replace(place.folder.name, folder.name)
+    )
+    place.folder.rename(folder)
+    place.marker.rename(marker)
+    assert close_dead(tmp_path) == []
+    assert not folder.exists()
+    assert not marker.exists()
+
+
+def test_a_signal_while_a_run_is_opened_comes_to_who_runs_it() -> None:
+    """It waits; where nobody inside hears it, it comes at the end."""
+    with pytest.raises(KeyboardInterrupt), unbroken():
+        signal.raise_signal(signal.SIGINT)
+    with unbroken():
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(StoppedError, match="SIGTERM"), raising():
+            pytest.fail("it was not heard")
+        with deaf():
+            pass
 
 
 def test_a_tool_under_its_supervisor_is_what_a_run_still_does(opened: Opened) -> None:

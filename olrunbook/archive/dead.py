@@ -79,7 +79,12 @@ def close_dead(outputs: Path) -> list[RunRecord]:
     for place in open_runs(outputs):
         state = life(place)
         try:
-            if state in ("dead", "presumed"):
+            if state == "presumed" and not chain.entries_of(
+                place.folder.parent, place.run_id
+            ):  # killed at its start: nothing ran
+                shutil.rmtree(place.folder)
+                place.marker.unlink(missing_ok=True)
+            elif state in ("dead", "presumed"):
                 made.append(close_run(place, presumed=state == "presumed"))
             elif state == "closed":  # its writer was killed before the last line
                 seal(place)

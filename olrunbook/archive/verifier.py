@@ -29,6 +29,7 @@ RUN = re.compile(
     r"([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})"
 )
 OWN = {"chain.jsonl", "chain.head", ".chain.head.new"}  # what a room has beside runs
+RESERVE = ".reserve"  # what a run has before it is in the chain
 EXAMPLES = """examples:
   python -I verify.py                           everything in the archive
   python -I verify.py 0193…d02                  one run, and the chain it is in
@@ -441,7 +442,7 @@ class Room:
             if name in by_folder or name in OWN:
                 continue
             path = f"{self.path}/{name}"
-            files = dict(_walk(path)) if is_dir else {}
+            files = {f for f, _ in _walk(path)} - {RESERVE} if is_dir else set()
             fits = RUN.fullmatch(name)
             run_id = fits[1] if fits else ""
             if not is_dir:

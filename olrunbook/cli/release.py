@@ -269,19 +269,21 @@ def _release(
         place = ensure_cloud(found, target, start=start)
         # Heavy imports while a person already reads the first line.
         from olrunbook.adapters.aws.reads import Account  # noqa: PLC0415
+        from olrunbook.engine.stopping import unbroken  # noqa: PLC0415
         from olrunbook.pipeline import Release  # noqa: PLC0415
 
         account = Account(place)
-        made = Release(
-            found,
-            app,
-            place,
-            notebook=lambda name: notebook_path(found, name),
-            report=Rows(app, console),
-            find_url=lambda stage: account.url(account.groups(spec, stage)),
-            **asked,
-        )
-        return made, made.run()
+        with unbroken():
+            made = Release(
+                found,
+                app,
+                place,
+                notebook=lambda name: notebook_path(found, name),
+                report=Rows(app, console),
+                find_url=lambda stage: account.url(account.groups(spec, stage)),
+                **asked,
+            )
+            return made, made.run()
 
 
 def _summary(console: Console, made: Release, record: RunRecord, waits: Any) -> None:

@@ -176,6 +176,7 @@ def _run(
     found: Project, path: Path, values: dict[str, Any], *, as_json: bool, **resumed: Any
 ) -> int:
     from olrunbook.engine.session import Session, run_notebook  # noqa: PLC0415
+    from olrunbook.engine.stopping import unbroken  # noqa: PLC0415
 
     last = [""]
 
@@ -185,8 +186,9 @@ def _run(
             click.echo(f"  {text}", err=True)
 
     while True:
-        session = Session(found, path, values, on_progress=progress, **resumed)
-        record = run_notebook(session)
+        with unbroken():
+            session = Session(found, path, values, on_progress=progress, **resumed)
+            record = run_notebook(session)
         asks = record.status == "waiting" and not as_json
         waits = gates.waiting_run(session.place, record) if asks else None
         _print(record, session.place, waits=waits is not None, as_json=as_json)

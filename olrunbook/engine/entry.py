@@ -100,23 +100,22 @@ def _run(nb: Any, early: str | None, say: Callable[[str], None]) -> Any:
     from olrunbook.engine.endings import Ending  # noqa: PLC0415  (heavy)
     from olrunbook.engine.papermill_output import Output  # noqa: PLC0415
     from olrunbook.engine.session import RunEndedError, Session  # noqa: PLC0415
+    from olrunbook.engine.stopping import unbroken  # noqa: PLC0415
 
     output = Output(nb.metadata.papermill.get("output_path"))
     output.check()
     where = {"base": output.base, "cwd": Path.cwd()}
-    session = Session.for_papermill(nb, **where, on_progress=say)
-    ending = Ending("interrupted", "SIGINT before the first cell")
-    try:
-        nb = output.prepare(nb, session.parameters)
-        if early:
-            output.begin(nb, session.redactor)
-        with contextlib.suppress(RunEndedError):
-            session.execute(nb)
-    except KeyboardInterrupt:
-        session.close(ending)
-    except Exception as error:  # noqa: BLE001  (the record and one line say it)
-        cause = f"olrunbook: {type(error).__name__}: {error}"
-        session.close(Ending("failed", cause, "failed"))
+    with unbroken():
+        session = Session.for_papermill(nb, **where, on_progress=say)
+        try:
+            nb = output.prepare(nb, session.parameters)
+            if early:
+                output.begin(nb, session.redactor)
+            with contextlib.suppress(RunEndedError):
+                session.execute(nb)
+        except Exception as error:  # noqa: BLE001  (the record and one line say it)
+            cause = f"olrunbook: {type(error).__name__}: {error}"
+            session.close(Ending("failed", cause, "failed"))
     record = session.close(None)  # the one that is there
     done = output.finish(nb, session, record)
     if record.exit_code or output.failed:

@@ -13,10 +13,11 @@ from olrunbook.engine.endings import Ending
 from olrunbook.engine.kernel import Kernel
 from olrunbook.engine.watch import Watch
 
-__all__ = ["StoppedError", "Stopper", "deaf", "handled", "raising"]
+__all__ = ["StoppedError", "Stopper", "deaf", "handled", "raising", "unbroken"]
 
 HURRY_S = 3.0
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_came: list[int] = []  # signals that came while a run was opened
 
 
 @dataclass(kw_only=True, slots=True)
@@ -85,11 +86,34 @@ class StoppedError(KeyboardInterrupt):
 
 @contextmanager
 def handled(by: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Hand SIGINT, SIGTERM and SIGHUP to a function.
+    """Hand SIGINT, SIGTERM and SIGHUP to a function; also those that `unbroken` kept.
 
     Only the main thread may do that: for a caller in another one they stay as they are.
     A SIGHUP that is ignored (`nohup`) stays ignored.
     """
+    with _replaced(by):
+        kept, _came[:] = _came[:], []
+        for number in kept:
+            by(number, None)
+        yield
+
+
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """Keep signals while a run is opened, for who runs it: no run is half open.
+
+    What nobody inside has heard comes at the end.
+    """
+    try:
+        with _replaced(lambda number, _: _came.append(number)):
+            yield
+    finally:
+        while _came:
+            signal.raise_signal(_came.pop(0))
+
+
+@contextmanager
+def _replaced(by: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     main = threading.current_thread() is threading.main_thread()
     numbers = set(NUMBERS if main else ())
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
@@ -116,5 +140,5 @@ def raising() -> Iterator[None]:
 @contextmanager
 def deaf() -> Iterator[None]:
     """Let no signal keep a record from being finished: that takes no second."""
-    with handled(lambda *_: None):
+    with _replaced(lambda *_: None):
         yield

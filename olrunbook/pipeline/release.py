@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from olrunbook.archive.place import RunPlace, new_place
 from olrunbook.archive.seal import seal
 from olrunbook.engine.session import Session, run_notebook
-from olrunbook.engine.stopping import StoppedError, raising
+from olrunbook.engine.stopping import StoppedError, raising, unbroken
 from olrunbook.errors import UsageError
 from olrunbook.project.catalog import Project
 from olrunbook.project.imageset import LAST_GOOD, format_images, parse_images
@@ -207,17 +207,18 @@ class Release:
         handed = {row.takes: self.handed.get(row.takes), "stage": stage}
         values |= {name: value for name, value in handed.items() if value}
         self.report.started(row.notebook, stage)
-        session = Session(
-            self.project,
-            self.notebook(row.notebook),
-            values,
-            release=self.place.run_id,
-            resumes=cut.place if cut else None,
-            typed=self.typed,
-            env={**env, HELD_VARIABLE: self.app},
-            on_progress=self.report.progress,
-        )
-        record = run_notebook(session)
+        with unbroken():
+            session = Session(
+                self.project,
+                self.notebook(row.notebook),
+                values,
+                release=self.place.run_id,
+                resumes=cut.place if cut else None,
+                typed=self.typed,
+                env={**env, HELD_VARIABLE: self.app},
+                on_progress=self.report.progress,
+            )
+            record = run_notebook(session)
         return Found(session.place, record)
 
     def _close(self) -> RunRecord:
@@ -225,8 +226,11 @@ class Release:
         values = {"app": self.app, "release": self.place.run_id}
         values["target"] = self.target.name
         notebook, typed = self.notebook(RELEASE), self.typed
-        session = Session(self.project, notebook, values, place=self.place, typed=typed)
-        return run_notebook(session)
+        with unbroken():
+            session = Session(
+                self.project, notebook, values, place=self.place, typed=typed
+            )
+            return run_notebook(session)
 
     def _interrupted(self, cause: str, code: int) -> RunRecord:
         end = {"status": "interrupted", "cause": cause, "exit_code": code}

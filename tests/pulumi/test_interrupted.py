@@ -153,15 +153,24 @@ def test_a_killed_kernel_leaves_an_update_that_stops_by_its_policy(
     assert "aws:autoscaling/group:Group" in state.types
 
 
-def test_a_second_update_meets_the_lock_and_is_refused(slow_deploys: Deploys) -> None:
+def test_a_second_update_meets_the_lock_and_is_refused(
+    slow_deploys: Deploys, eventually: Callable[..., Any]
+) -> None:
     """The message says who has the stack; a kill of the CLI leaves lock and pending."""
     run, images = slow_deploys.run("Production"), {"server": slow_deploys.images[0]}
+    prepared = pulumi.prepare(run, images)
+
+    def in_the_state() -> bool:
+        state = pulumi.look(run, prepared)
+        return bool(state and any("group:Group" in line for line in state.pending))
+
     with running(slow_deploys, "Production") as child:
         child.until("previewed")
         child.until("running", GROUP)
         with pytest.raises(RefusedError, match=r"another update is .*\(pid \d+\)"):
             deploy.preview(run, images)
 
+        eventually(in_the_state)  # the CLI says first what it will do, then writes it
         child.cli().kill()
         said = child.until("ToolError")
         assert child.process.wait(60) == 1
@@ -169,7 +178,6 @@ def test_a_second_update_meets_the_lock_and_is_refused(slow_deploys: Deploys) ->
     assert "locks: held by" in said
     assert "pending: creating aws:autoscaling/group:Group" in said
 
-    prepared = pulumi.prepare(run, images)
     subprocess.run(
         ["pulumi", "cancel", "--yes", "--stack", prepared.stack],
         cwd=prepared.folder,
