@@ -90,7 +90,8 @@ def ensure_cloud(
     from olrunbook import toolchain  # noqa: PLC0415
     from olrunbook.rehearsal import lifecycle  # noqa: PLC0415
 
-    if not start and not lifecycle.status(project.root).up:
+    now = lifecycle.status(project.root, docker=False)
+    if not start and not now.up:
         msg = "the rehearsal is not up, so nothing of the app is in it"
         hint = f"Start it: {command()} rehearsal up, or with a release: make release"
         raise RefusedError(msg, hint)
@@ -98,7 +99,7 @@ def ensure_cloud(
     chain = toolchain.ensure(emit=emit)
     settings = None
     if containers is None and aws_order is None:  # whatever is up will do …
-        settings = lifecycle.status(project.root).settings
+        settings = now.settings
         if settings and not settings.containers:  # … if it has machines
             msg = "the rehearsal is up without containers, so it cannot build an image"
             hint = "olrunbook rehearsal down, then olrunbook rehearsal up"

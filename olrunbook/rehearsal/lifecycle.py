@@ -10,7 +10,7 @@ from pathlib import Path
 
 from olrunbook.adapters.docker import base_image
 from olrunbook.adapters.docker.command import docker
-from olrunbook.errors import OlrunbookError, ToolError, UsageError
+from olrunbook.errors import ToolError, UsageError
 from olrunbook.events import Event
 from olrunbook.project.catalog import FILE, Project, find_project, shipped
 from olrunbook.rehearsal import preflight, providers
@@ -29,7 +29,7 @@ from olrunbook.rehearsal.order import Order
 from olrunbook.rehearsal.places import Places, candidate_blocks
 from olrunbook.rehearsal.record import read_record
 from olrunbook.rehearsal.settings import Settings
-from olrunbook.rehearsal.status import Status, status
+from olrunbook.rehearsal.status import Status, status, survey_of
 from olrunbook.rehearsal.target_file import (
     check_identity,
     make_target,
@@ -129,11 +129,7 @@ def _running(places: Places, wanted: Settings) -> Target | None:
         has, wants = "; ".join(record.settings.describe()), "; ".join(wanted.describe())
         msg = f"the rehearsal is up with other settings: {has}; wanted: {wants}"
         raise UsageError(msg, "Stop it first: olrunbook rehearsal down")
-    try:
-        check_identity(target)
-    except OlrunbookError:
-        return None
-    return target
+    return target if survey_of(record, target) else None
 
 
 def _start(places: Places, project_root: Path, wanted: Settings, emit: Emit) -> Target:

@@ -20,7 +20,7 @@ from olrunbook.rehearsal.survey import Survey
 from olrunbook.rehearsal.target_file import read_target
 from olrunbook.targets import Target
 
-__all__ = ["Status", "status"]
+__all__ = ["Status", "status", "survey_of"]
 
 SURVEY_S = 10
 OUTLIVES = (
@@ -54,19 +54,25 @@ class Status(BaseModel):
         return "\n".join(_up_lines(self))
 
 
-def status(project_root: Path) -> Status:
-    """Look at the checkout's cloud; nothing is changed."""
+def status(project_root: Path, *, docker: bool = True) -> Status:
+    """Look at the checkout's cloud; nothing is changed.
+
+    Args:
+        project_root: The project in use.
+        docker: Also look for what an earlier one left there, and for kept images.
+
+    """
     places = Places.of(project_root)
     record, target = read_record(places.daemon_file), read_target(places.target_file)
     process = record.process() if record else None
     try:
-        mine, kept = containers(places), ami_images(places)
+        mine, kept = (containers(places), ami_images(places)) if docker else ([], [])
     except ToolError:
         mine, kept = [], []
     if record is None or process is None or target is None:
         left = [*mine, *([f"process {process.pid}"] if process else [])]
         return Status(up=False, leftovers=left, kept_images=kept)
-    survey = _survey(record, target)
+    survey = survey_of(record, target)
     notes = [*record.settings.describe(), OUTLIVES]
     if survey is None:
         notes.append("it does not answer; reset it: olrunbook rehearsal reset")
@@ -84,7 +90,8 @@ def status(project_root: Path) -> Status:
     )
 
 
-def _survey(record: DaemonRecord, target: Target) -> Survey | None:
+def survey_of(record: DaemonRecord, target: Target) -> Survey | None:
+    """Return what lives in a cloud; None: it does not answer who has its keys."""
     request = urllib.request.Request(  # noqa: S310  (our own endpoint)
         f"{record.endpoint}{OWN_PREFIX}status",
         headers={KEY_HEADER: target.access_key.get_secret_value()},
