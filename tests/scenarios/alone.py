@@ -1,28 +1,35 @@
-"""Update a stack by Pulumi alone, in a process of its own: FOLDER STACK PROVIDER."""
+"""Update a stack by Pulumi alone, in a process of its own.
+
+FOLDER STACK PROVIDER VERSION new|old: a new one is made first.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
-from pulumi.automation import LocalWorkspace
 from pulumi.automation._stack import StackInitMode
 
+from olrunbook.workers.pulumi.cli import SafeCommand
 from olrunbook.workers.pulumi.program import preload, stack_program
-from olrunbook.workers.pulumi.work import QuickStack
+from olrunbook.workers.pulumi.work import QuickStack, QuickWorkspace
 
 
-def main(folder: Path, name: str, provider: str) -> None:
-    """Make the stack if there is none, and update it: no preview, no refresh."""
+def main(folder: Path, name: str, provider: str, version: str, how: str) -> None:
+    """Make the stack where it is `new`, and update it: no preview, no refresh."""
     preload(folder)
-    workspace = LocalWorkspace(
-        work_dir=str(folder),
-        program=stack_program(folder, {}),
-        secrets_provider=provider,
-    )
-    stack = QuickStack(name, workspace, StackInitMode.CREATE_OR_SELECT)
-    stack.up(message="by hand", color="never", on_output=print)
+    with tempfile.TemporaryDirectory() as scratch:
+        workspace = QuickWorkspace(
+            work_dir=str(folder),
+            program=stack_program(folder, {}),
+            pulumi_command=SafeCommand(Path(scratch), version),
+            secrets_provider=provider,
+        )
+        mode = StackInitMode.CREATE if how == "new" else StackInitMode.SELECT
+        stack = QuickStack(name, workspace, mode)
+        stack.up(message="by hand", color="never", on_output=print)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 from olrunbook import toolchain
 from olrunbook.adapters.context import Commit, Context
 from olrunbook.adapters.pulumi.settings import keep_settings, prepare
+from olrunbook.adapters.tool_version import tool_version
 from olrunbook.project.catalog import find_project
 from olrunbook.redact import Redactor, new_key
 from tests.scenarios.support import Desk
@@ -22,14 +23,17 @@ __all__ = ["update"]
 ALONE = Path(__file__).with_name("alone.py")
 
 
-def update(desk: Desk, name: str, stage: str, images: Mapping[str, str]) -> None:
-    """Update an app's stack as somebody without the kit does; make it if needed.
+def update(
+    desk: Desk, name: str, stage: str, images: Mapping[str, str], *, new: bool = False
+) -> None:
+    """Update an app's stack as somebody without the kit does.
 
     Args:
         desk: The scenario's desk.
         name: The app.
         stage: The stage.
         images: Node type to the id of its image.
+        new: The stack is made first.
 
     """
     project, target = find_project(desk.root), target_of(desk)
@@ -48,9 +52,10 @@ def update(desk: Desk, name: str, stage: str, images: Mapping[str, str]) -> None
             redactor=Redactor(new_key(), target.secret_values()),
         )
         made = prepare(run, images)
-        words = [str(made.folder), made.stack, made.secrets_provider]
+        version = tool_version("pulumi", {"PATH": path}).version
+        words = [made.stack, made.secrets_provider, version, "new" if new else "old"]
         done = subprocess.run(
-            [sys.executable, "-P", ALONE, *words],
+            [sys.executable, "-P", ALONE, made.folder, *words],
             env=run.target.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
