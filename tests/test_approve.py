@@ -315,10 +315,14 @@ def test_an_emergency_goes_on_and_is_countersigned(
 
 
 @pytest.mark.parametrize("command", ["approve", "reject"])
-def test_a_file_that_is_no_key_signs_nothing(
-    two: Stand, call: Call, tmp_path: Path, command: str
+def test_what_is_no_key_or_stays_shut_signs_nothing(
+    two: Stand,
+    call: Call,
+    tmp_path: Path,
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is wrong usage, and names the file; a key whose other half is away is one."""
+    """No key, its other half away, a wrong passphrase: wrong usage that says which."""
     run = waits(two, call)
     place = next(list_runs(two.project.outputs))
     before = chain.entries(place.folder.parent)
@@ -326,7 +330,14 @@ def test_a_file_that_is_no_key_signs_nothing(
     code, said = call(*words, "/etc/passwd")
     assert (code, "/etc/passwd is no key" in said) == (2, True)
     (tmp_path / "ann").unlink()
-    assert call(*words, str(tmp_path / "ann.pub"))[0] == 1
+    code, said = call(*words, str(tmp_path / "ann.pub"))
+    assert (code, "No private key found" in said) == (2, True)
+    bob = str(tmp_path / "bob")
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "right", "-f", bob], check=True)
+    monkeypatch.setenv("SSH_ASKPASS", "/bin/false")  # what it says is no passphrase
+    monkeypatch.setenv("SSH_ASKPASS_REQUIRE", "force")
+    code, said = call(*words, bob)
+    assert (code, "incorrect passphrase" in said) == (2, True)
     assert chain.entries(place.folder.parent) == before
 
 
