@@ -18,7 +18,7 @@ from olrunbook.archive.place import list_runs
 from olrunbook.cli import cli, main
 from olrunbook.project.catalog import Project, find_project
 from olrunbook.targets import Target
-from tests.gates import IMAGES, Stand, write_notebook
+from tests.gates import CELLS, IMAGES, Stand, write_notebook
 
 OLRUNBOOK = str(Path(sys.executable).parent / "olrunbook")
 RUN = ("run", "deploy", "-p", "images", IMAGES, "-p", "stage")
@@ -272,6 +272,11 @@ def test_gates_on_the_command_line(stand: Stand, call: Call, project: Project) -
     assert (code, "this changes QA only" in said) == (2, True)
     assert call(*RUN, "QA", "--approve-all")[0] == 2
     assert call(*RUN, "QA", "--reason", "x")[0] == 2
+    code, said = call("run", "rollout", "--stage", "QA", "--gate", "QA")
+    assert (code, "rollout asks at no gate" in said) == (2, True)
+    write_notebook(stand.path, "run.preview()", "run.conclude()")
+    assert call(*RUN, "QA", "--gate", "QA")[0] == 2
+    write_notebook(stand.path, *CELLS)
     assert len(list(list_runs(project.outputs))) == before
     words = ("--gate", "QA", "--approve-all", "--reason", "a rehearsal")
     assert call(*RUN, "QA", *words)[0] == 0
