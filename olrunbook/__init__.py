@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # `typing` takes time to import
 if TYPE_CHECKING:
+    from typing import Any
+
     from olrunbook.project.params import (
         App,
         ImageSet,

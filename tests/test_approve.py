@@ -18,7 +18,7 @@ from olrunbook.archive.place import list_runs
 from olrunbook.cli import cli, main
 from olrunbook.project.catalog import Project, find_project
 from olrunbook.targets import Target
-from tests.gates import IMAGES, Stand, write_notebook
+from tests.gates import CELLS, IMAGES, Stand, write_notebook
 
 OLRUNBOOK = str(Path(sys.executable).parent / "olrunbook")
 RUN = ("run", "deploy", "-p", "images", IMAGES, "-p", "stage")
@@ -272,6 +272,11 @@ def test_gates_on_the_command_line(stand: Stand, call: Call, project: Project) -
     assert (code, "this changes QA only" in said) == (2, True)
     assert call(*RUN, "QA", "--approve-all")[0] == 2
     assert call(*RUN, "QA", "--reason", "x")[0] == 2
+    code, said = call("run", "rollout", "--stage", "QA", "--gate", "QA")
+    assert (code, "rollout asks at no gate" in said) == (2, True)
+    write_notebook(stand.path, "run.preview()", "run.conclude()")
+    assert call(*RUN, "QA", "--gate", "QA")[0] == 2
+    write_notebook(stand.path, *CELLS)
     assert len(list(list_runs(project.outputs))) == before
     words = ("--gate", "QA", "--approve-all", "--reason", "a rehearsal")
     assert call(*RUN, "QA", *words)[0] == 0
@@ -315,10 +320,14 @@ def test_an_emergency_goes_on_and_is_countersigned(
 
 
 @pytest.mark.parametrize("command", ["approve", "reject"])
-def test_a_file_that_is_no_key_signs_nothing(
-    two: Stand, call: Call, tmp_path: Path, command: str
+def test_what_is_no_key_or_stays_shut_signs_nothing(
+    two: Stand,
+    call: Call,
+    tmp_path: Path,
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is wrong usage, and names the file; a key whose other half is away is one."""
+    """No key, its other half away, a wrong passphrase: wrong usage that says which."""
     run = waits(two, call)
     place = next(list_runs(two.project.outputs))
     before = chain.entries(place.folder.parent)
@@ -326,7 +335,14 @@ def test_a_file_that_is_no_key_signs_nothing(
     code, said = call(*words, "/etc/passwd")
     assert (code, "/etc/passwd is no key" in said) == (2, True)
     (tmp_path / "ann").unlink()
-    assert call(*words, str(tmp_path / "ann.pub"))[0] == 1
+    code, said = call(*words, str(tmp_path / "ann.pub"))
+    assert (code, "No private key found" in said) == (2, True)
+    bob = str(tmp_path / "bob")
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "right", "-f", bob], check=True)
+    monkeypatch.setenv("SSH_ASKPASS", "/bin/false")  # what it says is no passphrase
+    monkeypatch.setenv("SSH_ASKPASS_REQUIRE", "force")
+    code, said = call(*words, bob)
+    assert (code, "incorrect passphrase" in said) == (2, True)
     assert chain.entries(place.folder.parent) == before
 
 

@@ -9,9 +9,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from olrunbook.archive.place import list_runs
 
 OLRUNBOOK = Path(sys.executable).parent / "olrunbook"
+
+EARLY = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.modules.pop(sys.argv[1], None)
+sys.meta_path.insert(0, Finder())
+from olrunbook.cli import main
+"""
 
 
 def bare() -> None:
@@ -42,3 +57,11 @@ def test_a_bare_caller_is_no_fault(project, make_notebook) -> None:
     assert shown["cells"][0]["outputs"][0]["text"] == ["ä→✓\n"]
     mode = (place.folder / "notebook.ipynb").stat().st_mode & 0o777
     assert mode & 0o600 == 0o600
+
+
+@pytest.mark.parametrize("module", ["typing", "click", "olrunbook.errors"])
+def test_a_ctrl_c_before_we_are_there_is_one_line(module) -> None:
+    """It comes while the command line imports what it needs: no traceback."""
+    words = [sys.executable, "-c", EARLY, module]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "Interrupted.\n")

@@ -6,7 +6,9 @@ import codecs
 from datetime import timedelta
 
 import pytest
+from click.testing import CliRunner
 
+from olrunbook.cli import cli, release
 from olrunbook.errors import UsageError
 from olrunbook.project.catalog import find_project, load_catalog
 from olrunbook.project.gates import duration, lasting
@@ -107,14 +109,60 @@ def test_an_app_may_have_stages_of_its_own(project, make_notebook) -> None:
             "probe.node_type is x",
         ),
         (lambda t: t + "\n[broken", "TOML"),
+        (
+            lambda t: t.replace('"QA", "Production"', '"QA", "CI"'),
+            r"stages\.order: names CI twice",
+        ),
+        (
+            lambda t: t.replace('["server"]', '["server", "server"]'),
+            r"apps\.tika\.node_types: names server twice",
+        ),
+        (
+            lambda t: t.replace('["server"]', '["server"]\nstages = ["A", "A"]'),
+            r"apps\.tika\.stages: names A twice",
+        ),
+        (lambda t: t.replace('"Apache Tika server"', '" "'), r"apps\.tika\.title: "),
+        (lambda t: t.replace('"stacks/tika"', '""'), r"apps\.tika\.stack\.path: "),
+        (
+            lambda t: t.replace('["server"]', '["server"]\nsizes = [3, 1]'),
+            r"apps\.tika: sizes \[3, 1\]: the least is above",
+        ),
+        (
+            lambda t: t.replace('["server"]', '["server"]\nsizes = [0, 0]'),
+            r"apps\.tika\.sizes\.1: .* greater than 0",
+        ),
     ],
 )
 def test_a_wrong_catalog_is_refused_with_the_place(project, change, says) -> None:
     """A catalog with an unknown key, a contradiction or bad TOML names where."""
     path = project.catalog_file
     path.write_text(change(path.read_text()))
-    with pytest.raises(UsageError, match=says):
+    with pytest.raises(UsageError, match=says) as caught:
         load_catalog(path)
+    assert "Value error" not in str(caught.value)  # pydantic's words
+
+
+def test_a_groups_minimum_may_be_0(project) -> None:
+    """It bounds the minimum too; that a group wants an instance, a rule sees to."""
+    text = project.catalog_file.read_text()
+    sized = text.replace('["server"]', '["server"]\nsizes = [0, 1]')
+    project.catalog_file.write_text(sized)
+    assert load_catalog(project.catalog_file).app("tika").sizes == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "path", ["images/tika/tika.pkr.hcl", "images/tika/deploy.py", "stacks/tika"]
+)
+def test_a_release_of_what_is_not_there_is_refused_at_once(
+    project, monkeypatch, path
+) -> None:
+    """A path of the catalog that exists nowhere is wrong usage; nothing is started."""
+    monkeypatch.setattr(release, "run_release", lambda *_, **__: pytest.fail("began"))
+    text = project.catalog_file.read_text()
+    project.catalog_file.write_text(text.replace(f'"{path}"', '"nowhere"'))
+    done = CliRunner().invoke(cli, ["release", "tika"])
+    assert isinstance(done.exception, UsageError)
+    assert str(done.exception).startswith("nowhere is neither in ")
 
 
 def test_a_node_type_may_have_several_groups(project) -> None:
@@ -178,6 +226,7 @@ def test_a_gate_has_one_person_and_seven_days_unless_it_says_more(project) -> No
     [
         ("gates.Prod = {}", "there are the stages CI, QA, Production"),
         ("gates.QA = { people = 0 }", "greater than or equal to 1"),
+        ("gates.QA = { rollback_people = 2 }", "rollback_people 2 > people 1"),
         ("gates.QA = { people = 2 }", "people = 2 needs signature = true"),
         ("gates.QA = { signature = true }", "name the file of `signers`"),
         ('gates.QA = { lasts = "soon" }', "is no duration"),
@@ -218,11 +267,11 @@ def test_what_a_rollback_needs_by_hand_is_nothing_where_it_is_blank(project) -> 
 
 
 def test_a_rollbacks_gate_asks_for_fewer_people_and_still_for_proof(project) -> None:
-    """One by default; never more than a deploy's."""
+    """One by default."""
     (project.root / "signers").touch()
     two = "people = 2, signature = true"
     text = f'signers = "signers"\nfresh = 14\ngates.QA = {{ {two} }}\n'
-    text += f"gates.Production = {{ {two}, rollback_people = 3 }}\n"
+    text += f"gates.Production = {{ {two}, rollback_people = 2 }}\n"
     head = "[targets.rehearsal]\n"
     whole = project.catalog_file.read_text().replace(head, head + text)
     project.catalog_file.write_text(whole)

@@ -114,7 +114,7 @@ def test_runs_can_be_asked_for_in_every_way(record) -> None:
     ci, qa = record(), record("QA", status="interrupted")
     for words, found in (
         (["tika"], [qa, ci]),
-        (["edx"], []),
+        (["concourse"], []),
         (["--stage", "QA"], [qa]),
         (["--status", "interrupted"], [qa]),
         (["--status", "failed", "--status", "succeeded"], [ci]),
@@ -129,6 +129,18 @@ def test_runs_can_be_asked_for_in_every_way(record) -> None:
         assert [row[0] for row in lines("runs", *words)] == [
             place.run_id for place in found
         ], words
+
+
+def test_runs_of_an_app_that_nobody_knows_are_a_wrong_call(record, project) -> None:
+    """Neither catalog nor archive has it; one that only the archive has is known."""
+    record()
+    for words in (["tikka"], ["tikka", "--json"]):
+        with pytest.raises(UsageError, match="choose from: tika, concourse") as caught:
+            call("runs", *words)
+        assert caught.value.hint == "Did you mean tika?"
+    text = project.catalog_file.read_text()
+    project.catalog_file.write_text(text.replace("[apps.tika", "[apps.old"))
+    assert len(lines("runs", "tika")) == 1
 
 
 def test_runs_for_programs_are_the_records_and_where_they_lie(record) -> None:
@@ -329,7 +341,7 @@ def test_a_list_is_printed_without_pydantic() -> None:
         "except SystemExit: pass\n"
         "print([n for n in ('pydantic', 'papermill', 'rich') if n in sys.modules])"
     )
-    for words in (["--help"], ["runs", "nothing"], ["runs", "--help"]):
+    for words in (["--help"], ["runs", "--stage", "nothing"], ["runs", "--help"]):
         said = subprocess.run(
             [sys.executable, "-c", code, *words],
             capture_output=True,

@@ -14,6 +14,7 @@ __all__ = ["NAMESPACE", "Signer", "sign", "verify"]
 
 NAMESPACE = "olrunbook"
 LIMIT_S = 120  # a key may ask for its passphrase, or to be touched
+CANNOT = 255  # exit code of ssh-keygen where this key signs nothing
 KEY = re.compile(r"\bSHA256:[\w+/=]+")
 
 
@@ -33,17 +34,19 @@ def sign(key: Path, message: bytes) -> str:
         message: What is signed.
 
     Raises:
-        UsageError: The file is no key.
-        ToolError: ssh-keygen could not sign.
+        UsageError: The file is no key, its passphrase is wrong, or its other half away.
+        ToolError: ssh-keygen could not be run.
 
     """
     try:
         return _call("-Y", "sign", "-f", str(key), "-n", NAMESPACE, given=message)
     except ToolError as error:
-        if error.code is None or _is_key(key):
+        if error.code != CANNOT:
             raise
         msg = f"{key} is no key that ssh-keygen can read"
-        raise UsageError(msg, "Name your private key: ~/.ssh/id_ed25519") from None
+        msg = str(error) if _is_key(key) else msg
+        hint = "Name your private key, ~/.ssh/id_ed25519, and give its passphrase."
+        raise UsageError(msg, hint) from None
 
 
 def _is_key(file: Path) -> bool:

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+
+
+def _unhandled(kind: type[BaseException], *error: Any) -> None:
+    """Say in a line that a Ctrl-C came before `main` could take care of it."""
+    if kind is KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
+    else:
+        sys.__excepthook__(kind, *error)
+
+
+sys.excepthook = _unhandled  # first: what is imported below takes a while
+
 import gc
 import os
-import sys
 from importlib import import_module
+from typing import Any
 
 import click
 from click.core import ParameterSource

@@ -43,10 +43,8 @@ def command() -> str:
 
 def duration(seconds: float) -> str:
     """Return seconds as a person reads them: `9 s`, `3 min 10 s`."""
-    if seconds < 60:  # noqa: PLR2004
-        return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def hints(record: RunRecord) -> list[str]:

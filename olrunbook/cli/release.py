@@ -170,6 +170,9 @@ def release(
         if "=" not in text:
             msg = f"--variable {text!r} is not of the form NAME=VALUE"
             raise UsageError(msg)
+    built = [] if images else [spec.image.template, spec.image.deploy]
+    for path in [*built, *([spec.stack.path] if spec.stack else [])]:
+        found.path(path)
     stages = _through(found, app, to)
     typed = gates.chosen(found, app, stages=stages, **asked)
     gates.refuse_protected(found, target, stages, typed.approve_all)

@@ -114,6 +114,9 @@ def command_of(
             if key not in parameters or not parameters[key].kind:
                 values[key] = from_text(value)
         checked = check(values, parameters, path.stem)
+        if options.get("gates") and not _asks(path):
+            msg = f"--gate: {path.stem} asks at no gate"
+            raise UsageError(msg, "Leave it out; run.gate(plan) in a cell asks.")
         typed = _typed(defaults(parameters) | checked, parameters, **options)
         return execute(path, checked, parameters, as_json=as_json, typed=typed)
 
@@ -126,6 +129,13 @@ def command_of(
         help=text,
         short_help=text.split("\n", maxsplit=1)[0],
     )
+
+
+def _asks(path: Path) -> bool:
+    """Whether a notebook may ask at a gate: some line of its code names one."""
+    cells = read_notebook(path)["cells"]
+    code = ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    return any("gate" in source for source in code)
 
 
 def _typed(

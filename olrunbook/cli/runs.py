@@ -13,8 +13,13 @@ import click
 
 from olrunbook.archive import chain
 from olrunbook.archive.index import Query, Row, search
-from olrunbook.cli.common import archive, duration, plain
-from olrunbook.cli.complete import complete_app_with_runs, complete_room, complete_run
+from olrunbook.cli.common import archive, duration, plain, project
+from olrunbook.cli.complete import (
+    apps_with_runs,
+    complete_app_with_runs,
+    complete_room,
+    complete_run,
+)
 from olrunbook.cli.gates import waiting_run
 from olrunbook.cli.state import (
     FINISHING,
@@ -108,6 +113,10 @@ def runs(
     **asked: Any,
 ) -> None:
     """List the runs in the archive, newest first."""
+    if app and app not in (there := apps_with_runs()):
+        from olrunbook.project.catalog import one_of  # noqa: PLC0415  (pydantic is slow)
+
+        one_of("app", app, [*dict.fromkeys([*project().catalog.apps, *there])])
     settle()
     wanted = tuple(s for s in statuses if s in ENDED)
     wanted += ("",) if any(s in OPEN for s in statuses) else ()

@@ -46,7 +46,7 @@ WORDS: dict[str, Tone] = {
     **dict.fromkeys(("cancelled", "rollbacksuccessful", "rollbackfailed"), "bad"),
 }
 LABELS = {"warn": "warning"}  # as records had it once
-MINUTE_S = 60.0
+MINUTE_S = 60
 LONG_WORD = 28
 
 
@@ -162,10 +162,10 @@ def seconds(value: float | None) -> Cell:
     """Return a duration: `0.4 s`, `12 s`, `3 min 10 s`."""
     if value is None:
         return Cell("")
-    if value >= MINUTE_S:
-        text = f"{int(value // MINUTE_S)} min {int(value % MINUTE_S)} s"
-    else:
-        text = f"{value:.1f} s"
+    text = f"{value:.1f} s"
+    if round(value, 1) >= MINUTE_S:
+        minutes, rest = divmod(round(value), MINUTE_S)
+        text = f"{minutes} min {rest:02d} s"
     return Cell(text, title=f"{value:.3f} s", number=True)
 
 

@@ -118,7 +118,7 @@ def _short(identifier: str) -> Fact:
 def _seconds(value: float | None) -> str:
     if value is None:
         return ""
-    if value < MINUTE_S:
+    if round(value, 1) < MINUTE_S:
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), MINUTE_S)
     return f"{minutes} min {rest:02d} s"

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     Field,
+    NonNegativeInt,
+    PositiveInt,
     StringConstraints,
     ValidationError,
     model_validator,
@@ -23,7 +26,7 @@ from pydantic import (
 from olrunbook.errors import UsageError
 from olrunbook.project.gates import GateSpec, Lasting
 from olrunbook.project.limits import Limits
-from olrunbook.project.stack import StackSpec
+from olrunbook.project.stack import StackSpec, Text
 from olrunbook.project.where import CATALOG, archive_of, find_root, shipped
 
 __all__ = [
@@ -45,6 +48,16 @@ FILE = CATALOG
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
 
 
+def _each_once(names: list[str]) -> list[str]:
+    if twice := [name for name in names if names.count(name) > 1]:
+        msg = f"names {twice[0]} twice"
+        raise ValueError(msg)
+    return names
+
+
+Names = Annotated[list[Name], AfterValidator(_each_once)]
+
+
 class Strict(BaseModel, frozen=True, extra="forbid"):
     """A frozen model that refuses unknown keys: a typo must not read as a default."""
 
@@ -52,7 +65,7 @@ class Strict(BaseModel, frozen=True, extra="forbid"):
 class TargetSpec(Strict):
     """A place to deploy to."""
 
-    title: str  # what it is, for people
+    title: Text  # what it is, for people
     # `rehearsal`, the cloud on loopback, or `aws`, which is not built yet
     kind: Literal["rehearsal", "aws"] = "rehearsal"
     # stage to the gate that an update of it must pass; none: nobody is asked
@@ -79,15 +92,15 @@ class TargetSpec(Strict):
 class StagesSpec(Strict):
     """The stages and their order, for every app that has none of its own."""
 
-    order: list[Name] = Field(min_length=1)
+    order: Names = Field(min_length=1)
 
 
 class ImageSpec(Strict):
     """How an app's image is tested and baked."""
 
-    template: str  # Packer template: a file, or a folder for the default template
+    template: Text  # Packer template: a file, or a folder for the default template
     only: str  # the source that is built, `amazon-ebs.NAME`
-    deploy: str  # the pyinfra deploy file
+    deploy: Text  # the pyinfra deploy file
     name: str  # pattern of the AMI names; `{node_type}` is filled in
     variables: dict[str, str] = {}  # more Packer variables
     idempotent: bool = False  # a second run of the deploy must change nothing
@@ -134,12 +147,12 @@ class Check(Strict):
 class App(Strict):
     """One application."""
 
-    title: str  # what it is, for people
+    title: Text  # what it is, for people
     # the kinds of instances it consists of
-    node_types: list[Name] = Field(min_length=1)
+    node_types: Names = Field(min_length=1)
     # what of it is not the real thing, one line each, for the record
     stand_ins: list[str] = []
-    stages: list[Name] = []  # its stages, in order; empty: the catalog's
+    stages: Names = []  # its stages, in order; empty: the catalog's
     image: ImageSpec  # how its images are tested and baked
     # the Pulumi project that deploys it; None: nothing does
     stack: StackSpec | None = None
@@ -147,15 +160,19 @@ class App(Strict):
     # how long it must go on serving before a rollout counts; None: not at all
     soak: SoakSpec | None = None
     checks: list[Check] = []  # what a deployed stage must answer
-    # least and most instances that a group of it may have; None: any from 1
-    sizes: tuple[int, int] | None = None
+    # least and most instances that a group of it may have (its minimum may be 0, where
+    # it wants one at least); None: any from 1
+    sizes: tuple[NonNegativeInt, PositiveInt] | None = None
     # what must be done by hand before it can go back; empty: nothing
     rollback: Annotated[str, StringConstraints(strip_whitespace=True)] = ""
 
     @model_validator(mode="after")
-    def _node_types_agree(self) -> Self:
+    def _it_agrees(self) -> Self:
         if (node := self.probe.node_type) and node not in self.node_types:
             msg = f"probe.node_type is {node}, node_types {sorted(self.node_types)}"
+            raise ValueError(msg)
+        if self.sizes and self.sizes[0] > self.sizes[1]:
+            msg = f"sizes {[*self.sizes]}: the least is above the most"
             raise ValueError(msg)
         if self.stack:
             for field in ("image_config", "groups"):
@@ -260,7 +277,7 @@ def load_catalog(path: Path) -> Catalog:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        msg = f"{path}: {where}: {first['msg']}"
+        msg = f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}"
     raise UsageError(msg, "docs/adding-an-app.md describes every field.")
 
 

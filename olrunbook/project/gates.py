@@ -89,8 +89,7 @@ class GateSpec(BaseModel, frozen=True, extra="forbid"):
     @property
     def of_rollback(self) -> Self:
         """The gate as a rollback meets it."""
-        fewer = min(self.people, self.rollback_people)
-        return self.model_copy(update={"people": fewer})
+        return self.model_copy(update={"people": self.rollback_people})
 
     @model_validator(mode="after")
     def _proof(self) -> Self:
@@ -99,5 +98,8 @@ class GateSpec(BaseModel, frozen=True, extra="forbid"):
                 f"people = {self.people} needs signature = true: only signatures "
                 "prove that they are different people"
             )
+            raise ValueError(msg)
+        if self.rollback_people > self.people:
+            msg = f"rollback_people {self.rollback_people} > people {self.people}"
             raise ValueError(msg)
         return self

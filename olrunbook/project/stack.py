@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, field_validator
+from pydantic import BaseModel, BeforeValidator, StringConstraints, field_validator
 
-__all__ = ["StackSpec"]
+__all__ = ["StackSpec", "Text"]
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 def _listed(value: Any) -> Any:
@@ -16,7 +18,7 @@ def _listed(value: Any) -> Any:
 class StackSpec(BaseModel, frozen=True, extra="forbid"):
     """The Pulumi project that deploys an app."""
 
-    path: str  # folder of the project
+    path: Text  # folder of the project
     project: str  # Pulumi project name
     stack: str  # stack name; `{stage}` and `{stage_lower}` are filled in
     image_config: dict[str, str]  # node type to the config key that pins its image

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from olrunbook.cli import common
 from olrunbook.display import Shown, view_of
 from olrunbook.display.render import html, text
 from olrunbook.display.view import Cell, Note, Table, View, identifier, seconds, status
+from olrunbook.pages.run import _seconds
 from olrunbook.steps.results import Result
 from olrunbook.steps.rollout.model import RolloutResult
 
@@ -237,6 +239,22 @@ def test_durations_have_units(value: float, shown_as: str) -> None:
     """Seconds, or minutes and seconds."""
     assert seconds(value).text == shown_as
     assert seconds(None).text == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "whole", "tenths"),
+    [
+        (59.4, "59 s", "59.4 s"),
+        (59.7, "1 min 00 s", "59.7 s"),
+        (59.97, "1 min 00 s", "1 min 00 s"),
+        (119.7, "2 min 00 s", "2 min 00 s"),
+        (3599.6, "60 min 00 s", "60 min 00 s"),
+    ],
+)
+def test_no_duration_is_60_seconds(value: float, whole: str, tenths: str) -> None:
+    """What is rounded up to a minute is one: in the terminal, notebook and page."""
+    assert common.duration(value) == whole
+    assert seconds(value).text == _seconds(value) == tenths
 
 
 def test_an_id_is_whole_in_its_title() -> None:

@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 
 from olrunbook.errors import StepError, ToolError, UsageError
@@ -210,6 +212,25 @@ def test_a_failed_build_says_what_failed_and_what_is_left(
     assert caught.value.code == 1
     assert "tika_java_options" in caught.value.hint
     assert f"Left in the account: key pair {key}" in caught.value.hint
+
+
+def test_an_account_that_does_not_answer_hides_no_failure(
+    packer, context, nocloud, monkeypatch
+) -> None:
+    """What failed is said, and that nobody knows what the build has left."""
+    nowhere = boto3.client(
+        "ec2",
+        endpoint_url="http://127.0.0.1:9",
+        region_name="us-east-1",
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
+        config=Config(retries={"max_attempts": 0}),
+    )
+    monkeypatch.setattr(type(nocloud), "client", lambda *_: nowhere)
+    packer(f"cat {DATA}/packer-failed.log", code=1)
+    with pytest.raises(ToolError, match="Unrecognized VM option") as caught:
+        build(context(place=nocloud))
+    assert "Left in the account: unknown: AWS does not answer" in caught.value.hint
 
 
 def test_leftovers_are_what_still_lives() -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.stub import Stubber
 
 from olrunbook.adapters.aws import reads
 from olrunbook.adapters.context import Context
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.rehearsal
 
 STAGE = "CI"
 TAG = "tika-server-tika-ci"
+PAGE = 50  # load balancers in one answer of moto
 QUICK = Patience(every_s=0.05, settle_s=1.0, refresh_grace_s=0.5, deadline_s=60)
 
 
@@ -264,3 +266,38 @@ def test_status_and_console_are_read_there(world: World, real: Context) -> None:
     assert text == f"no console: {seen.instances[0].id} is a record only\n"
     with pytest.raises(ToolError, match="InvalidInstanceID"):
         account.console("i-0123456789abcdef0")
+
+
+def test_what_is_tagged_is_found_on_every_page(world: World) -> None:
+    """An account may have more load balancers than one answer names."""
+    account, tag = world.account, world.account.name()
+    names, subnets = [*["another"] * PAGE, tag], account.subnets()
+    made = [
+        account.elb.create_load_balancer(
+            Name=account.name("lb"),
+            Subnets=subnets,
+            Tags=[{"Key": "Name", "Value": name}],
+        )["LoadBalancers"][0]["LoadBalancerArn"]
+        for name in names
+    ]
+    try:
+        found = reads.Account(account.target).tagged([tag])
+        assert found == {made[-1]: "load-balancer"}
+    finally:
+        for arn in made:
+            account.elb.delete_load_balancer(LoadBalancerArn=arn)
+
+
+def test_target_groups_of_every_page_are_found(world: World) -> None:
+    """As AWS has them; moto gives all of them in one answer."""
+    arns = [f"arn:aws:elasticloadbalancing:::targetgroup/{n}/{n}" for n in "ab"]
+    first, second = ([{"TargetGroupArn": arn}] for arn in arns)
+    tags = [{"ResourceArn": a, "Tags": [{"Key": "Name", "Value": TAG}]} for a in arns]
+    call = "describe_target_groups"
+    with Stubber(world.account.target.client("elbv2")) as said:
+        said.add_response("describe_load_balancers", {"LoadBalancers": []})
+        said.add_response(call, {"TargetGroups": first, "NextMarker": "m"}, {})
+        said.add_response(call, {"TargetGroups": second}, {"Marker": "m"})
+        said.add_response("describe_tags", {"TagDescriptions": tags})
+        found = reads.Account(world.account.target).tagged([TAG])
+    assert found == dict.fromkeys(arns, "target-group")

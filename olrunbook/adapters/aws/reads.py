@@ -315,10 +315,13 @@ class Account:
             found = {one: kind for one, kind in kinds.items() if kind not in LAUNCHED}
             for tag in self._every(asg.describe_tags, "Tags", Filters=wanted):
                 found[tag["ResourceId"]] = "auto-scaling-group"
-            balancers = elb.describe_load_balancers()["LoadBalancers"]
-            kinds = {item["LoadBalancerArn"]: "load-balancer" for item in balancers}
-            targets = elb.describe_target_groups()["TargetGroups"]
-            kinds |= {item["TargetGroupArn"]: "target-group" for item in targets}
+            kinds = {}
+            for page in elb.get_paginator("describe_load_balancers").paginate():
+                arns = [item["LoadBalancerArn"] for item in page["LoadBalancers"]]
+                kinds |= dict.fromkeys(arns, "load-balancer")
+            for other in elb.get_paginator("describe_target_groups").paginate():
+                arns = [item["TargetGroupArn"] for item in other["TargetGroups"]]
+                kinds |= dict.fromkeys(arns, "target-group")
             for some in _chunks(list(kinds), BALANCED):
                 for item in elb.describe_tags(ResourceArns=some)["TagDescriptions"]:
                     if tags_of(item).get("Name") in names:

@@ -94,8 +94,8 @@ def decide(
         RefusedError: It was rejected before, or its approval was used; the gate wants a
             signature and there is none, or one that does not count; an emergency where
             one person is enough.
-        UsageError: What is to sign is no key.
-        ToolError: ssh-keygen could not sign.
+        UsageError: What is to sign is no key, or cannot be opened.
+        ToolError: ssh-keygen could not be run.
         OSError: The chain cannot be written.
 
     """
@@ -138,8 +138,8 @@ def signed(
 
     Raises:
         RefusedError: The signature does not count.
-        UsageError: What is to sign is no key.
-        ToolError: ssh-keygen could not sign.
+        UsageError: What is to sign is no key, or cannot be opened.
+        ToolError: ssh-keygen could not be run.
 
     """
     data = {**data, "person": by.person, "known": by.known}

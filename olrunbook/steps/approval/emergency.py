@@ -52,8 +52,8 @@ def countersign(
     Raises:
         RefusedError: There is no emergency of this run, or it is countersigned; the
             signature is none, or is of who approved it or started the run.
-        UsageError: What is to sign is no key.
-        ToolError: ssh-keygen could not sign.
+        UsageError: What is to sign is no key, or cannot be opened.
+        ToolError: ssh-keygen could not be run.
         OSError: The chain cannot be written.
 
     """

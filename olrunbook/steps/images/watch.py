@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from olrunbook.adapters.aws.answers import AwsError, asked
 from olrunbook.events import Event
 from olrunbook.steps.images.hints import hint_for
 from olrunbook.steps.images.results import Operation, Phase
@@ -107,8 +108,18 @@ def explain(watch: Watch) -> str:
 
 
 def leftovers(ec2: Any, watch: Watch) -> list[str]:
-    """Return what a build made for itself and has not removed."""
+    """Return what a build made for itself and has not removed, or that AWS is silent.
 
+    It is asked on the way to another error, which counts more than its own.
+    """
+    try:
+        with asked("what the build has left"):
+            return _left(ec2, watch)
+    except AwsError as error:
+        return [f"unknown: {error}"]
+
+
+def _left(ec2: Any, watch: Watch) -> list[str]:
     def there(kind: str, key: str, by: str) -> list[dict[str, Any]]:
         """Return what the account still has of a kind."""
         made = {name for what, name in watch.made if what == kind}
