@@ -78,9 +78,13 @@ def test_what_was_taken_up_or_rejected_waits_no_more(stand: Stand, call: Call) -
     second = stand.last().run_id
     assert listed() == [second]
     assert second != first
-    assert call("reject", second, "--reason", "no")[0] == 0
+    assert call("resume", first)[0] == 3  # as it said in the beginning
+    third = stand.last().run_id
+    assert listed() == [third]  # it is one deploy, and asks once
+    assert call("reject", third, "--reason", "no")[0] == 0
+    assert call("resume", second)[0] == 4
     assert listed() == []
-    assert len(call("runs")[1].splitlines()) == 2
+    assert len(call("runs")[1].splitlines()) == 3
 
 
 def test_waiting_then_approved_then_resumed(stand: Stand, call: Call) -> None:

@@ -140,23 +140,28 @@ def waiting(
         said: The room's entries.
 
     Returns:
-        Those that nobody has taken up, and that are not, nor is one that they take up,
-        rejected.
+        Of each chain of runs that take up one another the newest, if it is one of them
+        and none of the chain was rejected: a rejection is of all of them.
 
     """
-    taken = set(resumes.values())
-    rejected = {str(e.get("run_id")) for e in said if e["kind"] == "rejected"}
-    return [run for run in waits if run not in taken | _after(rejected, resumes)]
 
+    def first(run: str) -> str:
+        """Return the oldest run of a chain; damaged records may form a circle."""
+        found = {run}
+        while (run := resumes.get(run, "")) and run not in found:
+            found.add(run)
+        return min(found)
 
-def _after(runs: set[str], resumes: Mapping[str, str]) -> set[str]:
-    """Return runs and those that take one of them up, again and again."""
-    found = set(runs)
-    new = found
-    while new:
-        new = {run for run, before in resumes.items() if before in new} - found
-        found |= new
-    return found
+    newest: dict[str, str] = {}
+    for run in resumes:
+        oldest = first(run)
+        newest[oldest] = max(run, newest.get(oldest, ""))
+    rejected = {first(str(e.get("run_id"))) for e in said if e["kind"] == "rejected"}
+    return [
+        run
+        for run in waits
+        if run == newest.get(first(run), run) and first(run) not in rejected
+    ]
 
 
 def head(room: Path) -> tuple[int, str] | None:

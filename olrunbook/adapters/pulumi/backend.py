@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from olrunbook.project.catalog import StackSpec
     from olrunbook.targets import Target
 
-__all__ = ["StackSeen", "Update", "look_at", "readable"]
+__all__ = ["BY_HAND", "StackSeen", "Update", "look_at", "readable"]
 
 UPDATES = 50  # the newest of a stack's history
+BY_HAND = "olrunbook tools,"  # so the message begins of what was typed by it
 
 
 class Update(NamedTuple):
