@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -165,6 +166,19 @@ def test_of_two_resumes_at_the_same_moment_one_goes_on(
     assert sorted(process.wait(120) for process in both) == [0, 3]
     assert len(stand.changed) == 1
     assert [entry["kind"] for entry in stand.entries()].count("used") == 1
+    stand.verify()
+
+
+def test_what_a_killed_writer_left_stops_nobody(stand: Stand, call: Call) -> None:
+    """A head one entry behind is no fault: approved and resumed, as it verifies."""
+    run = waits(stand, call)
+    head = stand.project.outputs / "rehearsal" / "tika" / "CI" / "chain.head"
+    for words in (("approve", run, "--reason", "fine"), ("resume", run)):
+        first, second = stand.entries()[-2:]
+        assert json.loads(head.read_text())["n"] == second["n"]
+        head.write_text(json.dumps({"n": first["n"], "sha256": second["prev"]}))
+        code, said = call(*words)
+        assert code == 0, said
     stand.verify()
 
 

@@ -176,12 +176,12 @@ def head(room: Path) -> tuple[int, str] | None:
 def disagreement(room: Path) -> str:
     """Return how head and chain differ; empty: the head names the last entry.
 
-    The caller holds the lock. A head that lags one entry behind differs too: nobody
-    can tell a writer that was killed from a line that somebody made up.
+    The caller holds the lock. A head one entry behind is what a killed writer leaves:
+    to `verify` it is no fault, and whoever writes next brings it up to date.
     """
     with _file(room) as handle:
         last = _last_line(handle)
-        found = _disagreement(room, _number(last, handle), last, may_lag=False)
+        found = _disagreement(room, _number(last, handle), last)
     return str(found.get("text", ""))
 
 
@@ -230,9 +230,7 @@ def _number(last: bytes, handle: int) -> int:
     return os.pread(handle, os.fstat(handle).st_size, 0).count(b"\n")
 
 
-def _disagreement(
-    room: Path, number: int, last: bytes, *, may_lag: bool = True
-) -> dict[str, Any]:
+def _disagreement(room: Path, number: int, last: bytes) -> dict[str, Any]:
     """Return how head and chain differ, empty where they are as a writer left them."""
     named = head(room)
     if named == (number, _sha256(last)) or (named is None and number <= 1):
@@ -241,8 +239,7 @@ def _disagreement(
         # The writer before us was killed between its entry and the head.
         with contextlib.suppress(ValueError, AttributeError):
             if json.loads(last).get("prev") == named[1]:
-                text = f"the head lags one entry behind entry {number}"
-                return {} if may_lag else {"text": text}
+                return {}
     gone = "was damaged" if (room / HEAD).exists() else "was missing"
     said = f"named entry {named[0]}" if named else gone
     text = f"the head {said}, the chain ended at entry {number}"
