@@ -361,7 +361,11 @@ def test_two_people_sign(
     assert call(*words)[0] == 4
     code, said = call(*words, "--sign", str(tmp_path / "ann"), "--resume")
     assert (code, "1 of 2 people have approved it" in said) == (3, True)
-    assert call("resume", run)[0] == 3
+    code, said = call("resume", run)
+    assert (code, "1 of 2 people have approved it: ann@example.org" in said) == (
+        3,
+        True,
+    )
     again = ("approve", stand.last().run_id, *words[2:])  # what was resumed too early
     code, said = call(*again, "--sign", str(tmp_path / "bob"), "--resume")
     assert code == 0, said
