@@ -285,8 +285,9 @@ def test_who_started_the_run_is_none_of_the_two(
     asked = asked.model_copy(update={"runners": ["root", "Ann@example.org"]})
     with pytest.raises(RefusedError, match="started the run"):
         decide(room, asked, ann, "again", approved=True, signers=keys.signers)
-    taken, (note,) = use(room, asked, keys.signers)
+    taken, (many, note) = use(room, asked, keys.signers)
     assert (taken, "started the run" in note) == ([], True)
+    assert many == "1 of 2 people have approved it: bob@example.org"
 
 
 def test_in_an_emergency_one_signature_is_enough(

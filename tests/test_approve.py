@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -78,9 +79,13 @@ def test_what_was_taken_up_or_rejected_waits_no_more(stand: Stand, call: Call) -
     second = stand.last().run_id
     assert listed() == [second]
     assert second != first
-    assert call("reject", second, "--reason", "no")[0] == 0
+    assert call("resume", first)[0] == 3  # as it said in the beginning
+    third = stand.last().run_id
+    assert listed() == [third]  # it is one deploy, and asks once
+    assert call("reject", third, "--reason", "no")[0] == 0
+    assert call("resume", second)[0] == 4
     assert listed() == []
-    assert len(call("runs")[1].splitlines()) == 2
+    assert len(call("runs")[1].splitlines()) == 3
 
 
 def test_waiting_then_approved_then_resumed(stand: Stand, call: Call) -> None:
@@ -161,6 +166,19 @@ def test_of_two_resumes_at_the_same_moment_one_goes_on(
     assert sorted(process.wait(120) for process in both) == [0, 3]
     assert len(stand.changed) == 1
     assert [entry["kind"] for entry in stand.entries()].count("used") == 1
+    stand.verify()
+
+
+def test_what_a_killed_writer_left_stops_nobody(stand: Stand, call: Call) -> None:
+    """A head one entry behind is no fault: approved and resumed, as it verifies."""
+    run = waits(stand, call)
+    head = stand.project.outputs / "rehearsal" / "tika" / "CI" / "chain.head"
+    for words in (("approve", run, "--reason", "fine"), ("resume", run)):
+        first, second = stand.entries()[-2:]
+        assert json.loads(head.read_text())["n"] == second["n"]
+        head.write_text(json.dumps({"n": first["n"], "sha256": second["prev"]}))
+        code, said = call(*words)
+        assert code == 0, said
     stand.verify()
 
 
@@ -359,7 +377,11 @@ def test_two_people_sign(
     assert call(*words)[0] == 4
     code, said = call(*words, "--sign", str(tmp_path / "ann"), "--resume")
     assert (code, "1 of 2 people have approved it" in said) == (3, True)
-    assert call("resume", run)[0] == 3
+    code, said = call("resume", run)
+    assert (code, "1 of 2 people have approved it: ann@example.org" in said) == (
+        3,
+        True,
+    )
     again = ("approve", stand.last().run_id, *words[2:])  # what was resumed too early
     code, said = call(*again, "--sign", str(tmp_path / "bob"), "--resume")
     assert code == 0, said

@@ -152,6 +152,8 @@ def test_runs_that_wait_and_emergencies_are_open(project: Project, add: Add) -> 
     assert "1 waiting for approval · 1 not countersigned" in board(project).headline()
     again = add("preview", AMI, status="waiting", resumes=waits[2]).record.run_id
     assert ci(project).waiting == [again]
+    again = add("preview", AMI, status="waiting", resumes=waits[2]).record.run_id
+    assert ci(project).waiting == [again]  # of one deploy the newest
     chain.append(room, "rejected", run_id=waits[2], gate="CI", runs=[waits[2]])
     assert ci(project).waiting == []
     chain.append(room, "countersigned", of=used["n"], **told)
@@ -204,12 +206,14 @@ def up(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Project
     return find_project(root)
 
 
-def update_by(account: Account, message: str, at: datetime) -> None:
-    """Have the stack's history say that it was updated."""
+def update_by(
+    account: Account, message: str, at: datetime, kind: str = "update"
+) -> None:
+    """Have the stack's history say that it was updated, or only its state."""
     name = "ol-infrastructure-tika-server/applications.tika.CI"
     key = f".pulumi/history/{name}/x-{at.timestamp():.0f}.history.json"
     seconds = int(at.timestamp())
-    told = {"kind": "update", "result": "succeeded", "message": message}
+    told = {"kind": kind, "result": "succeeded", "message": message}
     body = json.dumps({**told, "startTime": seconds, "endTime": seconds + 1})
     s3 = account.client("s3")
     s3.put_object(Bucket="mitol-pulumi-state", Key=key, Body=body.encode())
@@ -245,6 +249,16 @@ def test_what_no_record_explains_is_found(
     assert ci(up).unexplained == [
         f"pulumi update of the stack, succeeded, began {outside:%Y-%m-%d %H:%M:%S} UTC"
     ]
+    before = row.since - timedelta(hours=1)
+    update_by(account, "a commit", before, "refresh")  # done with since
+    update_by(account, "a commit", outside - timedelta(minutes=2), "refresh")
+    ours = "olrunbook tools, by ann@host"
+    update_by(account, ours, outside - timedelta(minutes=1), "refresh")
+    row = ci(up)
+    assert len(row.unexplained) == 1
+    text = "pulumi refresh of the state by hand, succeeded, at "
+    by = [line.partition(" UTC")[2] for line in row.later if line.startswith(text)]
+    assert by == [" by ann@host", ", not known by whom"]
 
 
 @pytest.mark.rehearsal

@@ -140,23 +140,28 @@ def waiting(
         said: The room's entries.
 
     Returns:
-        Those that nobody has taken up, and that are not, nor is one that they take up,
-        rejected.
+        Of each chain of runs that take up one another the newest, if it is one of them
+        and none of the chain was rejected: a rejection is of all of them.
 
     """
-    taken = set(resumes.values())
-    rejected = {str(e.get("run_id")) for e in said if e["kind"] == "rejected"}
-    return [run for run in waits if run not in taken | _after(rejected, resumes)]
 
+    def first(run: str) -> str:
+        """Return the oldest run of a chain; damaged records may form a circle."""
+        found = {run}
+        while (run := resumes.get(run, "")) and run not in found:
+            found.add(run)
+        return min(found)
 
-def _after(runs: set[str], resumes: Mapping[str, str]) -> set[str]:
-    """Return runs and those that take one of them up, again and again."""
-    found = set(runs)
-    new = found
-    while new:
-        new = {run for run, before in resumes.items() if before in new} - found
-        found |= new
-    return found
+    newest: dict[str, str] = {}
+    for run in resumes:
+        oldest = first(run)
+        newest[oldest] = max(run, newest.get(oldest, ""))
+    rejected = {first(str(e.get("run_id"))) for e in said if e["kind"] == "rejected"}
+    return [
+        run
+        for run in waits
+        if run == newest.get(first(run), run) and first(run) not in rejected
+    ]
 
 
 def head(room: Path) -> tuple[int, str] | None:
@@ -171,12 +176,12 @@ def head(room: Path) -> tuple[int, str] | None:
 def disagreement(room: Path) -> str:
     """Return how head and chain differ; empty: the head names the last entry.
 
-    The caller holds the lock. A head that lags one entry behind differs too: nobody
-    can tell a writer that was killed from a line that somebody made up.
+    The caller holds the lock. A head one entry behind is what a killed writer leaves:
+    to `verify` it is no fault, and whoever writes next brings it up to date.
     """
     with _file(room) as handle:
         last = _last_line(handle)
-        found = _disagreement(room, _number(last, handle), last, may_lag=False)
+        found = _disagreement(room, _number(last, handle), last)
     return str(found.get("text", ""))
 
 
@@ -225,9 +230,7 @@ def _number(last: bytes, handle: int) -> int:
     return os.pread(handle, os.fstat(handle).st_size, 0).count(b"\n")
 
 
-def _disagreement(
-    room: Path, number: int, last: bytes, *, may_lag: bool = True
-) -> dict[str, Any]:
+def _disagreement(room: Path, number: int, last: bytes) -> dict[str, Any]:
     """Return how head and chain differ, empty where they are as a writer left them."""
     named = head(room)
     if named == (number, _sha256(last)) or (named is None and number <= 1):
@@ -236,8 +239,7 @@ def _disagreement(
         # The writer before us was killed between its entry and the head.
         with contextlib.suppress(ValueError, AttributeError):
             if json.loads(last).get("prev") == named[1]:
-                text = f"the head lags one entry behind entry {number}"
-                return {} if may_lag else {"text": text}
+                return {}
     gone = "was damaged" if (room / HEAD).exists() else "was missing"
     said = f"named entry {named[0]}" if named else gone
     text = f"the head {said}, the chain ended at entry {number}"

@@ -151,6 +151,7 @@ def _decide(
 ) -> tuple[RunPlace, Asked]:
     """Enter a decision into the chain and say what was decided."""
     from olrunbook.steps.approval import decisions, lineage  # noqa: PLC0415
+    from olrunbook.steps.resumption import outdated  # noqa: PLC0415
 
     reason = worded(reason)
     settle()
@@ -172,7 +173,14 @@ def _decide(
     by = decider(here, place.target, how, sign)
     told, room = masked(here, reason, place.target), place.folder.parent
     entry = decisions.decide(
-        room, asked, by, told, approved=approved, emergency=emergency, signers=signers
+        room,
+        asked,
+        by,
+        told,
+        approved=approved,
+        emergency=emergency,
+        signers=signers,
+        outdated=outdated(here, record) if approved else "",
     )
     gate = record.gates[-1]
     word = "Approved" if approved else "Rejected"

@@ -102,6 +102,9 @@ def _on_a_copy(
         return
     from olrunbook.adapters.context import Commit, Context  # noqa: PLC0415
     from olrunbook.adapters.pulumi import settings  # noqa: PLC0415
+    from olrunbook.adapters.pulumi.backend import BY_HAND  # noqa: PLC0415
+    from olrunbook.cli.gates import masked  # noqa: PLC0415
+    from olrunbook.record.provenance import operator, person  # noqa: PLC0415
     from olrunbook.redact import Redactor, new_key  # noqa: PLC0415
 
     name, app, stage = names[known.stack]
@@ -121,6 +124,9 @@ def _on_a_copy(
         prepared = settings.prepare(context, {})
         before = _plain(prepared.settings)
         try:
+            if rest[1:2] == ["refresh"] and not {"-m", "--message"} & {*rest}:
+                who = masked(found, person(operator(found.root)), place.name)
+                rest += ["-m", f"{BY_HAND} by {who}"]  # for the stack's history
             yield (*rest, "-C", str(prepared.folder), "-s", prepared.stack)
         finally:
             settings.keep_settings(prepared)

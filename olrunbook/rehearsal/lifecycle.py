@@ -6,6 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from olrunbook.adapters.docker import base_image
@@ -73,10 +74,12 @@ def up(
     )
     preflight.check_platform()
     places = Places.of(project_root)
-    with hold(
-        places.lock_file, waiting=lambda: _say(emit, "another command is starting it")
-    ):
+    waits = partial(_say, emit, "another command is starting or ending it")
+    with hold(places.lock_file, looks=True, waiting=waits):
         if found := _running(places, wanted):
+            return found
+    with hold(places.lock_file, waiting=waits):
+        if found := _running(places, wanted):  # somebody started it meanwhile
             return found
         return _start(places, project_root, wanted, emit)
 
@@ -96,7 +99,7 @@ def down(
     if not places.root.exists() and not images and not places.root.parent.exists():
         return remove_all(places, images=False)  # by label, whatever the folder says
     with hold(
-        places.lock_file, waiting=lambda: _say(emit, "another command is changing it")
+        places.lock_file, waiting=lambda: _say(emit, "another command is at work on it")
     ):
         removed = _take_down(places, images=images, emit=emit)
     _drop_empty(places.root.parent)

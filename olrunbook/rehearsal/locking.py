@@ -1,4 +1,7 @@
-"""One command at a time changes a checkout's cloud; a second one waits."""
+"""One command at a time changes a checkout's cloud; others wait.
+
+Commands that only look at it do not wait for one another.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,17 @@ LOOK_S = 0.1
 
 @contextlib.contextmanager
 def hold(
-    path: Path, *, waiting: Callable[[], None] = lambda: None, limit_s: float = 300
+    path: Path,
+    *,
+    looks: bool = False,
+    waiting: Callable[[], None] = lambda: None,
+    limit_s: float = 300,
 ) -> Iterator[None]:
-    """Hold a lock file; it is removed afterwards.
+    """Hold a lock file; whoever changes the cloud removes it afterwards.
 
     Args:
         path: The file; the kernel frees it when its holder dies.
+        looks: The cloud is only looked at: others may do so meanwhile.
         waiting: Called once where somebody else holds it.
         limit_s: Seconds to wait.
 
@@ -33,10 +41,11 @@ def hold(
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     end, told = time.monotonic() + limit_s, False
+    how = fcntl.LOCK_SH if looks else fcntl.LOCK_EX
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, how | fcntl.LOCK_NB)
             if _is_file(handle, path):
                 break
         except BlockingIOError:
@@ -54,7 +63,8 @@ def hold(
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        if not looks:
+            path.unlink(missing_ok=True)
         os.close(handle)
 
 

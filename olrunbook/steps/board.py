@@ -15,7 +15,7 @@ from pydantic import Field
 
 from olrunbook.adapters.aws.reads import Account
 from olrunbook.adapters.aws.seen import GroupSeen, short
-from olrunbook.adapters.pulumi.backend import StackSeen, look_at
+from olrunbook.adapters.pulumi.backend import BY_HAND, StackSeen, look_at
 from olrunbook.archive import chain
 from olrunbook.archive.place import list_runs, read_record
 from olrunbook.archive.seal import build_record
@@ -264,7 +264,9 @@ def _present(
         return {"serving": f"not known: {error}"}
     try:
         folder = project.path(spec.stack.path)
-        odd += _foreign(look_at(place, folder, spec.stack, stage), past)
+        stack = look_at(place, folder, spec.stack, stage)
+        odd += _foreign(stack, past)
+        later += _refreshed(stack, past)
     except OlrunbookError as error:
         later.append(f"the stack was not asked: {error}")
     groups, active = [group for group, _ in seen], []
@@ -290,13 +292,16 @@ def _present(
 
 
 def _foreign(stack: StackSeen, past: _Past) -> list[str]:
-    """Return the updates of a stack that no run made; what ours did is a span."""
+    """Return the updates of a stack that no run made; what ours did is a span.
+
+    What only writes the state is none: a `pulumi refresh`.
+    """
     odd = []
     for update in stack.updates:
         run = update.message.removeprefix("olrunbook run ")
         if run != update.message and run in past.known:
             past.spans.append((update.began - SLACK, update.ended + SLACK))
-        else:
+        elif update.kind != "refresh":
             text = f"pulumi {update.kind} of the stack, {update.result}, began "
             odd.append(f"{text}{update.began:{SECOND}}")
     last = stack.updates[0].ended if stack.updates else None
@@ -304,6 +309,18 @@ def _foreign(stack: StackSeen, past: _Past) -> list[str]:
     if last and at and at > last + SLACK and not (stack.locks or past.explains(at)):
         odd.append(f"the stack's state was written {at:{SECOND}}, by no update")
     return odd
+
+
+def _refreshed(stack: StackSeen, past: _Past) -> list[str]:
+    """Return the `pulumi refresh` by hand since: they write the state alone."""
+    found = []
+    for one in stack.updates:
+        if one.kind == "refresh" and (past.since is None or one.began > past.since):
+            by = one.message.removeprefix(BY_HAND)
+            by = ", not known by whom" if by == one.message else by
+            text = f"pulumi refresh of the state by hand, {one.result}, at "
+            found.append(f"{text}{one.began:{SECOND}}{by}")
+    return found
 
 
 def _mixed(group: GroupSeen) -> str:

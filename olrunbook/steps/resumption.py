@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from olrunbook.adapters.aws.reads import Account
+from olrunbook.adapters.pulumi.backend import look_at
 from olrunbook.archive.place import list_runs, place_of, read_record
 from olrunbook.errors import OlrunbookError, RefusedError
 from olrunbook.project.catalog import Project
 from olrunbook.project.imageset import LAST_GOOD, format_images
 from olrunbook.record.files import sha256_file, short
 from olrunbook.record.model import RunRecord
-from olrunbook.steps.approval.lineage import refuse_rejected, require_verified
+from olrunbook.steps.approval.lineage import PLANS, refuse_rejected, require_verified
 from olrunbook.steps.flow import RELEASE
 from olrunbook.steps.order import Found, images_for
+from olrunbook.targets import find_target
 
 __all__ = [
     "Found",
     "Parts",
     "differences",
     "masked_parameters",
+    "outdated",
     "parts_of",
     "require_resumable",
 ]
@@ -95,6 +100,31 @@ def differences(
                 was, now = format_images(record.images), format_images(images)
                 found.append(f"the image set was {was} and would be {now}")
     return found
+
+
+def outdated(project: Project, record: RunRecord) -> str:
+    """Return why what the preview of a run has shown cannot be done any more.
+
+    Empty: it can; or nobody knows, for the target is not up or does not answer.
+    """
+    place, plan = find_target(record.target, project.root), record.result(PLANS[0])
+    spec = project.catalog.app(record.app).stack if plan else None
+    if place is None or plan is None or spec is None:
+        return ""
+    if place.cloud_id != record.cloud_id:
+        return f"the cloud {record.cloud_id} is gone; {place.cloud_id} is up"
+    back, stack = record.rollback, spec.stack_name(record.stage)
+    with suppress(OlrunbookError):
+        for image in Account(place).images([*record.images.values()]).values():
+            if not image.state:
+                return f"{image.id} does not exist any more"
+            if image.revoked and not (back and back.revoked):
+                return f"{image.id} was revoked {image.revoked}"
+        seen = look_at(place, project.path(spec.path), spec, record.stage, 1)
+        shown = (plan["version"], plan["state"])
+        if seen.digest and (seen.version, seen.digest) != shown:
+            return f"the state of {stack} has changed since the preview"
+    return ""
 
 
 @dataclass(slots=True)

@@ -195,7 +195,7 @@ class TestGroups:
         assert states <= {"shutting-down", "terminated"}
 
     def test_capacity(self, world: World, eventually: Callable[..., Any]) -> None:
-        """Capacity keeps its limits; a lost instance is replaced unless suspended."""
+        """Capacity keeps its limits; no call does what is suspended."""
         name, account = world.make(2), world.account
         code, _ = account.fault(
             account.asg.set_desired_capacity,
@@ -209,9 +209,18 @@ class TestGroups:
         lost = account.members(name)[0]
         account.ec2.terminate_instances(InstanceIds=[lost])
         eventually(lambda: lost not in account.members(name))
+        account.asg.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=3)
+        assert account.group(name)["DesiredCapacity"] == 3
         assert len(account.members(name)) == 1
         account.asg.resume_processes(AutoScalingGroupName=name)
-        eventually(lambda: len(account.members(name)) == 2)
+        eventually(lambda: len(account.members(name)) == 3)
+        account.asg.suspend_processes(
+            AutoScalingGroupName=name, ScalingProcesses=["Terminate"]
+        )
+        account.asg.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=1)
+        assert len(account.members(name)) == 3
+        account.asg.resume_processes(AutoScalingGroupName=name)
+        eventually(lambda: len(account.members(name)) == 1)
 
     def test_warmup_is_kept(self, world: World) -> None:
         """DefaultInstanceWarmup is shown, and refreshes use it."""

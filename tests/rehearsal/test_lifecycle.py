@@ -323,6 +323,18 @@ class TestLock:
         with hold(path):
             assert path.exists()
 
+    def test_looking_does_not_wait_for_looking(self, started: Started) -> None:
+        """Two that find it up are told nothing; who would change it waits for both."""
+        path, told = Places.of(started.root).lock_file, []
+        with hold(path, looks=True):
+            found = lifecycle.up(started.root, settings=FAST, emit=told.append)
+            assert (found, told) == (started.target, [])
+            with pytest.raises(OlrunbookError), hold(path, limit_s=0.2):
+                pass
+        looks = hold(path, looks=True, limit_s=0.2)
+        with hold(path), pytest.raises(OlrunbookError), looks:
+            pass
+
 
 def test_record_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
     """A record that is missing, cut off or of another shape is none."""

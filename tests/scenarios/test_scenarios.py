@@ -15,12 +15,13 @@ from olrunbook.archive.chain import entries
 from olrunbook.steps.approval.decisions import of_kind
 from tests.scenarios.faulty import faulty
 from tests.scenarios.play import Play
-from tests.scenarios.scene import Api, Scene, read_scene
+from tests.scenarios.scene import Api, Replay, Scene, read_scene
 from tests.scenarios.world import World, world_at
 
 pytestmark = pytest.mark.rehearsal
 
-FILES = sorted(Path(__file__).parent.glob("*.toml"))
+FOLDER = Path(__file__).parent
+FILES = sorted(FOLDER.glob("*.toml"))
 # Scenarios wait for the cloud a part of their time: more than cores, but not many.
 LANES = int(os.environ.get("OLRUNBOOK_LANES", "3"))
 
@@ -91,5 +92,8 @@ def test_the_archive_of_all_scenarios_verifies(
 ) -> None:
     """Whatever was killed or refused: every record and chain is good."""
     wait(played.values())
-    report = verifier.verify(str(world.archive))
-    assert report["good"], "\n".join(verifier.lines(report))
+    for archive in world.folder.glob("outputs*"):
+        name = archive.name.partition("-")[2]
+        if name not in played or not read_scene(FOLDER / f"{name}.toml").has(Replay):
+            report = verifier.verify(str(archive))
+            assert report["good"], "\n".join(verifier.lines(report))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from olrunbook.adapters.aws.answers import asked
 from olrunbook.adapters.pulumi.state import (
+    digest,
     find_locks,
     history,
     open_backend,
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from olrunbook.project.catalog import StackSpec
     from olrunbook.targets import Target
 
-__all__ = ["StackSeen", "Update", "look_at", "readable"]
+__all__ = ["BY_HAND", "StackSeen", "Update", "look_at", "readable"]
 
 UPDATES = 50  # the newest of a stack's history
+BY_HAND = "olrunbook tools,"  # so the message begins of what was typed by it
 
 
 class Update(NamedTuple):
@@ -42,6 +44,8 @@ class StackSeen(NamedTuple):
     """A stack as its backend has it."""
 
     updates: Sequence[Update]  # its newest updates, newest first
+    version: int  # of the last update; 0: there was none
+    digest: str  # of its state, as a preview names it; empty: it has none to be read
     written: datetime | None  # when its state was last written (UTC); None: it has none
     ids: frozenset[str]  # the ids of its resources
     pending: Sequence[str]  # operations that were begun and never finished, in words
@@ -65,17 +69,22 @@ def look_at(
         if backend is None:
             msg = f"the backend of {stack} is none that can be read here"
             raise ToolError(msg, f"Look: pulumi stack history -s {stack}")
-        newest = reversed(history(backend, project, stack)[-updates:])
-        texts = [json.loads(backend.text(name)) for name in newest]
-        latest = saved(backend, project, stack) or {}
+        every = history(backend, project, stack)
+        texts = [json.loads(backend.text(name)) for name in every[-updates:][::-1]]
+        kept = saved(backend, project, stack)
         locks = find_locks(backend, project, stack)
+    latest = kept or {}
     written = (latest.get("manifest") or {}).get("time")
+    resources = latest.get("resources") or []
+    pending = latest.get("pending_operations") or []
     return StackSeen(
-        [_update(text) for text in texts],
-        datetime.fromisoformat(written).astimezone(UTC) if written else None,
-        frozenset(str(item.get("id")) for item in latest.get("resources") or []),
-        [pending_line(item) for item in latest.get("pending_operations") or []],
-        locks,
+        updates=[_update(text) for text in texts],
+        version=len(every),
+        digest="" if kept is None else digest(resources, pending),
+        written=datetime.fromisoformat(written).astimezone(UTC) if written else None,
+        ids=frozenset(str(item.get("id")) for item in resources),
+        pending=[pending_line(item) for item in pending],
+        locks=locks,
     )
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from moto.ec2.models.instances import Instance
     from moto.elbv2.models import FakeTargetGroup
 
-__all__ = ["Groups", "TargetHealth", "all_groups"]
+__all__ = ["Groups", "TargetHealth", "all_groups", "suspended"]
 
 RETRY_S = 2.0  # after a failed launch; AWS waits longer and longer
 
@@ -45,6 +45,11 @@ def all_groups() -> list[FakeAutoScalingGroup]:
         for backend in list(account.values())
         for group in list(backend.autoscaling_groups.values())
     ]
+
+
+def suspended(group: FakeAutoScalingGroup, process: str) -> bool:
+    """Whether a process of a group (`Launch`, `Terminate`, …) is suspended."""
+    return any(entry["ProcessName"] == process for entry in group.suspended_processes)
 
 
 class Groups:
@@ -188,7 +193,7 @@ class Groups:
             self.observe(group, state, now)
             if state.health_status == "Healthy" or state in arriving:
                 continue
-            if state.lifecycle_state == "Standby" or self._suspended(
+            if state.lifecycle_state == "Standby" or suspended(
                 group, "ReplaceUnhealthy"
             ):
                 continue
@@ -199,11 +204,10 @@ class Groups:
             self.retire(group, state, "an instance was found unhealthy.")
         missing = (group.desired_capacity or 0) - len(group.active_instances())
         if missing > 0 and not arriving and now >= kept.retry_at:
-            if not self._suspended(group, "Launch"):
-                group.replace_autoscaling_group_instances(
-                    missing, group.get_propagated_tags()
-                )
-        elif missing < 0 and not refresh and not self._suspended(group, "Terminate"):
+            group.replace_autoscaling_group_instances(
+                missing, group.get_propagated_tags()
+            )
+        elif missing < 0 and not refresh:
             group.set_desired_capacity(group.desired_capacity)
 
     def observe(
@@ -274,12 +278,6 @@ class Groups:
             self.ledger.group(group).retry_at = now + RETRY_S
             what = f"Launching a new EC2 instance.  Status Reason: {reason.message}"
             self.ledger.note(group, what, "an instance failed to start.", failed=True)
-
-    @staticmethod
-    def _suspended(group: FakeAutoScalingGroup, process: str) -> bool:
-        return any(
-            entry["ProcessName"] == process for entry in group.suspended_processes
-        )
 
     @staticmethod
     def _target_groups(group: FakeAutoScalingGroup) -> list[FakeTargetGroup]:

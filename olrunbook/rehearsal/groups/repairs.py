@@ -17,7 +17,7 @@ from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult
 
 from olrunbook.rehearsal.api.patching import override
-from olrunbook.rehearsal.groups.groups import RETRY_S, Groups
+from olrunbook.rehearsal.groups.groups import RETRY_S, Groups, suspended
 from olrunbook.rehearsal.groups.refresh.calls import group_of
 
 __all__ = ["install"]
@@ -86,6 +86,8 @@ def _repair_instances(groups: Groups) -> None:
     def replace_autoscaling_group_instances(
         _: Any, group: FakeAutoScalingGroup, count: int, _tags: dict[str, str]
     ) -> None:
+        if suspended(group, "Launch"):
+            return  # the group stays below its capacity
         try:
             groups.launch(group, count)
         except ValidationError as error:
@@ -109,6 +111,7 @@ def _repair_capacity(groups: Groups) -> None:
             if not state.protected_from_scale_in
         ]
         free = [state for state in free if state.lifecycle_state != "Standby"]
+        free = [] if suspended(group, "Terminate") else free
         for state in _oldest_first(groups, group, free)[
             : max(len(group.active_instances()) - wanted, 0)
         ]:

@@ -76,6 +76,7 @@ def decide(
     approved: bool,
     emergency: bool = False,
     signers: Path | None = None,
+    outdated: str = "",
     now: datetime | None = None,
 ) -> dict[str, Any]:
     """Enter a person's decision into the chain of the stage; return the entry.
@@ -88,12 +89,13 @@ def decide(
         approved: Approved, else rejected.
         emergency: One signature is to be enough where the gate asks for more people.
         signers: The file of allowed signers; needed for a signature.
+        outdated: Why what was shown cannot be done any more; empty: it can.
         now: The present (UTC); None: the clock's.
 
     Raises:
-        RefusedError: It was rejected before, or its approval was used; the gate wants a
-            signature and there is none, or one that does not count; an emergency where
-            one person is enough.
+        RefusedError: It was rejected before, or its approval was used; the approval
+            would not count; the gate wants a signature and there is none, or one that
+            does not count; an emergency where one person is enough.
         UsageError: What is to sign is no key, or cannot be opened.
         ToolError: ssh-keygen could not be run.
         OSError: The chain cannot be written.
@@ -125,9 +127,13 @@ def decide(
             raise RefusedError(msg, "Each run asks for an approval of its own.")
         if approved:
             there, entry = standing(entries, asked, signers), {"kind": kind, **data}
-            if why := does_not_count(entry, asked, signers, there.names, there.keys):
+            who = (there.names, there.keys)
+            if why := outdated or does_not_count(entry, asked, signers, *who):
                 msg = f"this approval would not count: {why}"
-                raise RefusedError(msg, "Somebody else must approve it.")
+                hint = "Somebody else must approve it."
+                if outdated:
+                    hint = "See what would be done now: olrunbook resume RUN"
+                raise RefusedError(msg, hint)
         return chain.append(room, kind, held=True, **data)
 
 
@@ -178,7 +184,9 @@ def use(
         enough = len(found.approvals) >= asked.spec.people
         taken = found.approvals[: asked.spec.people] if enough else found.alone[:1]
         if not taken:
-            return [], found.notes
+            given = ", ".join(str(entry.get("person")) for entry in found.approvals)
+            many = f"{len(found.approvals)} of {asked.spec.people} people have approved"
+            return [], [*([f"{many} it: {given}"] if given else []), *found.notes]
         data: dict[str, Any] = {"run_id": asked.runs[0], "gate": asked.gate}
         data |= {"digest": asked.digest, "runs": asked.runs}
         data["approvals"] = [entry["n"] for entry in taken]
