@@ -44,7 +44,8 @@ def preview(ctx, images, overrides, rollback=None):
     parts = part_digests({"changes": size, "images": images})
     plan = PreviewResult(
         **kept, state="s", token=ctx.run_id, images=images, groups=[],
-        changes=[ResourceChange(**group, changes=[change])], stage=ctx.stage,
+        changes=[ResourceChange(**group, changes=[change])] if size != "1" else [],
+        stage=ctx.stage,
         outlook=["All instances are replaced."], digest=digest(parts), parts=parts,
         sizes={"g": (1, 1, int(size))}, bounds=ctx.app.sizes, rollback=rollback,
     )

@@ -56,6 +56,19 @@ def test_a_run_waits_at_its_gate(stand: Stand) -> None:
     stand.verify()
 
 
+def test_where_nothing_would_be_changed_nobody_is_asked(stand: Stand) -> None:
+    """The record says `no change` and why; the next change is asked for as ever."""
+    stand.size("1")
+    record = stand.run()
+    assert record.status == "succeeded"
+    assert [gate.status for gate in record.gates] == ["no change"]
+    (step,) = (step for step in record.steps if step.name == "gate")
+    assert step.headline == "not asked: nothing would be changed"
+    stand.size("2")
+    assert stand.run().status == "waiting"
+    stand.verify()
+
+
 def test_a_shell_opens_no_gate(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a forgotten variable of the caller says about gates is not heard."""
     for name in ("OLRUNBOOK_APPROVE_ALL", "OLRUNBOOK_REASON"):

@@ -82,7 +82,8 @@ class GateRecord(Strict):
 
     gate: str  # the gate: its stage
     question: str  # what was asked
-    status: str  # `no gate`, `not asked`, `waiting`, `approved`, `rejected`
+    # `no gate`, `no change`, `not asked`, `waiting`, `approved`, `rejected`
+    status: str
     shown: str = ""  # what was asked about, in one line
     digest: str = ""  # of everything that was shown
     people: int = 1  # how many people must approve

@@ -79,7 +79,7 @@ class Gate:
         It is let through once.
         """
         _refuse_denied(plan)
-        if self._spec(Lineage.of(self.place), plan) is None:
+        if plan.idle or self._spec(Lineage.of(self.place), plan) is None:
             return
         passed, self.passed = self.passed, None
         if passed != plan:
@@ -105,9 +105,9 @@ class Gate:
             _refuse_denied(plan)
         line = Lineage.of(self.place)
         spec = self._spec(line, plan)
-        if spec is None or kept:
-            status = "not asked" if kept else "no gate"
-            return self._past(plan, None, [], status=status)
+        if spec is None or kept or plan.idle:
+            status = "no change" if spec else "no gate"
+            return self._past(plan, None, [], status="not asked" if kept else status)
         stage, whose = self.context.stage, {"runs": line.ids, "runners": line.runners}
         asked = Asked(gate=stage, digest=plan.digest, spec=spec, **whose)
         project, target = self.context.project, self.place.target

@@ -12,7 +12,7 @@ from olrunbook.steps.step import Step
 
 __all__ = ["STEP", "Approval", "Asked", "GateResult", "question_of"]
 
-Status = Literal["no gate", "not asked", "approved"]
+Status = Literal["no gate", "no change", "not asked", "approved"]
 
 
 def question_of(stage: str) -> str:
@@ -51,14 +51,16 @@ class GateResult(Result):
 
     gate: str  # the gate: its stage
     question: str  # what was asked
-    # `approved`; `no gate`: the stage has none; `not asked`: the update was done
-    # before, and is kept
+    # `approved`; `no gate`: the stage has none; `no change`: nothing would be changed;
+    # `not asked`: the update was done before, and is kept
     status: Status
     digest: str  # of everything that was shown
     approvals: list[Approval] = Field(default_factory=list)  # those that were used
 
     def headline(self) -> str:
         """Return who approved and why, or why nobody was asked."""
+        if self.status == "no change":
+            return "not asked: nothing would be changed"
         if self.status == "not asked":
             return "not asked: the update was done before and is kept"
         given = [f'{a.person}, "{a.reason}"' for a in self.approvals]

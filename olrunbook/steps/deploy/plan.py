@@ -93,6 +93,11 @@ class PreviewResult(Result):
         """What the rules deny, and nobody has overridden."""
         return [f for f in self.findings if f.verdict == "deny" and not f.overridden]
 
+    @property
+    def idle(self) -> bool:
+        """Whether the update would change nothing: nobody need be asked."""
+        return not self.changes and not self.outside
+
     def headline(self) -> str:
         """Return the counts: `3 to update, 14 same`."""
         parts = [

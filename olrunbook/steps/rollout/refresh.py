@@ -70,6 +70,7 @@ class RefreshPlan(Result):
     changes: ClassVar[Sequence[ResourceChange]] = ()
     denied: ClassVar[Sequence[Finding]] = ()
     rollback: ClassVar[None] = None
+    idle: ClassVar[bool] = False
 
     def headline(self) -> str:
         """Return how many instances are replaced: `2 instances to replace`."""
