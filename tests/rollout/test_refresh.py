@@ -89,6 +89,31 @@ def test_every_instance_is_replaced_by_one_of_the_same_image(
     assert not before & set(world.account.members(name))
 
 
+def test_a_refresh_that_ends_in_the_midst_of_a_look_is_judged_by_what_is_there(
+    world: World, real: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The group was read before: its old instances count as they are afterwards."""
+    name = group(world)
+    before = set(world.account.members(name))
+    began = refresh.began(real, refresh.planned(real, ASKED))
+    read = Account.refreshes
+
+    def late(account: Account, group: str) -> list[Any]:
+        end = time.monotonic() + 60
+        found = read(account, group)
+        while any(one.active for one in found) and time.monotonic() < end:
+            time.sleep(0.05)
+            found = read(account, group)
+        return found
+
+    monkeypatch.setattr(Account, "refreshes", late)
+    result = refresh.watched(real, began, QUICK)
+    assert result.outcome == "refreshed", result.headline()
+    (one,) = result.groups
+    assert not any(t.after and not t.after.leaving for t in one.instances if t.before)
+    assert before == {track.id for track in one.instances if track.before}
+
+
 def test_percentages_come_from_the_last_refresh_or_are_asked_for(
     world: World, real: Context
 ) -> None:
