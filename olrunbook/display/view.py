@@ -42,7 +42,7 @@ WORDS: dict[str, Tone] = {
     **dict.fromkeys(("no change", "not run", "not-run", "not reached"), "muted"),
     **dict.fromkeys(("gone", "same"), "muted"),
     **dict.fromkeys(("running", "pending"), "run"),
-    **dict.fromkeys(("failed", "refused", "timed-out", "kernel-died"), "bad"),
+    **dict.fromkeys(("failed", "error", "refused", "timed-out", "kernel-died"), "bad"),
     **dict.fromkeys(("cancelled", "rollbacksuccessful", "rollbackfailed"), "bad"),
 }
 LABELS = {"warn": "warning"}  # as records had it once

@@ -24,7 +24,6 @@ from olrunbook.engine.kernel import Kernel
 from olrunbook.engine.notebook_file import NotebookFile, mark_not_run
 from olrunbook.engine.stopping import StoppedError, Stopper, deaf, raising
 from olrunbook.engine.watch import Watch
-from olrunbook.errors import UsageError
 from olrunbook.pages.run import prepare
 from olrunbook.processes.grace import GRACE_VARIABLE, grace_s
 from olrunbook.processes.left import VARIABLE
@@ -37,6 +36,7 @@ from olrunbook.project.params import (
     filed,
     injected,
     read_notebook,
+    require_python,
     tagged,
 )
 from olrunbook.record.files import sha256_file
@@ -105,7 +105,7 @@ class Session:
         remote = source is not None
         name = _archive_name(path)
         content = source or read_notebook(path)
-        _require_python(content, path.name)
+        require_python(content, path.name)
         self.declared = declared(content, project.catalog)
         self.parameters = check(dict(parameters), self.declared, path.stem or name)
         values = defaults(self.declared) | self.parameters
@@ -323,16 +323,3 @@ def _archive_name(path: Path) -> str:
     """Return a notebook's name as it stands in the archive's directory names."""
     plain = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
     return plain if plain[:1].isalpha() else f"notebook_{plain}".rstrip("_")
-
-
-def _require_python(notebook: dict[str, Any], name: str) -> None:
-    """Raise UsageError where a notebook is in another language than ours."""
-    meta = notebook.get("metadata", {})
-    language = (
-        meta.get("kernelspec", {}).get("language")
-        or meta.get("language_info", {}).get("name")
-        or "python"
-    )
-    if language.lower() not in ("python", "ipython", "python3"):
-        msg = f"{name} is a notebook in {language}: olrunbook runs Python"
-        raise UsageError(msg, "Run it with papermill, without --engine olrunbook.")

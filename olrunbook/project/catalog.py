@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -110,6 +110,16 @@ class ImageSpec(Strict):
     def default_template(self) -> bool:
         """Whether the template is a folder shared by apps (needs `app_name`)."""
         return not self.template.endswith(".pkr.hcl")
+
+    def require_place(self, app: str) -> None:
+        """Raise UsageError where the template would not find the app's deploy."""
+        deploy = PurePosixPath(self.deploy)
+        if self.default_template and deploy.parent.name != app:
+            msg = f"{deploy} is not {app}/{deploy.name}"
+            hint = (
+                "The default template needs the deploy in a folder named like the app."
+            )
+            raise UsageError(msg, hint)
 
 
 class ProbeSpec(Strict):

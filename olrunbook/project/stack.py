@@ -40,6 +40,10 @@ class StackSpec(BaseModel, frozen=True, extra="forbid"):
             raise ValueError(msg)
         return groups
 
+    def files(self, stage: str) -> tuple[str, ...]:
+        """Return the files of its folder that a stage needs."""
+        return "Pulumi.yaml", "__main__.py", f"Pulumi.{self.stack_name(stage)}.yaml"
+
     def stack_name(self, stage: str) -> str:
         """Return the stack's name in a stage."""
         return self.stack.format(stage=stage, stage_lower=stage.lower())

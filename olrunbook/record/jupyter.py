@@ -17,6 +17,7 @@ from typing import Any
 __all__ = [
     "CellExecutionComplete",
     "NotebookClient",
+    "iter_validate",
     "later",
     "new_code_cell",
     "new_notebook",
@@ -53,3 +54,4 @@ with later("rfc3987_syntax", "rfc3986_validator", "arrow"):
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionComplete
     from nbformat.v4 import new_code_cell, new_notebook, new_output
+    from nbformat.validator import iter_validate

@@ -38,6 +38,10 @@ OWN_NAME = re.compile(r"[A-Za-z][\w -]{0,62}")
 class Run:
     """One run of a notebook. Made by `begin`."""
 
+    run_id: str
+    images: dict[str, str]
+    rollback: RollbackRecord | None  # where the images are the way back
+
     def __init__(
         self,
         context: Context,
@@ -48,9 +52,7 @@ class Run:
         by_hand: ByHand | None,  # None: an engine records and seals it
         node_type: str,
     ) -> None:
-        self.run_id = context.run_id
-        self.images: dict[str, str] = {}
-        self.rollback: RollbackRecord | None = None  # where the images are the way back
+        self.run_id, self.images, self.rollback = context.run_id, {}, None
         self._context, self._place, self._recorder = context, place, recorder
         self._gate, self._by_hand, self._node_type = gate, by_hand, node_type
         self._awaited: Awaited | None = None

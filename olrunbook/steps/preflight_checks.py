@@ -131,7 +131,7 @@ def _stack(asked: Asked) -> Seen:
         hint = "docs/adding-an-app.md describes a stack."
         return Seen("failed", "the app has none", "a stack", hint)
     folder, name = asked.ctx.project.path(spec.path), spec.stack_name(asked.ctx.stage)
-    files = ("Pulumi.yaml", "__main__.py", f"Pulumi.{name}.yaml")
+    files = spec.files(asked.ctx.stage)
     missing = [file for file in files if not (folder / file).is_file()]
     if missing:
         text = f"{spec.path} lacks {', '.join(missing)}"

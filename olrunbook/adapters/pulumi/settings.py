@@ -28,7 +28,9 @@ __all__ = [
     "Prepared",
     "keep_settings",
     "prepare",
+    "read_yaml",
     "reopen",
+    "require_project",
     "settings_pin",
     "stack_spec",
 ]
@@ -105,7 +107,7 @@ def prepare(ctx: Context, images: Mapping[str, str]) -> Prepared:
     with contextlib.suppress(UsageError):  # a project of its own may have none
         components = ctx.project.path(f"{shared}/{COMPONENTS}".lstrip("/"))
         _copy(components, folder.parent / COMPONENTS)
-    _check_project(folder, spec)
+    require_project(folder, spec)
     prepared = _describe(ctx, root, folder)
     settings = read_yaml(prepared.settings)
     kept = read_yaml(prepared.kept)
@@ -151,7 +153,8 @@ def _copy(source: Path, to: Path) -> None:
     shutil.copytree(source, to, ignore=IGNORED, ignore_dangling_symlinks=True)
 
 
-def _check_project(folder: Path, spec: StackSpec) -> None:
+def require_project(folder: Path, spec: StackSpec) -> None:
+    """Raise UsageError where a folder holds another project than the catalog says."""
     name = read_yaml(folder / "Pulumi.yaml").get("name")
     if name != spec.project:
         where = f"{spec.path}/Pulumi.yaml"

@@ -13,12 +13,15 @@ from typing import NewType
 from olrunbook.project.params.declaration import (
     declared,
     injected,
+    python_of,
     read_notebook,
+    require_python,
     tagged,
 )
-from olrunbook.project.params.filing import NONE, filed
+from olrunbook.project.params.filing import NONE, begins, filed
 from olrunbook.project.params.values import (
     PAPERMILLS_OWN,
+    TYPES,
     Parameter,
     check,
     defaults,
@@ -28,6 +31,7 @@ from olrunbook.project.params.values import (
 __all__ = [
     "NONE",
     "PAPERMILLS_OWN",
+    "TYPES",
     "App",
     "ImageSet",
     "MaxHealthy",
@@ -36,13 +40,16 @@ __all__ = [
     "Stage",
     "Target",
     "TargetName",
+    "begins",
     "check",
     "declared",
     "defaults",
     "filed",
     "from_text",
     "injected",
+    "python_of",
     "read_notebook",
+    "require_python",
     "tagged",
 ]
 

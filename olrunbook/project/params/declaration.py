@@ -9,6 +9,7 @@ import json
 import re
 import shlex
 import tokenize
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,14 @@ from olrunbook.errors import UsageError
 from olrunbook.project.catalog import Catalog
 from olrunbook.project.params.values import TYPES, Parameter, typed
 
-__all__ = ["declared", "injected", "read_notebook", "tagged"]
+__all__ = [
+    "declared",
+    "injected",
+    "python_of",
+    "read_notebook",
+    "require_python",
+    "tagged",
+]
 
 # IPython's own lines are no Python: magics, shell lines, and what they are assigned to.
 _MAGIC = re.compile(r"^([ \t]*)(?:[%!?]|[\w, \t]+=[ \t]*[%!]).*$", re.MULTILINE)
@@ -34,7 +42,7 @@ def read_notebook(path: Path) -> dict[str, Any]:
     except OSError as error:
         msg = f"{path}: {error.strerror}"
         raise UsageError(msg) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         msg = f"{path} is not a notebook: {error}"
         raise UsageError(msg) from None
     if isinstance(found, dict) and "cells" not in found and "worksheets" in found:
@@ -47,6 +55,40 @@ def read_notebook(path: Path) -> dict[str, Any]:
         msg = f"{path} is not a notebook: it has no cells"
         raise UsageError(msg)
     return found
+
+
+def require_python(notebook: dict[str, Any], name: str) -> None:
+    """Raise UsageError where a notebook is in another language than ours."""
+    meta = notebook.get("metadata", {})
+    language = str(
+        meta.get("kernelspec", {}).get("language")
+        or meta.get("language_info", {}).get("name")
+        or "python"
+    )
+    if language.lower() not in ("python", "ipython", "python3"):
+        msg = f"{name} is a notebook in {language}: olrunbook runs Python"
+        raise UsageError(msg, "Run it with papermill, without --engine olrunbook.")
+
+
+def python_of(source: str) -> tuple[ast.Module, str]:
+    """Return a cell as Python, and its source: where need be without IPython's lines.
+
+    Raises:
+        SyntaxError: It is no Python without them either.
+
+    """
+    wrong = SyntaxError()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the cell's own escapes
+        # As it is first: `%` may begin a line of Python, too.
+        for text in (source, _MAGIC.sub(r"\1pass", source)):
+            try:
+                return ast.parse(text), text
+            except SyntaxError as error:
+                wrong = error
+            except (ValueError, MemoryError, RecursionError) as error:
+                wrong = SyntaxError(str(error))
+    raise wrong
 
 
 def declared(notebook: dict[str, Any], catalog: Catalog) -> dict[str, Parameter]:
@@ -88,9 +130,8 @@ def _source(notebook: dict[str, Any], tag: str) -> str:
 
 def _parse(source: str, catalog: Catalog) -> dict[str, Parameter]:
     comments = {}
-    source = _MAGIC.sub(r"\1pass", source)
     try:
-        tree = ast.parse(source)
+        tree, source = python_of(source)
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
             if token.type == tokenize.COMMENT:
                 comments[token.start[0]] = token.string.lstrip("# ").strip()
@@ -132,7 +173,16 @@ def _parameter(
     elif kind == "Stage":
         by_app = {app: catalog.stages_of(app) for app in catalog.apps}
     made = Parameter(
-        name, kind, default, choices, text, optional, value is None, computed, by_app
+        name,
+        kind,
+        default,
+        choices,
+        text,
+        optional,
+        value is None,
+        computed,
+        by_app,
+        ast.unparse(annotation) if annotation else "",
     )
     plain = kind in ("str", "int", "float", "bool")
     if computed and kind and not plain:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
-from typing import Any
+from typing import Any, TypeGuard
 
 from olrunbook.errors import UsageError
+from olrunbook.project.params.declaration import python_of
 from olrunbook.project.params.values import Parameter
 
-__all__ = ["NONE", "filed"]
+__all__ = ["NONE", "begins", "filed"]
 
 KINDS = {"target": ("Target", "TargetName"), "app": ("App",), "stage": ("Stage",)}
 NONE = "none"  # the folder's name where there is no target or app
@@ -52,10 +53,13 @@ def _begin(notebook: dict[str, Any]) -> dict[str, ast.expr] | None:
         if cell.get("cell_type") != "code" or "begin(" not in source:
             continue
         with contextlib.suppress(SyntaxError):
-            for node in ast.walk(ast.parse(source)):
-                if isinstance(node, ast.Call) and ast.unparse(node.func) in (
-                    "begin",
-                    "olrunbook.begin",
-                ):
+            for node in ast.walk(python_of(source)[0]):
+                if begins(node):
                     return {word.arg: word.value for word in node.keywords if word.arg}
     return None
+
+
+def begins(node: ast.AST | None) -> TypeGuard[ast.Call]:
+    """Tell whether a piece of a program is a call of `begin`."""
+    names = ("begin", "olrunbook.begin")
+    return isinstance(node, ast.Call) and ast.unparse(node.func) in names

@@ -49,6 +49,7 @@ class Parameter:
     computed: bool = False  # its default is known when the notebook runs, not before
     # of an image set the node types of each app, of a stage its stages
     by_app: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    annotation: str = ""  # its type as it is written; empty: none
 
 
 def check(

@@ -65,10 +65,7 @@ def workspace(ctx: Context) -> Workspace:
         shutil.copytree(source, root / relative, ignore=ignore, dirs_exist_ok=True)
     template = root / image.template
     found = Workspace(root, template, root / image.deploy, _declared(template))
-    if image.default_template and found.deploy.parent.name != ctx.app_name:
-        msg = f"{image.deploy} is not {ctx.app_name}/{found.deploy.name}"
-        hint = "The default template needs the deploy in a folder named like the app."
-        raise UsageError(msg, hint)
+    image.require_place(ctx.app_name)
     for path in (found.template, found.deploy):
         if not path.exists():
             named = path.relative_to(root)
