@@ -1,4 +1,4 @@
-"""Packer, its Amazon plugin and Pulumi: found, or built once by olrunbook.toolchain."""
+"""Packer, its Amazon plugin and Pulumi: found, or had by olrunbook.toolchain."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def ensure(report: Report, python: Path, root: Path) -> None:
     """See that every tool is there.
 
     Raises:
-        SetupError: One can neither be found nor built.
+        SetupError: One cannot be had.
 
     """
     for name in TOOLS:

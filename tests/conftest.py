@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -109,11 +110,19 @@ def pytest_configure() -> None:
     """Take nothing from the caller that tests rely on.
 
     A shell's background job has its children ignore SIGINT (`nohup`: SIGHUP), and tests
-    send them. Child processes of the tests write bytecode: they start faster with it.
+    send them. The tests and their child processes write bytecode: they start faster
+    with it. Few objects of so many modules are garbage: it is looked for less often.
     """
+    gc.set_threshold(20_000)
+    sys.dont_write_bytecode = False
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_collection_finish() -> None:
+    """Let no search for garbage look through what stays to the end."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -26,6 +26,7 @@ from tests.conftest import ROOT, UNSET
 
 __all__ = [
     "BEGIN",
+    "QUICK",
     "Desk",
     "cells_of",
     "desk_in",
@@ -36,6 +37,14 @@ __all__ = [
 ]
 
 BEGIN = 'import olrunbook\nrun = olrunbook.begin("image_test", app="tika")'
+
+# papermill's command without the 2 s that jsonschema's grammar takes of each start; as
+# it is installed it runs in test_engine.py, test_byhand.py and test_wheel.py.
+QUICK = """
+import olrunbook.record.jupyter
+from papermill.cli import papermill
+papermill(prog_name="papermill")
+"""
 
 READY_S = 120
 CELL_S = 120

@@ -15,7 +15,16 @@ from olrunbook.archive.place import RunPlace
 from olrunbook.project.catalog import Project
 from olrunbook.record.journal import read_journal
 from olrunbook.run.executor import judged
-from tests.kernels import BEGIN, Desk, cells_of, only, ours, record_of
+from tests.kernels import (
+    BEGIN,
+    QUICK,
+    Desk,
+    cells_of,
+    desk_in,
+    only,
+    ours,
+    record_of,
+)
 
 STEP = """
 from olrunbook.errors import {error}
@@ -29,6 +38,13 @@ run.step("image_test", work)
 def desk(project: Project) -> Iterator[Desk]:
     """Return a kernel in a project of its own."""
     with Desk(project.root) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def one_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """Return a kernel for tests that begin runs of their own in it and conclude."""
+    with desk_in(tmp_path_factory.mktemp("desk")) as made:
         yield made
 
 
@@ -75,15 +91,17 @@ def test_an_error_of_others_is_told_from_ours(desk: Desk, source: str) -> None:
     assert record_of(only(desk)).status == "failed"
 
 
-def test_begin_again_closes_the_run_before(desk: Desk) -> None:
+def test_begin_again_closes_the_run_before(one_desk: Desk) -> None:
     """Run All once more: two runs, the first ended early, the imports in both."""
     for _ in range(2):
-        desk.run("import olrunbook", "imports")
-        desk.run(BEGIN, "begin")
-        desk.run("print('body')", "body")
-        desk.run("run._recorder.journal.add('step', name='s', event='started')", "s")
-    desk.run("run.conclude()", "end")
-    first, second = sorted(desk.places(), key=lambda place: place.run_id)
+        one_desk.run("import olrunbook", "imports")
+        one_desk.run(BEGIN, "begin")
+        one_desk.run("print('body')", "body")
+        one_desk.run(
+            "run._recorder.journal.add('step', name='s', event='started')", "s"
+        )
+    one_desk.run("run.conclude()", "end")
+    first, second = one_desk.places()[-2:]
     record = record_of(first)
     assert record.status == "failed"
     assert record.cause == "ended early: begin was called again in this kernel"
@@ -94,25 +112,27 @@ def test_begin_again_closes_the_run_before(desk: Desk) -> None:
     assert len(sources) == 5
 
 
-def test_a_run_after_a_concluded_one_begins_where_that_ended(desk: Desk) -> None:
+def test_a_run_after_a_concluded_one_begins_where_that_ended(one_desk: Desk) -> None:
     """The cells of the run before are not entered again."""
-    desk.run(BEGIN)
-    desk.run("run.conclude()")
-    desk.run("between = 1")
-    desk.run(BEGIN)
-    desk.run("run.conclude()")
-    first, second = sorted(desk.places(), key=lambda place: place.run_id)
+    one_desk.run(BEGIN)
+    one_desk.run("run.conclude()")
+    one_desk.run("between = 1")
+    one_desk.run(BEGIN)
+    one_desk.run("run.conclude()")
+    first, second = one_desk.places()[-2:]
     assert len(cells_of(first)) == 2
     sources = [cell["source"] for cell in cells_of(second)]
     assert sources == ["between = 1", BEGIN, "run.conclude()"]
     assert record_of(first).status == record_of(second).status == "succeeded"
 
 
-def by_papermill(folder: Path, notebook: Path) -> subprocess.CompletedProcess[str]:
+def by_papermill(
+    papermill: Path, folder: Path, notebook: Path
+) -> subprocess.CompletedProcess[str]:
     """Run a notebook by papermill's command line with its default engine."""
-    papermill = Path(sys.executable).with_name("papermill")
+    words = [notebook, folder / "out.ipynb", "--cwd", folder, "-k", "python3"]
     return subprocess.run(
-        [papermill, notebook, folder / "out.ipynb", "--cwd", folder, "-k", "python3"],
+        [sys.executable, papermill, *words],
         cwd=folder,
         env={**os.environ, "IPYTHONDIR": str(folder / ".ipython")},
         capture_output=True,
@@ -128,7 +148,8 @@ def test_papermills_own_engine_leaves_a_true_record(
     notebook = make_notebook("import olrunbook", BEGIN, "print('x')", "run.conclude()")
     source = project.root / "sample.ipynb"
     shutil.copy(notebook, source)
-    done = by_papermill(project.root, source)
+    installed = Path(sys.executable).with_name("papermill")
+    done = by_papermill(installed, project.root, source)
     assert done.returncode == 0, done.stderr
     (place,) = list_places(project)
     record = record_of(place)
@@ -149,7 +170,9 @@ def test_papermills_own_engine_and_a_cell_that_fails(
 ) -> None:
     """Closed by the kernel as it goes, with the cell's cause."""
     notebook = make_notebook(BEGIN, "raise ValueError('boom')", "run.conclude()")
-    done = by_papermill(project.root, notebook)
+    quick = project.root / "papermill"
+    quick.write_text(QUICK)
+    done = by_papermill(quick, project.root, notebook)
     assert done.returncode == 1
     (place,) = list_places(project)
     record = record_of(place)

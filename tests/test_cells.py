@@ -101,12 +101,12 @@ def test_nothing_is_written_to_a_closed_run(desk: Desk) -> None:
     assert after == before
 
 
-def test_long_output_is_capped_and_whole_in_a_log(desk: Desk) -> None:
+def test_long_output_is_capped_and_whole_in_a_log(one_desk: Desk) -> None:
     """The first and last lines are in the notebook; the log has every line."""
-    desk.run(BEGIN)
-    desk.run("for n in range(20_000):\n    print('line', n)")
-    desk.run("run.conclude()")
-    place = only(desk)
+    one_desk.run(BEGIN)
+    one_desk.run("for n in range(20_000):\n    print('line', n)")
+    one_desk.run("run.conclude()")
+    place = one_desk.places()[-1]
     (out,) = cells_of(place)[1]["outputs"]
     lines = out["text"].splitlines()
     assert (lines[0], lines[-1]) == ("line 0", "line 19999")
@@ -189,23 +189,23 @@ def test_a_killed_kernel_leaves_its_cells(
     assert cells[2]["outputs"][0]["text"] == "second\n"
 
 
-def test_last_words_without_an_end_of_line_are_recorded(desk: Desk) -> None:
+def test_last_words_without_an_end_of_line_are_recorded(one_desk: Desk) -> None:
     """What a cell says last may have no newline."""
-    desk.run(BEGIN)
-    desk.run("print('a', end='')")
-    desk.run("run.conclude()")
-    (out,) = cells_of(only(desk))[1]["outputs"]
+    one_desk.run(BEGIN)
+    one_desk.run("print('a', end='')")
+    one_desk.run("run.conclude()")
+    (out,) = cells_of(one_desk.places()[-1])[1]["outputs"]
     assert out["text"] == "a"
 
 
-def test_a_widget_that_a_later_cell_closes_is_not_kept(desk: Desk) -> None:
+def test_a_widget_that_a_later_cell_closes_is_not_kept(one_desk: Desk) -> None:
     """As in JupyterLab: the record has the state of those that are still there."""
-    desk.run(BEGIN)
-    desk.run("import ipywidgets as w\ngone, kept = w.Text('gone'), w.Text('kept')")
-    desk.run("display(gone, kept)")
-    desk.run("gone.close()")
-    desk.run("run.conclude()")
-    notebook = json.loads((only(desk).folder / "notebook.ipynb").read_text())
+    one_desk.run(BEGIN)
+    one_desk.run("import ipywidgets as w\ngone, kept = w.Text('gone'), w.Text('kept')")
+    one_desk.run("display(gone, kept)")
+    one_desk.run("gone.close()")
+    one_desk.run("run.conclude()")
+    notebook = json.loads((one_desk.places()[-1].folder / "notebook.ipynb").read_text())
     (widgets,) = notebook["metadata"]["widgets"].values()
     texts = [m["state"] for m in widgets["state"].values() if "value" in m["state"]]
     assert [state["value"] for state in texts] == ["kept"]

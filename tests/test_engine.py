@@ -18,7 +18,8 @@ from olrunbook.engine.session import Session, run_notebook
 from olrunbook.errors import UsageError
 from olrunbook.record.journal import read_journal
 
-CELL = '# parameters\nfrom olrunbook import App\napp: App = "tika"\nword: str = "x"\n'
+WORD = '# parameters\nword: str = "x"\n'
+CELL = f'{WORD}from olrunbook import App\napp: App = "tika"\n'
 JOURNAL = """
 import os, json, datetime
 def note(kind, **more):
@@ -34,8 +35,8 @@ DONE = 'note("conclude", headline="fine")'
 def execute(project, make_notebook):
     """Return a function that runs cells headless and returns record, folder, cells."""
 
-    def run(*sources: str, parameters=None, tags=None):
-        path = make_notebook(CELL, JOURNAL, *sources, tags=tags)
+    def run(*sources: str, first=WORD, parameters=None, tags=None):
+        path = make_notebook(first, JOURNAL, *sources, tags=tags)
         session = Session(project, path, parameters or {})
         record = run_notebook(session)
         body = json.loads((session.place.folder / "notebook.ipynb").read_text())
@@ -301,7 +302,7 @@ def test_a_keyboard_interrupt_of_a_cell_is_a_cause(execute) -> None:
 
 def test_the_journal_opens_with_who_and_what(execute) -> None:
     """The first line names parameters, operator, versions and the source's hash."""
-    record, folder, _ = execute(DONE)
+    record, folder, _ = execute(DONE, first=CELL)
     first = read_journal(folder)[0]
     assert first["kind"] == "run"
     assert len(first["source_sha256"]) == 64

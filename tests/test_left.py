@@ -14,7 +14,7 @@ from olrunbook.engine.session import Session, run_notebook
 from olrunbook.processes.left import VARIABLE, carriers, end_carriers
 from olrunbook.processes.orphans import since
 from olrunbook.record.files import new_run_id
-from tests.kernels import BEGIN, Desk, desk_in, only, record_of
+from tests.kernels import BEGIN, Desk, desk_in, record_of
 
 SLEEP = [sys.executable, "-c", "print('up', flush=True); import time; time.sleep(300)"]
 DEAF = ["sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.2; done"]
@@ -40,6 +40,13 @@ def started():
             child.kill()
         process.kill()
         process.communicate()
+
+
+@pytest.fixture(scope="module")
+def one_desk(tmp_path_factory):
+    """Return a kernel for tests that begin a run of their own in it."""
+    with desk_in(tmp_path_factory.mktemp("desk")) as made:
+        yield made
 
 
 def test_what_carries_the_run_s_id_is_found(started) -> None:
@@ -126,20 +133,17 @@ def test_a_run_ends_what_its_cells_left_but_for_what_was_declared(
     eventually(lambda: carriers(place.run_id) == [])
 
 
-def test_by_hand_it_is_named_and_left_alone(project) -> None:
+def test_by_hand_it_is_named_and_left_alone(one_desk) -> None:
     """The kernel goes on, and so may what its cells started."""
-    with Desk(project.root) as desk:
-        desk.run(BEGIN)
-        assert (
-            desk.run("import subprocess; p = subprocess.Popen(['sleep', '303'])")
-            == "ok"
-        )
-        desk.run("run.conclude()")
-        (warning,) = record_of(only(desk)).warnings[-1:]
-        assert "sleep 303" in warning
-        assert warning.startswith("left running by a cell: pid ")
-        assert desk.run("assert p.poll() is None; p.kill()") == "ok"
-        assert desk.run(f"import os; assert {VARIABLE!r} not in os.environ") == "ok"
+    one_desk.run(BEGIN)
+    start = "import subprocess; p = subprocess.Popen(['sleep', '303'])"
+    assert one_desk.run(start) == "ok"
+    one_desk.run("run.conclude()")
+    (warning,) = record_of(one_desk.places()[-1]).warnings[-1:]
+    assert "sleep 303" in warning
+    assert warning.startswith("left running by a cell: pid ")
+    assert one_desk.run("assert p.poll() is None; p.kill()") == "ok"
+    assert one_desk.run(f"import os; assert {VARIABLE!r} not in os.environ") == "ok"
 
 
 THREADS = """import threading, time, concurrent.futures as f
@@ -174,13 +178,6 @@ def test_by_hand_a_thread_that_still_works_is_named_once(project) -> None:
         first, second = (record_of(place) for place in desk.places())
         assert UNHEARD in first.warnings
         assert UNHEARD not in second.warnings
-
-
-@pytest.fixture(scope="module")
-def one_desk(tmp_path_factory):
-    """Return a kernel for tests that begin a run of their own in it."""
-    with desk_in(tmp_path_factory.mktemp("desk")) as made:
-        yield made
 
 
 @pytest.mark.parametrize("wrong", ["'sleep'", "2 ** 22 + 1", "None"])

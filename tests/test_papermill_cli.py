@@ -13,14 +13,8 @@ import boto3
 import pytest
 
 from olrunbook.archive.place import list_runs, read_record
+from tests.kernels import QUICK
 
-# The same command without the 2 s that jsonschema's grammar takes of each start; the
-# command as it is installed runs in test_engine.py and test_byhand.py.
-QUICK = """
-import olrunbook.record.jupyter
-from papermill.cli import papermill
-papermill(prog_name="papermill")
-"""
 PAPERMILL = (sys.executable, "-c", QUICK)
 CELL = """# parameters
 from typing import Literal
@@ -261,6 +255,7 @@ def test_a_library_caller_gets_errors_and_the_notebook(project, make_notebook) -
     good = make_notebook(CELL, JOURNAL, SHOW, DONE, name="good")
     bad = make_notebook(CELL, JOURNAL, "1/0", DONE, name="bad")
     program = f"""
+import olrunbook.record.jupyter  # what comes next is quick to import
 import papermill
 nb = papermill.execute_notebook({str(good)!r}, None, {{"count": 5}},
                                 engine_name="olrunbook", progress_bar=False)

@@ -91,7 +91,9 @@ def recorded(tmp_path_factory) -> dict[str, Any]:
         shutil.copy(ROOT / "catalog.toml", folder)
         if way == "by hand":
             continue
-        engine = ["--engine", "olrunbook"] if way == "headless" else []
+        # papermill would save its whole output after each cell.
+        only_at_the_end = ["--no-request-save-on-cell-execute"]
+        engine = ["--engine", "olrunbook"] if way == "headless" else only_at_the_end
         out = folder / "out.ipynb"
         command = [
             sys.executable,

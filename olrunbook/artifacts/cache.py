@@ -163,8 +163,7 @@ def _get(
             listed = wanted or listed_sum(spec.filled(spec.checksums), name)
             download(url, path)
         except OSError as error:
-            reason = getattr(error, "reason", error)
-            tried.append(f"vendor: {reason}")
+            tried.append(f"vendor: {error}")
         else:
             _check(spec, path, listed)
             return "vendor"

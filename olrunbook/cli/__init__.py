@@ -50,7 +50,7 @@ COMMANDS = {
     "verify": ("verify", "Check that nothing in the archive was changed."),
     "prune": ("prune", "Remove old runs; the chain still names them."),
     "rehearsal": ("rehearsal", "Start, show and stop the cloud on this machine."),
-    "tools": ("tools", "Find or build packer, pulumi and the amazon plugin."),
+    "tools": ("tools", "Find or get packer, pulumi and the amazon plugin."),
     "catalog": ("catalog", "Show the apps, stages and targets."),
     "lab": ("lab", "Open the notebooks in JupyterLab."),
     "completion": ("completion", "Print the shell code for tab completion."),

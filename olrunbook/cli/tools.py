@@ -36,9 +36,10 @@ Examples:
 )
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def tools(command: tuple[str, ...], *, as_json: bool, target: str) -> int:
-    """Find packer, pulumi and the amazon plugin on PATH, or build pinned versions.
+    """Find packer, pulumi and the amazon plugin on PATH, or get pinned versions.
 
-    What is built is kept outside the tree and verified by its sha256 before use. With
+    They are downloaded from their vendors, or built from source where a vendor does not
+    answer, kept outside the tree, and verified by their sha256 before each use. With
     COMMAND: call one of them, with endpoints, state and credentials of the target.
     Pulumi works on a copy of an app's stack, as a run does: no checkout is written.
     """

@@ -1,4 +1,4 @@
-"""Packer, its Amazon plugin and Pulumi: found on the machine, or built once and kept.
+"""Packer, its Amazon plugin and Pulumi: found, or downloaded or built once.
 
 `ensure()` returns all of them ready for use.
 """

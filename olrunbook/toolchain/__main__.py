@@ -1,6 +1,6 @@
 """`python -m olrunbook.toolchain`: for set-up and the Makefile.
 
-ensure [--events] [--keep-build] [NAME …]   find or build
+ensure [--events] [--keep-build] [NAME …]   find, download or build
 exec NAME ARGUMENT …                        run a tool as the kit would find it
 """
 
@@ -15,14 +15,13 @@ from typing import Any
 from olrunbook.errors import OlrunbookError
 from olrunbook.events import Event
 from olrunbook.toolchain import ensure
-from olrunbook.toolchain.model import HOW
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m olrunbook.toolchain")
     commands = parser.add_subparsers(dest="command", required=True)
-    first = commands.add_parser("ensure", help="find or build tools")
+    first = commands.add_parser("ensure", help="find, download or build tools")
     first.add_argument("--events", action="store_true", help="print JSON")
     first.add_argument("--keep-build", action="store_true", help="for the next call")
     first.add_argument("names", nargs="*")
@@ -44,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     for tool in chain.tools.values():
         if options.events:
-            text = f"{tool.version}, {HOW[tool.how]}: {tool.path}"
+            text = f"{tool.version}, {tool.origin}: {tool.path}"
             say({"tool": tool.name, "state": "found", "text": text})
         else:
             print(tool)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import platform
 import shutil
 import time
 from collections import deque
@@ -18,7 +17,6 @@ from olrunbook.processes.tool import Command, Ended, Tool
 from olrunbook.record.files import sha256_file
 from olrunbook.redact import Redactor, new_key
 from olrunbook.toolchain.cache import Cache
-from olrunbook.toolchain.find import PLUGIN_SOURCE
 from olrunbook.toolchain.golang import build_environment, find_go, go_version, modules
 from olrunbook.toolchain.model import ToolFound
 from olrunbook.toolchain.pins import Pin
@@ -69,8 +67,14 @@ class Progress:
             self.say(f"{self.pin.title}: {news}")
 
 
-def build(pin: Pin, cache: Cache, emit: Emit) -> ToolFound:
+def build(pin: Pin, cache: Cache, emit: Emit, why: str) -> ToolFound:
     """Build, keep and verify a tool; the caller holds the cache's lock.
+
+    Args:
+        pin: The tool.
+        cache: Where it is kept.
+        emit: Gets what is told.
+        why: Why it was not downloaded.
 
     Raises:
         ToolError: It cannot be built; with the end of what the compiler said.
@@ -79,7 +83,8 @@ def build(pin: Pin, cache: Cache, emit: Emit) -> ToolFound:
     """
     progress = Progress(pin, emit)
     minutes = f"about {pin.expected_s / 60:.0f} min, once"
-    text = f"{pin.title}: building from source, {minutes} ({pin.why})"
+    why = f"; not downloaded: {why}"
+    text = f"{pin.title}: building from source, {minutes} ({pin.why}){why}"
     emit(Event(pin.name, "phase", text, {"expected_s": pin.expected_s}))
     room(cache)
     for folder in ("tmp", "modules", "compiled", "path", pin.name):
@@ -96,42 +101,26 @@ def build(pin: Pin, cache: Cache, emit: Emit) -> ToolFound:
         "go_sum_sha256": sha256_file(source / "go.sum"),
         "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    plugin = pin.name == "packer-plugin-amazon"
-    if plugin:
-        made["plugins"] = "plugins"
 
-    def fill(folder: Path) -> Path:
-        program = folder / (plugin_path(pin) if plugin else Path(pin.name))
-        program.parent.mkdir(parents=True, exist_ok=True)
+    def fill(program: Path) -> None:
         argv = [go, "build", "-v", "-trimpath", "-mod=readonly", "-modcacherw"]
         argv += ["-buildvcs=false", *pin.flags, "-o", str(program), pin.package]
         ended = run(argv, cache, source, log, progress)
         if ended.code or not program.is_file():
             said = "\n  ".join(["", *progress.tail])
-            msg = f"{pin.title} could not be built (go ended with {ended.code}):{said}"
+            msg = f"{pin.title} could not be built (go ended with {ended.code}{why}):"
+            msg += said
             hint = (
                 f"The whole output is in {log}. Is the Go module proxy reachable? "
                 f"Or install {pin.name} yourself and put it on the PATH."
             )
             raise ToolError(msg, hint, ended.code)
-        if plugin:  # Packer takes a plugin only with its digest beside it
-            beside = program.with_name(f"{program.name}_SHA256SUM")
-            beside.write_text(f"{sha256_file(program)}\n", encoding="utf-8")
         made["seconds"] = round(ended.seconds, 1)
-        return program
 
     found = cache.put(pin, fill, made)
-    text = f"{pin.title}: built in {made['seconds']:.0f} s"
+    text = f"{pin.title}: built in {made['seconds']:.0f} s{why}"
     emit(Event(pin.name, "artifact", text, {"path": str(found.path)}))
     return found
-
-
-def plugin_path(pin: Pin) -> Path:
-    """Return where Packer looks for the plugin, and under which name."""
-    system = platform.system().lower()
-    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), "amd64")
-    name = f"{pin.name}_v{pin.version}_x5.0_{system}_{machine}"
-    return Path("plugins") / PLUGIN_SOURCE / name
 
 
 def run(

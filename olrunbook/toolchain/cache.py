@@ -1,7 +1,7 @@
-"""What was built is kept outside the tree, whole or not at all, verified before use.
+"""What we got is kept outside the tree, whole or not at all, verified before use.
 
 <cache>/tools/packer-1.15.4/packer          the program
-<cache>/tools/packer-1.15.4/manifest.json   its sha256, and how it was made
+<cache>/tools/packer-1.15.4/manifest.json   its sha256, and where it is from
 <cache>/tools/packer-1.15.4/checked.json    its sha256 when it was last read
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 
 from olrunbook.errors import OlrunbookError, ToolError
 from olrunbook.record.files import fsync_path, sha256_file, write_atomic
-from olrunbook.toolchain.model import ToolFound
+from olrunbook.toolchain.model import How, ToolFound
 from olrunbook.toolchain.pins import Pin
 
 __all__ = ["Cache"]
@@ -29,7 +29,7 @@ SCHEMA = "olrunbook/tool/1"
 
 
 class Cache:
-    """The built tools of one user, in one folder."""
+    """The tools we keep for one user, in one folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -42,7 +42,7 @@ class Cache:
         return self.tools / f"{pin.name}-{pin.version}"
 
     def get(self, pin: Pin) -> ToolFound | None:
-        """Return a built tool whose file is the one that was built, or None.
+        """Return a tool whose file is the one that was kept, or None.
 
         Raises:
             ToolError: The file differs from what its manifest says.
@@ -53,18 +53,20 @@ class Cache:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
             program = folder / manifest["program"]
             wanted = str(manifest["sha256"])
+            host = str(manifest.get("host", ""))
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
             msg = f"{folder / MANIFEST} cannot be used: {type(error).__name__}"
             raise ToolError(msg, self._anew(folder)) from None
+        how: How = "downloaded" if host else "built"
         found = self._sha256(folder, program)
         if found != wanted:
-            msg = f"{program} is not what was built: sha256 {found}, built {wanted}"
+            msg = f"{program} is not what was {how}: sha256 {found}, {how} {wanted}"
             raise ToolError(msg, self._anew(folder))
         plugins = folder / at if (at := manifest.get("plugins")) else None
         facts = {"name": pin.name, "version": pin.version, "sha256": wanted}
-        return ToolFound(path=program, how="built", plugins=plugins, **facts)
+        return ToolFound(path=program, how=how, host=host, plugins=plugins, **facts)
 
     @staticmethod
     def _sha256(folder: Path, program: Path) -> str:
@@ -92,32 +94,37 @@ class Cache:
 
     @staticmethod
     def _anew(folder: Path) -> str:
-        return f"Find out why, then remove {folder}: it is built again."
+        return f"Find out why, then remove {folder}: it is made anew."
 
     def put(
-        self, pin: Pin, fill: Callable[[Path], Path], made: dict[str, Any]
+        self, pin: Pin, fill: Callable[[Path], None], made: dict[str, Any]
     ) -> ToolFound:
         """Keep and verify a tool; its folder appears whole or not at all.
 
         Args:
             pin: The tool.
-            fill: Called with an empty folder; puts the program into it, and returns
-                its path.
-            made: How it was made, for the manifest; `plugins` names a folder in it.
+            fill: Called with a path in a new folder; makes the program there.
+            made: How it was made, for the manifest; read after that.
 
         """
         self.tools.mkdir(parents=True, exist_ok=True)
         fresh = self.tools / f".new-{pin.name}-{os.getpid()}"
         final = self.folder(pin)
         shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir()
+        program = fresh / pin.filled(pin.program)
+        program.parent.mkdir(parents=True)
         try:
-            program = fill(fresh)
+            fill(program)
+            at = program.relative_to(fresh)
+            if len(at.parts) > 1:  # Packer wants a plugin's digest beside it
+                beside = program.with_name(f"{program.name}_SHA256SUM")
+                beside.write_text(f"{sha256_file(program)}\n", encoding="utf-8")
+                made["plugins"] = at.parts[0]
             manifest = {
                 "schema": SCHEMA,
                 "name": pin.name,
                 "version": pin.version,
-                "program": str(program.relative_to(fresh)),
+                "program": str(at),
                 "sha256": sha256_file(program),
                 "size": program.stat().st_size,
                 **made,

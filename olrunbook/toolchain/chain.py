@@ -1,4 +1,4 @@
-"""The whole toolchain: found where it fits, else built once."""
+"""The whole toolchain: found where it fits, else downloaded or built once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from olrunbook.events import Event
 from olrunbook.project.where import cache_dir
 from olrunbook.toolchain.build import Emit, build, drop
 from olrunbook.toolchain.cache import Cache
+from olrunbook.toolchain.download import base, from_vendor
 from olrunbook.toolchain.find import look
 from olrunbook.toolchain.model import Toolchain, ToolFound
 from olrunbook.toolchain.pins import PINS, Pin
@@ -33,17 +34,19 @@ def ensure(
     keep_build: bool = False,
     cache: Cache | None = None,
 ) -> Toolchain:
-    """Return the tools, building what is neither on the machine nor kept from before.
+    """Return the tools, getting what is neither on the machine nor kept from before.
 
     Args:
         names: The tools; None: all.
-        emit: Gets an event when a build starts, goes on, and ends; none otherwise.
+        emit: Gets an event when a download or build starts, goes on, and ends.
         keep_build: Leave sources and compiled packages for the next call, which
             shares them; else they are removed.
-        cache: Where built tools are kept.
+        cache: Where tools are kept.
 
     Raises:
-        ToolError: One can neither be found nor built; the hint says what to install.
+        UsageError: No such tool, or the environment names no address of a vendor.
+        ToolError: One cannot be had, or is not what its vendor lists; the hint says
+            what to do.
         InterruptedRunError: A build was stopped; nothing half-made is kept.
 
     """
@@ -51,25 +54,33 @@ def ensure(
     pins = chosen(names)
     found = {pin.name: look(pin, cache) for pin in pins}
     if missing := [pin for pin in pins if not found[pin.name]]:
-        found |= build_missing(missing, cache, emit, keep_build=keep_build)
+        found |= get_missing(missing, cache, emit, keep_build=keep_build)
     elif not keep_build and cache.build.exists():
         with contextlib.suppress(BlockingIOError), cache.locked():
             drop(cache)  # of a build that was killed; one at work keeps its own
     return Toolchain(tools={name: tool for name, tool in found.items() if tool})
 
 
-def build_missing(
+def get_missing(
     pins: list[Pin], cache: Cache, emit: Emit, *, keep_build: bool
 ) -> dict[str, ToolFound]:
-    """Build tools, one process at a time; another one may build them while we wait."""
+    """Get tools, one process at a time; another one may get them while we wait."""
+    for pin in PINS.values():
+        base(pin)  # what cannot be asked is refused before anything is changed
 
     def waiting() -> None:
-        text = f"{pins[0].title}: another olrunbook is building it; waiting"
+        text = f"{pins[0].title}: another olrunbook is getting it; waiting"
         emit(Event(pins[0].name, "phase", text, {"expected_s": pins[0].expected_s}))
 
     with cache.locked(waiting), contextlib.ExitStack() as ended:
         ended.callback(drop, cache)
-        made = {pin.name: cache.get(pin) or build(pin, cache, emit) for pin in pins}
+        made = {pin.name: cache.get(pin) or get(pin, cache, emit) for pin in pins}
         if keep_build:
             ended.pop_all()
     return made
+
+
+def get(pin: Pin, cache: Cache, emit: Emit) -> ToolFound:
+    """Download a tool, or build it where its vendor's release cannot be had."""
+    found = from_vendor(pin, cache, emit)
+    return build(pin, cache, emit, found) if isinstance(found, str) else found

@@ -1,4 +1,4 @@
-"""Look for a tool on the machine: the PATH, Packer's plugin folders, what was built."""
+"""Look for a tool on the machine: the PATH, Packer's plugin folders, what we keep."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from olrunbook.adapters.tool_version import tool_version
 from olrunbook.record.files import sha256_file
 from olrunbook.toolchain.cache import Cache
 from olrunbook.toolchain.model import ToolFound
-from olrunbook.toolchain.pins import Pin, parse
+from olrunbook.toolchain.pins import Pin, machine, parse
 
 __all__ = ["look", "plugin_folders"]
 
 PLUGIN_SOURCE = Path("github.com/hashicorp/amazon")
 PLUGIN_FILE = re.compile(
-    r"packer-plugin-amazon_v(?P<version>\d+\.\d+\.\d+)_x5\.\d+_linux_amd64"
+    r"packer-plugin-amazon_v(?P<version>\d+\.\d+\.\d+)_x5\.\d+_"
+    + "{os}_{arch}".format(**machine())
 )
 
 
 def look(pin: Pin, cache: Cache) -> ToolFound | None:
-    """Return a tool that is there and fits; nothing is built.
+    """Return a tool that is there and fits; nothing is fetched or built.
 
     Raises:
-        ToolError: What was built is not what it was.
+        ToolError: What we keep is not what it was.
 
     """
     candidates = plugins() if pin.name == "packer-plugin-amazon" else programs(pin)

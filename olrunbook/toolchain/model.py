@@ -10,10 +10,11 @@ from pydantic import BaseModel
 
 __all__ = ["How", "ToolFound", "Toolchain"]
 
-How = Literal["path", "plugins", "built"]
+How = Literal["path", "plugins", "downloaded", "built"]
 HOW = {
     "path": "on the PATH",
     "plugins": "in Packer's plugin folder",
+    "downloaded": "downloaded",
     "built": "built from source",
 }
 
@@ -26,17 +27,23 @@ class ToolFound(BaseModel, frozen=True):
     path: Path  # the program's file
     how: How  # where it comes from
     plugins: Path | None = None  # for a plugin: the folder Packer must look into
-    sha256: str = ""  # of a program we built: what its file was verified to have
+    host: str = ""  # of a download: whose it is
+    sha256: str = ""  # of a program we keep: what its file was verified to have
 
     def __str__(self) -> str:
         """One line for a person."""
-        return f"{self.name:<22}{self.version:<10}{HOW[self.how]:<28}{self.path}"
+        return f"{self.name:<22}{self.version:<10}{self.origin:<40}{self.path}"
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, for a person."""
+        return HOW[self.how] + (f" from {self.host}" if self.host else "")
 
     @property
     def told(self) -> str:
         """Version and origin, for the record."""
         digest = f", sha256 {self.sha256}" if self.sha256 else ""
-        return f"{self.version}, {HOW[self.how]}{digest}"
+        return f"{self.version}, {self.origin}{digest}"
 
 
 class Toolchain(BaseModel, frozen=True):

@@ -11,7 +11,15 @@ import pytest
 
 from olrunbook.archive.place import RunPlace
 from olrunbook.project.catalog import Project
-from tests.kernels import BEGIN, Desk, cells_of, journal_text, only, ours
+from tests.kernels import (
+    BEGIN,
+    Desk,
+    cells_of,
+    desk_in,
+    journal_text,
+    only,
+    ours,
+)
 
 WAIT_S = 90
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -86,12 +94,18 @@ class Form:
         return str(said["content"]["data"]["state"]["value"])
 
 
-@pytest.fixture
-def desk(project: Project) -> Iterator[Desk]:
-    """Return a kernel with a run by hand."""
-    with Desk(project.root) as made:
-        assert made.run(BEGIN) == "ok"
+@pytest.fixture(scope="module")
+def one_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """Return a kernel for tests that begin a run of their own in it and conclude."""
+    with desk_in(tmp_path_factory.mktemp("desk")) as made:
         yield made
+
+
+@pytest.fixture
+def desk(one_desk: Desk) -> Desk:
+    """Return that kernel with a run by hand that has just begun."""
+    assert one_desk.run(BEGIN) == "ok"
+    return one_desk
 
 
 def asked(place: RunPlace) -> dict[str, Any]:
@@ -125,7 +139,7 @@ def test_the_cell_goes_on_after_the_click(desk: Desk, button: str, word: str) ->
     form.click(button)
     assert desk.wait(form.sent) == "ok"
     assert desk.run("run.conclude()") == "ok"
-    place = only(desk)
+    place = desk.places()[-1]
     before, question, decision, after = texts(asked(place))
     assert (before, after) == (
         "before\n",
@@ -160,6 +174,7 @@ def test_nothing_is_decided_without_a_reason(desk: Desk) -> None:
     assert (
         desk.run("assert (answer.approved, answer.reason) == (False, 'second')") == "ok"
     )
+    assert desk.run("run.conclude()") == "ok"
 
 
 def test_the_first_click_decides(desk: Desk) -> None:
@@ -173,7 +188,7 @@ def test_the_first_click_decides(desk: Desk) -> None:
     form.click("Approve")
     assert desk.run("assert answer.approved is False; print('next')") == "ok"
     assert desk.run("run.conclude()") == "ok"
-    assert sum("rejected" in text for text in texts(asked(only(desk)))) == 1
+    assert sum("rejected" in text for text in texts(asked(desk.places()[-1]))) == 1
 
 
 def test_an_interrupt_decides_nothing(desk: Desk) -> None:
@@ -187,7 +202,7 @@ def test_an_interrupt_decides_nothing(desk: Desk) -> None:
     again.click("Approve")
     assert desk.wait(again.sent) == "ok"
     assert desk.run("run.conclude()") == "ok"
-    place = only(desk)
+    place = desk.places()[-1]
     cell = asked(place)
     assert ours(cell)["status"] == "interrupted"
     _, _, decision, error = texts(cell)
@@ -197,10 +212,12 @@ def test_an_interrupt_decides_nothing(desk: Desk) -> None:
     assert no_form(place)
 
 
-def test_a_kernel_that_is_shut_down_leaves_no_form(desk: Desk) -> None:
+def test_a_kernel_that_is_shut_down_leaves_no_form(project: Project) -> None:
     """The record says that nobody answered, and keeps nothing to click on."""
-    form = Form(desk)
-    desk.shut_down()
+    with Desk(project.root) as desk:
+        assert desk.run(BEGIN) == "ok"
+        form = Form(desk)
+        desk.shut_down()
     place = only(desk)
     assert form.models
     assert texts(asked(place))[2].startswith("▲ not decided")

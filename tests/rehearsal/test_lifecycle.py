@@ -192,8 +192,12 @@ class TestDown:
         assert not lifecycle.status(root).up
         assert "nothing to take down" in str(lifecycle.down(root))
 
-    def test_after_a_kill(self, root: Path, eventually: Callable[..., Any]) -> None:
-        """A cloud that was killed is seen as down, and replaced by the next up."""
+    def test_when_it_is_lost(self, root: Path, eventually: Callable[..., Any]) -> None:
+        """One that was killed is seen as down, and replaced by the next up.
+
+        One whose target file is gone is ended and started afresh. One whose folder was
+        deleted, so that nobody finds it, ends by itself.
+        """
         first = lifecycle.up(root, settings=FAST)
         record = record_of(root)
         host = providers_of(record)
@@ -205,23 +209,15 @@ class TestDown:
         assert second.cloud_id != first.cloud_id
         assert lifecycle.status(root).up
 
-    def test_without_its_target(self, root: Path) -> None:
-        """A cloud whose target file is gone is ended and started afresh."""
-        lifecycle.up(root, settings=FAST)
-        record = record_of(root)
+        without_target = record_of(root)
         Places.of(root).target_file.unlink()
         lifecycle.up(root, settings=FAST)
-        assert record.process() is None
+        assert without_target.process() is None
         assert lifecycle.status(root).up
 
-    def test_ends_without_its_state(
-        self, root: Path, eventually: Callable[..., Any]
-    ) -> None:
-        """A cloud whose folder was deleted, so that nobody finds it, ends by itself."""
-        lifecycle.up(root, settings=FAST)
-        record = record_of(root)
+        without_state = record_of(root)
         shutil.rmtree(Places.of(root).root)
-        eventually(lambda: record.process() is None)
+        eventually(lambda: without_state.process() is None)
 
     def test_spares_a_stranger(self, root: Path) -> None:
         """A record whose process id belongs to another process by now harms nobody."""

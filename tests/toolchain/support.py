@@ -24,9 +24,8 @@ def program(path: Path, says: str, code: int = 0) -> Path:
 def keep(cache: Cache, pin: Pin, text: str = "built") -> Path:
     """Keep a made-up program as if it had been built."""
 
-    def fill(folder: Path) -> Path:
-        (folder / pin.name).write_text(text)
-        return folder / pin.name
+    def fill(path: Path) -> None:
+        path.write_text(text)
 
     return cache.put(pin, fill, {"go": "go1.25.11"}).path
 

@@ -24,8 +24,8 @@ from tests.toolchain.support import (
 def test_a_failed_build_leaves_nothing(cache: Cache) -> None:
     """A tool's folder is there whole or not at all."""
 
-    def fill(folder: Path) -> Path:
-        (folder / "packer").write_text("half")
+    def fill(path: Path) -> None:
+        path.write_text("half")
         msg = "the linker died"
         raise ToolError(msg)
 
