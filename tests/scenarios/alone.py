@@ -1,15 +1,14 @@
-"""Update a stack by Pulumi alone, in a process of its own.
-
-FOLDER STACK PROVIDER VERSION new|old: a new one is made first.
-"""
+"""Update a stack by Pulumi alone, in a process: FOLDER STACK PROVIDER VERSION."""
 
 from __future__ import annotations
 
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
+from pulumi.automation import StackAlreadyExistsError
 from pulumi.automation._stack import StackInitMode
 
 from olrunbook.workers.pulumi.cli import SafeCommand
@@ -17,8 +16,8 @@ from olrunbook.workers.pulumi.program import preload, stack_program
 from olrunbook.workers.pulumi.work import QuickStack, QuickWorkspace
 
 
-def main(folder: Path, name: str, provider: str, version: str, how: str) -> None:
-    """Make the stack where it is `new`, and update it: no preview, no refresh."""
+def main(folder: Path, name: str, provider: str, version: str) -> None:
+    """Make the stack if there is none, and update it: no preview, no refresh."""
     preload(folder)
     with tempfile.TemporaryDirectory() as scratch:
         workspace = QuickWorkspace(
@@ -27,8 +26,9 @@ def main(folder: Path, name: str, provider: str, version: str, how: str) -> None
             pulumi_command=SafeCommand(Path(scratch), version),
             secrets_provider=provider,
         )
-        mode = StackInitMode.CREATE if how == "new" else StackInitMode.SELECT
-        stack = QuickStack(name, workspace, mode)
+        with suppress(StackAlreadyExistsError):
+            workspace.create_stack(name)
+        stack = QuickStack(name, workspace, StackInitMode.SELECT)
         stack.up(message="by hand", color="never", on_output=print)
 
 

@@ -23,17 +23,14 @@ __all__ = ["update"]
 ALONE = Path(__file__).with_name("alone.py")
 
 
-def update(
-    desk: Desk, name: str, stage: str, images: Mapping[str, str], *, new: bool = False
-) -> None:
-    """Update an app's stack as somebody without the kit does.
+def update(desk: Desk, name: str, stage: str, images: Mapping[str, str]) -> None:
+    """Update an app's stack as somebody without the kit does; make it if needed.
 
     Args:
         desk: The scenario's desk.
         name: The app.
         stage: The stage.
         images: Node type to the id of its image.
-        new: The stack is made first.
 
     """
     project, target = find_project(desk.root), target_of(desk)
@@ -53,7 +50,7 @@ def update(
         )
         made = prepare(run, images)
         version = tool_version("pulumi", {"PATH": path}).version
-        words = [made.stack, made.secrets_provider, version, "new" if new else "old"]
+        words = [made.stack, made.secrets_provider, version]
         done = subprocess.run(
             [sys.executable, "-P", ALONE, made.folder, *words],
             env=run.target.environment(),

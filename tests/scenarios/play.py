@@ -59,7 +59,7 @@ class Play(Acts):
         """Let every group of a stage serve on an image."""
         groups = self.scene.groups
         nodes = {group.node: self.images[image] for group in groups}
-        update(self.desk, self.name, stage, nodes, new=True)
+        update(self.desk, self.name, stage, nodes)
         for group in groups:
             until(partial(self.complete, stage, group))
 
