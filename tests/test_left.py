@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -60,6 +62,17 @@ def test_what_carries_the_run_s_id_is_found(started) -> None:
     assert 0 <= found.age_s < 60
     assert [carrier.pid for carrier in carriers(other)] == [theirs.pid]
     assert carriers(new_run_id()) == []
+
+
+def test_it_is_found_whatever_its_name_is(started, tmp_path, eventually) -> None:
+    """A file's name is bytes, and need not be text; so is a process's."""
+    name = os.fsencode(tmp_path) + b"/\xff) Z"
+    shutil.copy(shutil.which("sleep"), name)
+    run = new_run_id()
+    process = started(["sh", "-c", 'echo up; exec "$0" 300', name], run)
+    eventually(lambda: name in Path(f"/proc/{process.pid}/cmdline").read_bytes())
+    (found,) = carriers(run)
+    assert (found.pid, found.began) == (process.pid, since(process.pid))
 
 
 def test_it_is_found_in_the_midst_of_its_exec(tmp_path) -> None:

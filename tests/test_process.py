@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -239,6 +240,19 @@ def test_what_must_never_be_killed_is_waited_for(tmp_path, redactor) -> None:
     assert tool.ended is not None
     assert tool.ended.code == 0
     assert done.exists()
+
+
+def test_what_a_tool_left_may_have_a_name_that_is_no_text(tmp_path, redactor) -> None:
+    """It is waited for like any other, and the tool's exit code is not lost."""
+    name = os.fsencode(tmp_path) + b"/\xff"
+    shutil.copy(shutil.which("sleep"), name)
+    left = f"[{name!r}, '1'], stdout=s.DEVNULL, stderr=s.DEVNULL"
+    program = f"import subprocess as s; s.Popen({left})"
+    call = command(tmp_path, sys.executable, "-c", program, policy=PULUMI)
+    with Tool(call, redactor) as tool:
+        list(tool.lines())
+    assert tool.ended is not None
+    assert tool.ended.code == 0
 
 
 def test_a_tool_hears_what_our_caller_ignores(tmp_path, redactor) -> None:

@@ -121,7 +121,7 @@ def carried(folder: Path) -> tuple[list[bytes], list[bytes]]:
 
 
 def _fields(folder: Path) -> list[str]:
-    return (folder / "stat").read_text().rpartition(")")[2].split()
+    return (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
 
 
 def own_words(words: list[str]) -> str:

@@ -20,7 +20,12 @@ def since(pid: int) -> str:
     """Return when a process began, in the system's count; empty: it has ended."""
     try:
         # The name in parentheses may hold anything, also parentheses.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = (
+            Path(f"/proc/{pid}/stat")
+            .read_text(errors="replace")
+            .rpartition(")")[2]
+            .split()
+        )
     except OSError:
         return ""
     return "" if fields[0] in "ZX" else fields[19]
@@ -97,7 +102,7 @@ def _children() -> list[tuple[int, str]]:
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             # The name in parentheses may hold anything, also parentheses.
-            head, _, rest = stat.read_text().rpartition(")")
+            head, _, rest = stat.read_text(errors="replace").rpartition(")")
         except OSError:
             continue
         if rest.split()[1] == own:
