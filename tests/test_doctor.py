@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -148,13 +149,15 @@ def test_what_a_cut_off_update_left_comes_first(
     )
     assert held.hint.startswith("Wait; if that process is gone: ")
     gone = subprocess.Popen(["/bin/true"])
-    gone.wait()
+    os.waitid(os.P_PID, gone.pid, os.WEXITED | os.WNOWAIT)  # nobody has reaped it yet
     put(
         f"locks/organization/{STACK}/1.json",
         {**lock, "pid": gone.pid, "hostname": platform.node()},
     )
     held = rows(run("tika", "CI", "--json")[1])["tika CI", "stack lock"]
     assert held.hint.startswith("That process is gone: olrunbook tools pulumi")
+    gone.wait()
+    assert rows(run("tika", "CI", "--json")[1])["tika CI", "stack lock"] == held
     pending = found["tika CI", "pending operations"]
     assert pending.status == "failed"
     assert pending.found.startswith("creating aws:lb/loadBalancer:LoadBalancer")

@@ -239,13 +239,19 @@ def _app_lock(asked: Asked) -> Seen:
     return Seen("ok", "free", wanted)
 
 
+def _ended(pid: int) -> bool:
+    """Whether a process of this machine is gone; one that init has yet to reap is."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def _stack_lock(asked: Asked) -> Seen:
     wanted = "no update holds the stack"
     if locks := "; ".join(asked.backend.locks):
         here = HOLDER.search(locks)
-        gone = (
-            here and here[1] == platform.node() and not psutil.pid_exists(int(here[2]))
-        )
+        gone = here and here[1] == platform.node() and _ended(int(here[2]))
         hint = "That process is gone: " if gone else "Wait; if that process is gone: "
         hint += f"olrunbook tools {by_hand(asked.ctx, 'cancel --yes')}"
         return Seen("failed", locks, wanted, hint)
