@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setenv("OLRUNBOOK_STATE", str(tmp_path / "state"))
     monkeypatch.chdir(folder)
     return find_project()
+
+
+@pytest.fixture(scope="module")
+def one_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Return a kernel for tests that begin runs of their own in it and conclude."""
+    from tests.kernels import desk_in  # noqa: PLC0415  (it imports from here)
+
+    with desk_in(tmp_path_factory.mktemp("desk")) as made:
+        yield made
 
 
 @pytest.fixture

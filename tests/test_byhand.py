@@ -20,7 +20,6 @@ from tests.kernels import (
     QUICK,
     Desk,
     cells_of,
-    desk_in,
     only,
     ours,
     record_of,
@@ -38,13 +37,6 @@ run.step("image_test", work)
 def desk(project: Project) -> Iterator[Desk]:
     """Return a kernel in a project of its own."""
     with Desk(project.root) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def one_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """Return a kernel for tests that begin runs of their own in it and conclude."""
-    with desk_in(tmp_path_factory.mktemp("desk")) as made:
         yield made
 
 

@@ -18,7 +18,6 @@ from tests.kernels import (
     BEGIN,
     Desk,
     cells_of,
-    desk_in,
     journal_text,
     only,
     ours,
@@ -30,13 +29,6 @@ from tests.kernels import (
 def desk(project: Project) -> Iterator[Desk]:
     """Return a kernel in a project of its own."""
     with Desk(project.root) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def one_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """Return a kernel for tests that begin a run of their own in it."""
-    with desk_in(tmp_path_factory.mktemp("desk")) as made:
         yield made
 
 

@@ -16,7 +16,7 @@ from olrunbook.engine.session import Session, run_notebook
 from olrunbook.processes.left import VARIABLE, carriers, end_carriers
 from olrunbook.processes.orphans import since
 from olrunbook.record.files import new_run_id
-from tests.kernels import BEGIN, Desk, desk_in, record_of
+from tests.kernels import BEGIN, Desk, record_of
 
 SLEEP = [sys.executable, "-c", "print('up', flush=True); import time; time.sleep(300)"]
 DEAF = ["sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.2; done"]
@@ -42,13 +42,6 @@ def started():
             child.kill()
         process.kill()
         process.communicate()
-
-
-@pytest.fixture(scope="module")
-def one_desk(tmp_path_factory):
-    """Return a kernel for tests that begin a run of their own in it."""
-    with desk_in(tmp_path_factory.mktemp("desk")) as made:
-        yield made
 
 
 def test_what_carries_the_run_s_id_is_found(started) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from olrunbook.processes.orphans import since
+from olrunbook.processes.orphans import since, stat_of
 
 __all__ = [
     "VARIABLE",
@@ -69,7 +69,7 @@ def carriers(run_id: str, spare: Collection[tuple[int, str]] = ()) -> list[Carri
             environment, words = carried(folder)
             if mark not in environment:
                 continue
-            fields = _fields(folder)
+            _, fields = stat_of(folder)
         except OSError:
             continue
         pid, began = int(folder.name), "" if fields[0] in "ZX" else fields[19]
@@ -96,7 +96,7 @@ def command_of(folder: Path) -> list[bytes]:
     """
     end = time.monotonic() + EXEC_S
     while not (words := (folder / "cmdline").read_bytes().split(b"\0")[:-1]):
-        fields = _fields(folder)
+        _, fields = stat_of(folder)
         ended = fields[0] in "ZX" or int(fields[6]) & KERNEL_THREAD
         if ended or time.monotonic() > end:
             break
@@ -118,10 +118,6 @@ def carried(folder: Path) -> tuple[list[bytes], list[bytes]]:
             break
         time.sleep(0.001)
     return found, words
-
-
-def _fields(folder: Path) -> list[str]:
-    return (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
 
 
 def own_words(words: list[str]) -> str:

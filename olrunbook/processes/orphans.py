@@ -9,23 +9,30 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["Adopted", "adopt", "end_adopted", "since", "wait_adopted"]
+__all__ = ["Adopted", "adopt", "end_adopted", "since", "stat_of", "wait_adopted"]
 
 PR_SET_CHILD_SUBREAPER = 36
 # A tool's own helpers end a moment after it; only then they are told, then made.
 STEPS = ((0, 0.5), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
 
 
+def stat_of(folder: Path) -> tuple[str, list[str]]:
+    """Return the name of a process, by its folder in /proc, and what its `stat` says.
+
+    Raises:
+        OSError: It is gone.
+
+    """
+    # The name is bytes, in parentheses, and may hold anything, also parentheses.
+    text = (folder / "stat").read_text(errors="replace")
+    head, _, rest = text.rpartition(")")
+    return head.partition(" (")[2], rest.split()
+
+
 def since(pid: int) -> str:
     """Return when a process began, in the system's count; empty: it has ended."""
     try:
-        # The name in parentheses may hold anything, also parentheses.
-        fields = (
-            Path(f"/proc/{pid}/stat")
-            .read_text(errors="replace")
-            .rpartition(")")[2]
-            .split()
-        )
+        _, fields = stat_of(Path(f"/proc/{pid}"))
     except OSError:
         return ""
     return "" if fields[0] in "ZX" else fields[19]
@@ -99,13 +106,11 @@ def _children() -> list[tuple[int, str]]:
     except ChildProcessError:
         return []
     own, found = str(os.getpid()), []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for folder in Path("/proc").glob("[0-9]*"):
         try:
-            # The name in parentheses may hold anything, also parentheses.
-            head, _, rest = stat.read_text(errors="replace").rpartition(")")
+            name, fields = stat_of(folder)
         except OSError:
             continue
-        if rest.split()[1] == own:
-            pid, _, name = head.partition(" (")
-            found.append((int(pid), name))
+        if fields[1] == own:
+            found.append((int(folder.name), name))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +15,6 @@ from tests.kernels import (
     BEGIN,
     Desk,
     cells_of,
-    desk_in,
     journal_text,
     only,
     ours,
@@ -92,13 +91,6 @@ class Form:
             lambda m: m["msg_type"] == "comm_msg" and m["content"]["comm_id"] == html
         )
         return str(said["content"]["data"]["state"]["value"])
-
-
-@pytest.fixture(scope="module")
-def one_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """Return a kernel for tests that begin a run of their own in it and conclude."""
-    with desk_in(tmp_path_factory.mktemp("desk")) as made:
-        yield made
 
 
 @pytest.fixture
