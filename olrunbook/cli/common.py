@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from olrunbook.project.catalog import Project
     from olrunbook.record.model import RunRecord
     from olrunbook.targets import Target
+    from olrunbook.toolchain.model import Toolchain
 
 
 EVERY_S = 15.0  # progress is printed at most so often; everything else at once
@@ -66,6 +67,7 @@ def ensure_cloud(
     start: bool = True,
     containers: bool | None = None,
     aws_order: bool | None = None,
+    stage: str = "",
 ) -> Target:
     """Return the target, up and with its tools; start the rehearsal if it is not.
 
@@ -75,17 +77,27 @@ def ensure_cloud(
         start: False: what is asked for works on what is there, so nothing is started.
         containers: Instances are containers; None: as the one that is up, else True.
         aws_order: InService before the health check counts; None: as above.
+        stage: The stage, whose role an account asks for; empty: the one of builds.
 
     Raises:
-        UsageError: Any target but `rehearsal`.
-        RefusedError: It is not up, and is not to be started.
+        UsageError: The catalog has no such target.
+        RefusedError: It is not up, and is not to be started; the account or who we are
+            there is another than the catalog says.
         OlrunbookError: A tool or the cloud cannot be had; the message says what to do.
 
     """
-    from olrunbook.targets import require_built, save_target  # noqa: PLC0415
+    from olrunbook.targets import load_target, require_target, save_target  # noqa: PLC0415
 
-    require_built(project.catalog, target)
+    require_target(project.catalog, target)
     from olrunbook import toolchain  # noqa: PLC0415
+
+    if project.catalog.targets[target].kind == "aws":
+        place = load_target(target, project, stage)
+        who = place.identified()  # before a tool is looked for, or a run is opened
+        chain = toolchain.ensure(emit=EchoEvents())
+        # For notebooks. A proxy of the person's may have a password: it is not kept.
+        save_target(_with_tools(place.model_copy(update={"env": {}}), chain))
+        return _with_tools(who, chain)
     from olrunbook.rehearsal import lifecycle  # noqa: PLC0415
 
     now = lifecycle.status(project.root, docker=False)
@@ -109,18 +121,23 @@ def ensure_cloud(
         settings=settings,
         emit=emit,
     )
-    tools = chain.environment()
-    path = tools.pop("PATH", "").split(os.pathsep)
-    merged = found.model_copy(
-        update={
-            "path": [folder for folder in path if folder],
-            "env": {**found.env, **tools},
-            "tools": {name: tool.told for name, tool in chain.tools.items()},
-        }
-    )
+    merged = _with_tools(found, chain)
     if merged != found:
         save_target(merged)
     return merged
+
+
+def _with_tools(place: Target, chain: Toolchain) -> Target:
+    """Return a target that leads to the tools."""
+    tools = chain.environment()
+    path = tools.pop("PATH", "").split(os.pathsep)
+    return place.model_copy(
+        update={
+            "path": [folder for folder in path if folder],
+            "env": {**place.env, **tools},
+            "tools": {name: tool.told for name, tool in chain.tools.items()},
+        }
+    )
 
 
 def notebook_path(project: Project, name: str) -> Path:

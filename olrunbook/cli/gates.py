@@ -169,8 +169,8 @@ def decider(project: Project, target: str, how: str, sign: Path | None = None) -
     from olrunbook.steps.approval.decisions import By  # noqa: PLC0415
     from olrunbook.targets import find_target  # noqa: PLC0415
 
-    place = find_target(target, project.root)
-    identity = place.identity_arn if place else ""
+    place = find_target(target, project)
+    identity = place.identity_arn if place and "*" not in place.identity_arn else ""
     known = f"{how}; claimed: operating system, git"
     who = masked(project, person(operator(project.root)), target)
     return By(who, known, identity, sign)
@@ -182,7 +182,7 @@ def masked(project: Project, text: str, target: str = "") -> str:
     from olrunbook.targets import find_target  # noqa: PLC0415
 
     secrets = redact.secrets_of_environment(os.environ, project.catalog.secrets)
-    if target and (place := find_target(target, project.root)):
+    if target and (place := find_target(target, project)):
         secrets += place.secret_values()
     return redact.Redactor(redact.new_key(), secrets).text(text)
 

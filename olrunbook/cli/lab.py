@@ -18,7 +18,7 @@ from olrunbook.project.where import cache_dir
 @click.option("--port", default=8888, show_default=True, help="Port on 127.0.0.1.")
 @click.option("--no-browser", is_flag=True, help="Print the address only.")
 def lab(*, port: int, no_browser: bool) -> None:
-    """Open the notebooks in JupyterLab on 127.0.0.1, with the rehearsal up.
+    """Open the notebooks in JupyterLab on 127.0.0.1, with the rehearsal up, if any.
 
     The notebooks it saves are masked, and its kernels keep no history of what you type.
     """
@@ -28,7 +28,8 @@ def lab(*, port: int, no_browser: bool) -> None:
         msg = f"{found.root} has no folder notebooks/"
         hint = f"Copy the shipped ones: cp -r {shipped() / 'notebooks'} {found.root}"
         raise UsageError(msg, hint)
-    ensure_cloud(found, "rehearsal")
+    if "rehearsal" in found.catalog.targets:
+        ensure_cloud(found, "rehearsal")
     env = environment(cache_dir() / "lab", {**os.environ, **found.named})
     argv = [
         sys.executable,

@@ -32,8 +32,9 @@ def rehearsal() -> None:
 def up(*, no_containers: bool, aws_order: bool) -> None:
     """Start it, unless it is up."""
     began = time.monotonic()
-    how = {"containers": not no_containers, "aws_order": aws_order}
-    target = ensure_cloud(project(), "rehearsal", **how)
+    target = ensure_cloud(
+        project(), "rehearsal", containers=not no_containers, aws_order=aws_order
+    )
     click.echo(
         f"The rehearsal is up: {target.endpoint} (cloud {target.cloud_id}), "
         f"{duration(time.monotonic() - began)}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -269,13 +270,21 @@ def _release(
     spec = found.catalog.app(app)
     with one_at_a_time(found.root, app, "olrunbook release"):
         start = asked["images"] != LAST_GOOD  # nothing goes back where nothing is
-        place = ensure_cloud(found, target, start=start)
+        first = _through(found, app, asked["to"])[0]
+        place = ensure_cloud(found, target, start=start, stage=first)
         # Heavy imports while a person already reads the first line.
         from olrunbook.adapters.aws.reads import Account  # noqa: PLC0415
         from olrunbook.engine.stopping import unbroken  # noqa: PLC0415
         from olrunbook.pipeline import Release  # noqa: PLC0415
+        from olrunbook.targets import load_target  # noqa: PLC0415
 
-        account = Account(place)
+        @functools.cache
+        def account(stage: str) -> Account:
+            return Account(load_target(target, found, stage))
+
+        def find_url(stage: str) -> str:
+            return account(stage).url(account(stage).groups(spec, stage))
+
         with unbroken():
             made = Release(
                 found,
@@ -283,7 +292,7 @@ def _release(
                 place,
                 notebook=lambda name: notebook_path(found, name),
                 report=Rows(app, console),
-                find_url=lambda stage: account.url(account.groups(spec, stage)),
+                find_url=find_url,
                 **asked,
             )
             return made, made.run()
@@ -297,6 +306,7 @@ def _summary(console: Console, made: Release, record: RunRecord, waits: Any) -> 
         own = made.project.catalog.app(made.app).stand_ins
         what = f"Vault, Consul and {made.app}" if own else "Vault and Consul"
         note = f"({made.target.name}; {what} are stand-ins)"
+        note = note if made.target.kind == "rehearsal" else f"({made.target.name})"
         console.print(f"{line[0].upper()}{line[1:]}.   {note}", style="bold")
     elif record.status == "waiting" and waits:
         for text in gates.waiting_lines(waits[1], record.run_id):
@@ -305,8 +315,10 @@ def _summary(console: Console, made: Release, record: RunRecord, waits: Any) -> 
         console.print(f"{record.status.capitalize()}: {record.cause}", style="bold red")
         for left in record.finishing:
             console.print(f"  still finishing: {left}")
-    console.print(
-        f"Records: {made.place.folder}   ·   read them: {command()} runs {made.app}"
-        f"   ·   stop the rehearsal: {command()} rehearsal down",
-        soft_wrap=True,
-    )
+    ways = [
+        f"Records: {made.place.folder}",
+        f"read them: {command()} runs {made.app}",
+        f"stop the rehearsal: {command()} rehearsal down",
+    ]
+    ways = ways if made.target.kind == "rehearsal" else ways[:2]
+    console.print("   ·   ".join(ways), soft_wrap=True)

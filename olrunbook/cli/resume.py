@@ -150,7 +150,7 @@ def _run(
     parameters = declared(read_notebook(path), here.catalog)
     values = check({**record.parameters, **given}, parameters, record.notebook)
     needed = targets_of(parameters, values) if record.cloud_id else []
-    cloud_id = ensure_cloud(here, needed[0], start=False).cloud_id if needed else ""
+    cloud_id = _cloud_id(here, needed[0], record.stage) if needed else ""
     differs = resumption.differences(
         here, record, path, cloud_id=cloud_id, parameters=values
     )
@@ -163,6 +163,11 @@ def _run(
     return code
 
 
+def _cloud_id(here: Project, target: str, stage: str) -> str:
+    """Return the id of a target's cloud, which must be up."""
+    return ensure_cloud(here, target, start=False, stage=stage).cloud_id
+
+
 def _release(found: Found, reason: str, *, as_json: bool) -> int:
     from olrunbook.cli.release import run_release  # noqa: PLC0415
     from olrunbook.steps.approval import lineage  # noqa: PLC0415
@@ -170,7 +175,7 @@ def _release(found: Found, reason: str, *, as_json: bool) -> int:
 
     here, record, asked = project(), found.record, found.record.parameters
     parts = parts_of(here.outputs, found)
-    cloud_id = ensure_cloud(here, record.target, start=False).cloud_id
+    cloud_id = _cloud_id(here, record.target, record.parameters.get("to", ""))
     differs = []
     for part in parts.cut.values():
         lineage.require_verified(part.place)

@@ -34,7 +34,7 @@ def revoke(images: str, *, reason: str, target: str) -> None:
     """
     from olrunbook.record.provenance import operator, person  # noqa: PLC0415
     from olrunbook.steps.images.revoke import revoke as step  # noqa: PLC0415
-    from olrunbook.targets import load_target, require_built  # noqa: PLC0415
+    from olrunbook.targets import load_target  # noqa: PLC0415
 
     found, ids = project(), dict[str, str]()
     for part in re.split(r"[,\s]+", images.strip()):
@@ -43,8 +43,7 @@ def revoke(images: str, *, reason: str, target: str) -> None:
             raise UsageError(msg)
         ids[fits[2]] = fits[1] or ""
     reason = worded(reason)
-    require_built(found.catalog, target)
-    place = load_target(target, found.root)
+    place = load_target(target, found)
     who = masked(found, person(operator(found.root)), target)
     for line in step(found.catalog, place, ids, masked(found, reason, target), who):
         click.echo(plain(line))

@@ -34,7 +34,7 @@ from olrunbook.project.params import (
     read_notebook,
 )
 from olrunbook.record.journal import Typed
-from olrunbook.targets import require_built
+from olrunbook.targets import require_target
 
 if TYPE_CHECKING:
     from olrunbook.archive.place import RunPlace
@@ -168,12 +168,12 @@ def execute(
     found, merged = project(), defaults(parameters) | values
     for parameter in parameters.values():
         if parameter.kind in ("Target", "TargetName"):
-            require_built(found.catalog, merged[parameter.name])
+            require_target(found.catalog, merged[parameter.name])
     settle()
     # What has a stage works on what is there; an empty rehearsal has none of it.
-    staged = any(parameter.kind == "Stage" for parameter in parameters.values())
+    stages = [merged[p.name] for p in parameters.values() if p.kind == "Stage"]
     for target in targets_of(parameters, merged):
-        ensure_cloud(found, target, start=not staged)
+        ensure_cloud(found, target, start=not stages, stage="".join(stages[:1]))
     return _run(found, path, values, as_json=as_json, **resumed)
 
 

@@ -28,7 +28,7 @@ Examples:
 @click.argument("app", default="", shell_complete=complete_app)
 @click.argument("stage", default="", shell_complete=complete_stage)
 @click.option("--at", type=Moment(), help="Then, from the archive alone: 2h, 15:00, …")
-@click.option("--target", default="", help="The target; default: the catalog's first.")
+@click.option("--target", default="", help="The target; default: the rehearsal.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(
     *, app: str, stage: str, at: datetime | None, target: str, as_json: bool
@@ -59,7 +59,7 @@ Exit code 0: nothing failed (warnings too), 4: something did."""
 )
 @click.argument("app", default="", shell_complete=complete_app)
 @click.argument("stage", default="", shell_complete=complete_stage)
-@click.option("--target", default="", help="The target; default: the catalog's first.")
+@click.option("--target", default="", help="The target; default: the rehearsal.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(*, app: str, stage: str, target: str, as_json: bool) -> int:
     """Check machine, apps and stages; each with what was found, wanted, and to type.

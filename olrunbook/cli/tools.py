@@ -17,6 +17,7 @@ import click
 
 from olrunbook.cli.common import EchoEvents, project
 from olrunbook.errors import UsageError
+from olrunbook.processes.handout import handing_out
 
 if TYPE_CHECKING:
     from olrunbook.project.catalog import Project
@@ -47,16 +48,17 @@ def tools(command: tuple[str, ...], *, as_json: bool, target: str) -> int:
         from olrunbook.targets import load_target  # noqa: PLC0415
 
         found = project()
-        place = load_target(target, found.root)
+        place = load_target(target, found).identified()
         environment = place.environment()
         path = shutil.which(command[0], path=environment["PATH"])
         if command[0] not in ("packer", "pulumi") or not path:
             msg = f"{command[0]} is no tool of ours; there are packer and pulumi"
             raise UsageError(msg)
         with _on_a_copy(found, place, command) as words:
-            if words == command:
+            if words == command and place.kind == "rehearsal":
                 os.execve(path, command, environment)
-            return _wait(words, path, environment)
+            with handing_out(environment) as own:
+                return _wait(words, path, own)
     from olrunbook import toolchain  # noqa: PLC0415
 
     tools = toolchain.ensure(emit=EchoEvents())

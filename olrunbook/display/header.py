@@ -10,6 +10,7 @@ from olrunbook.display.view import View, table
 from olrunbook.project.imageset import format_images
 from olrunbook.record.provenance import operator
 from olrunbook.steps.serving import serving_now
+from olrunbook.targets import Target
 
 __all__ = ["header_view"]
 
@@ -50,7 +51,7 @@ def header_view(
         ("run", context.run_id + ("" if headless else ", interactive")),
         ("who", _who(context)),
         ("where", _where(context)),
-        ("identity", place.identity_arn if place else ""),
+        ("identity", _identity(place)),
         ("from", _from(context.commit)),
         ("images", f"{format_images(dict(images))} ({images_from})" if images else ""),
         ("rollback", rollback),
@@ -59,12 +60,29 @@ def header_view(
         ("secrets", warning),
         ("stand-ins", "\n".join(filter(None, stand_ins))),
     ]
-    rehearsal = place and place.kind == "rehearsal"
+    alarm = place is not None and place.kind == "aws"
     return View(
         " · ".join(filter(None, (notebook, context.app_name, context.stage))),
-        banner=BANNER if rehearsal else "",
+        banner=_banner(place),
+        alarm=alarm,
         tables=[table("", ("", ""), [row for row in rows if row[1]])],
     )
+
+
+def _banner(place: Target | None) -> str:
+    if place is None or place.kind == "rehearsal":
+        return BANNER if place else ""
+    return f"AWS ACCOUNT {_account(place)}, {place.region}: what is done here is real"
+
+
+def _identity(place: Target | None) -> str:
+    if place and any(sign in place.identity_arn for sign in "*?["):
+        return f"not known yet; wanted {place.identity_arn}"
+    return place.identity_arn if place else ""
+
+
+def _account(place: Target) -> str:
+    return f"{place.account} ({place.alias})" if place.alias else place.account
 
 
 def _who(context: Context) -> str:
@@ -76,8 +94,8 @@ def _where(context: Context) -> str:
     place = context.place
     if place is None:
         return "a container on this machine"
-    cloud = f"{place.region}, cloud {place.cloud_id}"
-    return f"{place.name}, account {place.account}, {cloud}"
+    cloud = f", cloud {place.cloud_id}" if place.kind == "rehearsal" else ""
+    return f"{place.name}, account {_account(place)}, {place.region}{cloud}"
 
 
 def _from(commit: Commit) -> str:

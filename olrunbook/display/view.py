@@ -123,7 +123,8 @@ class View:
     title: str  # the line that answers the question
     tone: Tone = ""  # how it ended
     word: str = ""  # the status in a word, beside the title
-    banner: str = ""  # a line across the top, for a rehearsal
+    banner: str = ""  # a line across the top: a rehearsal, or an account
+    alarm: bool = False  # … that is an account
     tables: Sequence[Table] = ()
     notes: Sequence[Note] = ()  # sentences below them
     html: str = ""  # HTML above the tables, escaped already

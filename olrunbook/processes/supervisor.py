@@ -51,6 +51,15 @@ class Supervisor:
         self.steps = [(name, float(wait)) for name, wait in self.steps_given]
         self.next_at = float("inf")
         self.grace_at = float("inf")
+        self.handout: Any = None
+        if given := spec.get("handout"):
+            from olrunbook.processes.handout import Chain, Handout  # noqa: PLC0415
+
+            def learn(value: str) -> None:
+                self.box.put(("order", {"secret": value}))
+
+            chain = Chain(given["command"], given["env"], learn)
+            self.handout = Handout(given["socket"], chain)
         self._open_log(Path(spec["log"]))
 
     def _open_log(self, path: Path) -> None:
@@ -95,11 +104,15 @@ class Supervisor:
         try:
             self.process = self._left() if spec["left"] else self._started()
         except OSError as error:
+            if self.handout:
+                self.handout.end()
             self.say({"error": f"{error.strerror}: {spec['argv'][0]}"})
             return 1
         reads = spec["pipes"] if spec["left"] else spec["pipes"][::2]
         for end in set(spec["pipes"]) - set(reads):  # the tool's
             os.close(end)
+        if self.handout:
+            self.handout.start()
         self.say({"started": self.process.pid, "since": since(self.process.pid)})
         _aside(self._read, "stdout", reads[0])
         _aside(self._read, "stderr", reads[1])
@@ -110,6 +123,8 @@ class Supervisor:
         # What must never be killed (Pulumi's own CLI, if its worker was) is waited for.
         forever = any(wait == float("inf") for _, wait in self.steps_given)
         (wait_adopted if forever else end_adopted)(self.note)
+        if self.handout:
+            self.handout.end()
         self._tell_end(code)
         self.log.close()
         return 0

@@ -24,6 +24,7 @@ from typing import Any, Self
 from olrunbook.errors import InterruptedRunError, ToolError
 from olrunbook.events import Event
 from olrunbook.processes.grace import grace_s
+from olrunbook.processes.handout import CHAIN, SOCKET, needed, new_socket
 from olrunbook.redact import Redactor
 
 __all__ = [
@@ -136,6 +137,7 @@ class Tool:
     _began: float = 0.0
     _pipes: tuple[int, ...] = ()
     _tool: tuple[int, str] | None = None
+    _socket: str = ""  # where its credentials are handed out, if they are
 
     def __enter__(self) -> Self:
         """Start the supervisor and the tool under it."""
@@ -175,6 +177,12 @@ class Tool:
         spec |= {"pipes": self._pipes[::2] if left else self._pipes, "left": left}
         spec["key"] = self.redactor._key.hex()  # noqa: SLF001  (by pipe, never by disk)
         spec["secrets"] = self.redactor.values
+        if command := needed(self.command.env):
+            self._socket = self._socket or new_socket()
+            # The person's own environment: by pipe, and never the tool's.
+            own = {"command": command, "env": dict(os.environ), "socket": self._socket}
+            spec |= {"handout": own, "env": {**self.command.env, SOCKET: self._socket}}
+            del spec["env"][CHAIN]
         self._send(spec)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

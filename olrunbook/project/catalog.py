@@ -66,8 +66,20 @@ class TargetSpec(Strict):
     """A place to deploy to."""
 
     title: Text  # what it is, for people
-    # `rehearsal`, the cloud on loopback, or `aws`, which is not built yet
+    # `rehearsal`, the cloud on loopback, or `aws`, an account
     kind: Literal["rehearsal", "aws"] = "rehearsal"
+    # of an account: its id, its region, the profile of a person's AWS settings (empty:
+    # what AWS's tools take by themselves)
+    account: Annotated[str, Field(pattern=r"^(\d{12})?$")] = ""
+    region: Annotated[str, Field(pattern=r"^([a-z]{2}(-[a-z]+)+-\d)?$")] = ""
+    profile: str = ""
+    # role that is assumed with it, `arn:aws:iam::ID:role/olrunbook-{stage}`; `build` is
+    # filled in where there is no stage; `{stage_lower}` too; empty: none
+    role: str = ""
+    # pattern of the ARN that GetCallerIdentity must answer, with the same placeholders
+    identity: str = "*"
+    # patterns of the shell's `AWS_*` variables that count; none do unless named
+    shell: list[Annotated[str, Field(pattern=r"^AWS_[A-Z0-9_*?]*$")]] = []
     # stage to the gate that an update of it must pass; none: nobody is asked
     gates: dict[Name, GateSpec] = {}
     # file of the people whose signatures count, from the project's folder (OpenSSH's
@@ -76,6 +88,24 @@ class TargetSpec(Strict):
     # how old a rollout of the stage before may be that opens the next one; None: any
     # age
     fresh: Lasting | None = None
+
+    @model_validator(mode="after")
+    def _an_account_is_named(self) -> Self:
+        own = ("account", "region", "profile", "role", "shell")
+        if self.kind == "rehearsal":
+            if given := [name for name in own if getattr(self, name)]:
+                msg = f"{given[0]} belongs to a target of kind aws"
+                raise ValueError(msg)
+        elif missing := [name for name in own[:2] if not getattr(self, name)]:
+            msg = f"kind aws needs {' and '.join(missing)}"
+            raise ValueError(msg)
+        for name in ("role", "identity"):
+            try:
+                getattr(self, name).format(stage="", stage_lower="")
+            except (KeyError, IndexError, ValueError):
+                msg = f"{name}: the placeholders are {{stage}} and {{stage_lower}}"
+                raise ValueError(msg) from None
+        return self
 
     @model_validator(mode="after")
     def _signers_are_known(self) -> Self:
@@ -207,6 +237,14 @@ class Catalog(Strict):
     secrets: list[str] = []
 
     @model_validator(mode="after")
+    def _nothing_else_is_called_rehearsal(self) -> Self:
+        for name, target in self.targets.items():
+            if (name == "rehearsal") != (target.kind == "rehearsal"):
+                msg = f"targets.{name}: the target `rehearsal`, and no other, is one"
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
     def _gates_are_of_stages(self) -> Self:
         for name, target in self.targets.items():
             for stage in target.gates:
@@ -223,6 +261,18 @@ class Catalog(Strict):
         spec = self.targets.get(target)
         gate = spec.gates.get(stage) if spec else None
         return gate.of_rollback if gate and rollback else gate
+
+    def target(self, name: str) -> str:
+        """Return a target's name; empty: the rehearsal, and never an account.
+
+        Raises:
+            UsageError: There is none of the name, or no rehearsal.
+
+        """
+        if not name and "rehearsal" not in self.targets:
+            msg = f"name the target: --target {' or '.join(self.targets)}"
+            raise UsageError(msg, "There is no rehearsal in the catalog.")
+        return one_of("target", name or "rehearsal", list(self.targets))
 
     def app(self, name: str) -> App:
         """Return an app; a UsageError suggests names where there is none."""

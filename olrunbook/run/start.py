@@ -10,7 +10,7 @@ from typing import Any
 from olrunbook.adapters.context import Commit, Context
 from olrunbook.archive.dead import SCRATCH
 from olrunbook.archive.place import RunPlace, new_place, place_of
-from olrunbook.errors import UsageError
+from olrunbook.errors import ToolError, UsageError
 from olrunbook.project.catalog import Project, find_project
 from olrunbook.project.imageset import LAST_GOOD
 from olrunbook.record.heartbeat import process_facts
@@ -25,7 +25,7 @@ from olrunbook.run.recorder import Recorder
 from olrunbook.run.shell_lines import fail_with_shell_lines
 from olrunbook.run.steps import Run
 from olrunbook.steps.order import images_for
-from olrunbook.targets import find_target, require_built
+from olrunbook.targets import Target, find_target, require_target
 
 __all__ = ["begin"]
 
@@ -63,7 +63,7 @@ def begin(
     spec = project.catalog.app(app)
     if stage:
         project.catalog.stage(stage, app)
-    require_built(project.catalog, target)
+    require_target(project.catalog, target)
     if node_type and node_type not in spec.node_types:
         have = ", ".join(spec.node_types)
         msg = f"{app} has no node type {node_type!r}; it has: {have}"
@@ -96,7 +96,7 @@ def begin(
         by_hand = ByHand(place, journal, redactor).start(before)
     context = Context(
         project=project,
-        place=find_target(target, project.root),
+        place=_identified(find_target(target, project, stage)),
         app_name=app,
         app=spec,
         stage=stage,
@@ -133,6 +133,17 @@ def _place(
         return place, True
     where = {"target": target, "app": app, "notebook": notebook, "stage": stage}
     return new_place(project.outputs, **where), False
+
+
+def _identified(place: Target | None) -> Target | None:
+    """Return the target as AWS says who we are there.
+
+    Where nobody says, its preflight does; what needs no cloud goes on without.
+    """
+    try:
+        return place.identified() if place else None
+    except ToolError:
+        return place
 
 
 def _work(recorder: Recorder) -> Path:

@@ -6,6 +6,7 @@ the cloud is up; what differs was done by somebody else.
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -127,15 +128,16 @@ def board(
         one_of("stage", stage, catalog.stages_of(app) if app else catalog.all_stages)
     names = [app] if app else list(catalog.apps)
     apps = [name for name in names if catalog.app(name).stack]
-    target = one_of("target", target or next(iter(catalog.targets)), [*catalog.targets])
+    target = catalog.target(target)
     place, asked = None, "the past is told from the archive alone"
-    if at is None:
-        place, asked = _place(project, target)
+    places = functools.cache(_place)
     rows, moment = [], (at or datetime.now(UTC)).astimezone(UTC)
     for name in apps:
         for one in catalog.stages_of(name):
             if stage not in ("", one):
                 continue
+            if at is None:
+                place, asked = places(project, target, one)
             past = _Past(project.outputs / target / name / one, place, moment)
             facts: dict[str, Any] = {"app": name, "stage": one}
             facts |= {key: getattr(past, key) for key in PAST}
@@ -145,10 +147,10 @@ def board(
     return Board(target=target, at=moment, now=at is None, asked=asked, rows=rows)
 
 
-def _place(project: Project, name: str) -> tuple[Target | None, str]:
+def _place(project: Project, name: str, stage: str) -> tuple[Target | None, str]:
     """Return the target where it is up and answers as itself, else why not."""
     try:
-        place = load_target(name, project.root)
+        place = load_target(name, project, stage)
         wrong = Account(place).wrong_identity()
     except OlrunbookError as error:
         return None, str(error)

@@ -44,11 +44,10 @@ def doctor(
 
     """
     catalog = project.catalog
-    target = one_of("target", target or next(iter(catalog.targets)), [*catalog.targets])
+    target = catalog.target(target)
     if stage:
         one_of("stage", stage, catalog.stages_of(app) if app else catalog.all_stages)
     asked: dict[str, list[tuple[str, Asked]]] = {each: [] for each in EACH}
-    place = find_target(target, project.root)
     sha, dirty = git_state(project.root)
     scratch = Path(tempfile.gettempdir())
     for name in [app] if app else list(catalog.apps):
@@ -56,7 +55,7 @@ def doctor(
         built = last_build(project.outputs, target, name, spec.node_types)
         ctx = Context(
             project=project,
-            place=place,
+            place=find_target(target, project),
             app_name=name,
             app=spec,
             stage="",
@@ -71,7 +70,8 @@ def doctor(
         asked["app"].append((name, first))
         for one in catalog.stages_of(name) if spec.stack else []:
             if stage in ("", one):
-                its = replace(first, ctx=replace(ctx, stage=one))
+                place = find_target(target, project, one)
+                its = replace(first, ctx=replace(ctx, stage=one, place=place))
                 asked["stage"].append((f"{name} {one}", its))
     return Diagnosis(rows=list(_rows(asked)))
 

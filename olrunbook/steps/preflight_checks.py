@@ -71,9 +71,13 @@ def _target(asked: Asked) -> Seen:
     try:
         require_identity(asked.ctx)
     except OlrunbookError as error:
-        hint = error.hint or "Reset it: olrunbook rehearsal reset"
+        again = "Reset it: olrunbook rehearsal reset"
+        hint = error.hint or (again if target.kind == "rehearsal" else target.renew)
         return Seen("failed", str(error), wanted, hint)
-    found = f"{target.name}, cloud {target.cloud_id}, as {target.identity_arn}"
+    cloud = f"cloud {target.cloud_id}"
+    if target.kind == "aws":
+        cloud = f"account {target.account}, {target.region}"
+    found = f"{target.name}, {cloud}, as {target.identified().identity_arn}"
     return Seen("ok", found, wanted)
 
 

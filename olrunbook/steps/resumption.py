@@ -107,7 +107,8 @@ def outdated(project: Project, record: RunRecord) -> str:
 
     Empty: it can; or nobody knows, for the target is not up or does not answer.
     """
-    place, plan = find_target(record.target, project.root), record.result(PLANS[0])
+    place = find_target(record.target, project, record.stage)
+    plan = record.result(PLANS[0])
     spec = project.catalog.app(record.app).stack if plan else None
     if place is None or plan is None or spec is None:
         return ""

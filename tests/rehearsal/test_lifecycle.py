@@ -22,6 +22,7 @@ import pytest
 
 from olrunbook.errors import OlrunbookError, UsageError
 from olrunbook.events import Event
+from olrunbook.project.catalog import find_project
 from olrunbook.rehearsal import lifecycle
 from olrunbook.rehearsal.daemon import take_block
 from olrunbook.rehearsal.launching import end_daemon
@@ -34,6 +35,7 @@ from tests.rehearsal.support import FAST, Account, state_in
 CALL = """
 import sys
 from pathlib import Path
+from olrunbook.project.catalog import find_project
 from olrunbook.rehearsal import lifecycle
 from olrunbook.rehearsal.settings import Settings
 settings = Settings.model_validate_json(sys.argv[2])
@@ -124,7 +126,7 @@ class TestUp:
         pid = record_of(root).pid
         target = lifecycle.up(root, settings=FAST)
         assert {target.cloud_id} == said
-        assert target == load_target("rehearsal", root)
+        assert target == load_target("rehearsal", find_project(here=root))
         assert record_of(root).pid == pid
         found = lifecycle.status(root)
         assert found.up
@@ -261,7 +263,7 @@ class TestDown:
             assert after[key] == before[key], key
         assert account.ec2.describe_instances()["Reservations"] == []
         lifecycle.reset(root, containers=False)
-        account = Account(load_target("rehearsal", root))
+        account = Account(load_target("rehearsal", find_project(here=root)))
         assert account.ec2.describe_images(Owners=["self"])["Images"] == []
 
 

@@ -22,6 +22,7 @@ from olrunbook.steps.results import (
     InstanceSeen,
     ResourceChange,
 )
+from olrunbook.targets import Target
 
 ROOT = Path(__file__).parents[2]
 START = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
@@ -138,7 +139,7 @@ class FakeAws:
 
     def get_caller_identity(self) -> dict[str, str]:
         """Say who we are."""
-        return {"Arn": self.identity}
+        return {"Arn": self.identity, "Account": "123456789012"}
 
     def describe_auto_scaling_groups(self, **asked: Any) -> dict[str, Any]:
         """Describe groups."""
@@ -296,6 +297,14 @@ class FakeTarget:
     def client(self, service: str) -> FakeAws:
         """Return the account."""
         return self.aws
+
+    def wrong(self, identity: Any) -> str:
+        """Return what is wrong with an identity, as a target does."""
+        return Target.wrong(self, identity)  # type: ignore[arg-type]
+
+    def identified(self) -> FakeTarget:
+        """Return itself."""
+        return self
 
     def environment(self) -> dict[str, str]:
         """Return an environment without any tool."""

@@ -30,7 +30,7 @@ __all__ = [
 
 Page = TypeVar("Page", bound=Mapping[str, object])
 
-NO_ANSWER = "Is the target up? olrunbook rehearsal status"
+NO_ANSWER = "Is the target up? olrunbook doctor · olrunbook rehearsal status"
 SERVER_ERROR = 500  # HTTP statuses from here on are the API's own fault
 
 # `throttled`: too many calls. `expired`: the credentials are too old. `silent`: nobody

@@ -49,7 +49,9 @@ DEFAULT_PORTS = {"HTTPS": 443, "HTTP": 80}
 def require_identity(ctx: Context) -> str:
     """Return who we are; RefusedError where that is not the target's own identity."""
     if wrong := Account(ctx.target).wrong_identity():
-        hint = "Credentials of another account are in use. Reset the rehearsal."
+        hint = "Look at the profile and the role of the target in catalog.toml."
+        if ctx.target.kind == "rehearsal":
+            hint = "Credentials of another account are in use. Reset the rehearsal."
         raise RefusedError(wrong, hint)
     return ctx.target.identity_arn
 
@@ -103,12 +105,10 @@ class Account:
         return (i for page in pages(self._counted(call), **wanted) for i in page[key])
 
     def wrong_identity(self) -> str:
-        """Return that GetCallerIdentity answers another ARN; empty: the target's."""
+        """Return that GetCallerIdentity answers another; empty: the target's."""
         with asked("who we are"):
-            found = self.target.client("sts").get_caller_identity()["Arn"]
-        wanted = self.target.identity_arn
-        wrong = f"the AWS identity is {found}, wanted {wanted}"
-        return wrong if found != wanted else ""
+            found = self.target.client("sts").get_caller_identity()
+        return self.target.wrong(found)
 
     def groups(self, app: App, stage: str) -> list[GroupSeen]:
         """Return the app's groups in a stage, in the catalog's order."""

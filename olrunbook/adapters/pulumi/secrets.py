@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from olrunbook.adapters.context import Context
 from olrunbook.adapters.pulumi.settings import Prepared, prepare
 from olrunbook.errors import ToolError, UsageError
+from olrunbook.processes.handout import handing_out
 
 __all__ = ["ask", "cli", "secret_config"]
 
@@ -40,17 +41,18 @@ def ask(ctx: Context, prepared: Prepared, arguments: list[str]) -> str:
         ToolError: It could not say it.
 
     """
-    done = subprocess.run(
-        [cli(ctx), "--non-interactive", *arguments],
-        cwd=prepared.folder,
-        env=ctx.target.environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=READ_TIMEOUT_S,
-        start_new_session=True,
-        check=False,
-    )
+    with handing_out(ctx.target.environment(), ctx.redactor.learn) as env:
+        done = subprocess.run(
+            [cli(ctx), "--non-interactive", *arguments],
+            cwd=prepared.folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=READ_TIMEOUT_S,
+            start_new_session=True,
+            check=False,
+        )
     if done.returncode and "no stack named" in done.stderr:
         return ""
     if done.returncode:

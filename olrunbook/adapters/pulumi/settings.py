@@ -111,13 +111,18 @@ def prepare(ctx: Context, images: Mapping[str, str]) -> Prepared:
     prepared = _describe(ctx, root, folder)
     settings = read_yaml(prepared.settings)
     kept = read_yaml(prepared.kept)
+    own = {key: kept[key] for key in KEPT if key in kept}
+    # A rehearsal has keys and secrets of its own. Those of an account are the
+    # checkout's; what Pulumi had to add to them is kept, and goes below.
+    above = ctx.target.kind == "rehearsal"
     config = {
+        **({} if above else kept.get("config") or {}),
         **(settings.get("config") or {}),
         **_addresses(ctx),
-        **(kept.get("config") or {}),
+        **(kept.get("config") or {} if above else {}),
         **{spec.image_config[node]: image for node, image in images.items()},
     }
-    merged = {**settings, **{key: kept[key] for key in KEPT if key in kept}}
+    merged = {**settings, **own} if above else {**own, **settings}
     write_yaml(prepared.settings, {**merged, "config": config})
     return replace(prepared, new_secrets=_missing_secrets(ctx, spec, config))
 

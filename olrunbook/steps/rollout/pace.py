@@ -110,7 +110,7 @@ class Patiently:
         """Take up new credentials of the same target, where somebody renewed them."""
         ctx = self.ctx
         try:
-            found = load_target(ctx.target.name, ctx.project.root)
+            found = load_target(ctx.target.name, ctx.project, ctx.stage)
         except OlrunbookError:
             return
         known = (ctx.target.cloud_id, ctx.target.identity_arn)

@@ -1,18 +1,16 @@
 """Where the tools work: a target's endpoint, identity and environment, as a value.
 
-The rehearsal (or, later, whatever guards a real account) writes one private file,
-`target.json`; everything else reads it here. So steps and notebooks need not know how
-the cloud on loopback is made.
+The rehearsal writes one private file, `target.json`; an account is made of the catalog.
+Steps and notebooks need not know which of the two it is.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 import hashlib
 import hmac
-import json
 import os
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +18,7 @@ from typing import TYPE_CHECKING, Literal, overload
 
 from pydantic import BaseModel, Field, SecretStr
 
-from olrunbook.errors import RefusedError, UsageError
-from olrunbook.project.catalog import Catalog
+from olrunbook.targets.place import tool_environment
 
 if TYPE_CHECKING:
     import boto3.session
@@ -31,41 +28,27 @@ if TYPE_CHECKING:
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts import STSClient
+    from mypy_boto3_sts.type_defs import GetCallerIdentityResponseTypeDef
 
-__all__ = [
-    "KEEP",
-    "Target",
-    "find_target",
-    "load_target",
-    "require_built",
-    "save_target",
-    "state_dir",
-    "tool_environment",
-]
-
-TARGET_FILE = "target.json"
-
-# What tools inherit from the caller's shell: nothing that names an account, an
-# endpoint, a plugin folder or a credential.
-KEEP = """
-    LANG LC_ALL TERM TMPDIR SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
-    DOCKER_HOST
-"""
+__all__ = ["Target"]
 
 
 class Target(BaseModel, frozen=True, extra="forbid"):
     """A place to deploy to, ready for use."""
 
     name: str  # its name in the catalog
-    # `rehearsal` until real accounts are built
-    kind: Literal["rehearsal", "aws"] = "rehearsal"
+    kind: Literal["rehearsal", "aws"] = "rehearsal"  # the catalog's
     cloud_id: str  # identifies this incarnation of the cloud; records name it
     account: str  # AWS account id
     region: str  # AWS region
-    endpoint: str  # endpoint of the AWS API; empty: Amazon's own
-    access_key: SecretStr  # the kit's access key id
-    secret_key: SecretStr  # the kit's secret key
-    identity_arn: str  # what GetCallerIdentity must answer before anything is called
+    endpoint: str = ""  # endpoint of the AWS API; empty: what the profile says
+    # the rehearsal's own keys; an account's are a person's, and never stored
+    access_key: SecretStr = SecretStr("")
+    secret_key: SecretStr = SecretStr("")
+    # what GetCallerIdentity must answer before anything is called; of an account a
+    # pattern (`*`, `?`) until it was asked
+    identity_arn: str
+    alias: str = ""  # the account's name, where it has one
     env: dict[str, str] = {}  # more environment for tools (PULUMI_HOME, VAULT_ADDR, …)
     secrets: list[str] = []  # names in `env` whose values are secret
     path: list[str] = []  # folders of the tools, before the caller's PATH
@@ -88,21 +71,40 @@ class Target(BaseModel, frozen=True, extra="forbid"):
             **inherited,
             "PATH": os.pathsep.join([*self.path, inherited["PATH"]]),
             "HOME": str(self.home),
-            "AWS_ACCESS_KEY_ID": self.access_key.get_secret_value(),
-            "AWS_SECRET_ACCESS_KEY": self.secret_key.get_secret_value(),
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": str(self.home / "aws-config"),
             "AWS_SHARED_CREDENTIALS_FILE": str(self.home / "aws-credentials"),
-            **({"AWS_ENDPOINT_URL": self.endpoint} if self.endpoint else {}),
+            **self._keys(),
             **self.env,
         }
 
+    def _keys(self) -> dict[str, str]:
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key.get_secret_value(),
+            "AWS_SECRET_ACCESS_KEY": self.secret_key.get_secret_value(),
+            "AWS_ENDPOINT_URL": self.endpoint,
+        }
+
+    def identified(self) -> Target:
+        """Return the target as AWS said who we are there: a rehearsal knows it."""
+        return self
+
+    def wrong(self, identity: GetCallerIdentityResponseTypeDef) -> str:
+        """Return how GetCallerIdentity answers otherwise than it must; empty: not."""
+        account, arn = identity["Account"], identity["Arn"]
+        if account != self.account:
+            return f"the AWS account is {account} ({arn}), wanted {self.account}"
+        if not fnmatch.fnmatchcase(arn, self.identity_arn):
+            return f"the AWS identity is {arn}, wanted {self.identity_arn}"
+        return ""
+
     def secret_values(self) -> list[str]:
         """Return the values that must never be shown."""
+        own = self.secret_key.get_secret_value()
         return [
-            self.secret_key.get_secret_value(),
+            *([own] if own else []),
             *(self.env[name] for name in self.secrets if name in self.env),
         ]
 
@@ -176,65 +178,3 @@ def _session() -> boto3.session.Session:
     }
     bare = botocore.session.Session(session_vars=ambient)
     return boto3.session.Session(botocore_session=bare)
-
-
-def tool_environment() -> dict[str, str]:
-    """Return what every tool gets from the caller's shell, with our own PATH first."""
-    env = {name: os.environ[name] for name in KEEP.split() if name in os.environ}
-    own = str(Path(sys.executable).parent)  # pyinfra lives beside our Python
-    env["PATH"] = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])
-    return env
-
-
-def state_dir(project_root: Path) -> Path:
-    """Return the private folder of a checkout's state, outside the tree.
-
-    Two checkouts on one machine have two folders: its name carries a hash of the path.
-    """
-    shared = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    base = os.environ.get("OLRUNBOOK_STATE") or Path(shared) / "olrunbook"
-    real = project_root.resolve()
-    digest = hashlib.sha256(str(real).encode()).hexdigest()
-    return Path(base) / f"{real.name}-{digest[:8]}"
-
-
-def save_target(target: Target) -> None:
-    """Write a target's private file, whole."""
-    path = target.state / TARGET_FILE
-    plain = target.model_dump(mode="json", by_alias=True)
-    plain["access_key"] = target.access_key.get_secret_value()
-    plain["secret_key"] = target.secret_key.get_secret_value()
-    aside = path.with_suffix(".new")
-    aside.touch(0o600)
-    aside.write_text(json.dumps(plain, indent=1), encoding="utf-8")
-    aside.replace(path)
-
-
-def require_built(catalog: Catalog, name: str) -> None:
-    """Raise UsageError for any target that is no rehearsal: no others are built."""
-    built = [n for n, spec in catalog.targets.items() if spec.kind == "rehearsal"]
-    if name not in built:
-        have = ", ".join(f"`{one}`" for one in built)
-        msg = f"target {name!r} is not available: only {have} is built and guarded"
-        raise UsageError(msg)
-
-
-def find_target(name: str, project_root: Path) -> Target | None:
-    """Return a target; None: it is not up, and what needs it says so."""
-    try:
-        return load_target(name, project_root)
-    except RefusedError:
-        return None
-
-
-def load_target(name: str, project_root: Path) -> Target:
-    """Return a target that is up; RefusedError where it is not."""
-    path = state_dir(project_root) / name / TARGET_FILE
-    try:
-        return Target.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        msg = "the rehearsal is not up"
-        raise RefusedError(msg, "Start it: olrunbook rehearsal up") from None
-    except ValueError as error:
-        msg = f"{path} cannot be used: {type(error).__name__}"
-        raise RefusedError(msg, "Reset it: olrunbook rehearsal reset") from None

@@ -1,0 +1,87 @@
+"""Ask a person's own AWS settings for credentials: `python -m`, JSON both ways.
+
+The argument is a JSON object: `profile`, `role` (assumed with what the profile gives;
+empty: none), `session` (its name), `region`, `shell` (patterns of the `AWS_*` variables
+that count), `ask` (`credentials`, or `settings`: what else the profile says).
+
+A process of its own, because AWS's libraries read the environment wherever they are:
+here it holds what the catalog says counts, and nothing else.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+__all__ = ["main"]
+
+# What of a profile tools need to find AWS; nothing that gives credentials.
+SETTINGS = """
+    region endpoint_url services ca_bundle use_fips_endpoint use_dualstack_endpoint
+    sts_regional_endpoints s3
+"""
+NO_EXPIRY = timedelta(minutes=15)  # static keys: looked at again so often
+
+
+def main() -> int:
+    """Print what is asked for; 1: it cannot be had, and why is on standard error."""
+    asked = json.loads(sys.argv[1])
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        if not any(fnmatch.fnmatchcase(name, each) for each in asked["shell"]):
+            del os.environ[name]
+    import botocore.session  # noqa: PLC0415  (it reads the environment)
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    session = botocore.session.Session(profile=asked["profile"] or None)
+    try:
+        if asked["ask"] == "settings":
+            found = settings(session)
+        else:
+            found = credentials(session, asked)
+    except (BotoCoreError, ClientError, EOFError) as error:
+        text = (
+            " ".join(str(error).split()) or "a code was asked for, and nobody is here"
+        )
+        sys.stderr.write(f"{type(error).__name__}: {text}\n")
+        return 1
+    sys.stdout.write(json.dumps(found))
+    return 0
+
+
+def settings(session: Any) -> dict[str, Any]:
+    """Return what else the profile says, as an AWS config has it."""
+    scoped = session.get_scoped_config()
+    found = {key: scoped[key] for key in SETTINGS.split() if key in scoped}
+    sections = session.full_config.get("services", {})
+    if named := sections.get(found.get("services")):
+        found["service_endpoints"] = named
+    return found
+
+
+def credentials(session: Any, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return credentials as `credential_process` prints them."""
+    from botocore.exceptions import NoCredentialsError  # noqa: PLC0415
+
+    if (own := session.get_credentials()) is None:
+        raise NoCredentialsError
+    if role := asked["role"]:
+        given = session.create_client("sts", asked["region"]).assume_role(
+            RoleArn=role, RoleSessionName=asked["session"]
+        )["Credentials"]
+        keys = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+        found, expires = {key: given[key] for key in keys}, given["Expiration"]
+    else:
+        frozen = own.get_frozen_credentials()
+        found = {"AccessKeyId": frozen.access_key, "SecretAccessKey": frozen.secret_key}
+        found |= {"SessionToken": frozen.token} if frozen.token else {}
+        # botocore has no public name for it
+        expires = getattr(own, "_expiry_time", None) or datetime.now(UTC) + NO_EXPIRY
+    return {"Version": 1, **found, "Expiration": expires.astimezone(UTC).isoformat()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
