@@ -22,6 +22,7 @@ from olrunbook.rehearsal.api import (
     elb_repairs,
     identity,
 )
+from olrunbook.rehearsal.api.keys import Keys
 from olrunbook.rehearsal.api.server import Server
 from olrunbook.rehearsal.balancers.assumed import AssumedHealth
 from olrunbook.rehearsal.balancers.balancers import Balancers
@@ -106,7 +107,8 @@ class Cloud:
             self.signals,
             settings.tick_s,
         )
-        self._server = Server(listening, order.access_key, self.describe)
+        self._keys = Keys(order.access_key, order.identity_arn, settings.token_s)
+        self._server = Server(listening, self._keys, self.describe)
         self._stand_ins: list[Any] = []
 
     def start(self) -> None:
@@ -162,7 +164,7 @@ class Cloud:
         return found.model_dump(mode="json")
 
     def _install(self) -> None:
-        identity.install(self.order.identity_arn)
+        identity.install(self._keys)
         ec2_repairs.install()
         ec2_instances.install(self.fleet, self.lock, self._leaving)
         ec2_images.install(self.fleet)

@@ -15,7 +15,7 @@ from olrunbook.errors import ToolError, UsageError
 from olrunbook.events import Event
 from olrunbook.project.catalog import FILE, Project, find_project, shipped
 from olrunbook.rehearsal import preflight, providers
-from olrunbook.rehearsal.api.identity_name import rehearsal_identity
+from olrunbook.rehearsal.api.identity_name import new_key, rehearsal_identity
 from olrunbook.rehearsal.launching import end_daemon, launch
 from olrunbook.rehearsal.leftovers import (
     Removed,
@@ -34,7 +34,6 @@ from olrunbook.rehearsal.status import Status, status, survey_of
 from olrunbook.rehearsal.target_file import (
     check_identity,
     make_target,
-    new_key_pair,
     read_target,
     write_target,
 )
@@ -151,7 +150,7 @@ def _start(places: Places, project_root: Path, wanted: Settings, emit: Emit) -> 
         balancer = base_image.ensure("balancer", project=project, emit=emit)
         base_created = docker("image", "inspect", "--format", "{{.Created}}", base)
     taken = foreign_blocks(places) if wanted.containers else set()
-    access_key, secret_key = new_key_pair()
+    access_key, secret_key = new_key("AKIA")
     order = Order(
         cloud_id=f"cloud-{secrets.token_hex(6)}",
         settings=wanted,

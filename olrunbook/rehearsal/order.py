@@ -17,7 +17,7 @@ class Order(BaseModel):
     cloud_id: str  # id of this incarnation
     settings: Settings  # how it behaves
     identity_arn: str  # what GetCallerIdentity answers
-    access_key: str = Field(repr=False)  # the only access key id that is served
+    access_key: str = Field(repr=False)  # the access key id that lasts
     vault_token: str = Field(repr=False)  # token of the Vault stand-in
     consul_token: str = Field(repr=False)  # token of the Consul stand-in
     base: str = ""  # container image of the base AMIs; empty without containers

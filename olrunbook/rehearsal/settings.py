@@ -24,6 +24,8 @@ class Settings(BaseModel):
         launch_s: Seconds a refresh gives a new instance before it first looks at it.
         boot_s: Without containers: seconds until an instance runs.
         tick_s: Seconds between two turns of the control loop.
+        token_s: The longest that the keys of an assumed role live, in seconds; 0: as
+            long as asked.
 
     Grace periods are never scaled: containers really boot.
 
@@ -39,6 +41,7 @@ class Settings(BaseModel):
     launch_s: float = Field(1.0, ge=0, le=60)
     boot_s: float = Field(0.1, ge=0, le=60)
     tick_s: float = Field(0.1, gt=0, le=5)
+    token_s: float = Field(0, ge=0, le=3600)
 
     def describe(self) -> list[str]:
         """Return the settings in words, one line each."""
@@ -56,4 +59,5 @@ class Settings(BaseModel):
             f"AWS's durations are multiplied by {self.time_scale:g}",
             f"health check intervals are multiplied by {self.health_scale:g}",
             "grace periods are not shortened",
+            *([f"keys of a role live {self.token_s:g} s"] if self.token_s else []),
         ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -26,7 +25,6 @@ from olrunbook.targets import Target
 __all__ = [
     "check_identity",
     "make_target",
-    "new_key_pair",
     "read_target",
     "write_target",
 ]
@@ -46,13 +44,6 @@ WITH_CONTAINERS = (
 WITHOUT_CONTAINERS = (
     "EC2 instances, AMIs and load balancers: records only, nothing runs behind them",
 )
-
-
-def new_key_pair() -> tuple[str, str]:
-    """Return an access key id and its secret key, random and of AWS's form."""
-    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-    key = "AKIAOL" + "".join(secrets.choice(letters) for _ in range(14))
-    return key, secrets.token_urlsafe(30)
 
 
 def make_target(

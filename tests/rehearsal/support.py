@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,7 +17,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from olrunbook.rehearsal import lifecycle
-from olrunbook.rehearsal.api.headers import KEY_HEADER
+from olrunbook.rehearsal.api.headers import (
+    KEY_HEADER,
+    OWN_PREFIX,
+    PACE_PREFIX,
+    TOKENS,
+)
 from olrunbook.rehearsal.settings import Settings
 from olrunbook.targets import Target
 
@@ -160,9 +166,21 @@ class Account:
 
     def pace(self, **transition: Any) -> None:
         """Set how fast refreshes go, through moto's state manager."""
-        body = {"model_name": PACE, "transition": transition}
+        path = f"{PACE_PREFIX}state-manager/set-transition"
+        self._tell(path, model_name=PACE, transition=transition)
+
+    def trouble(self, code: str, seconds: float) -> None:
+        """Let every call fail with a code for a while; empty: nobody answers."""
+        self._tell(f"{OWN_PREFIX}fault", code=code, seconds=seconds)
+
+    def tokens(self, seconds: float) -> None:
+        """Let keys of roles assumed from now on live so long; 0: as long as asked."""
+        self._tell(f"{OWN_PREFIX}{TOKENS}", seconds=seconds)
+
+    def _tell(self, path: str, **body: Any) -> None:
+        """Tell the cloud itself how to behave."""
         request = urllib.request.Request(  # noqa: S310  (the cloud on loopback)
-            f"{self.target.endpoint}/moto-api/state-manager/set-transition",
+            f"{self.target.endpoint}{path}",
             data=json.dumps(body).encode(),
             headers={
                 "Content-Type": "application/json",
@@ -170,19 +188,17 @@ class Account:
             },
             method="POST",
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-            assert answer.status == 201
+        with urllib.request.urlopen(request, timeout=10):  # noqa: S310
+            pass
 
-    def trouble(self, code: str, seconds: float) -> None:
-        """Let every call fail with a code for a while; empty: nobody answers."""
-        request = urllib.request.Request(  # noqa: S310  (the cloud on loopback)
-            f"{self.target.endpoint}/_rehearsal/fault",
-            data=json.dumps({"code": code, "seconds": seconds}).encode(),
-            headers={KEY_HEADER: self.target.access_key.get_secret_value()},
-            method="POST",
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-            assert answer.status == 200
+    def get(self, url: str, **headers: str) -> tuple[int, bytes]:
+        """Return status and body of a plain request."""
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310  (loopback)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
 
     def fault(self, call: Callable[..., Any], **arguments: Any) -> tuple[str, str]:
         """Return code and message of the error a call ends with; both empty: none."""

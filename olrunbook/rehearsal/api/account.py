@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from moto.acm.models import CertBundle, acm_backends
 from moto.ec2.models import ec2_backends
+from moto.iam.models import iam_backends
 from moto.kms.models import kms_backends
 from moto.route53.models import route53_backends
 from moto.s3.models import s3_backends
@@ -14,13 +16,25 @@ from moto.s3.models import s3_backends
 from olrunbook.rehearsal.machines.amis import AmiStore
 from olrunbook.rehearsal.places import ACCOUNT, REGION
 
-__all__ = ["BUCKET", "DOMAIN", "KEY_PAIR", "STAGES", "VPC_NAME", "BaseImage", "seed"]
+__all__ = [
+    "ALIAS",
+    "BUCKET",
+    "DOMAIN",
+    "KEY_PAIR",
+    "ROLES",
+    "STAGES",
+    "VPC_NAME",
+    "BaseImage",
+    "seed",
+]
 
 VPC_NAME = "applications_vpc"
 KEY_PAIR = "oldevops"
 DOMAIN = "odl.mit.edu"
 BUCKET = "mitol-pulumi-state"
 STAGES = ("ci", "qa", "production")
+ALIAS = "olrunbook-rehearsal"  # the account's, by which people know it
+ROLES = ("build", *STAGES)  # olrunbook-…, to be assumed by the account's people
 NETWORK = "10.31"
 ZONES = ("us-east-1a", "us-east-1b")
 DEBIAN, BASELINE = "136693071363", "610119931565"  # owners of the base AMIs
@@ -52,6 +66,7 @@ def seed(amis: AmiStore, base: BaseImage) -> None:
     """
     _network()
     _images(amis, base)
+    _roles()
     ec2_backends[ACCOUNT][REGION].create_key_pair(KEY_PAIR, "ed25519", {})
     route53_backends[ACCOUNT]["aws"].create_hosted_zone(
         f"{DOMAIN}.", private_zone=False
@@ -86,6 +101,21 @@ def _network() -> None:
             ec2.modify_subnet_attribute(
                 subnet.id, "map_public_ip_on_launch", attr_value=True
             )
+
+
+def _roles() -> None:
+    """Make the account's alias, and the roles that its people assume."""
+    iam = iam_backends[ACCOUNT]["aws"]
+    iam.create_account_alias(ALIAS)
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+        "Action": "sts:AssumeRole",
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    for name in ROLES:
+        words = f"{name} (rehearsal)"
+        iam.create_role(f"olrunbook-{name}", policy, "/", None, words, [], None)
 
 
 def _images(amis: AmiStore, base: BaseImage) -> None:

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 from moto.core.exceptions import ServiceException
 
-__all__ = ["Fault", "fault_of", "respond"]
+__all__ = ["Fault", "FaultError", "fault_of", "respond"]
 
 # Services whose requests and errors are JSON even without an X-Amz-Target header.
 _REST_JSON = {"lambda", "apigateway", "eks", "batch", "backup", "efs", "kafka", "xray"}
@@ -23,6 +23,14 @@ class Fault:
     status: int = 400  # HTTP status
 
 
+class FaultError(Exception):
+    """Raised where a call of moto's is answered with a fault of ours."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(f"{fault.code}: {fault.message}")
+        self.fault = fault
+
+
 _REASONS = {
     400: "Bad Request",
     403: "Forbidden",
@@ -34,6 +42,8 @@ _REASONS = {
 
 def fault_of(error: Exception, service: str, action: str) -> Fault:
     """Return the answer for an exception that moto did not turn into one."""
+    if isinstance(error, FaultError):
+        return error.fault
     named = action or "this action"
     if isinstance(error, NotImplementedError):
         if service == "s3":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["KEY_HEADER", "OWN_PREFIX", "PACE_PREFIX"]
+__all__ = ["KEY_HEADER", "OWN_PREFIX", "PACE_PREFIX", "TOKENS"]
 
 KEY_HEADER = "X-Olrunbook-Key"  # carries the access key id
 OWN_PREFIX = "/_rehearsal/"
+TOKENS = "tokens"  # after it: how long temporary keys live
 PACE_PREFIX = "/moto-api/"  # moto's own state manager: how fast things go

@@ -1,15 +1,28 @@
-"""The name of the rehearsal's identity (needs no moto: the commands use it, too)."""
+"""The rehearsal's identity and keys (needs no moto: the commands use it, too)."""
 
 from __future__ import annotations
 
+import base64
 import getpass
 import re
+import secrets
 
 from olrunbook.rehearsal.places import ACCOUNT
 
-__all__ = ["rehearsal_identity"]
+__all__ = ["new_key", "rehearsal_identity"]
 
 ROLE = "olrunbook-rehearsal"
+
+
+def new_key(prefix: str) -> tuple[str, str]:
+    """Return an access key id and its secret key, random and of AWS's form.
+
+    Args:
+        prefix: `AKIA` for a lasting key, `ASIA` for a temporary one.
+
+    """
+    letters = base64.b32encode(secrets.token_bytes(10)).decode()
+    return f"{prefix}OL{letters[:14]}", secrets.token_urlsafe(30)
 
 
 def rehearsal_identity() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 import re
 import time
@@ -12,7 +11,13 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from olrunbook.rehearsal.api.faults import Fault, fault_of, respond
-from olrunbook.rehearsal.api.headers import KEY_HEADER, OWN_PREFIX, PACE_PREFIX
+from olrunbook.rehearsal.api.headers import (
+    KEY_HEADER,
+    OWN_PREFIX,
+    PACE_PREFIX,
+    TOKENS,
+)
+from olrunbook.rehearsal.api.keys import Keys
 from olrunbook.rehearsal.signals import log
 
 __all__ = ["SERVICES", "RequestFilter"]
@@ -59,21 +64,23 @@ class RequestFilter:
 
     `POST /_rehearsal/fault` with `{"code": "Throttling", "seconds": 5}` lets every call
     fail with that code for a while; without a code nobody answers at all.
+    `POST /_rehearsal/tokens` with `{"seconds": 60}` lets the keys of roles that are
+    assumed from now on live no longer; 0: as long as asked.
 
     Args:
         app: moto's.
         host: The only Host that is served (`address:port`): no page in a browser can
             reach the API under another name.
-        access_key: The only access key id that is served.
+        keys: The access keys that are served.
         status: Returns what `GET /_rehearsal/status` answers.
 
     """
 
     def __init__(
-        self, app: App, host: str, access_key: str, status: Callable[[], dict[str, Any]]
+        self, app: App, host: str, keys: Keys, status: Callable[[], dict[str, Any]]
     ) -> None:
         self._app, self._host = app, host
-        self._key, self._status = access_key, status
+        self._keys, self._status = keys, status
         self._fault, self._fault_until = "", 0.0
 
     def __call__(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
@@ -109,11 +116,12 @@ class RequestFilter:
             return Fault(
                 "AccessDenied", f"This cloud is served as {self._host} only.", 403
             )
-        if not key:
-            return Fault("MissingAuthenticationToken", "Request is missing a key.", 403)
-        if not hmac.compare_digest(key.encode(), self._key.encode()):
-            words = "The security token included in the request is invalid."
-            return Fault("InvalidClientTokenId", words, 403)
+        token = _token(environ)
+        is_json = bool(environ.get("HTTP_X_AMZ_TARGET"))
+        if fault := self._keys.refusal(key, token, service, json_target=is_json):
+            return fault
+        if service == "rehearsal" and not self._keys.is_own(key):
+            return Fault("AccessDenied", "A role may call AWS's API only.", 403)
         if service != "rehearsal" and service not in SERVICES:
             return Fault(
                 "InvalidAction", f"The rehearsal cloud has no service {service!r}."
@@ -124,8 +132,12 @@ class RequestFilter:
         if environ.get("REQUEST_METHOD") == "POST":
             length = int(environ.get("CONTENT_LENGTH") or 0)
             wanted = json.loads(environ["wsgi.input"].read(length))
-            self._fault = str(wanted.get("code", ""))
-            self._fault_until = time.monotonic() + float(wanted["seconds"])
+            seconds = float(wanted["seconds"])
+            if environ["PATH_INFO"] == OWN_PREFIX + TOKENS:
+                self._keys.token_s = seconds
+            else:
+                self._fault = str(wanted.get("code", ""))
+                self._fault_until = time.monotonic() + seconds
         body = json.dumps(self._status()).encode()
         start("200 OK", [("Content-Type", "application/json")])
         return [body]
@@ -148,6 +160,14 @@ def _signed_by(environ: Environ) -> tuple[str, str]:
         given = (query.get("X-Amz-Credential") or [""])[0]
         found = _CREDENTIAL.search(f"Credential={unquote(given)}")
     return (found.group(1), found.group(2).lower()) if found else ("", "")
+
+
+def _token(environ: Environ) -> str:
+    """Return the session token of a request, from a header or a signed URL."""
+    if token := environ.get("HTTP_X_AMZ_SECURITY_TOKEN"):
+        return str(token)
+    query = parse_qs(environ.get("QUERY_STRING", ""))
+    return str((query.get("X-Amz-Security-Token") or [""])[0])
 
 
 def _action(environ: Environ) -> str:

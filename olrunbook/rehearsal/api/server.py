@@ -14,6 +14,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from olrunbook.rehearsal.api.keys import Keys
 from olrunbook.rehearsal.api.request_filter import RequestFilter
 
 __all__ = ["Server"]
@@ -31,7 +32,7 @@ class Server:
 
     Args:
         listening: The socket that already listens: it is this cloud's mutex.
-        access_key: The only access key id that is served.
+        keys: The access keys that are served.
         status: Returns what `GET /_rehearsal/status` answers.
 
     """
@@ -39,13 +40,13 @@ class Server:
     def __init__(
         self,
         listening: socket.socket,
-        access_key: str,
+        keys: Keys,
         status: Callable[[], dict[str, Any]],
     ) -> None:
         self._listening = listening
         host, port = listening.getsockname()[:2]
         moto = DomainDispatcherApplication(create_backend_app)
-        admitted = RequestFilter(moto, f"{host}:{port}", access_key, status)
+        admitted = RequestFilter(moto, f"{host}:{port}", keys, status)
         self._server: BaseWSGIServer = make_server(
             host,
             port,
