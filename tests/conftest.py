@@ -57,6 +57,15 @@ def one_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield made
 
 
+@pytest.fixture(scope="session")
+def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Return somebody with an account: a second rehearsal, without containers."""
+    from tests.account import person_at  # noqa: PLC0415  (it imports the rehearsal)
+
+    with person_at(tmp_path_factory.mktemp("person")) as made:
+        yield made
+
+
 @pytest.fixture
 def redactor() -> Redactor:
     """Return a redactor with a fresh key and no secrets."""

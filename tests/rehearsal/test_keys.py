@@ -13,9 +13,8 @@ from botocore.config import Config
 
 from olrunbook.adapters.aws.answers import AwsError, asked
 from olrunbook.rehearsal.api.account import ROLES
+from tests.account import PROFILE, ROLE, Person
 from tests.rehearsal.support import FAST, Account, cloud_at
-
-ROLE = "arn:aws:iam::123456789012:role/olrunbook-{}"
 
 
 @pytest.fixture
@@ -156,6 +155,20 @@ def test_expired_keys_are_answered_as_aws_does(
     records.tokens(0)
     later = assume(records)["Credentials"]
     assert client(records, "sts", later).get_caller_identity()
+
+
+def test_a_persons_profile_assumes_a_role(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With nothing but their AWS files; their cloud is not that of the other tests."""
+    for name, value in person.shell.items():
+        monkeypatch.setenv(name, value)
+    session = boto3.Session(profile_name=PROFILE)
+    found = session.client("sts").get_caller_identity()
+    assert found["Arn"].endswith(":assumed-role/olrunbook-build/ann")
+    assert session.client("ec2").describe_vpcs()["Vpcs"]
+    base = boto3.Session(profile_name="base").client("sts").get_caller_identity()
+    assert base["Arn"] == person.target.identity_arn
 
 
 def test_the_account_has_an_alias(records: Account) -> None:

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 __all__ = ["AwsClients", "HttpClient", "on_loopback"]
@@ -50,11 +51,12 @@ class AwsClients:
     """botocore clients by service, made once each (gRPC calls come on many threads).
 
     Args:
-        environment: Where AWS_ENDPOINT_URL, the region and the keys are.
-        region: The region; empty: AWS_REGION.
+        environment: Where AWS_ENDPOINT_URL, the region and the keys are, or else
+            AWS_CONFIG_FILE: a profile with `endpoint_url` and `credential_process`.
+        region: The region; empty: AWS_REGION, else the profile's.
 
     Raises:
-        PermissionError: AWS_ENDPOINT_URL is not on loopback.
+        PermissionError: The endpoint is not on loopback.
 
     """
 
@@ -62,10 +64,22 @@ class AwsClients:
         import botocore.session  # noqa: PLC0415  (light start: only for aws)
         from botocore.config import Config  # noqa: PLC0415
 
-        self.endpoint = on_loopback(environment.get("AWS_ENDPOINT_URL", ""))
-        self.region = region or environment.get("AWS_REGION", "")
+        from olrunbook.rehearsal.providers import credentials  # noqa: PLC0415
+
+        profile = credentials.profile_of(environment)
+        self.endpoint = on_loopback(
+            environment.get("AWS_ENDPOINT_URL") or profile.get("endpoint_url", "")
+        )
+        self.region = (
+            region or environment.get("AWS_REGION") or profile.get("region", "")
+        )
         self._environment = environment
         self._session = botocore.session.Session()
+        if command := profile.get("credential_process"):
+            # Keys in the environment come first, as in AWS's SDKs
+            asked = credentials.refreshed_by(command, environment)
+            chain = SimpleNamespace(load_credentials=lambda: asked)
+            self._session.register_component("credential_provider", chain)
         self._session.register_component("data_loader", _models())
         self._config = Config(
             retries={"mode": "standard", "max_attempts": ATTEMPTS},

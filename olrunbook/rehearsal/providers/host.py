@@ -1,9 +1,10 @@
 """The process that keeps the stand-in providers ready: imports and models, once.
 
 A plugin (`plugin.py`) connects, says which provider it wants and what its environment
-holds for it, and gets the port of a provider and gRPC server of its own. They end when
-the connection closes, calls in flight first. Standard input closes when the rehearsal's
-process is gone, and ends all of it: the cloud it would call is gone, too.
+is, and gets the port of a provider and gRPC server of its own. They end when the
+connection closes, calls in flight first. What they start has the plugin's environment,
+never this process's. Standard input closes when the rehearsal's process is gone, and
+ends all of it: the cloud it would call is gone, too.
 """
 
 from __future__ import annotations

@@ -18,15 +18,13 @@ ANSWER_S = 30.0
 def main(file: str, name: str) -> int:
     """Print the provider's port; return when the engine or the provider is gone."""
     engine = os.getppid()
-    own = f"{name.upper()}_".encode()
-    given = {key: at for key, at in os.environb.items() if key.startswith(own)}
     host = socket(AF_UNIX)
     host.settimeout(ANSWER_S)
     folder, _, last = file.rpartition("/")
     try:
         # Through the folder's handle: the path itself may be too long for a socket's.
         host.connect(f"/proc/self/fd/{os.open(folder, os.O_PATH)}/{last}")
-        host.sendall(f"{(name, given)!r}\n".encode())
+        host.sendall(f"{(name, dict(os.environb))!r}\n".encode())
         port = int(host.recv(16))
     except (OSError, ValueError):
         itself = ["-P", "-m", "olrunbook.rehearsal.providers", name]
