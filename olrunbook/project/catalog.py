@@ -79,7 +79,7 @@ class TargetSpec(Strict):
     # pattern of the ARN that GetCallerIdentity must answer, with the same placeholders
     identity: str = "*"
     # patterns of the shell's `AWS_*` variables that count; none do unless named
-    shell: list[Annotated[str, Field(pattern=r"^AWS_[A-Z0-9_*?]*$")]] = []
+    variables: list[Annotated[str, Field(pattern=r"^AWS_[A-Z0-9_*?]*$")]] = []
     # stage to the gate that an update of it must pass; none: nobody is asked
     gates: dict[Name, GateSpec] = {}
     # file of the people whose signatures count, from the project's folder (OpenSSH's
@@ -91,7 +91,7 @@ class TargetSpec(Strict):
 
     @model_validator(mode="after")
     def _an_account_is_named(self) -> Self:
-        own = ("account", "region", "profile", "role", "shell")
+        own = ("account", "region", "profile", "role", "variables")
         if self.kind == "rehearsal":
             if given := [name for name in own if getattr(self, name)]:
                 msg = f"{given[0]} belongs to a target of kind aws"

@@ -152,7 +152,7 @@ def account_of(
         "role": spec.role.format(**filled),
         "session": _session_name(),
         "region": spec.region,
-        "shell": spec.shell,
+        "shell": spec.variables,
         "ask": "credentials",
     }
     profile = f" --profile {spec.profile}" if spec.profile else ""

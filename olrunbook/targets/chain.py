@@ -24,6 +24,7 @@ SETTINGS = """
     region endpoint_url services ca_bundle use_fips_endpoint use_dualstack_endpoint
     sts_regional_endpoints s3
 """
+BY_SHELL = {"AWS_ENDPOINT_URL": "endpoint_url", "AWS_CA_BUNDLE": "ca_bundle"}
 NO_EXPIRY = timedelta(minutes=15)  # static keys: looked at again so often
 
 
@@ -56,6 +57,10 @@ def settings(session: Any) -> dict[str, Any]:
     """Return what else the profile says, as an AWS config has it."""
     scoped = session.get_scoped_config()
     found = {key: scoped[key] for key in SETTINGS.split() if key in scoped}
+    # Those of the shell that are still here do count, and come first.
+    found |= {
+        key: os.environ[name] for name, key in BY_SHELL.items() if name in os.environ
+    }
     sections = session.full_config.get("services", {})
     if named := sections.get(found.get("services")):
         found["service_endpoints"] = named

@@ -1,0 +1,246 @@
+"""A target of kind `aws`: a second rehearsal is used as if it were AWS."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from olrunbook.errors import RefusedError, ToolError, UsageError
+from olrunbook.processes.handout import CHAIN, SOCKET, handing_out
+from olrunbook.processes.tool import Command, Tool
+from olrunbook.project.catalog import TargetSpec
+from olrunbook.redact import Redactor, new_key
+from olrunbook.targets import account
+from olrunbook.targets.account import AccountTarget, account_of
+from tests.account import PROFILE, Person
+
+ID, REGION = "123456789012", "us-east-1"
+ROLE = f"arn:aws:sts::{ID}:assumed-role/olrunbook-build/"
+# What a tool does: ask for credentials by the config that it is given, as AWS's
+# libraries do, and say whose they are.
+ASKS = """
+import botocore.session, sys
+session = botocore.session.Session()
+sts = session.create_client("sts")
+print(sts.get_caller_identity()["Arn"], sts.meta.endpoint_url)
+for line in sys.stdin:
+    print(session.create_client("sts").get_caller_identity()["Arn"], flush=True)
+"""
+
+Make = Callable[..., AccountTarget]
+
+
+@pytest.fixture
+def make(
+    person: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Make]:
+    """Return what makes the person's target, with other things in the catalog."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(person.home))
+    person.write()
+
+    def made(stage: str = "", **other: Any) -> AccountTarget:
+        known = {"title": "an account", "kind": "aws", "account": ID, "region": REGION}
+        spec = TargetSpec(**known | {"profile": PROFILE} | other)
+        return account_of("prod", spec, tmp_path / "state", stage, {})
+
+    yield made
+    for each in (account._CLIENTS, account._CREDENTIALS, account._IDENTITIES):
+        each.clear()
+    account._WRITTEN.clear()
+
+
+class TestWhoWeAre:
+    """STS is asked before anything else, and its answer held to the catalog."""
+
+    def test_the_account_answers_as_the_role(self, make: Make) -> None:
+        """The profile's role is who we are; the account's alias is known."""
+        found = make(identity="arn:aws:sts::*:assumed-role/olrunbook-*/*").identified()
+        assert found.identity_arn == f"{ROLE}ann"
+        assert found.alias
+        assert found.client("ec2").describe_vpcs()["Vpcs"]
+
+    def test_the_role_of_a_stage_is_assumed(self, make: Make) -> None:
+        """Each stage has its own; image notebooks that of builds."""
+        role = f"arn:aws:iam::{ID}:role/olrunbook-{{stage_lower}}"
+        for stage, name in (("QA", "qa"), ("", "build")):
+            found = make(stage, profile="base", role=role).identified()
+            assert f"assumed-role/olrunbook-{name}/olrunbook-" in found.identity_arn
+
+    @pytest.mark.parametrize(
+        ("other", "words"),
+        [
+            ({"account": "999999999999"}, f"account is {ID}"),
+            ({"identity": "arn:aws:iam::*:user/ann"}, "wanted arn:aws:iam::*:user/ann"),
+            ({"region": "eu-west-1"}, "region is us-east-1, wanted eu-west-1"),
+        ],
+    )
+    def test_another_is_refused_before_the_first_call(
+        self, make: Make, person: Person, other: dict[str, str], words: str
+    ) -> None:
+        """With both shown: exit code 4, and the service is never called."""
+        target = make(**other)
+        with pytest.raises(RefusedError) as caught:
+            target.client("ec2")
+        assert words in str(caught.value)
+        assert not [key for key in account._CLIENTS if key[0] == "ec2"]
+
+    @pytest.mark.parametrize("profile", ["nobody", ""])
+    def test_no_credentials_are_said(self, make: Make, profile: str) -> None:
+        """A profile that is not there, or none: what to type is said."""
+        with pytest.raises((RefusedError, ToolError)) as caught:
+            make(profile=profile).identified()
+        assert "profile" in caught.value.hint or "Log in" in caught.value.hint
+
+    def test_the_shell_counts_only_where_the_catalog_says_so(
+        self, make: Make, person: Person, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Keys of the shell divert nothing unless their names are in the catalog."""
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", person.secrets()[0])
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", person.secrets()[1])
+        monkeypatch.setenv("AWS_ENDPOINT_URL", person.target.endpoint)
+        with pytest.raises(ToolError):
+            make(profile="").identified()
+        account._WRITTEN.clear()
+        named = ["AWS_ACCESS_*", "AWS_SECRET_*", "AWS_ENDPOINT_URL"]
+        found = make(profile="", variables=named)
+        assert found.identified().identity_arn == person.target.identity_arn
+
+
+class TestTools:
+    """What a tool gets: a config that asks, and no credential anywhere else."""
+
+    def test_a_tool_works_as_the_person(
+        self, make: Make, person: Person, tmp_path: Path
+    ) -> None:
+        """By endpoint and role of their profile; no key of theirs is where it looks."""
+        target = make()
+        redactor = Redactor(new_key(), [])
+        command = Command(
+            "asks",
+            [sys.executable, "-c", ASKS],
+            cwd=tmp_path,
+            env=target.environment(),
+            log=tmp_path / "asks.log",
+        )
+        with Tool(command, redactor) as tool:
+            lines = [line.text for line in tool.lines()]
+        assert lines == [f"{ROLE}ann {person.target.endpoint}"]
+        for path in [p for p in tmp_path.rglob("*") if p.is_file()]:
+            text = path.read_text(encoding="utf-8", errors="replace")
+            assert not [secret for secret in person.secrets() if secret in text], path
+        shown = json.dumps({**command.env})
+        assert not [secret for secret in person.secrets() if secret in shown]
+
+    def test_what_it_was_given_is_masked(
+        self, make: Make, person: Person, tmp_path: Path
+    ) -> None:
+        """A tool that prints its credentials prints a mask."""
+        prints = (
+            "import botocore.session as s; print(s.Session().get_credentials().token)"
+        )
+        command = Command(
+            "prints",
+            [sys.executable, "-c", prints],
+            cwd=tmp_path,
+            env=make().environment(),
+            log=tmp_path / "prints.log",
+        )
+        with Tool(command, Redactor(new_key(), [])) as tool:
+            lines = [line.text for line in tool.lines()]
+        assert len(lines) == 1
+        assert "secret" in lines[0] or "▒" in lines[0] or "masked" in lines[0], lines
+
+    def test_tokens_that_expire_are_renewed_in_the_midst(
+        self, make: Make, person: Person, tmp_path: Path
+    ) -> None:
+        """A tool that outlives its first token, and our own calls, go on."""
+        person.account.tokens(2)
+        try:
+            target = make()
+            with handing_out(target.environment()) as env:
+                tool = subprocess.Popen(
+                    [sys.executable, "-c", ASKS],
+                    env=env,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+                assert tool.stdin
+                assert tool.stdout
+                first, own = tool.stdout.readline, target.client("ec2")
+                told = own.describe_vpcs()["Vpcs"]
+                credentials = account._credentials(target).get_frozen_credentials()
+                while (
+                    account._credentials(target).get_frozen_credentials() == credentials
+                ):
+                    pass
+                assert own.describe_vpcs()["Vpcs"] == told
+                tool.stdin.write("again\n")
+                tool.stdin.close()
+                assert first().startswith(ROLE)
+                assert first().startswith(ROLE)
+                assert tool.wait(30) == 0
+        finally:
+            person.account.tokens(0)
+
+    def test_outside_there_is_nothing_to_be_had(self, make: Make) -> None:
+        """The socket ends with whoever opened it; a tool is told so in words."""
+        env = make().environment()
+        assert CHAIN in env
+        with handing_out(env) as inside:
+            assert CHAIN not in inside
+            folder = Path(inside[SOCKET]).parent
+            assert folder.stat().st_mode & 0o077 == 0
+        assert not folder.exists()
+        done = subprocess.run(
+            [sys.executable, "-c", ASKS],
+            env=inside,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        assert "nobody hands out credentials here" in done.stderr
+
+
+class TestCatalog:
+    """What the catalog says of an account."""
+
+    @pytest.mark.parametrize(
+        ("other", "words"),
+        [
+            ({"account": ""}, "needs account"),
+            ({"account": "12"}, "account"),
+            ({"region": "Virginia"}, "region"),
+            ({"role": "arn:{who}"}, "placeholders"),
+            ({"variables": ["PATH"]}, "variables"),
+            ({"kind": "rehearsal"}, "belongs to a target of kind aws"),
+        ],
+    )
+    def test_it_is_checked(self, make: Make, other: dict[str, Any], words: str) -> None:
+        """Missing and wrong values are named."""
+        with pytest.raises(ValidationError, match=words):
+            make(**other)
+
+
+def test_a_digest_key_is_one_for_all_runs(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is kept privately, or comes from the environment, and is no short word."""
+    first = make().digest_key()
+    assert make().digest_key() == first
+    monkeypatch.setenv("OLRUNBOOK_DIGEST_KEY", "a key of a team's CI")
+    assert make().digest_key() == "a key of a team's CI"
+    monkeypatch.setenv("OLRUNBOOK_DIGEST_KEY", "short")
+    with pytest.raises(UsageError, match="too short"):
+        make().digest_key()
