@@ -193,7 +193,7 @@ def _own_environment() -> dict[str, str]:
     """Return what of the person's shell tools need to reach AWS, and their plugins."""
     found = {name: os.environ[name] for name in PROXIES.split() if name in os.environ}
     home = os.environ.get("PULUMI_HOME") or str(Path.home() / ".pulumi")
-    return {**found, "PULUMI_HOME": home}
+    return {**found, "PULUMI_HOME": home, "PULUMI_SKIP_UPDATE_CHECK": "true"}
 
 
 def _asked(target: AccountTarget, ask: str) -> list[str]:

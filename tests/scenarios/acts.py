@@ -265,7 +265,7 @@ class Acts:
 
     def replay_approval(self, act: kinds.Replay) -> None:
         """Enter the last approval of a run once more, for it or for another."""
-        room = self.desk.archive / "rehearsal" / self.name / act.stage
+        room = self.desk.archive / self.desk.name / self.name / act.stage
         run, other = self.runs[act.of], self.runs[act.to or act.of]
         entries = of_kind(chain.entries(room), "approved")
         mine = [entry for entry in entries if entry["run_id"] == run.run_id][-1]

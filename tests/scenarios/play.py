@@ -141,7 +141,7 @@ class Play(Acts):
 
     def recorded(self, said: str) -> RunRecord | None:
         """Return the record that a command has named last; None: it named none."""
-        mine = self.desk.archive / "rehearsal" / self.name
+        mine = self.desk.archive / self.desk.name / self.name
         found = [
             path
             for start, end in DIED.findall(said)

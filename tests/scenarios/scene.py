@@ -288,6 +288,8 @@ class Scene(Strict):
     Args:
         title: What must hold, in a sentence.
         waits: It waits long for the cloud, so it is among the first to begin.
+        account: It is played on the target `account`, of kind `aws`: the same cloud,
+            as a person with credentials of their own has it.
         stages: The app's stages, in order.
         gates: Stage to its gate, as in the catalog.
         app: More of the app's entry in the catalog (`sizes`, `rollback`).
@@ -303,6 +305,7 @@ class Scene(Strict):
 
     title: str
     waits: bool = False
+    account: bool = False
     stages: list[str] = ["CI"]
     gates: dict[str, dict[str, Any]] = {}
     app: dict[str, Any] = {}

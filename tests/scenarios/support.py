@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ class Desk:
     root: Path
     state: Path
     archive: Path
+    more: dict[str, str] = field(default_factory=dict)  # of its environment
+    name: str = "rehearsal"  # its target
 
     @property
     def env(self) -> dict[str, str]:
@@ -39,6 +41,7 @@ class Desk:
             **os.environ,
             "OLRUNBOOK_STATE": str(self.state),
             "OLRUNBOOK_ARCHIVE": str(self.archive),
+            **self.more,
         }
 
     def run(

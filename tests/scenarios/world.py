@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from olrunbook.adapters.docker.command import docker
+from olrunbook.project.where import cache_dir
 from olrunbook.rehearsal.places import Places
 from olrunbook.rehearsal.settings import Settings
-from olrunbook.targets import Target, save_target
+from olrunbook.targets import Target, save_target, state_dir
+from tests.account import Person
 from tests.rehearsal.support import Account, cloud_at, state_in
 from tests.scenarios.scene import KillEngine, Replay, Scene
 from tests.scenarios.support import Desk
@@ -36,6 +38,7 @@ __all__ = [
     "world_at",
 ]
 
+ACCOUNT = "account"  # the target of kind aws
 LIGHT = Path(__file__).with_name("light")
 # AWS's hour, after which a refresh gives up, is 36 s: enough to boot when all is busy.
 SETTINGS = Settings(time_scale=0.01)
@@ -142,6 +145,14 @@ class World:
         git(root, "config", "user.name", "operator")
         git(root, "config", "user.email", "operator@example.org")
         commit(root)
+        # What is written into a chain by hand is found by `verify`, as it should be; a
+        # run that died gets its record from whoever comes next: that is to be us.
+        alone = scene.has(Replay) or scene.has(KillEngine)
+        own = self.archive.with_name(f"outputs-{name}")
+        desk = Desk(root, state, own if alone else self.archive)
+        if scene.account:
+            desk.name, desk.more = ACCOUNT, self.person(name)
+            return desk
         with self.lock, state_in(state):
             mine, shared = Places.of(root), Places.of(self.folder / "project")
         mine.root.mkdir(parents=True, mode=0o700)
@@ -151,11 +162,18 @@ class World:
             "endpoint": endpoint or self.account.target.endpoint,
         }
         save_target(self.account.target.model_copy(update=where))
-        # What is written into a chain by hand is found by `verify`, as it should be; a
-        # run that died gets its record from whoever comes next: that is to be us.
-        alone = scene.has(Replay) or scene.has(KillEngine)
-        own = self.archive.with_name(f"outputs-{name}")
-        return Desk(root, state, own if alone else self.archive)
+        return desk
+
+    def person(self, name: str) -> dict[str, str]:
+        """Return the shell of a person with the cloud as their account."""
+        home = self.folder / "people" / name
+        home.mkdir(parents=True)
+        Person(self.account, home).write()
+        return {
+            "HOME": str(home),
+            "OLRUNBOOK_CACHE": str(cache_dir()),
+            "PULUMI_HOME": self.account.target.env["PULUMI_HOME"],
+        }
 
     def public(self, person: str) -> str:
         """Return a person's public key."""
@@ -163,7 +181,13 @@ class World:
 
 
 def target_of(desk: Desk) -> Target:
-    """Return the target of a desk, as its commands read it."""
+    """Return the target of a desk, as its commands read it; as the cloud has it."""
+    if desk.name == ACCOUNT:
+        state = desk.state / state_dir(desk.root).name / ACCOUNT
+        (path,) = desk.state.glob("project-????????/rehearsal/target.json")
+        cloud = Target.model_validate(json.loads(path.read_text()))
+        own = {"state": state, "cloud_id": "aws-123456789012-us-east-1"}
+        return cloud.model_copy(update=own)
     (path,) = desk.state.glob(f"{desk.root.name}-????????/rehearsal/target.json")
     return Target.model_validate(json.loads(path.read_text()))
 
@@ -236,9 +260,20 @@ def catalog(name: str, scene: Scene) -> str:
         "gates": scene.gates,
         **scene.target,
     }
+    if scene.account:
+        role = "arn:aws:{}::123456789012:{}role/olrunbook-{{stage_lower}}"
+        target |= {
+            "title": "the cloud of all scenarios, as an account",
+            "kind": "aws",
+            "account": "123456789012",
+            "region": "us-east-1",
+            "profile": "base",
+            "role": role.format("iam", ""),
+            "identity": role.format("sts", "assumed-") + "/*",
+        }
     whole = {
         "schema": 1,
-        "targets": {"rehearsal": target},
+        "targets": {ACCOUNT if scene.account else "rehearsal": target},
         "stages": {"order": scene.stages},
         "apps": {name: app},
     }
