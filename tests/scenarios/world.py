@@ -258,7 +258,6 @@ def catalog(name: str, scene: Scene) -> str:
         "title": "the rehearsal of all scenarios",
         "signers": "allowed_signers",
         "gates": scene.gates,
-        **scene.target,
     }
     if scene.account:
         role = "arn:aws:{}::123456789012:{}role/olrunbook-{{stage_lower}}"
@@ -271,6 +270,7 @@ def catalog(name: str, scene: Scene) -> str:
             "role": role.format("iam", ""),
             "identity": role.format("sts", "assumed-") + "/*",
         }
+    target |= scene.target
     whole = {
         "schema": 1,
         "targets": {ACCOUNT if scene.account else "rehearsal": target},
