@@ -50,30 +50,30 @@ def doctor(
     asked: dict[str, list[tuple[str, Asked]]] = {each: [] for each in EACH}
     place = find_target(target, project.root)
     sha, dirty = git_state(project.root)
-    scratch = Path(tempfile.gettempdir())
-    for name in [app] if app else list(catalog.apps):
-        spec = catalog.app(name)
-        built = last_build(project.outputs, target, name, spec.node_types)
-        ctx = Context(
-            project=project,
-            place=place,
-            app_name=name,
-            app=spec,
-            stage="",
-            run_id="",
-            commit=Commit(sha, tuple(dirty)),
-            logs=scratch,
-            work=scratch,
-            redactor=Redactor(new_key()),
-        )
-        first = Asked(ctx, built.record.images if built else {}, None)
-        asked["machine"] = asked["machine"] or [("", first)]
-        asked["app"].append((name, first))
-        for one in catalog.stages_of(name) if spec.stack else []:
-            if stage in ("", one):
-                its = replace(first, ctx=replace(ctx, stage=one))
-                asked["stage"].append((f"{name} {one}", its))
-    return Diagnosis(rows=list(_rows(asked)))
+    with tempfile.TemporaryDirectory(prefix="olrunbook-doctor-") as scratch:
+        for name in [app] if app else list(catalog.apps):
+            spec = catalog.app(name)
+            built = last_build(project.outputs, target, name, spec.node_types)
+            ctx = Context(
+                project=project,
+                place=place,
+                app_name=name,
+                app=spec,
+                stage="",
+                run_id="",
+                commit=Commit(sha, tuple(dirty)),
+                logs=Path(scratch),
+                work=Path(scratch),
+                redactor=Redactor(new_key()),
+            )
+            first = Asked(ctx, built.record.images if built else {}, None)
+            asked["machine"] = asked["machine"] or [("", first)]
+            asked["app"].append((name, first))
+            for one in catalog.stages_of(name) if spec.stack else []:
+                if stage in ("", one):
+                    its = replace(first, ctx=replace(ctx, stage=one))
+                    asked["stage"].append((f"{name} {one}", its))
+        return Diagnosis(rows=list(_rows(asked)))
 
 
 def _rows(asked: dict[str, list[tuple[str, Asked]]]) -> Iterator[CheckRow]:

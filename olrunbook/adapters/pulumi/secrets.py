@@ -22,7 +22,7 @@ READ_TIMEOUT_S = 120
 
 def cli(ctx: Context) -> str:
     """Return the CLI's path; ToolError where there is none."""
-    path = ctx.target.environment().get("PATH")
+    path = ctx.environment("pulumi").get("PATH")
     found = shutil.which("pulumi", path=path)
     if found is None:
         msg = "pulumi is not on PATH"
@@ -43,7 +43,7 @@ def ask(ctx: Context, prepared: Prepared, arguments: list[str]) -> str:
     done = subprocess.run(
         [cli(ctx), "--non-interactive", *arguments],
         cwd=prepared.folder,
-        env=ctx.target.environment(),
+        env=ctx.environment("pulumi"),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
