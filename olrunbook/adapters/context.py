@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from olrunbook.adapters.toolcall import ToolCall, tool_call
 from olrunbook.errors import RefusedError
 from olrunbook.events import Event
 from olrunbook.project.catalog import App, Project
+from olrunbook.project.tools import ToolName
 from olrunbook.redact import Redactor
 from olrunbook.targets import Target
 
@@ -71,3 +73,20 @@ class Context:
             msg = "the rehearsal is not up"
             raise RefusedError(msg, "Start it: olrunbook rehearsal up")
         return self.place
+
+    def tool(self, name: ToolName, env: Mapping[str, str] | None = None) -> ToolCall:
+        """Return how a tool is called, on top of `env`; None: the target's.
+
+        Raises:
+            RefusedError: The run has no target.
+            UsageError: The shell lacks a variable that the catalog names.
+
+        """
+        env = self.target.environment() if env is None else env
+        spec = self.app.tools.over(self.project.catalog.tools).of(name)
+        home = self.work / f"home-{name}"
+        return tool_call(self.project, spec, env, home, self.redactor)
+
+    def environment(self, name: ToolName) -> dict[str, str]:
+        """Return the environment of a tool in the target; raises what `tool` does."""
+        return self.tool(name).env

@@ -58,7 +58,7 @@ def plugin_folder(
     if newest < Path(binary).stat().st_mtime:
         folder.mkdir(parents=True, exist_ok=True)
         own = {**env, "PACKER_PLUGIN_PATH": str(folder)}
-        packer = Packer(find_tool("packer", env), own, folder, log, redactor)
+        packer = Packer([find_tool("packer", env)], own, folder, log, redactor)
         answer = packer.call("plugins", "install", "--path", binary, SOURCE)
         if answer.code:
             msg = f"the amazon plugin cannot be installed: {answer.lines[-1]}"
@@ -91,9 +91,9 @@ def build_arguments(
 class Packer(NamedTuple):
     """Packer in one place."""
 
-    program: str  # the binary
+    program: Sequence[str]  # the binary, with what is put before it
     env: Mapping[str, str]  # its whole environment
-    cwd: Path  # where it runs; relative paths of the arguments start here
+    cwd: Path  # where `program` is started
     log: Path  # file for its masked output
     redactor: Redactor  # the run's secrets
 
@@ -149,7 +149,7 @@ class Packer(NamedTuple):
     def _command(self, args: Sequence[str]) -> Command:
         return Command(
             "packer",
-            [self.program, *args],
+            [*self.program, *args],
             cwd=self.cwd,
             env=self.env,
             log=self.log,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from olrunbook.adapters.toolcall import ToolCall
 from olrunbook.events import Event
 from olrunbook.processes.tool import POLITE, Command, Line, Tool
 from olrunbook.redact import Redactor
@@ -27,27 +27,35 @@ _STATES = {"Success": "changed", "No changes": "no change", "Skipped": "no chang
 
 
 def deploy(
-    inventory: str, file: Path, *, env: Mapping[str, str], log: Path, redactor: Redactor
+    inventory: str,
+    file: Path,
+    *,
+    call: ToolCall,
+    log: Path,
+    redactor: Redactor,
+    folder: Path | None = None,
 ) -> Iterator[Event]:
     """Run a deploy file against one host; yield what happens, at last an `end`.
 
     Args:
         inventory: pyinfra's name of the host, such as `@docker/NAME`.
-        file: The deploy file; it runs in its own folder.
-        env: The worker's whole environment.
+        file: The deploy file.
+        call: How pyinfra is called.
         log: File for its masked output.
         redactor: The run's secrets.
+        folder: Where the deploy runs; None: in its own folder.
 
     Raises:
         ToolError: The worker cannot be started.
         InterruptedRunError: The step was interrupted; the worker was told to stop.
 
     """
+    cwd = folder or file.parent
     command = Command(
         "pyinfra",
-        [sys.executable, "-P", "-m", WORKER, inventory, str(file)],
-        cwd=file.parent,
-        env=env,
+        call.worker(WORKER, inventory, str(file), str(cwd)),
+        cwd=call.begins(cwd),
+        env=call.env,
         log=log,
         policy=POLITE,
     )

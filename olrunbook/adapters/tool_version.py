@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import re
+import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,13 +15,14 @@ __all__ = ["ToolFound", "tool_version"]
 
 ASK = {"pyinfra": "--version", "docker": "--version"}
 ANSWER_S = 30.0
+HERE = Path()
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 
 
 class ToolFound(NamedTuple):
     """A tool."""
 
-    path: str = ""  # where it is; empty: nowhere
+    path: str = ""  # where it is, or how it is called; empty: nowhere
     version: str = ""  # its version; empty: it did not say
 
     def at_least(self, wanted: tuple[int, ...]) -> bool:
@@ -31,13 +33,20 @@ class ToolFound(NamedTuple):
         return tuple(int(part or 0) for part in found.groups()) >= wanted
 
 
-def tool_version(name: str, env: Mapping[str, str]) -> ToolFound:
-    """Look for a tool on the PATH of its environment and ask it for its version."""
-    path = shutil.which(name, path=env.get("PATH", ""))
+def tool_version(
+    name: str, env: Mapping[str, str], prefix: Sequence[str] = (), where: Path = HERE
+) -> ToolFound:
+    """Look for a tool on the PATH of its environment and ask it for its version.
+
+    With a `prefix` that begins in `where`, what comes after it is asked.
+    """
+    path = shutil.which(prefix[0] if prefix else name, path=env.get("PATH", ""))
     if path is None:
         return ToolFound()
     file = Path(path).stat()
-    found = _asked(name, path, (file.st_mtime_ns, file.st_ino), tuple(env.items()))
+    words = (path, *prefix[1:], name) if prefix else (path,)
+    known = (file.st_mtime_ns, file.st_ino), tuple(env.items())
+    found = _asked(name, words, where, *known)
     if not found.version:
         _asked.cache_clear()  # it may say it the next time
     return found
@@ -45,7 +54,11 @@ def tool_version(name: str, env: Mapping[str, str]) -> ToolFound:
 
 @functools.lru_cache(maxsize=8)
 def _asked(
-    name: str, path: str, file: tuple[int, int], env: tuple[tuple[str, str], ...]
+    name: str,
+    words: tuple[str, ...],
+    where: Path,
+    file: tuple[int, int],
+    env: tuple[tuple[str, str], ...],
 ) -> ToolFound:
     """Ask a program for its version; the same file is asked once."""
     del file
@@ -53,8 +66,9 @@ def _asked(
     quiet = {"PULUMI_SKIP_UPDATE_CHECK": "true", "CHECKPOINT_DISABLE": "1"}
     try:
         said = subprocess.run(
-            [path, ASK.get(name, "version")],
+            [*words, ASK.get(name, "version")],
             capture_output=True,
+            cwd=where,
             check=False,
             env={**dict(env), **quiet},
             stdin=subprocess.DEVNULL,
@@ -62,6 +76,6 @@ def _asked(
             timeout=ANSWER_S,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return ToolFound(path)
+        return ToolFound(shlex.join(words))
     found = None if said.returncode else _VERSION.search(said.stdout)
-    return ToolFound(path, found.group(0) if found else "")
+    return ToolFound(shlex.join(words), found.group(0) if found else "")

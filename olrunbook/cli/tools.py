@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from olrunbook.errors import UsageError
 from olrunbook.processes.handout import handing_out
 
 if TYPE_CHECKING:
+    from olrunbook.adapters.toolcall import ToolCall
     from olrunbook.project.catalog import Project
     from olrunbook.targets import Target
 
@@ -49,16 +49,15 @@ def tools(command: tuple[str, ...], *, as_json: bool, target: str) -> int:
 
         found = project()
         place = load_target(target, found).identified()
-        environment = place.environment()
-        path = shutil.which(command[0], path=environment["PATH"])
-        if command[0] not in ("packer", "pulumi") or not path:
+        if command[0] not in ("packer", "pulumi"):
             msg = f"{command[0]} is no tool of ours; there are packer and pulumi"
             raise UsageError(msg)
-        with _on_a_copy(found, place, command) as words:
-            if words == command and place.kind == "rehearsal":
-                os.execve(path, command, environment)
-            with handing_out(environment) as own:
-                return _wait(words, path, own)
+        with _on_a_copy(found, place, command) as (words, call):
+            if not shutil.which(command[0], path=call.env["PATH"]):
+                msg = f"{command[0]} is not on PATH"
+                raise UsageError(msg, "Find or build it: olrunbook tools")
+            with handing_out(call.env) as own:
+                return _wait((*call.prefix, *words), own)
     from olrunbook import toolchain  # noqa: PLC0415
 
     tools = toolchain.ensure(emit=EchoEvents())
@@ -66,8 +65,9 @@ def tools(command: tuple[str, ...], *, as_json: bool, target: str) -> int:
     return 0
 
 
-def _wait(words: tuple[str, ...], path: str, environment: dict[str, str]) -> int:
-    """Run a program to its end, and return its exit code."""
+def _wait(words: tuple[str, ...], environment: dict[str, str]) -> int:
+    """Run a program of the environment's PATH to its end, and return its exit code."""
+    path = shutil.which(words[0], path=environment["PATH"])
     process = subprocess.Popen(words, executable=path, env=environment)
     signal.signal(signal.SIGINT, lambda *_: None)  # the terminal tells it by itself
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -78,22 +78,26 @@ def _wait(words: tuple[str, ...], path: str, environment: dict[str, str]) -> int
 @contextmanager
 def _on_a_copy(
     found: Project, place: Target, command: tuple[str, ...]
-) -> Iterator[tuple[str, ...]]:
+) -> Iterator[tuple[tuple[str, ...], ToolCall]]:
     """Have a command that names an app's stack and its folder on a copy of that.
 
     What belongs to the cloud (the key of its secrets, and those) is kept where a run
-    has it. Any other command is left as it is.
+    has it. Any other command is left as it is. With it comes how its tool is called.
     """
+    from olrunbook.adapters.context import Commit, Context  # noqa: PLC0415
+    from olrunbook.adapters.toolcall import tool_call  # noqa: PLC0415
+    from olrunbook.redact import Redactor, new_key  # noqa: PLC0415
+
+    redactor = Redactor(new_key(), [])
+    scratch = tempfile.TemporaryDirectory(prefix="olrunbook-tools-")
     parser = argparse.ArgumentParser(
         add_help=False, allow_abbrev=False, exit_on_error=False
     )
     parser.add_argument("-C", "--cwd", type=Path, default=".")
     parser.add_argument("-s", "--stack")
-    try:
+    known, rest = argparse.Namespace(stack=None, cwd=Path()), [*command]
+    with suppress(argparse.ArgumentError):  # the tool says it better
         known, rest = parser.parse_known_args(command)
-    except argparse.ArgumentError:
-        yield command  # the tool says it better
-        return
     names = {
         app.stack.stack_name(stage): (name, app, stage)
         for name, app in found.catalog.apps.items()
@@ -101,17 +105,18 @@ def _on_a_copy(
         if app.stack and found.path(app.stack.path).resolve() == known.cwd.resolve()
     }
     if known.stack not in names:
-        yield command
+        spec = found.catalog.tools.of("packer" if command[0] == "packer" else "pulumi")
+        with scratch as folder:
+            env, home = place.environment(), Path(folder) / "home"
+            yield command, tool_call(found, spec, env, home, redactor)
         return
-    from olrunbook.adapters.context import Commit, Context  # noqa: PLC0415
     from olrunbook.adapters.pulumi import settings  # noqa: PLC0415
     from olrunbook.adapters.pulumi.backend import BY_HAND  # noqa: PLC0415
     from olrunbook.cli.gates import masked  # noqa: PLC0415
     from olrunbook.record.provenance import operator, person  # noqa: PLC0415
-    from olrunbook.redact import Redactor, new_key  # noqa: PLC0415
 
     name, app, stage = names[known.stack]
-    with tempfile.TemporaryDirectory(prefix="olrunbook-tools-") as folder:
+    with scratch as folder:
         context = Context(
             project=found,
             place=place,
@@ -122,7 +127,7 @@ def _on_a_copy(
             commit=Commit(""),
             logs=Path(folder),
             work=Path(folder),
-            redactor=Redactor(new_key(), []),
+            redactor=redactor,
         )
         prepared = settings.prepare(context, {})
         before = _plain(prepared.settings)
@@ -130,7 +135,8 @@ def _on_a_copy(
             if rest[1:2] == ["refresh"] and not {"-m", "--message"} & {*rest}:
                 who = masked(found, person(operator(found.root)), place.name)
                 rest += ["-m", f"{BY_HAND} by {who}"]  # for the stack's history
-            yield (*rest, "-C", str(prepared.folder), "-s", prepared.stack)
+            words = (*rest, "-C", str(prepared.folder), "-s", prepared.stack)
+            yield words, context.tool("pulumi")
         finally:
             settings.keep_settings(prepared)
             if _plain(prepared.settings) != before:

@@ -8,6 +8,7 @@ what was shipped with the package.
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
@@ -27,6 +28,7 @@ from olrunbook.errors import UsageError
 from olrunbook.project.gates import GateSpec, Lasting
 from olrunbook.project.limits import Limits
 from olrunbook.project.stack import StackSpec, Text
+from olrunbook.project.tools import Before, ToolName, Tools, fill_in
 from olrunbook.project.where import CATALOG, archive_of, find_root, shipped
 
 __all__ = [
@@ -143,11 +145,12 @@ class ImageSpec(Strict):
 
     def require_place(self, app: str) -> None:
         """Raise UsageError where the template would not find the app's deploy."""
-        deploy = PurePosixPath(self.deploy)
-        if self.default_template and deploy.parent.name != app:
-            msg = f"{deploy} is not {app}/{deploy.name}"
+        deploy, wanted = PurePosixPath(self.deploy), self.variables.get("app_name", app)
+        if self.default_template and deploy.parent.name != wanted:
+            msg = f"{deploy} is not {wanted}/{deploy.name}"
             hint = (
-                "The default template needs the deploy in a folder named like the app."
+                "The default template needs the deploy in a folder named like the app; "
+                'else say it: variables = { app_name = "…" }.'
             )
             raise UsageError(msg, hint)
 
@@ -203,6 +206,8 @@ class App(Strict):
     # least and most instances that a group of it may have (its minimum may be 0, where
     # it wants one at least); None: any from 1
     sizes: tuple[NonNegativeInt, PositiveInt] | None = None
+    tools: Tools = Tools()  # what its tools need, over the catalog's
+    before: list[Before] = []  # commands that must end well before anything is done
     # what must be done by hand before it can go back; empty: nothing
     rollback: Annotated[str, StringConstraints(strip_whitespace=True)] = ""
 
@@ -217,7 +222,8 @@ class App(Strict):
         if self.stack:
             for field in ("image_config", "groups"):
                 given, wanted = set(getattr(self.stack, field)), set(self.node_types)
-                if given != wanted:
+                looks = field == "image_config" and self.stack.image_lookup
+                if given != wanted and not (looks and not given):
                     names = f"{sorted(given)}, node_types {sorted(wanted)}"
                     msg = f"stack.{field} names {names}"
                     raise ValueError(msg)
@@ -231,6 +237,7 @@ class Catalog(Strict):
     targets: dict[Name, TargetSpec]  # where can be deployed to
     stages: StagesSpec  # the stages, in order
     apps: dict[Name, App]  # what can be deployed
+    tools: Tools = Tools()  # what every app's tools need
     limits: Limits = Limits()  # how long runs, steps and their silence may last
     # names of environment variables whose values are secret, beside those whose names
     # say so
@@ -390,6 +397,11 @@ class Project:
                 return found
         msg = f"{relative} is neither in {self.root} nor shipped with olrunbook"
         raise UsageError(msg, "Check the paths in catalog.toml.")
+
+    def variable(self, app: App, tool: ToolName, name: str) -> str:
+        """Return a variable of an app's tool, filled in; empty: there is none."""
+        given = app.tools.over(self.catalog.tools).of(tool).environment.get(name, "")
+        return fill_in(given, os.environ, name)
 
     @property
     def outputs(self) -> Path:

@@ -21,7 +21,11 @@ class StackSpec(BaseModel, frozen=True, extra="forbid"):
     path: Text  # folder of the project
     project: str  # Pulumi project name
     stack: str  # stack name; `{stage}` and `{stage_lower}` are filled in
-    image_config: dict[str, str]  # node type to the config key that pins its image
+    # node type to the config key that pins its image
+    image_config: dict[str, str] = {}
+    # the program chooses the newest images by itself, so nothing pins them: a preview
+    # that shows others than the run's is refused
+    image_lookup: bool = False
     # node type to the tag `Name` of its Auto Scaling group, or a list of them (same
     # placeholders)
     groups: dict[str, Annotated[list[str], BeforeValidator(_listed)]]

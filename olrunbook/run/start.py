@@ -13,6 +13,7 @@ from olrunbook.archive.place import RunPlace, new_place, place_of
 from olrunbook.errors import ToolError, UsageError
 from olrunbook.project.catalog import Project, find_project
 from olrunbook.project.imageset import LAST_GOOD
+from olrunbook.project.tools import needed
 from olrunbook.record.heartbeat import process_facts
 from olrunbook.record.journal import Journal
 from olrunbook.record.provenance import opening
@@ -64,6 +65,10 @@ def begin(
     if stage:
         project.catalog.stage(stage, app)
     require_target(project.catalog, target)
+    where = _identified(find_target(target, project, stage))
+    tools = spec.tools.over(project.catalog.tools)
+    for name in needed(stage):  # what a shell lacks is told before anything runs
+        tools.of(name).variables(project.root, os.environ, where.env if where else ())
     if node_type and node_type not in spec.node_types:
         have = ", ".join(spec.node_types)
         msg = f"{app} has no node type {node_type!r}; it has: {have}"
@@ -96,7 +101,7 @@ def begin(
         by_hand = ByHand(place, journal, redactor).start(before)
     context = Context(
         project=project,
-        place=_identified(find_target(target, project, stage)),
+        place=where,
         app_name=app,
         app=spec,
         stage=stage,

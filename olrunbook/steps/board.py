@@ -265,8 +265,7 @@ def _present(
     except OlrunbookError as error:
         return {"serving": f"not known: {error}"}
     try:
-        folder = project.path(spec.stack.path)
-        stack = look_at(place, folder, spec.stack, stage)
+        stack = look_at(place, project, spec, stage)
         odd += _foreign(stack, past)
         later += _refreshed(stack, past)
     except OlrunbookError as error:

@@ -49,31 +49,31 @@ def doctor(
         one_of("stage", stage, catalog.stages_of(app) if app else catalog.all_stages)
     asked: dict[str, list[tuple[str, Asked]]] = {each: [] for each in EACH}
     sha, dirty = git_state(project.root)
-    scratch = Path(tempfile.gettempdir())
-    for name in [app] if app else list(catalog.apps):
-        spec = catalog.app(name)
-        built = last_build(project.outputs, target, name, spec.node_types)
-        ctx = Context(
-            project=project,
-            place=find_target(target, project),
-            app_name=name,
-            app=spec,
-            stage="",
-            run_id="",
-            commit=Commit(sha, tuple(dirty)),
-            logs=scratch,
-            work=scratch,
-            redactor=Redactor(new_key()),
-        )
-        first = Asked(ctx, built.record.images if built else {}, None)
-        asked["machine"] = asked["machine"] or [("", first)]
-        asked["app"].append((name, first))
-        for one in catalog.stages_of(name) if spec.stack else []:
-            if stage in ("", one):
-                place = find_target(target, project, one)
-                its = replace(first, ctx=replace(ctx, stage=one, place=place))
-                asked["stage"].append((f"{name} {one}", its))
-    return Diagnosis(rows=list(_rows(asked)))
+    with tempfile.TemporaryDirectory(prefix="olrunbook-doctor-") as scratch:
+        for name in [app] if app else list(catalog.apps):
+            spec = catalog.app(name)
+            built = last_build(project.outputs, target, name, spec.node_types)
+            ctx = Context(
+                project=project,
+                place=find_target(target, project),
+                app_name=name,
+                app=spec,
+                stage="",
+                run_id="",
+                commit=Commit(sha, tuple(dirty)),
+                logs=Path(scratch),
+                work=Path(scratch),
+                redactor=Redactor(new_key()),
+            )
+            first = Asked(ctx, built.record.images if built else {}, None)
+            asked["machine"] = asked["machine"] or [("", first)]
+            asked["app"].append((name, first))
+            for one in catalog.stages_of(name) if spec.stack else []:
+                if stage in ("", one):
+                    place = find_target(target, project, one)
+                    its = replace(first, ctx=replace(ctx, stage=one, place=place))
+                    asked["stage"].append((f"{name} {one}", its))
+        return Diagnosis(rows=list(_rows(asked)))
 
 
 def _rows(asked: dict[str, list[tuple[str, Asked]]]) -> Iterator[CheckRow]:

@@ -6,6 +6,7 @@ import fnmatch
 import os
 import platform
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import psutil
 
 from olrunbook.adapters.aws.reads import Account, images_exist, require_identity
 from olrunbook.adapters.aws.seen import short
+from olrunbook.adapters.before import run_before
 from olrunbook.adapters.context import Context
 from olrunbook.adapters.docker.command import docker
 from olrunbook.adapters.pulumi.backend import StackSeen, look_at
@@ -24,6 +26,7 @@ from olrunbook.adapters.pulumi.settings import stack_spec
 from olrunbook.adapters.pulumi.stack import by_hand
 from olrunbook.adapters.tool_version import tool_version
 from olrunbook.errors import OlrunbookError, RefusedError
+from olrunbook.project.tools import ToolName
 from olrunbook.record.model import RollbackRecord
 from olrunbook.steps.deploy.rules import left_behind
 from olrunbook.steps.lock import holder
@@ -61,8 +64,9 @@ class Asked:
     @cached_property
     def backend(self) -> StackSeen:
         """What the stack's backend holds, read once for all checks."""
-        ctx, spec = self.ctx, stack_spec(self.ctx)
-        return look_at(ctx.target, ctx.project.path(spec.path), spec, ctx.stage, 1)
+        ctx = self.ctx
+        stack_spec(ctx)
+        return look_at(ctx.target, ctx.project, ctx.app, ctx.stage, 1)
 
 
 def _target(asked: Asked) -> Seen:
@@ -81,7 +85,7 @@ def _target(asked: Asked) -> Seen:
     return Seen("ok", found, wanted)
 
 
-def _tool(name: str) -> Callable[[Asked], Seen]:
+def _tool(name: ToolName) -> Callable[[Asked], Seen]:
     lowest = VERSIONS[name]
     wanted = f">= {'.'.join(map(str, lowest))}"
 
@@ -90,7 +94,8 @@ def _tool(name: str) -> Callable[[Asked], Seen]:
         if place is None:  # its PATH is the one that runs use
             text = "not looked for: the target says where"
             return Seen("warning", text, wanted, "olrunbook tools")
-        found = tool_version(name, place.environment())
+        call = asked.ctx.tool(name)
+        found = tool_version(name, call.env, call.prefix, call.root)
         hint = "olrunbook tools shows where each tool comes from."
         if not found.path:
             return Seen("failed", "not found", wanted, hint)
@@ -98,6 +103,24 @@ def _tool(name: str) -> Callable[[Asked], Seen]:
         if not found.at_least(lowest):
             return Seen("failed", text, wanted, hint)
         return Seen("ok", text, wanted)
+
+    return check
+
+
+def _before(*names: ToolName) -> Callable[[Asked], Seen]:
+    def check(asked: Asked) -> Seen:
+        ctx = asked.ctx
+        wanted = "each ends with 0, and its output holds what it must"
+        tools = ctx.app.tools.over(ctx.project.catalog.tools)
+        calls = [(names[0], one) for one in ctx.app.before]
+        calls += [(name, one) for name in names for one in tools.of(name).before]
+        for name, one in calls:
+            if wrong := run_before(ctx, name, one):
+                text = f"{shlex.join(one.run)} {wrong}"
+                hint = "Run it by hand; what it says is secret."
+                return Seen("failed", text, wanted, hint)
+        said = f"{len(calls)} ended well" if calls else "none in the catalog"
+        return Seen("ok", said, wanted)
 
     return check
 
@@ -312,6 +335,8 @@ CHECKS: dict[str, Check] = {
     "deploy file": Check(
         _file(lambda ctx: ctx.app.image.deploy), "image_test image_build", "app"
     ),
+    "commands before images": Check(_before("packer", "pyinfra"), "image_build", "app"),
+    "commands before a deploy": Check(_before("pulumi"), "deploy"),
     "docker": Check(_docker, "image_test image_build", "machine"),
     "free disk": Check(_disk, "image_test image_build", "machine"),
     "stack": Check(_stack, "deploy"),

@@ -109,19 +109,19 @@ def outdated(project: Project, record: RunRecord) -> str:
     """
     place = find_target(record.target, project, record.stage)
     plan = record.result(PLANS[0])
-    spec = project.catalog.app(record.app).stack if plan else None
-    if place is None or plan is None or spec is None:
+    app = project.catalog.app(record.app)
+    if place is None or plan is None or app.stack is None:
         return ""
     if place.cloud_id != record.cloud_id:
         return f"the cloud {record.cloud_id} is gone; {place.cloud_id} is up"
-    back, stack = record.rollback, spec.stack_name(record.stage)
+    back, stack = record.rollback, app.stack.stack_name(record.stage)
     with suppress(OlrunbookError):
         for image in Account(place).images([*record.images.values()]).values():
             if not image.state:
                 return f"{image.id} does not exist any more"
             if image.revoked and not (back and back.revoked):
                 return f"{image.id} was revoked {image.revoked}"
-        seen = look_at(place, project.path(spec.path), spec, record.stage, 1)
+        seen = look_at(place, project, app, record.stage, 1)
         shown = (plan["version"], plan["state"])
         if seen.digest and (seen.version, seen.digest) != shown:
             return f"the state of {stack} has changed since the preview"

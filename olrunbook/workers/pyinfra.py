@@ -1,11 +1,11 @@
 """Run one pyinfra deploy in a process of its own and say each event as a line of JSON.
 
-    python -m olrunbook.workers.pyinfra INVENTORY DEPLOY_FILE
+    python -P …/workers/start.py olrunbook.workers.pyinfra INVENTORY DEPLOY_FILE FOLDER
 
 pyinfra patches the standard library for gevent, which no Jupyter kernel survives, and
 its own command prints its results only at the end. So this program, started by the
 adapter, uses pyinfra's API and tells every connection and operation while it happens.
-The deploy file is run in its own folder, with that folder on the import path, as
+The deploy file is run in FOLDER, as a rule its own, with its own on the import path, as
 pyinfra does it.
 """
 
@@ -115,11 +115,11 @@ def _state(meta: OperationMeta) -> str:
     return "changed" if meta.did_change() else "no change"
 
 
-def run(inventory_name: str, deploy: Path, teller: Teller) -> int:
+def run(inventory_name: str, deploy: Path, folder: str, teller: Teller) -> int:
     """Connect, run every operation, disconnect; return 0 when all succeeded, else 1."""
     inventory = Inventory(([inventory_name], {}))
     state, config = State(check_for_changes=False), Config()
-    state.cwd = str(deploy.parent)
+    state.cwd = folder
     state.print_output = state.print_input = False
     complete = OperationMeta.set_complete
 
@@ -168,7 +168,7 @@ def _echo(text: object = "", **_: object) -> None:
 
 def main(argv: list[str]) -> int:
     """Run what the command line names; tell whatever goes wrong."""
-    inventory, deploy = argv
+    inventory, deploy, folder = argv
     path = Path(deploy).absolute()
     # What a deploy file prints must not mix with our lines.
     teller = Teller(os.fdopen(os.dup(1), "w", encoding="utf-8"))
@@ -177,11 +177,11 @@ def main(argv: list[str]) -> int:
     logging.getLogger("pyinfra").addHandler(handler)
     logging.getLogger("pyinfra").setLevel(logging.INFO)
     pyinfra_output.set_echo(_echo)
-    os.chdir(path.parent)
+    os.chdir(folder)
     sys.path.append(str(path.parent))
     sys.dont_write_bytecode = True  # the checkout is never written
     try:
-        return run(inventory, path, teller)
+        return run(inventory, path, folder, teller)
     except KeyboardInterrupt:
         teller.tell("error", "interrupted")
         return 130

@@ -17,6 +17,7 @@ from olrunbook.adapters.docker import base_image
 from olrunbook.adapters.docker.command import docker, environment
 from olrunbook.adapters.docker.container import LABEL, Box, container, sweep
 from olrunbook.adapters.pyinfra import deploy
+from olrunbook.adapters.toolcall import ToolCall
 from olrunbook.errors import StepError, ToolError
 from olrunbook.project.catalog import find_project
 from olrunbook.redact import Redactor, new_key
@@ -57,7 +58,7 @@ def tika(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
         for event in deploy(
             f"@docker/{box.name}",
             ROOT / "images" / "tika" / "deploy.py",
-            env={**env, "PYTHONDONTWRITEBYTECODE": "1"},
+            call=ToolCall({**env, "PYTHONDONTWRITEBYTECODE": "1"}),
             log=folder / "pyinfra.log",
             redactor=Redactor(new_key()),
         ):

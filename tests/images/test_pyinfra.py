@@ -11,6 +11,7 @@ import pytest
 
 from olrunbook.adapters.docker.command import environment
 from olrunbook.adapters.pyinfra import deploy, event_of, from_its_own_words
+from olrunbook.adapters.toolcall import ToolCall
 from olrunbook.events import Event
 from olrunbook.processes.tool import Line
 
@@ -24,8 +25,16 @@ def run(tmp_path: Path, redactor, script: str, **more) -> list[Event]:
     (folder / "deploy.py").write_text(textwrap.dedent(script))
     log = tmp_path / "logs" / "pyinfra.log"
     file = folder / "deploy.py"
+    call = ToolCall(environment())
     return list(
-        deploy("@local", file, env=environment(), log=log, redactor=redactor, **more)
+        deploy(
+            "@local",
+            file,
+            call=call,
+            log=log,
+            redactor=redactor,
+            **more,
+        )
     )
 
 

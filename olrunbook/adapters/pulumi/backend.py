@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from olrunbook.adapters.aws.answers import asked
 from olrunbook.adapters.pulumi.state import (
+    BACKEND,
     digest,
     find_locks,
     history,
@@ -21,7 +21,7 @@ from olrunbook.adapters.pulumi.state import (
 from olrunbook.errors import ToolError
 
 if TYPE_CHECKING:
-    from olrunbook.project.catalog import StackSpec
+    from olrunbook.project.catalog import App, Project
     from olrunbook.targets import Target
 
 __all__ = ["BY_HAND", "StackSeen", "Update", "look_at", "readable"]
@@ -53,9 +53,9 @@ class StackSeen(NamedTuple):
 
 
 def look_at(
-    target: Target, folder: Path, spec: StackSpec, stage: str, updates: int = UPDATES
+    target: Target, project: Project, app: App, stage: str, updates: int = UPDATES
 ) -> StackSeen:
-    """Return what a stack's backend holds, of its history so many updates.
+    """Return what the backend holds of an app's stack, of its history so many updates.
 
     Secrets in it stay encrypted.
 
@@ -63,16 +63,20 @@ def look_at(
         ToolError: The backend does not answer, or is one that only the CLI can read.
 
     """
-    project, stack = spec.project, spec.stack_name(stage)
+    spec = app.stack
+    assert spec is not None
+    folder = project.path(spec.path)
+    name, stack = spec.project, spec.stack_name(stage)
+    env = {BACKEND: project.variable(app, "pulumi", BACKEND), **target.env}
     with readable(stack):
-        backend = open_backend(folder, target.env, lambda: target.client("s3"))
+        backend = open_backend(folder, env, lambda: target.client("s3"))
         if backend is None:
             msg = f"the backend of {stack} is none that can be read here"
             raise ToolError(msg, f"Look: pulumi stack history -s {stack}")
-        every = history(backend, project, stack)
+        every = history(backend, name, stack)
         texts = [json.loads(backend.text(name)) for name in every[-updates:][::-1]]
-        kept = saved(backend, project, stack)
-        locks = find_locks(backend, project, stack)
+        kept = saved(backend, name, stack)
+        locks = find_locks(backend, name, stack)
     latest = kept or {}
     written = (latest.get("manifest") or {}).get("time")
     resources = latest.get("resources") or []

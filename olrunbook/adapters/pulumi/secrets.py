@@ -23,7 +23,7 @@ READ_TIMEOUT_S = 120
 
 def cli(ctx: Context) -> str:
     """Return the CLI's path; ToolError where there is none."""
-    path = ctx.target.environment().get("PATH")
+    path = ctx.environment("pulumi").get("PATH")
     found = shutil.which("pulumi", path=path)
     if found is None:
         msg = "pulumi is not on PATH"
@@ -41,7 +41,7 @@ def ask(ctx: Context, prepared: Prepared, arguments: list[str]) -> str:
         ToolError: It could not say it.
 
     """
-    with handing_out(ctx.target.environment(), ctx.redactor.learn) as env:
+    with handing_out(ctx.environment("pulumi"), ctx.redactor.learn) as env:
         done = subprocess.run(
             [cli(ctx), "--non-interactive", *arguments],
             cwd=prepared.folder,

@@ -120,7 +120,7 @@ def prepare(ctx: Context, images: Mapping[str, str]) -> Prepared:
         **(settings.get("config") or {}),
         **_addresses(ctx),
         **(kept.get("config") or {} if above else {}),
-        **{spec.image_config[node]: image for node, image in images.items()},
+        **{key: images[node] for node, key in spec.image_config.items() if images},
     }
     merged = {**settings, **own} if above else {**own, **settings}
     write_yaml(prepared.settings, {**merged, "config": config})

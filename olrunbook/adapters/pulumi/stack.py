@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 from typing import Any, Literal
 
 from olrunbook.adapters.context import Context
@@ -40,10 +39,12 @@ __all__ = [
     "preview",
     "reopen",
     "secret_config",
+    "typed",
     "up",
 ]
 
-TOOL = "pulumi"
+TOOL: Literal["pulumi"] = "pulumi"
+WORKER = "olrunbook.workers.pulumi.worker"
 Operation = Literal["preview", "up"]
 
 
@@ -89,10 +90,17 @@ def look(ctx: Context, prepared: Prepared) -> State | None:
         ToolError: The backend does not answer.
 
     """
-    env, project, stack = ctx.target.env, prepared.project, prepared.stack
+    env = ctx.environment(TOOL)
+    project, stack = prepared.project, prepared.stack
     with readable(stack):
         backend = open_backend(prepared.folder, env, lambda: ctx.target.client("s3"))
         return see(backend, project, stack, lambda words: ask(ctx, prepared, words))
+
+
+def typed(ctx: Context, verb: str) -> str:
+    """Return the command as a person types it, with what is put before it."""
+    words = by_hand(ctx, verb).removeprefix(TOOL)
+    return f"{ctx.tool(TOOL).typed(TOOL)}{words}"
 
 
 def by_hand(ctx: Context, verb: str = "up --refresh --yes") -> str:
@@ -123,11 +131,11 @@ def _run(
 ) -> dict[str, Any]:
     """Run the worker to its end and return its last message."""
     cli(ctx)
-    env = ctx.target.environment()
+    call = ctx.tool(TOOL)
     key = ctx.redactor._key.hex()  # noqa: SLF001  (by pipe, never by disk)
     request = {
         "op": operation,
-        "version": tool_version(TOOL, env).version,
+        "version": tool_version(TOOL, call.env).version,
         "folder": str(prepared.folder),
         "scratch": str(prepared.root),
         "project": prepared.project,
@@ -140,9 +148,9 @@ def _run(
     }
     command = Command(
         tool=TOOL,
-        argv=[sys.executable, "-P", "-m", "olrunbook.workers.pulumi.worker"],
-        cwd=prepared.folder,
-        env=env,
+        argv=call.worker(WORKER),
+        cwd=call.begins(prepared.folder),
+        env=call.env,
         log=ctx.logs / f"pulumi-{operation}.log",
         policy=PULUMI,
         stdin=json.dumps(request) + "\n",

@@ -18,6 +18,7 @@ from olrunbook.adapters.pulumi.found import State
 from olrunbook.adapters.pulumi.settings import read_yaml
 
 __all__ = [
+    "BACKEND",
     "digest",
     "find_locks",
     "history",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 Run = Callable[[list[str]], str]
+BACKEND = "PULUMI_BACKEND_URL"
 
 
 class S3Backend(NamedTuple):
@@ -76,7 +78,7 @@ def open_backend(
 
     Args:
         folder: The project.
-        env: Its PULUMI_BACKEND_URL comes before what the project says itself.
+        env: Its `BACKEND` comes before what the project says itself.
         s3: Makes the client of a bucket.
 
     Raises:
@@ -84,7 +86,7 @@ def open_backend(
 
     """
     own = (read_yaml(folder / "Pulumi.yaml").get("backend") or {}).get("url") or ""
-    url = urllib.parse.urlsplit(env.get("PULUMI_BACKEND_URL") or own)
+    url = urllib.parse.urlsplit(env.get(BACKEND) or own)
     if url.scheme == "s3":
         base = url.path.strip("/")
         return S3Backend(url.netloc, f"{base}/" if base else "", s3())

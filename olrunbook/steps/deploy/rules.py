@@ -135,7 +135,7 @@ def wrong_images(
     """Return what does not carry the image it should, in words.
 
     Every image of the set must be in a launch template, and the tag of each group must
-    name its node type's image.
+    name its node type's image. A program that looks images up may have no others.
     """
     templates = {str(fact.get("image")) for _, fact in _facts(found, TEMPLATE)}
     have = ", ".join(sorted(templates))
@@ -144,6 +144,8 @@ def wrong_images(
         for node, image in images.items()
         if image not in templates
     ]
+    others = templates - {*images.values()} if spec.image_lookup else set()
+    wrong += [f"a launch template has {image}" for image in sorted(others)]
     for _, fact in _facts(found, GROUP):
         tags: Mapping[str, str] = fact.get("tags") or {}
         for node, tag in spec.group_tags(stage):

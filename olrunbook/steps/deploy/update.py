@@ -30,6 +30,11 @@ from olrunbook.steps.step import Step
 
 __all__ = ["PREVIEW", "UP", "PreviewResult", "preview", "up"]
 
+LOOKUP = (
+    "Its program looks the newest image up by itself. Deploy what it chose (images=…), "
+    "or let it take a pin: docs/adopting.md."
+)
+
 
 def preview(
     ctx: Context,
@@ -65,7 +70,8 @@ def preview(
     changes, keys = resource_changes(found), spec.image_config
     if wrong := wrong_images(spec, ctx.stage, images, found):
         msg = f"the preview does not use the image set: {'; '.join(wrong)}"
-        raise RefusedError(msg, f"The stack must read {', '.join(keys.values())}.")
+        hint = f"The stack must read {', '.join(keys.values())}."
+        raise RefusedError(msg, LOOKUP if spec.image_lookup else hint)
     seen = Account(ctx.target).observe(ctx.app, ctx.stage)
     groups = [group for group, _ in seen]
     known = archived(ctx.project, ctx.target.name, ctx.app_name)
@@ -75,7 +81,7 @@ def preview(
     outlooks = [*lines, *means, *doubts(images, known)]
     # Pulumi works at several resources at once, in an order of its own.
     ordered = sorted(found.changes, key=lambda change: change.urn)
-    pins = " ".join(f"-c {keys[node]}={image}" for node, image in images.items())
+    pins = [f" -c {keys[node]}={image}" for node, image in images.items() if keys]
     back = rollback is not None
     gate = ctx.project.catalog.gate(ctx.target.name, ctx.stage, rollback=back)
     plan = PreviewResult(
@@ -99,7 +105,7 @@ def preview(
         bounds=ctx.app.sizes,
         outlook=outlooks,
         rollback=rollback,
-        by_hand=pulumi.by_hand(ctx, f"up --refresh --yes {pins}"),
+        by_hand=pulumi.typed(ctx, f"up --refresh --yes{''.join(pins)}"),
         digest="",
     )
     said = findings(plan, rules, overrides or {})

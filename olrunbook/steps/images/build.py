@@ -79,14 +79,14 @@ def validate(ctx: Context, node_type: str = "") -> ValidateResult:
                 hint = f"Format it: packer fmt {ctx.app.image.template}"
             raise ToolError(msg, hint, answer.code)
         checks.append(CheckSeen(name=f"packer {name}", ok=True, seconds=answer.seconds))
-    shown = shown_template(ctx)
+    shown, typed = shown_template(ctx), ctx.tool("packer").typed("packer")
     of = [shown_arguments(ctx, place, node, {}) for node in nodes]
     return ValidateResult(
         template=ctx.app.image.template,
         packer=_version(packer),
         checks=checks,
-        by_hand=[f"packer init {shown}", f"packer fmt -check {shown}"]
-        + [f"packer validate {words}" for words in of],
+        by_hand=[f"{typed} init {shown}", f"{typed} fmt -check {shown}"]
+        + [f"{typed} validate {words}" for words in of],
     )
 
 
@@ -122,6 +122,7 @@ def build(
     check_declared(ctx, place, given)
     artifacts = artifacts_of(ctx, place, {**ctx.app.image.variables, **given})
     packer = packer_of(ctx, place, "packer-build.log")
+    typed = ctx.tool("packer").typed("packer")
     started = ctx.clock()
     watches = {node: Watch() for node in nodes}
     _bake(ctx, packer, _arguments(ctx, place, nodes, on_error, given), watches)
@@ -132,7 +133,7 @@ def build(
             failed[node] = _failure(ctx, node, watch, on_error)
             continue
         try:
-            shown = f"packer build {shown_arguments(ctx, place, node, given)}"
+            shown = f"{typed} build {shown_arguments(ctx, place, node, given)}"
             builds.append(_built(ctx, node, watch, artifacts, shown))
         except StepError as error:
             failed[node] = error

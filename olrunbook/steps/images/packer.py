@@ -27,7 +27,8 @@ def packer_of(ctx: Context, place: Workspace, log: str) -> Packer:
 
     ToolError where it or its plugin is missing.
     """
-    env = ctx.target.environment()
+    call = ctx.tool("packer")
+    env = call.env
     path, folder = ctx.logs / log, ctx.target.state / "packer-plugins"
     plugins = plugin_folder(env, folder, path, ctx.redactor)
     own = {
@@ -38,7 +39,9 @@ def packer_of(ctx: Context, place: Workspace, log: str) -> Packer:
     }
     if ctx.target.endpoint:  # a stand-in's machines are ready in seconds, not minutes
         own.setdefault("AWS_POLL_DELAY_SECONDS", "1")
-    return Packer(find_tool("packer", env), own, place.root, path, ctx.redactor)
+    cwd = place.folder(call.folder)
+    words = call.argv(cwd, find_tool("packer", env))
+    return Packer(words, own, call.begins(cwd), path, ctx.redactor)
 
 
 def variables_of(

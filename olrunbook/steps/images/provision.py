@@ -140,7 +140,8 @@ def _deploy(ctx: Context, place: Workspace, box: Box, node: str, which: str) -> 
     if which != "first":
         ctx.emit(Event("pyinfra", "phase", f"{which} run"))
     variables = {key.upper(): value for key, value in ctx.app.image.variables.items()}
-    env = {**place.environment(environment()), **variables, "NODE_TYPE": node}
+    call = ctx.tool("pyinfra", environment())
+    env = {**place.environment(call.env), **variables, "NODE_TYPE": node}
     names: list[str] = []
 
     def take(event: Event) -> None:
@@ -151,9 +152,10 @@ def _deploy(ctx: Context, place: Workspace, box: Box, node: str, which: str) -> 
     events = pyinfra.deploy(
         f"@docker/{box.name}",
         place.deploy,
-        env=env,
+        call=call._replace(env=env),
         log=ctx.logs / f"pyinfra-{node}-{which}.log",
         redactor=ctx.redactor,
+        folder=place.folder(call.folder) if call.folder else None,
     )
     handed(events, take)
     for name in names:
@@ -192,7 +194,8 @@ def _why(box: Box, unit: str) -> str:
 def _by_hand(ctx: Context, box: Box, node: str) -> list[str]:
     deploy = Path(ctx.app.image.deploy)
     name = f"{ctx.app_name}-test"
-    pyinfra_ = f"NODE_TYPE={node} pyinfra -y @docker/{name} {deploy.name}"
+    typed = ctx.tool("pyinfra", environment()).typed("pyinfra")
+    pyinfra_ = f"NODE_TYPE={node} {typed} -y @docker/{name} {deploy.name}"
     init = "/sbin/init" if box.systemd else "tail -f /dev/null"
     return [
         f"docker run -d --name {name} {' '.join(box.arguments)} {box.image} {init}",

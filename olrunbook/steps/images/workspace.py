@@ -41,6 +41,12 @@ class Workspace(NamedTuple):
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 
+    def folder(self, relative: str) -> Path:
+        """Return the folder that stands for one of the project's; it is made."""
+        folder = self.root / relative
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
         """Return a tool's environment in which nothing is written elsewhere."""
         return {

@@ -1,0 +1,106 @@
+"""How a tool of the project is called: its environment, its prefix, its interpreter.
+
+What the target sets (keys, endpoints, addresses) comes before what the catalog sets:
+a rehearsal is never led to the real Vault.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from olrunbook.project.catalog import Project
+from olrunbook.project.tools import ToolSpec
+from olrunbook.redact import Redactor, secrets_of_environment
+from olrunbook.targets import KEEP
+
+__all__ = ["ToolCall", "tool_call"]
+
+START = Path(__file__).parents[1] / "workers" / "start.py"
+# The prefix begins in the checkout, where `uv run` finds the project; the tool works
+# elsewhere.
+ELSEWHERE = ("sh", "-c", 'cd "$1" && shift && exec "$@"', "sh")
+
+
+class ToolCall(NamedTuple):
+    """How a tool is called."""
+
+    env: dict[str, str]  # its whole environment
+    prefix: tuple[str, ...] = ()  # what is put before it
+    python: tuple[str, ...] = (sys.executable,)  # runs deploys and stack programs
+    root: Path = Path()  # where a prefix begins: the project's folder
+    folder: str = ""  # its working directory in the project; empty: its own default
+
+    def argv(self, cwd: Path, *words: str) -> list[str]:
+        """Return what is started in `begins(cwd)` to have these words run in `cwd`."""
+        moved = (*ELSEWHERE, str(cwd)) if self.prefix else ()
+        return [*self.prefix, *moved, *words]
+
+    def worker(self, module: str, *words: str) -> list[str]:
+        """Return what is started in `begins(…)` to run a worker of ours."""
+        # -P: neither the folder it starts in nor its own may shadow a module
+        return [*self.python, "-P", str(START), module, *words]
+
+    def begins(self, cwd: Path) -> Path:
+        """Return the folder in which it is started."""
+        return self.root if self.prefix else cwd
+
+    def typed(self, program: str) -> str:
+        """Return the program as a person types it, in the project's folder."""
+        return shlex.join([*self.prefix, program])
+
+
+def tool_call(
+    project: Project,
+    spec: ToolSpec,
+    env: Mapping[str, str],
+    home: Path,
+    redactor: Redactor,
+) -> ToolCall:
+    """Return how a tool is called, on top of an environment.
+
+    Args:
+        project: The project.
+        spec: What the catalog says of the tool.
+        env: The environment of the target, or of docker.
+        home: Where a home of the tool's own may be made.
+        redactor: Learns the secrets among its variables.
+
+    Raises:
+        UsageError: The shell lacks a variable that the catalog names.
+
+    """
+    root, theirs = project.root, {*env} - {*KEEP.split(), "PATH"}
+    own = spec.variables(root, os.environ, but=theirs)
+    for value in secrets_of_environment(own, project.catalog.secrets):
+        redactor.learn(value)
+    path = [own.pop("PATH", ""), env.get("PATH", "")]
+    if python := spec.interpreter:
+        python = str(root / python) if "/" in python else python
+        path.insert(0, str(Path(python).parent) if "/" in python else "")
+    merged = {**env, **own, "PATH": os.pathsep.join(filter(None, path))}
+    if spec.home and env.get("HOME") != str(Path.home()):
+        merged["HOME"] = str(_home(home, spec.home, env.get("HOME")))
+    if own or spec.prefix:  # what its programs import is in the checkout
+        merged["PYTHONDONTWRITEBYTECODE"] = "1"
+    prefix = () if python else tuple(spec.prefix)
+    words = (*prefix, "python") if prefix else (python or sys.executable,)
+    return ToolCall(merged, prefix, words, root, spec.folder)
+
+
+def _home(folder: Path, names: list[str], common: str | None) -> Path:
+    """Make a home of links: to what is named of the person's, and to the common one."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    links = {folder / name: Path.home() / name for name in names}
+    for link, to in links.items():
+        if to.exists() and not link.is_symlink():
+            link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            link.symlink_to(to)
+    for to in Path(common).iterdir() if common and Path(common).is_dir() else ():
+        if not os.path.lexists(folder / to.name):
+            (folder / to.name).symlink_to(to)
+    return folder
