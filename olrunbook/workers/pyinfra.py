@@ -26,7 +26,6 @@ import traceback  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any, TextIO  # noqa: E402
 
-from pyinfra.api import output as pyinfra_output  # noqa: E402
 from pyinfra.api.config import Config  # noqa: E402
 from pyinfra.api.connect import connect_all, disconnect_all  # noqa: E402
 from pyinfra.api.exceptions import PyinfraError  # noqa: E402
@@ -157,13 +156,25 @@ def _load(state: State, deploy: Path) -> None:
     """Run the deploy file for each host: this gathers facts and queues operations."""
     code = compile(deploy.read_bytes(), str(deploy), "exec")
     state.current_deploy_filename = state.current_exec_filename = str(deploy)
-    for host in state.inventory.get_active_hosts():
+    inventory: Any = state.inventory
+    newer = hasattr(inventory, "get_active_hosts")  # not before 3.7
+    hosts = inventory.get_active_hosts if newer else inventory.iter_active_hosts
+    for host in list(hosts()):
         with ctx_host.use(host):
             exec(code, {"__file__": str(deploy), "__name__": "deploy"})  # noqa: S102
 
 
 def _echo(text: object = "", **_: object) -> None:
     sys.stderr.write(f"{text}\n")
+
+
+def _all_to_standard_error() -> None:
+    """Have pyinfra's own words there too; before 3.8 it prints them like a deploy."""
+    try:
+        from pyinfra.api.output import set_echo  # noqa: PLC0415
+    except ImportError:
+        return
+    set_echo(_echo)
 
 
 def main(argv: list[str]) -> int:
@@ -176,7 +187,7 @@ def main(argv: list[str]) -> int:
     handler = logging.StreamHandler(sys.stderr)
     logging.getLogger("pyinfra").addHandler(handler)
     logging.getLogger("pyinfra").setLevel(logging.INFO)
-    pyinfra_output.set_echo(_echo)
+    _all_to_standard_error()
     os.chdir(folder)
     sys.path.append(str(path.parent))
     sys.dont_write_bytecode = True  # the checkout is never written
