@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from olrunbook.cli.common import command, plain
-from olrunbook.errors import RefusedError, UsageError
+from olrunbook.errors import OlrunbookError, RefusedError, UsageError
 from olrunbook.record.files import short
 from olrunbook.record.journal import Typed
 from olrunbook.steps.flow import RELEASE
@@ -170,7 +171,9 @@ def decider(project: Project, target: str, how: str, sign: Path | None = None) -
     from olrunbook.targets import find_target  # noqa: PLC0415
 
     place = find_target(target, project)
-    identity = place.identity_arn if place and "*" not in place.identity_arn else ""
+    identity = ""
+    with contextlib.suppress(OlrunbookError):  # it is a fact, and no proof
+        identity = place.identified().identity_arn if place else ""
     known = f"{how}; claimed: operating system, git"
     who = masked(project, person(operator(project.root)), target)
     return By(who, known, identity, sign)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
@@ -13,10 +14,11 @@ import pytest
 from olrunbook.archive import verifier
 from olrunbook.archive.chain import entries
 from olrunbook.steps.approval.decisions import of_kind
+from tests.account import Person
 from tests.scenarios.faulty import faulty
 from tests.scenarios.play import Play
 from tests.scenarios.scene import Api, Replay, Scene, read_scene
-from tests.scenarios.world import World, world_at
+from tests.scenarios.world import ACCOUNT, World, world_at
 
 pytestmark = pytest.mark.rehearsal
 
@@ -85,6 +87,22 @@ def test_no_approval_was_used_twice(
         used = of_kind(entries(file.parent), "used")
         numbers = [number for entry in used for number in entry["approvals"]]
         assert len(numbers) == len(set(numbers)), file
+
+
+def test_no_credential_of_a_person_is_kept(
+    world: World, played: dict[str, Future[None]]
+) -> None:
+    """Neither their keys nor what a role was given are in a record, log or state."""
+    wait(played.values())
+    own = [secret.encode() for secret in Person(world.account, world.folder).secrets()]
+    given = re.compile(rb"ASIA[A-Z0-9]{16}")  # the ids of temporary keys
+    folders = [*world.folder.glob("outputs*"), *world.folder.glob(f"state/*/{ACCOUNT}")]
+    files = [f for folder in folders for f in folder.rglob("*") if f.is_file()]
+    assert files
+    for file in files:
+        data = file.read_bytes()
+        assert not [secret for secret in own if secret in data], file
+        assert not given.search(data), file
 
 
 def test_the_archive_of_all_scenarios_verifies(

@@ -28,6 +28,7 @@ from tests.scenarios.scene import KillEngine, Replay, Scene
 from tests.scenarios.support import Desk
 
 __all__ = [
+    "ACCOUNT",
     "IMAGES",
     "PEOPLE",
     "World",
