@@ -150,6 +150,20 @@ def test_a_groups_minimum_may_be_0(project) -> None:
     assert load_catalog(project.catalog_file).app("tika").sizes == (0, 1)
 
 
+def test_a_typo_is_told_before_a_release_says_that_it_begins(project) -> None:
+    """A target that is not there, a reason that belongs to nothing: exit code 2."""
+    for words, says in (
+        (["release", "tika", "--target", "rehersal"], "Did you mean rehearsal?"),
+        (["rollback", "tika", "CI", "--target", "prod"], "choose from: rehearsal"),
+        (["rollback", "tika", "CI", "--reason", "x"], "or --by-hand-done"),
+    ):
+        done = CliRunner().invoke(cli, words)
+        error = done.exception
+        assert isinstance(error, UsageError)
+        assert says in f"{error} {error.hint}"
+        assert done.output == ""
+
+
 @pytest.mark.parametrize(
     "path", ["images/tika/tika.pkr.hcl", "images/tika/deploy.py", "stacks/tika"]
 )
@@ -224,7 +238,7 @@ def test_a_gate_has_one_person_and_seven_days_unless_it_says_more(project) -> No
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("gates.Prod = {}", "there are the stages CI, QA, Production"),
+        ("gates.Prod = {}", "toml: targets.rehearsal.gates.Prod: there are the stages"),
         ("gates.QA = { people = 0 }", "greater than or equal to 1"),
         ("gates.QA = { rollback_people = 2 }", "rollback_people 2 > people 1"),
         ("gates.QA = { people = 2 }", "people = 2 needs signature = true"),

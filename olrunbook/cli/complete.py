@@ -121,6 +121,6 @@ def apps_with_runs() -> list[str]:
 # Of the catalog.
 complete_app = _names(lambda: project().catalog.apps)
 complete_stage = _names(lambda: project().catalog.all_stages)
-# Of the archive: what has runs; a room is a stage, `image` or `release`.
+# Of the archive: what has runs; a room is a stage, else a notebook.
 complete_app_with_runs = _names(apps_with_runs)
 complete_room = _names(lambda: _folders("*/*/*"))

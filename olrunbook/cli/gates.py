@@ -63,7 +63,9 @@ def gate_options() -> list[click.Option]:
             help="Do what this rule denies; needs --reason. May be repeated.",
         ),
         click.Option(
-            ["--reason"], default="", help="Why, for --approve-all and --override."
+            ["--reason"],
+            default="",
+            help="Why, for what needs a reason: --approve-all, --override, …",
         ),
     ]
 
@@ -87,8 +89,8 @@ def chosen(
     if approve_all or rules:
         reason = worded(reason)
     elif reason:
-        msg = "--reason is for --approve-all and --override only"
-        raise UsageError(msg)
+        msg = "--reason is for --approve-all, --override or --by-hand-done"
+        raise UsageError(msg, "Add what it is the reason for, or leave it out.")
     if rules:
         from olrunbook.steps.deploy.findings import require_rules  # noqa: PLC0415
 

@@ -231,6 +231,9 @@ def run_release(
 
     `asked` is what else a `Release` takes, as it was typed and of the one taken up.
     """
+    from olrunbook.project.catalog import one_of  # noqa: PLC0415  (pydantic is slow)
+
+    one_of("target", target, [*found.catalog.targets])
     grace_s(0.0)  # a wrong one is told before anything is started
     console = Console(stderr=as_json, highlight=False, markup=False)
     to = asked["to"]

@@ -74,7 +74,7 @@ id, begin (UTC), app, stage, notebook, status, seconds, who, result."""
 @click.option(
     "--stage",
     default="",
-    help="Only this stage (or image, release).",
+    help="Only this stage (or image_test, release, …).",
     shell_complete=complete_room,
 )
 @click.option("--notebook", default="", help="Only this notebook.")

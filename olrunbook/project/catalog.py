@@ -344,7 +344,8 @@ def load_catalog(path: Path) -> Catalog:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        msg = f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}"
+        text = first["msg"].removeprefix("Value error, ")
+        msg = f"{path}: {where}{': ' if where else ''}{text}"
     raise UsageError(msg, "docs/adding-an-app.md describes every field.")
 
 
