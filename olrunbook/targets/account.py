@@ -247,8 +247,9 @@ def _settings(target: AccountTarget) -> dict[str, Any]:
 
 def _lines(target: AccountTarget, settings: dict[str, Any]) -> list[str]:
     endpoints = settings.pop("service_endpoints", {})
-    # -I -S: the standard library alone, whatever the tool's environment says
-    program = f'"{sys.executable}" -I -S "{credential_process.__file__}"'
+    # -I -S: the standard library alone, whatever the tool's environment says. A value
+    # must not begin or end with a quote: Go's SDK takes those off.
+    program = f'env "{sys.executable}" -I -S "{credential_process.__file__}" print'
     own = {"region": target.region, "credential_process": program, **settings}
     lines = ["[default]", *_pairs(own)]
     if endpoints:
