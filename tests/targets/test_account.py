@@ -6,18 +6,22 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from olrunbook.adapters.aws.reads import Account
 from olrunbook.errors import RefusedError, ToolError, UsageError
 from olrunbook.processes.handout import CHAIN, SOCKET, handing_out
 from olrunbook.processes.tool import Command, Tool
 from olrunbook.project.catalog import TargetSpec
 from olrunbook.redact import Redactor, new_key
+from olrunbook.run import Run
 from olrunbook.targets import account
 from olrunbook.targets.account import AccountTarget, account_of
 from tests.account import PROFILE, Person
@@ -93,6 +97,34 @@ class TestWhoWeAre:
             target.client("ec2")
         assert words in str(caught.value)
         assert not [key for key in account._CLIENTS if key[0] == "ec2"]
+
+    def test_before_each_change_it_is_asked_again(
+        self, make: Make, person: Person
+    ) -> None:
+        """Whoever became another in the midst of a run changes nothing more."""
+        person.account.tokens(1)  # so that the profile is soon asked anew
+        try:
+            target = make().identified()
+            run = Run.__new__(Run)
+            run._context = SimpleNamespace(place=target, target=target)  # type: ignore[assignment]
+            done: list[int] = []
+
+            def change() -> Any:
+                done.append(len(done))
+
+            work = run._as_ourselves(change)
+            work()
+            person.write("qa")
+            end = time.monotonic() + 60
+            while "olrunbook-qa" not in Account(target).wrong_identity():
+                assert time.monotonic() < end
+            with pytest.raises(RefusedError) as caught:
+                work()
+            assert "olrunbook-qa" in str(caught.value)
+            assert target.identity_arn in str(caught.value)
+            assert len(done) == 1
+        finally:
+            person.account.tokens(0)
 
     @pytest.mark.parametrize("profile", ["nobody", ""])
     def test_no_credentials_are_said(self, make: Make, profile: str) -> None:
