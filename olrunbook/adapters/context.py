@@ -15,7 +15,7 @@ from olrunbook.events import Event
 from olrunbook.project.catalog import App, Project
 from olrunbook.project.tools import ToolName
 from olrunbook.redact import Redactor
-from olrunbook.targets import Target
+from olrunbook.targets import Target, onto
 
 __all__ = ["Commit", "Context"]
 
@@ -64,7 +64,12 @@ class Context:
     @property
     def which(self) -> str:
         """Its app and stage, as they are typed after `olrunbook run NOTEBOOK`."""
-        return f"-p app {self.app_name} -p stage {self.stage}"
+        return f"-p app {self.app_name} -p stage {self.stage}{self.onto}"
+
+    @property
+    def onto(self) -> str:
+        """The target, as it is typed behind a command; a rehearsal need not be."""
+        return onto(self.place.name if self.place else "")
 
     @property
     def target(self) -> Target:

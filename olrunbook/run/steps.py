@@ -404,7 +404,8 @@ class Run:
             if not release and "part" in kinds:
                 return place
         msg = f"no release {release or 'of ' + app} in the archive"
-        raise RefusedError(msg, f"Make one: olrunbook release {app}")
+        hint = f"Make one: olrunbook release {app}{self._context.onto}"
+        raise RefusedError(msg, hint)
 
 
 def _result_of(shown: Any) -> Any:

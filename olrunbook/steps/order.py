@@ -18,6 +18,7 @@ from olrunbook.record.model import RollbackRecord, RunRecord
 from olrunbook.steps.approval.lineage import require_verified
 from olrunbook.steps.results import DeployResult
 from olrunbook.steps.serving import in_words
+from olrunbook.targets import onto
 
 __all__ = [
     "ROLLOUT",
@@ -84,6 +85,7 @@ def last_deploy(
     which = f"run {run_id} is not a" if run_id else "no"
     msg = f"{which} succeeded deploy of {app} to {stage} in the archive"
     hint = f"Deploy first: olrunbook run deploy -p app {app} -p stage {stage}"
+    hint += onto(target)
     raise RefusedError(msg, hint)
 
 
@@ -134,7 +136,7 @@ def require_stage_before(
     there, wanted = "; ".join(why) or "there is none", format_images(dict(images))
     msg = f"{ctx.stage} needs a succeeded {before} rollout of {wanted}, {there}."
     msg += "".join(f" {text}." for text in (_serves(ctx, before, images), said) if text)
-    hint = f"olrunbook release {ctx.app_name} --to {before} --images {wanted}"
+    hint = f"olrunbook release {ctx.app_name} --to {before} --images {wanted}{ctx.onto}"
     raise RefusedError(msg, hint)
 
 
@@ -214,4 +216,5 @@ def images_for(
         record = found.record
         return dict(record.images), f"built by run {short(record.run_id)}"
     msg = f"no image of {app} was built yet"
-    raise RefusedError(msg, f"Build one: olrunbook run image_build -p app {app}")
+    which = f"-p app {app}{onto(target)}"
+    raise RefusedError(msg, f"Build one: olrunbook run image_build {which}")

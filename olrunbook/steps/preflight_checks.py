@@ -196,7 +196,8 @@ def _images(asked: Asked) -> Seen:
             found.append(f"{node}={image.id}, {image.name}{words}")
     wanted = f"available images of {asked.ctx.app_name}"
     if wrong or not found:
-        hint = f"Build one: olrunbook run image_build -p app {asked.ctx.app_name}"
+        which = f"-p app {asked.ctx.app_name}{asked.ctx.onto}"
+        hint = f"Build one: olrunbook run image_build {which}"
         text = "; ".join(wrong) or "no image set"
         return Seen("failed", text, wanted, hint)
     return Seen("ok", "; ".join(found), wanted)
@@ -274,7 +275,8 @@ def _checkout(asked: Asked) -> Seen:
 def _app_lock(asked: Asked) -> Seen:
     wanted = "nobody changes the app"
     if held := holder(asked.ctx.project.root, asked.ctx.app_name):
-        return Seen("warning", held, wanted, "Wait until it ends: olrunbook status")
+        hint = f"Wait until it ends: olrunbook status{asked.ctx.onto}"
+        return Seen("warning", held, wanted, hint)
     return Seen("ok", "free", wanted)
 
 
@@ -292,7 +294,7 @@ def _stack_lock(asked: Asked) -> Seen:
         here = HOLDER.search(locks)
         gone = here and here[1] == platform.node() and _ended(int(here[2]))
         hint = "That process is gone: " if gone else "Wait; if that process is gone: "
-        hint += f"olrunbook tools {by_hand(asked.ctx, 'cancel --yes')}"
+        hint += f"olrunbook tools{asked.ctx.onto} {by_hand(asked.ctx, 'cancel --yes')}"
         return Seen("failed", locks, wanted, hint)
     return Seen("ok", "free", wanted)
 
@@ -302,7 +304,7 @@ def _pending(asked: Asked) -> Seen:
     if pending := asked.backend.pending:
         hint = "Look in AWS whether they were made, then: "
         verb = "refresh --yes --clear-pending-creates"
-        hint += f"olrunbook tools {by_hand(asked.ctx, verb)}"
+        hint += f"olrunbook tools{asked.ctx.onto} {by_hand(asked.ctx, verb)}"
         return Seen("failed", "; ".join(pending), wanted, hint)
     return Seen("ok", "none pending", wanted)
 

@@ -67,6 +67,7 @@ def way_back(ctx: Context) -> WayBack:
     msg = f"no other image set served well in {ctx.stage} before"
     msg = "; ".join([msg, *(f"{name}: {why}" for name, why in passed.items())])
     hint = f"Deploy one that {ctx.stage} never had, or build one: olrunbook release"
+    hint += ctx.onto
     raise RefusedError(msg, hint)
 
 
@@ -77,7 +78,7 @@ def in_words(ctx: Context) -> str:
     except OlrunbookError as error:
         return f"There is no way back: {error}. {error.hint}".rstrip()
     first = f" First by hand: {found.record.by_hand}" if found.record.by_hand else ""
-    command = f"olrunbook rollback {ctx.app_name} {ctx.stage}"
+    command = f"olrunbook rollback {ctx.app_name} {ctx.stage}{ctx.onto}"
     text = f"To go back to {format_images(found.images)}, which served well in "
     return f"{text}{ctx.stage}: {command}{first}"
 

@@ -1,7 +1,7 @@
 """Where the tools work: a target as a value, and how it is found."""
 
 from olrunbook.targets.find import find_target, load_target, require_target, save_target
-from olrunbook.targets.place import KEEP, TARGET_FILE, state_dir, tool_environment
+from olrunbook.targets.place import KEEP, TARGET_FILE, onto, state_dir, tool_environment
 from olrunbook.targets.target import Target
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Target",
     "find_target",
     "load_target",
+    "onto",
     "require_target",
     "save_target",
     "state_dir",

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["KEEP", "TARGET_FILE", "state_dir", "tool_environment"]
+__all__ = ["KEEP", "TARGET_FILE", "onto", "state_dir", "tool_environment"]
 
 TARGET_FILE = "target.json"
 
@@ -17,6 +17,11 @@ KEEP = """
     LANG LC_ALL TERM TMPDIR SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
     DOCKER_HOST
 """
+
+
+def onto(target: str) -> str:
+    """Return a target as it is typed behind a command; a rehearsal need not be."""
+    return f" --target {target}" if target not in ("", "rehearsal") else ""
 
 
 def tool_environment() -> dict[str, str]:

@@ -193,7 +193,7 @@ def _failure(ctx: Context, prepared: Prepared, error: dict[str, Any]) -> ToolErr
     now = f" Now: {state.line()}." if state else " The state could not be read."
     hints = {
         "locked": "Wait for the other update; if its process is gone: "
-        f"olrunbook tools {by_hand(ctx, 'cancel --yes')}",
+        f"olrunbook tools{ctx.onto} {by_hand(ctx, 'cancel --yes')}",
         "plan": "Something changed since the preview. Run the preview again.",
         "stopped": "Run the step again: the next update does the rest.",
         "program": "The stack's program failed; the log has its traceback.",

@@ -190,7 +190,7 @@ def _available(
         if image.state != "available":
             state = image.state or "missing"
             msg = f"image {image.id} of {node} is {state}, wanted available"
-            raise RefusedError(msg, "Build one: olrunbook run image_build")
+            raise RefusedError(msg, f"Build one: olrunbook run image_build{ctx.onto}")
 
 
 def _free(ctx: Context, stack: str, found: pulumi.Found) -> None:
@@ -201,11 +201,12 @@ def _free(ctx: Context, stack: str, found: pulumi.Found) -> None:
     if state.locks:
         msg = f"another update is working on {stack}: {'; '.join(state.locks)}"
         hint = "Wait for it; if that process is gone: "
-        hint += f"olrunbook tools {pulumi.by_hand(ctx, 'cancel --yes')}"
+        hint += f"olrunbook tools{ctx.onto} {pulumi.by_hand(ctx, 'cancel --yes')}"
         raise RefusedError(msg, hint)
     msg = f"{stack} has unfinished operations: {'; '.join(state.pending)}"
     by_hand = pulumi.by_hand(ctx, "refresh --yes --clear-pending-creates")
-    hint = f"Look in AWS whether they were made, then: olrunbook tools {by_hand}"
+    hint = "Look in AWS whether they were made, then: "
+    hint += f"olrunbook tools{ctx.onto} {by_hand}"
     raise RefusedError(msg, hint)
 
 

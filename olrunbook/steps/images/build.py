@@ -252,7 +252,8 @@ def _failures(
         kept = format_images({one.node_type: one.ami for one in builds})
         hints.append(
             f"{kept} stays in the account. The rest alone: olrunbook run image_build "
-            f"-p app {ctx.app_name} -p node_type {next(iter(failed))}; a deploy takes "
+            f"-p app {ctx.app_name} -p node_type {next(iter(failed))}{ctx.onto}; "
+            "a deploy takes "
             "both as its `images`."
         )
     code = getattr(first, "code", None)

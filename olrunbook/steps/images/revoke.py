@@ -11,7 +11,7 @@ from olrunbook.adapters.aws.reads import Account
 from olrunbook.adapters.aws.seen import REVOKED
 from olrunbook.errors import RefusedError
 from olrunbook.project.catalog import App, Catalog
-from olrunbook.targets import Target
+from olrunbook.targets import Target, onto
 
 __all__ = ["revoke"]
 
@@ -83,4 +83,5 @@ def _served(
         runs = ids & {one.image for group in groups for one in group.instances}
         if runs:
             text = f"{stage} runs {', '.join(sorted(runs))}"
-            yield f"{text}: olrunbook rollback {name} {stage}"
+            where = f"{name} {stage}{onto(account.target.name)}"
+            yield f"{text}: olrunbook rollback {where}"

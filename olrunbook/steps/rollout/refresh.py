@@ -180,7 +180,7 @@ def began(ctx: Context, plan: RefreshPlan) -> RefreshBegan:
             if not refreshes:
                 raise
             msg = f"{', '.join(refreshes)} is being refreshed, but: {error}"
-            raise StepError(msg, "Watch it: olrunbook status") from error
+            raise StepError(msg, f"Watch it: olrunbook status{ctx.onto}") from error
     before = [one.group for one in now.groups]
     return RefreshBegan(
         images=plan.images,
@@ -259,7 +259,7 @@ def _require_same(
         if refresh.active:
             what = f"refresh {short(refresh.id)} of {group.name}"
             msg = f"{what} is {refresh.status}, {refresh.percent} %"
-            raise RefusedError(msg, "Wait until it ends: olrunbook status")
+            raise RefusedError(msg, f"Wait until it ends: olrunbook status{ctx.onto}")
     runs = group.others(image)
     if runs and image != _deployed(ctx, group.node_type):
         msg = f"{group.name} runs {runs}, but its launch template has {short(image)}"
