@@ -87,6 +87,7 @@ def ensure_cloud(
     require_built(project.catalog, target)
     from olrunbook import toolchain  # noqa: PLC0415
     from olrunbook.rehearsal import lifecycle  # noqa: PLC0415
+    from olrunbook.rehearsal.named import make_named  # noqa: PLC0415
 
     now = lifecycle.status(project.root, docker=False)
     if not start and not now.up:
@@ -120,6 +121,7 @@ def ensure_cloud(
     )
     if merged != found:
         save_target(merged)
+    make_named(project, merged)
     return merged
 
 

@@ -34,7 +34,7 @@ from olrunbook.steps.order import require_stage_before
 
 __all__ = ["CHECKS", "Asked", "Check", "Seen", "Status"]
 
-VERSIONS = {"packer": (1, 14), "pulumi": (3, 199), "pyinfra": (3,)}
+VERSIONS = {"packer": (1, 14), "pulumi": (3, 199), "pyinfra": (2, 9)}
 FREE_GB = 3.0
 GB = 1e9
 FILES_NAMED = 3
