@@ -99,6 +99,7 @@ def ensure_cloud(
         save_target(_with_tools(place.model_copy(update={"env": {}}), chain))
         return _with_tools(who, chain)
     from olrunbook.rehearsal import lifecycle  # noqa: PLC0415
+    from olrunbook.rehearsal.named import make_named  # noqa: PLC0415
 
     now = lifecycle.status(project.root, docker=False)
     if not start and not now.up:
@@ -124,6 +125,7 @@ def ensure_cloud(
     merged = _with_tools(found, chain)
     if merged != found:
         save_target(merged)
+    make_named(project, merged)
     return merged
 
 

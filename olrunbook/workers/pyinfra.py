@@ -17,6 +17,7 @@ from gevent import monkey
 
 monkey.patch_all()  # before anything else is imported, as pyinfra's own command does
 
+import contextlib  # noqa: E402
 import json  # noqa: E402
 import logging  # noqa: E402
 import os  # noqa: E402
@@ -32,8 +33,18 @@ from pyinfra.api.exceptions import PyinfraError  # noqa: E402
 from pyinfra.api.inventory import Inventory  # noqa: E402
 from pyinfra.api.operation import OperationMeta  # noqa: E402
 from pyinfra.api.operations import run_ops  # noqa: E402
-from pyinfra.api.state import BaseStateCallback, State, StateStage  # noqa: E402
+from pyinfra.api.state import BaseStateCallback, State  # noqa: E402
 from pyinfra.context import ctx_config, ctx_host, ctx_inventory, ctx_state  # noqa: E402
+
+try:  # since version 3
+    from pyinfra.api.state import StateStage
+except ImportError:
+    SINCE_3 = False
+else:
+    SINCE_3 = True
+pyinfra_output: Any = None  # before version 3.8 it prints its own words like a deploy
+with contextlib.suppress(ImportError):
+    from pyinfra.api import output as pyinfra_output
 
 TAIL = 20  # lines of a failed operation's output that are told
 COMMANDS = 5  # commands of an operation that are told
@@ -47,6 +58,7 @@ class Teller(BaseStateCallback):
         self.began: dict[str, float] = {}
         self.current = ""
         self.order: list[str] = []
+        self.failed: set[str] = set()
 
     def tell(self, kind: str, text: str, **data: Any) -> None:
         """Write one event, as `olrunbook.events` has it."""
@@ -89,8 +101,23 @@ class Teller(BaseStateCallback):
         commands = [str(command) for command in meta._commands or []]  # noqa: SLF001
         combined = meta._combined_output  # noqa: SLF001
         lines = [one.line for one in combined] if combined and meta.did_error() else []
+        self._ended(state, _state(meta), commands, lines)
+
+    def completed_2(self, state: Any, host: Any, op: str, lines: list[str]) -> None:
+        """Say how an operation of pyinfra 2 ended: what it has to do it knew before."""
+        commands = [str(one) for one in state.get_op_data(host, op)["commands"]]
+        how = "changed" if commands else "no change"
+        self._ended(state, "failed" if op in self.failed else how, commands, lines)
+
+    def operation_host_error(self, state: State, host: Any, op_hash: str) -> None:
+        """Note that an operation failed."""
+        self.failed.add(op_hash)
+
+    def _ended(
+        self, state: State, how: str, commands: list[str], lines: list[str]
+    ) -> None:
         began = self.began.get(self.current, time.monotonic())
-        which, how = self._which(state, self.current), _state(meta)
+        which = self._which(state, self.current)
         self.tell(
             "operation",
             f"{which['name']}: {how}",
@@ -98,14 +125,18 @@ class Teller(BaseStateCallback):
             state=how,
             seconds=round(time.monotonic() - began, 3),
             commands=commands[:COMMANDS],
-            output=lines[-TAIL:],
+            output=lines[-TAIL:] if how == "failed" else [],
         )
 
     def _which(self, state: State, op_hash: str) -> dict[str, Any]:
         if not self.order:
             self.order = list(state.get_op_order())
-        names = ", ".join(state.get_op_meta(op_hash).names)
-        return {"name": names, "index": self.order.index(op_hash)}
+        return {"name": _names(state, op_hash), "index": self.order.index(op_hash)}
+
+
+def _names(state: State, op_hash: str) -> str:
+    meta: Any = state.get_op_meta(op_hash)  # a dictionary in version 2
+    return ", ".join(sorted(meta["names"]) if isinstance(meta, dict) else meta.names)
 
 
 def _state(meta: OperationMeta) -> str:
@@ -120,26 +151,20 @@ def run(inventory_name: str, deploy: Path, folder: str, teller: Teller) -> int:
     state, config = State(check_for_changes=False), Config()
     state.cwd = folder
     state.print_output = state.print_input = False
-    complete = OperationMeta.set_complete
-
-    def set_complete(meta: OperationMeta, *args: Any, **more: Any) -> None:
-        complete(meta, *args, **more)
-        teller.completed(state, meta)
-
-    OperationMeta.set_complete = set_complete  # type: ignore[assignment, method-assign]
+    _listen(state, teller)
     with ctx_state.use(state), ctx_inventory.use(inventory), ctx_config.use(config):
         state.init(inventory, config)
         state.add_callback_handler(teller)
         try:
-            state.set_stage(StateStage.Connect)
+            _stage(state, "Connect")
             connect_all(state)
-            state.set_stage(StateStage.Prepare)
+            _stage(state, "Prepare")
             teller.tell("phase", "gathering facts")
             _load(state, deploy)
             order = state.get_op_order()
-            names = [", ".join(state.get_op_meta(op).names) for op in order]
+            names = [_names(state, op) for op in order]
             teller.tell("phase", f"{len(names)} operations", operations=names)
-            state.set_stage(StateStage.Execute)
+            _stage(state, "Execute")
             run_ops(state)
         except PyinfraError as error:
             # An operation that failed has told it itself.
@@ -147,34 +172,47 @@ def run(inventory_name: str, deploy: Path, folder: str, teller: Teller) -> int:
                 teller.tell("error", str(error))
             return 1
         finally:
-            state.set_stage(StateStage.Disconnect)
+            _stage(state, "Disconnect")
             disconnect_all(state)
     return 0
+
+
+def _stage(state: State, name: str) -> None:
+    if SINCE_3:
+        state.set_stage(StateStage[name])
+
+
+def _listen(state: State, teller: Teller) -> None:
+    """Have the teller told of each operation's end, where pyinfra learns it."""
+    own: Any = OperationMeta
+    name = (
+        "set_complete" if hasattr(own, "set_complete") else "set_combined_output_lines"
+    )
+    ended = getattr(own, name)
+
+    def told(meta: Any, *args: Any, **more: Any) -> None:
+        ended(meta, *args, **more)
+        if SINCE_3:
+            teller.completed(state, meta)
+        else:
+            lines = [line for _, line in args[0]]
+            (host,) = state.inventory
+            teller.completed_2(state, host, teller.current, lines)
+
+    setattr(own, name, told)
 
 
 def _load(state: State, deploy: Path) -> None:
     """Run the deploy file for each host: this gathers facts and queues operations."""
     code = compile(deploy.read_bytes(), str(deploy), "exec")
     state.current_deploy_filename = state.current_exec_filename = str(deploy)
-    inventory: Any = state.inventory
-    newer = hasattr(inventory, "get_active_hosts")  # not before 3.7
-    hosts = inventory.get_active_hosts if newer else inventory.iter_active_hosts
-    for host in list(hosts()):
+    for host in list(state.active_hosts):
         with ctx_host.use(host):
             exec(code, {"__file__": str(deploy), "__name__": "deploy"})  # noqa: S102
 
 
 def _echo(text: object = "", **_: object) -> None:
     sys.stderr.write(f"{text}\n")
-
-
-def _all_to_standard_error() -> None:
-    """Have pyinfra's own words there too; before 3.8 it prints them like a deploy."""
-    try:
-        from pyinfra.api.output import set_echo  # noqa: PLC0415
-    except ImportError:
-        return
-    set_echo(_echo)
 
 
 def main(argv: list[str]) -> int:
@@ -187,7 +225,8 @@ def main(argv: list[str]) -> int:
     handler = logging.StreamHandler(sys.stderr)
     logging.getLogger("pyinfra").addHandler(handler)
     logging.getLogger("pyinfra").setLevel(logging.INFO)
-    _all_to_standard_error()
+    if pyinfra_output:
+        pyinfra_output.set_echo(_echo)
     os.chdir(folder)
     sys.path.append(str(path.parent))
     sys.dont_write_bytecode = True  # the checkout is never written

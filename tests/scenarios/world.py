@@ -142,10 +142,7 @@ class World:
         (root / "rules").mkdir()
         for stage in scene.stages:
             settings(root, name, stage, scene)
-        git(root, "init", "--quiet")
-        git(root, "config", "user.name", "operator")
-        git(root, "config", "user.email", "operator@example.org")
-        commit(root)
+        self.join(root, endpoint)
         # What is written into a chain by hand is found by `verify`, as it should be; a
         # run that died gets its record from whoever comes next: that is to be us.
         alone = scene.has(Replay) or scene.has(KillEngine)
@@ -153,8 +150,15 @@ class World:
         desk = Desk(root, state, own if alone else self.archive)
         if scene.account:
             desk.name, desk.more = ACCOUNT, self.person(name)
-            return desk
-        with self.lock, state_in(state):
+        return desk
+
+    def join(self, root: Path, endpoint: str = "") -> None:
+        """Make a project a checkout that works on the cloud of all."""
+        git(root, "init", "--quiet")
+        git(root, "config", "user.name", "operator")
+        git(root, "config", "user.email", "operator@example.org")
+        commit(root)
+        with self.lock, state_in(self.folder / "state"):
             mine, shared = Places.of(root), Places.of(self.folder / "project")
         mine.root.mkdir(parents=True, mode=0o700)
         shutil.copy(shared.daemon_file, mine.daemon_file)
@@ -163,7 +167,6 @@ class World:
             "endpoint": endpoint or self.account.target.endpoint,
         }
         save_target(self.account.target.model_copy(update=where))
-        return desk
 
     def person(self, name: str) -> dict[str, str]:
         """Return the shell of a person with the cloud as their account."""

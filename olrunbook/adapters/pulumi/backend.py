@@ -17,6 +17,7 @@ from olrunbook.adapters.pulumi.state import (
     open_backend,
     pending_line,
     saved,
+    scope,
     written_by,
 )
 from olrunbook.errors import ToolError
@@ -75,6 +76,7 @@ def look_at(
         if backend is None:
             msg = f"the backend of {stack} is none that can be read here"
             raise ToolError(msg, f"Look: pulumi stack history -s {stack}")
+        name = scope(backend, name, stack)
         every = history(backend, name, stack)
         texts = [json.loads(backend.text(name)) for name in every[-updates:][::-1]]
         kept = saved(backend, name, stack)

@@ -12,7 +12,7 @@ import subprocess
 from pydantic import SecretStr
 
 from olrunbook.adapters.context import Context
-from olrunbook.adapters.pulumi.settings import Prepared, prepare
+from olrunbook.adapters.pulumi.settings import Prepared, prepare, read_yaml
 from olrunbook.errors import ToolError, UsageError
 from olrunbook.processes.handout import handing_out
 
@@ -96,7 +96,7 @@ def secret_config(ctx: Context, key: str) -> SecretStr:
     """
     prepared = prepare(ctx, {})
     try:
-        known = prepared.kept.exists() and key not in prepared.new_secrets
+        known = key in (read_yaml(prepared.settings).get("config") or {})
         found = read_secrets(ctx, prepared) if known else {}
         if key not in found:
             msg = f"stack {prepared.stack} has no secret setting {key!r}"

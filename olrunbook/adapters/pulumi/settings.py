@@ -12,7 +12,7 @@ import contextlib
 import secrets
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ __all__ = [
 KEPT = ("secretsprovider", "encryptedkey", "encryptionsalt")
 COMPONENTS = "components"  # beside the stack's folder, imported by it
 SECRET_BYTES = 24
+MADE_UP = "made up by the rehearsal"
 IGNORED = shutil.ignore_patterns("__pycache__", ".git", ".venv", "node_modules")
 # Provider address to the variable in which a target says where its own service is. One
 # service has the stages apart by name: production has one of each for every stage.
@@ -109,22 +110,18 @@ def prepare(ctx: Context, images: Mapping[str, str]) -> Prepared:
         _copy(components, folder.parent / COMPONENTS)
     require_project(folder, spec)
     prepared = _describe(ctx, root, folder)
-    settings = read_yaml(prepared.settings)
-    kept = read_yaml(prepared.kept)
-    own = {key: kept[key] for key in KEPT if key in kept}
-    # A rehearsal has keys and secrets of its own. Those of an account are the
-    # checkout's; what Pulumi had to add to them is kept, and goes below.
-    above = ctx.target.kind == "rehearsal"
+    under, over = read_yaml(prepared.kept), read_yaml(prepared.settings)
+    secret = dict.fromkeys(spec.secrets)
+    if ctx.target.kind == "rehearsal":  # its own come before those of an account
+        under, over = _without_secrets(over, secret), under
     config = {
-        **({} if above else kept.get("config") or {}),
-        **(settings.get("config") or {}),
+        **(under.get("config") or {}),
+        **(over.get("config") or {}),
         **_addresses(ctx),
-        **(kept.get("config") or {} if above else {}),
         **{key: images[node] for node, key in spec.image_config.items() if images},
     }
-    merged = {**settings, **own} if above else {**own, **settings}
-    write_yaml(prepared.settings, {**merged, "config": config})
-    return replace(prepared, new_secrets=_missing_secrets(ctx, spec, config))
+    write_yaml(prepared.settings, {**under, **over, "config": config})
+    return replace(prepared, new_secrets=_missing_secrets(ctx, [*secret], config))
 
 
 def reopen(ctx: Context, token: str) -> Prepared:
@@ -176,12 +173,38 @@ def _addresses(ctx: Context) -> dict[str, str]:
     }
 
 
+def _without_secrets(
+    settings: Mapping[str, Any], secret: dict[str, None]
+) -> dict[str, Any]:
+    """Return settings without what only the account's own key opens.
+
+    The names of those secrets go into `secret`. One inside of another setting cannot
+    be made up by itself: a word stands for it.
+    """
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            if value.keys() == {"secure"}:
+                return MADE_UP
+            return {key: plain(inner) for key, inner in value.items()}
+        return [plain(one) for one in value] if isinstance(value, list) else value
+
+    config = {
+        key: plain(value) for key, value in (settings.get("config") or {}).items()
+    }
+    sealed = {key for key, value in config.items() if value == MADE_UP}
+    secret.update(dict.fromkeys(sorted(sealed)))
+    own = {key: value for key, value in settings.items() if key not in KEPT[1:]}
+    return {**own, "config": {k: v for k, v in config.items() if k not in sealed}}
+
+
 def _missing_secrets(
-    ctx: Context, spec: StackSpec, config: Mapping[str, Any]
+    ctx: Context, names: Sequence[str], config: Mapping[str, Any]
 ) -> dict[str, str]:
     """Return made-up values for the secret settings this cloud does not have yet."""
-    missing = [key for key in spec.secrets if key not in config]
+    missing = [key for key in names if key not in config]
     if missing and ctx.target.kind != "rehearsal":
+        spec = stack_spec(ctx)
         stack = spec.stack_name(ctx.stage)
         msg = f"stack {stack} lacks the secret settings {', '.join(missing)}"
         hint = f"pulumi config set --secret {missing[0]} -s {stack} -C {spec.path}"

@@ -26,7 +26,9 @@ __all__ = [
     "look",
     "open_backend",
     "pending_line",
+    "project_backend",
     "saved",
+    "scope",
     "written_by",
 ]
 
@@ -73,6 +75,12 @@ class FileBackend(NamedTuple):
 Backend = S3Backend | FileBackend
 
 
+def project_backend(folder: Path) -> str:
+    """Return the backend's address that a Pulumi project names; empty: none."""
+    backend = read_yaml(folder / "Pulumi.yaml").get("backend") or {}
+    return str(backend.get("url") or "")
+
+
 def open_backend(
     folder: Path, env: Mapping[str, str], s3: Callable[[], Any]
 ) -> Backend | None:
@@ -87,8 +95,7 @@ def open_backend(
         UsageError: Its Pulumi.yaml is wrong.
 
     """
-    own = (read_yaml(folder / "Pulumi.yaml").get("backend") or {}).get("url") or ""
-    url = urllib.parse.urlsplit(env.get(BACKEND) or own)
+    url = urllib.parse.urlsplit(env.get(BACKEND) or project_backend(folder))
     if url.scheme == "s3":
         base = url.path.strip("/")
         return S3Backend(url.netloc, f"{base}/" if base else "", s3())
@@ -98,13 +105,28 @@ def open_backend(
     return None
 
 
+def scope(backend: Backend, project: str, stack: str) -> str:
+    """Return the project below which a backend keeps a stack.
+
+    Empty: it is kept below none, as Pulumi did before its stacks were of projects.
+    """
+    folder = ".pulumi/stacks/"
+    if f"{folder}{project}/{stack}.json" in backend.names(f"{folder}{project}/"):
+        return project
+    return "" if f"{folder}{stack}.json" in backend.names(folder) else project
+
+
+def _within(project: str, stack: str) -> str:
+    return f"{project}/{stack}" if project else stack
+
+
 def saved(backend: Backend, project: str, stack: str) -> dict[str, Any] | None:
     """Return a stack's last deployment, secrets in it encrypted; None: no such stack.
 
     A stack that was made and never updated has an empty one.
     """
-    folder = f".pulumi/stacks/{project}/"
-    if (name := f"{folder}{stack}.json") not in backend.names(folder):
+    name = f".pulumi/stacks/{_within(project, stack)}.json"
+    if name not in backend.names(f"{name.rpartition('/')[0]}/"):
         return None
     checkpoint = json.loads(backend.text(name)).get("checkpoint", {})
     return dict(checkpoint.get("latest") or {})
@@ -121,6 +143,7 @@ def look(backend: Backend | None, project: str, stack: str, run: Run) -> State |
             there is no such stack.
 
     """
+    project = scope(backend, project, stack) if backend else project
     deployment = saved(backend, project, stack) if backend else None
     if deployment is None:  # or it is kept in another form, packed
         said = run(["stack", "export", "--stack", stack])
@@ -165,7 +188,7 @@ def digest(resources: list[Any], pending: list[Any]) -> str:
 
 def history(backend: Backend, project: str, stack: str) -> list[str]:
     """Return the names of a stack's updates in its backend, oldest first."""
-    names = backend.names(f".pulumi/history/{project}/{stack}/")
+    names = backend.names(f".pulumi/history/{_within(project, stack)}/")
     return [name for name in names if name.endswith(".history.json")]
 
 
@@ -185,7 +208,8 @@ def _history(
 
 def find_locks(backend: Backend, project: str, stack: str) -> list[str]:
     """Return the locks on a stack, one line each: who, where, since when."""
-    names = backend.names(f".pulumi/locks/organization/{project}/{stack}/")
+    of_project = f"organization/{project}" if project else ""
+    names = backend.names(f".pulumi/locks/{_within(of_project, stack)}/")
     return [_lock_line(backend.text(name)) for name in names if name.endswith(".json")]
 
 

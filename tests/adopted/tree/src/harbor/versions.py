@@ -1,0 +1,3 @@
+"""Versions, in one place."""
+
+LAMP = "3.1"
