@@ -238,6 +238,16 @@ def test_the_default_template_needs_the_app_s_folder(tree: Path) -> None:
     assert found() == [("good", "error", wrong)]
 
 
+def test_a_file_of_rules_that_is_no_python_is_named(tree: Path) -> None:
+    """No deploy would go on with it; rules are read here, and not run."""
+    (tree / "rules").mkdir()
+    (tree / "rules/late.py").write_text("def (")
+    (tree / "rules/ours.py").write_text("raise SystemExit(1)")
+    [(where, level, wrong)] = found()
+    assert (where, level) == ("rules/late.py", "error")
+    assert wrong.startswith("SyntaxError: ")
+
+
 def test_checks_that_cannot_be_told_apart_are_named(tree: Path) -> None:
     """The record names a check by its name alone."""
     with (tree / "catalog.toml").open("a") as file:

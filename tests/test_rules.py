@@ -173,6 +173,8 @@ def test_the_document_shows_rules_that_work(tmp_path: Path) -> None:
         ("raise SystemExit(0)", "the rule failed: SystemExit: 0"),
         ("yield 'deny'", "the rule said 'deny'; it must yield"),
         ("return 5", "the rule failed: TypeError"),
+        ("from olrunbook import deny; yield deny(5)", "the rule said Said("),
+        ("from olrunbook import deny; return deny('late')", "it must yield"),
         ("return None", ""),
     ],
 )
@@ -301,6 +303,17 @@ def test_an_override_stands_in_the_record(stand: Stand) -> None:
     page = (place.folder / "notebook.html").read_text()
     assert "rule size, because: a sale" in page
     stand.verify()
+
+
+def test_rules_that_cannot_be_loaded_are_told_before_an_image_is_built(
+    stand: Stand,
+) -> None:
+    """Of a release the rules are asked minutes later: exit code 2, and no record."""
+    team(stand.project.root, "def (")
+    for words in (("release", "tika"), ("rollback", "tika", "QA")):
+        code, told = call(*words)
+        assert (code, list(list_runs(stand.project.outputs))) == (2, [])
+        assert "cannot be loaded: SyntaxError" in told
 
 
 def test_an_override_is_typed(stand: Stand) -> None:

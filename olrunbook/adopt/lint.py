@@ -60,6 +60,13 @@ def lint(
     rows, looked, paths = [], [*apps], [*notebooks]
     for name in looked:
         rows += _app(project, name)
+    for path in sorted((project.root / "rules").glob("*.py")) if looked else ():
+        try:
+            compile(path.read_bytes(), path.name, "exec")  # and not run
+        except (SyntaxError, ValueError) as error:
+            found = Found(f"rules/{path.name}")
+            found.add("error", f"{type(error).__name__}: {error}", "docs/rules.md")
+            rows += found.rows
     for path in paths:
         inside = path.is_relative_to(project.root)
         where = str(path.relative_to(project.root) if inside else path)

@@ -234,6 +234,10 @@ def run_release(
     from olrunbook.project.catalog import one_of  # noqa: PLC0415  (pydantic is slow)
 
     one_of("target", target, [*found.catalog.targets])
+    if any((found.root / "rules").glob("*.py")):
+        from olrunbook.steps.deploy.findings import rules_of  # noqa: PLC0415
+
+        rules_of(found.root)  # a wrong file is told now, not when the image is built
     grace_s(0.0)  # a wrong one is told before anything is started
     console = Console(stderr=as_json, highlight=False, markup=False)
     to = asked["to"]

@@ -159,6 +159,7 @@ def _ask(rule: Rule, preview: PreviewResult) -> list[Said]:
         said: list[Any] = list(rule(preview) or ())
     except (Exception, SystemExit) as error:  # noqa: BLE001  (whatever a team's code raises)
         return [deny(f"the rule failed: {type(error).__name__}: {error}")]
-    if wrong := [one for one in said if not isinstance(one, Said)]:
+    right = [isinstance(one, Said) and isinstance(one.text, str) for one in said]
+    if wrong := [one for one, good in zip(said, right, strict=True) if not good]:
         return [deny(f"the rule said {wrong[0]!r}; it must yield deny(…) or warn(…)")]
     return said
