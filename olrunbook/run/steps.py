@@ -98,23 +98,15 @@ class Run:
 
     def _do(self, step: Step, work: Callable[[], Result]) -> Shown:
         """Run a step, alone where needed; before a change AWS says who we are."""
-        work = self._as_ourselves(work) if step.changes else work
+        if step.changes:
+            from olrunbook.adapters.aws.reads import as_ourselves  # noqa: PLC0415
+
+            work = as_ourselves(self._context, work)
         if step.locks:
             root, app = self._context.project.root, self._context.app_name
             which = f"{self._context.stage} (run {short(self.run_id)})"
             work = one_at_a_time(root, app, f"{self._place.notebook} {which}")(work)
         return self._recorder.step(step, work)
-
-    def _as_ourselves(self, change: Callable[[], Result]) -> Callable[[], Result]:
-        """Return a change before which AWS says who we are."""
-        from olrunbook.adapters.aws.reads import require_identity  # noqa: PLC0415
-
-        def work() -> Result:
-            if self._context.place:
-                require_identity(self._context)
-            return change()
-
-        return work
 
     def _call(
         self, step: Step, function: Callable[..., Result], *given: Any, **more: Any

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
     from botocore.credentials import RefreshableCredentials
 
-    from olrunbook.project.catalog import TargetSpec
+    from olrunbook.project.target import TargetSpec
 
 __all__ = ["DIGEST_KEY", "AccountTarget", "account_of"]
 

@@ -15,13 +15,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from olrunbook.adapters.aws.reads import Account
+from olrunbook.adapters.aws.reads import Account, as_ourselves
 from olrunbook.errors import RefusedError, ToolError, UsageError
 from olrunbook.processes.handout import CHAIN, SOCKET, handing_out
 from olrunbook.processes.tool import Command, Tool
-from olrunbook.project.catalog import TargetSpec
+from olrunbook.project.target import TargetSpec
 from olrunbook.redact import Redactor, new_key
-from olrunbook.run import Run
 from olrunbook.targets import account
 from olrunbook.targets.account import AccountTarget, account_of
 from tests.account import PROFILE, Person
@@ -105,14 +104,13 @@ class TestWhoWeAre:
         person.account.tokens(1)  # so that the profile is soon asked anew
         try:
             target = make().identified()
-            run = Run.__new__(Run)
-            run._context = SimpleNamespace(place=target, target=target)  # type: ignore[assignment]
+            ctx: Any = SimpleNamespace(place=target, target=target)
             done: list[int] = []
 
             def change() -> Any:
                 done.append(len(done))
 
-            work = run._as_ourselves(change)
+            work = as_ourselves(ctx, change)
             work()
             person.write("qa")
             end = time.monotonic() + 60

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from olrunbook.adapters.aws.answers import (
     asked,
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from mypy_boto3_autoscaling.type_defs import AutoScalingGroupTypeDef
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
 
-__all__ = ["Account", "images_exist", "require_identity", "unseen"]
+__all__ = ["Account", "as_ourselves", "images_exist", "require_identity", "unseen"]
 
+T = TypeVar("T")
 CHUNK = 100  # ids in one request
 BALANCED = 20  # load balancers and target groups in one request
 LAUNCHED = ("instance", "volume", "network-interface")  # a group makes them
@@ -54,6 +55,17 @@ def require_identity(ctx: Context) -> str:
             hint = "Credentials of another account are in use. Reset the rehearsal."
         raise RefusedError(wrong, hint)
     return ctx.target.identity_arn
+
+
+def as_ourselves(ctx: Context, change: Callable[[], T]) -> Callable[[], T]:
+    """Return a change before which AWS says who we are, where there is a target."""
+
+    def work() -> T:
+        if ctx.place:
+            require_identity(ctx)
+        return change()
+
+    return work
 
 
 def images_exist(ctx: Context, images: Mapping[str, str]) -> dict[str, ImageSeen]:
