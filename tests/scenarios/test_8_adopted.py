@@ -115,7 +115,7 @@ def test_a_program_that_looks_its_image_up_deploys_the_newest(
     released: Adopted,
 ) -> None:
     """Any other set is refused, and what the program chose is named."""
-    old = released.record("image_build").images
+    old = released.record("deploy", "CI").images
     ec2 = target_of(released).client("ec2")
     name = "lighthouse-server-29990101000000"
     copy = {"SourceImageId": old["server"], "SourceRegion": "us-east-1", "Name": name}
