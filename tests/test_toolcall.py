@@ -83,6 +83,22 @@ def test_folder_and_home_stay_inside(wrong) -> None:
         ToolSpec.model_validate(wrong)
 
 
+@pytest.mark.parametrize(
+    "name", ["AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL_S3", "AWS_REGION"]
+)
+def test_which_account_it_is_the_target_says(name) -> None:
+    """No tool is led to another by its environment; other AWS_ variables are its."""
+    with pytest.raises(ValidationError, match="the target says which account"):
+        ToolSpec(environment={name: "$X"})
+    assert ToolSpec(environment={"AWS_MAX_ATTEMPTS": "5"})
+
+
+def test_a_stack_runs_in_its_own_folder() -> None:
+    """A field that would do nothing is no catalog."""
+    with pytest.raises(ValidationError, match="runs in the stack's own folder"):
+        Tools.model_validate({"pulumi": {"folder": "src"}})
+
+
 def test_paths_of_the_project_are_absolute_and_what_is_secret_is_masked(
     project, tmp_path, monkeypatch
 ) -> None:

@@ -25,6 +25,7 @@ from olrunbook.cli.state import settle
 from olrunbook.errors import UsageError
 from olrunbook.processes.grace import grace_s
 from olrunbook.project.imageset import LAST_GOOD, parse_images
+from olrunbook.project.tools import needed
 from olrunbook.record.model import RunRecord
 
 if TYPE_CHECKING:
@@ -279,6 +280,9 @@ def _release(
         start = asked["images"] != LAST_GOOD  # nothing goes back where nothing is
         first = _through(found, app, asked["to"])[0]
         place = ensure_cloud(found, target, start=start, stage=first)
+        # An image set that is named needs no image tools.
+        tools = [*needed("" if not asked["images"] else "any"), *needed("any")]
+        found.require_variables(spec, tools, place.env)
         # Heavy imports while a person already reads the first line.
         from olrunbook.adapters.aws.reads import Account  # noqa: PLC0415
         from olrunbook.engine.stopping import unbroken  # noqa: PLC0415

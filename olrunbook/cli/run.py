@@ -33,8 +33,9 @@ from olrunbook.project.params import (
     from_text,
     read_notebook,
 )
+from olrunbook.project.tools import needed
 from olrunbook.record.journal import Typed
-from olrunbook.targets import require_target
+from olrunbook.targets import find_target, require_target
 
 if TYPE_CHECKING:
     from olrunbook.archive.place import RunPlace
@@ -174,6 +175,12 @@ def execute(
     stages = [merged[p.name] for p in parameters.values() if p.kind == "Stage"]
     for target in targets_of(parameters, merged):
         ensure_cloud(found, target, start=not stages, stage="".join(stages[:1]))
+    kinds = {p.kind.replace("Name", ""): merged[p.name] for p in parameters.values()}
+    if app := kinds.get("App"):
+        target = kinds.get("Target", "")
+        where = find_target(target, found) if target else None
+        own, tools = found.catalog.app(app), needed(kinds.get("Stage", ""))
+        found.require_variables(own, tools, where.env if where else ())
     return _run(found, path, values, as_json=as_json, **resumed)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
+from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
@@ -347,6 +348,17 @@ class Project:
         """Return a variable of an app's tool, filled in; empty: there is none."""
         given = app.tools.over(self.catalog.tools).of(tool).environment.get(name, "")
         return fill_in(given, os.environ, name)
+
+    def require_variables(
+        self, app: App, tools: Iterable[ToolName], given: Collection[str]
+    ) -> None:
+        """Raise UsageError where the shell lacks what the catalog names for tools.
+
+        What is `given` by the target is not asked of the shell.
+        """
+        for name in tools:
+            spec = app.tools.over(self.catalog.tools).of(name)
+            spec.variables(self.root, os.environ, given)
 
     @property
     def outputs(self) -> Path:

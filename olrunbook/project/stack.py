@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, StringConstraints, field_validator
 
-__all__ = ["StackSpec", "Text"]
+__all__ = ["BY_NAME", "StackSpec", "Text", "called", "group_key"]
+
+BY_NAME = "name:"  # of a group that has no tag `Name`
+_SUFFIX = re.compile(r"-[0-9a-f]{7}$")  # what Pulumi puts behind a name of its own
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def group_key(tags: Mapping[str, str], name: str, wanted: Collection[str]) -> str:
+    """Return by which of the catalog's words a group is found; empty: by none.
+
+    Args:
+        tags: Its tags.
+        name: Its name, or that of its resource.
+        wanted: The catalog's words.
+
+    """
+    words = tags.get("Name", ""), f"{BY_NAME}{name}", BY_NAME + _SUFFIX.sub("", name)
+    return next((word for word in words if word in wanted), "")
+
+
+def called(word: str) -> str:
+    """Return one of the catalog's words for a group as a message has it."""
+    named = word.removeprefix(BY_NAME)
+    return f"tagged Name={word}" if named == word else f"called {named}"
 
 
 class StackSpec(BaseModel, frozen=True, extra="forbid"):
@@ -27,7 +51,8 @@ class StackSpec(BaseModel, frozen=True, extra="forbid"):
     # that shows others than the run's is refused
     image_lookup: bool = False
     # node type to the tag `Name` of its Auto Scaling group, or a list of them (same
-    # placeholders)
+    # placeholders); `name:…` is the name of one that has no such tag, with or without
+    # the suffix that Pulumi gives it
     groups: dict[str, Annotated[list[str], BeforeValidator(_listed)]]
     # config keys whose values are secret; a rehearsal makes them up
     secrets: list[str] = []

@@ -23,6 +23,10 @@ Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 # `$$`, `$NAME`, `${NAME}` or `${NAME:-default}`
 _NAMED = re.compile(r"\$(?:\$|(\w+)|\{(\w+)(?:(:-)([^}]*))?\})")
 _OF_PATHS = re.compile(r"(?:PATH|DIR|FILE|HOME)S?$")
+_ACCOUNT = re.compile(
+    r"AWS_(ACCESS_KEY|SECRET|SESSION|SECURITY|(DEFAULT_)?PROFILE|(DEFAULT_)?REGION|CONFIG"
+    r"|SHARED|ENDPOINT|WEB_IDENTITY|ROLE|CONTAINER|BEARER)"
+)
 _INTERPRETER = re.compile(r"python(\d+(\.\d+)?)?")
 
 
@@ -40,12 +44,19 @@ class ToolSpec(BaseModel, frozen=True, extra="forbid"):
     # an interpreter alone is that interpreter, and its folder is first on the PATH
     prefix: list[Text] = []
     # its working directory, from the project's root; empty: the root for Packer, the
-    # folder of the deploy for pyinfra, of the stack for Pulumi
+    # folder of the deploy for pyinfra; Pulumi has none but the stack's
     folder: str = ""
     # more variables; a value may name variables of the person's shell
     environment: dict[Variable, str] = {}
     home: list[Text] = []  # files and folders of the person's home that it may use
     before: list[Before] = []  # commands that must end well before it is used
+
+    @model_validator(mode="after")
+    def _the_target_names_the_account(self) -> Self:
+        if named := [name for name in self.environment if _ACCOUNT.match(name)]:
+            msg = f"environment.{named[0]}: the target says which account it is"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _it_stays_inside(self) -> Self:
@@ -92,6 +103,13 @@ class Tools(BaseModel, frozen=True, extra="forbid"):
     packer: ToolSpec = ToolSpec()
     pyinfra: ToolSpec = ToolSpec()
     pulumi: ToolSpec = ToolSpec()
+
+    @model_validator(mode="after")
+    def _pulumi_has_a_folder(self) -> Self:
+        if self.pulumi.folder:
+            msg = "pulumi.folder: a stack's program runs in the stack's own folder"
+            raise ValueError(msg)
+        return self
 
     def over(self, default: Tools) -> Tools:
         """Return it laid over the defaults, field by field, variable by variable."""

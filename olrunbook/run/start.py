@@ -66,9 +66,7 @@ def begin(
         project.catalog.stage(stage, app)
     require_target(project.catalog, target)
     where = _identified(find_target(target, project, stage))
-    tools = spec.tools.over(project.catalog.tools)
-    for name in needed(stage):  # what a shell lacks is told before anything runs
-        tools.of(name).variables(project.root, os.environ, where.env if where else ())
+    project.require_variables(spec, needed(stage), where.env if where else ())
     if node_type and node_type not in spec.node_types:
         have = ", ".join(spec.node_types)
         msg = f"{app} has no node type {node_type!r}; it has: {have}"

@@ -27,6 +27,7 @@ from olrunbook.adapters.pulumi.settings import stack_spec
 from olrunbook.adapters.pulumi.stack import by_hand
 from olrunbook.adapters.tool_version import provider_versions, tool_version
 from olrunbook.errors import OlrunbookError, RefusedError
+from olrunbook.project.stack import BY_NAME, called
 from olrunbook.project.tools import ToolName
 from olrunbook.project.versions import VERSIONS, parse
 from olrunbook.record.model import RollbackRecord
@@ -233,7 +234,7 @@ def _group(asked: Asked) -> Seen:
     missing = [group.tag_name for group in groups if not group.name]
     wanted = "every Auto Scaling group of the catalog"
     if missing:
-        found = f"no group is tagged Name={', '.join(missing)}"
+        found = f"no group is {called(missing[0])}"
         hint = f"Deploy first: olrunbook run deploy {asked.ctx.which}"
         return Seen("failed", found, wanted, hint)
     names = [f"{g.name}, {len(g.instances)} of {g.desired} instances" for g in groups]
@@ -312,7 +313,10 @@ def _pending(asked: Asked) -> Seen:
 def _orphans(asked: Asked) -> Seen:
     """Look for resources with the stack's tag Name that its state does not know."""
     ctx, spec = asked.ctx, stack_spec(asked.ctx)
-    names = sorted(tag for _, tag in spec.group_tags(ctx.stage))
+    words = sorted(word for _, word in spec.group_tags(ctx.stage))
+    names = [word for word in words if not word.startswith(BY_NAME)]
+    if not names:
+        return Seen("ok", "not looked for: its groups have no tag Name", "no orphans")
     known = asked.backend.ids
     found = Account(ctx.target).tagged(names)
     strange = {name: kind for name, kind in found.items() if name not in known}

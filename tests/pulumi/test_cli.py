@@ -231,6 +231,28 @@ def test_a_look_tells_locks_history_and_pending_operations(file_backend: Path) -
     assert found.types == ["aws:lb/listener:Listener", "pulumi:pulumi:Stack"]
 
 
+def test_a_state_of_before_projects_is_found(tmp_path: Path) -> None:
+    """As Pulumi kept it when a stack's name was of all projects."""
+    state = tmp_path / "state" / ".pulumi"
+    (tmp_path / "Pulumi.yaml").write_text(f"backend:\n  url: file://{state.parent}\n")
+    latest = {"resources": [{"type": "pulumi:pulumi:Stack"}]}
+    held = {"pid": 7, "username": "ann", "hostname": "host", "timestamp": "2026-11-23"}
+    name = "applications.tika.CI"
+    for file, content in (
+        (f"stacks/{name}.json", {"version": 3, "checkpoint": {"latest": latest}}),
+        (f"history/{name}/{name}-1.history.json", {"result": "succeeded"}),
+        (f"locks/{name}/a.json", held),
+    ):
+        (state / file).parent.mkdir(parents=True)
+        (state / file).write_text(json.dumps(content))
+    backend = open_backend(tmp_path, {}, pytest.fail)
+
+    found = look(backend, "p", name, lambda words: pytest.fail(str(words)))
+    assert found
+    assert (found.version, found.result, found.resources) == (1, "succeeded", 1)
+    assert found.locks == ["held by ann@host (pid 7) since 2026-11-23"]
+
+
 def test_the_digest_is_over_resources_and_pending_operations(
     file_backend: Path,
 ) -> None:

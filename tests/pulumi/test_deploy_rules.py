@@ -144,6 +144,17 @@ def test_a_template_with_another_image_is_wrong() -> None:
     assert f"found {NEW}" in text
 
 
+def test_a_program_that_looks_images_up_may_have_no_others() -> None:
+    """What it chose beside the set is named; one that is given its image may."""
+    preview = found(*ROLL)
+    preview.facts["urn:other"] = {"type": TEMPLATE, "image": OLD}
+    looks = SPEC.model_copy(update={"image_config": {}, "image_lookup": True})
+
+    (text,) = wrong_images(looks, "CI", {"server": NEW}, preview)
+    assert text == f"a launch template has {OLD}"
+    assert wrong_images(SPEC, "CI", {"server": NEW}, preview) == []
+
+
 def test_a_group_tagged_with_another_image_is_wrong() -> None:
     """Two node types that were mixed up are found by their tags."""
     facts = group_facts(tags={"Name": TAG, "ami_id": OLD})

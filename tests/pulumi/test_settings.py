@@ -126,6 +126,55 @@ def test_what_belongs_to_the_cloud_is_kept_and_laid_over_the_next_copy(
     assert config_of(second)["tika:access_token"] == {"secure": "v1:x"}
 
 
+ACCOUNTS = """\
+secretsprovider: awskms://alias/infrastructure-secrets-ci
+encryptedkey: KEY-OF-AN-ACCOUNT
+config:
+  tika:image: plain
+  tika:other: {secure: v1:sealed}
+  tika:access_token: {secure: v1:of-the-account}
+  tika:list: [{name: one, key: {secure: v1:inner}}]
+"""
+
+
+@pytest.fixture
+def adopted(run: Context, tmp_path: Path) -> Context:
+    """Return a run whose settings hold secrets of an account."""
+    folder = tmp_path / "stacks" / "tika"
+    folder.mkdir(parents=True)
+    (folder / "Pulumi.yaml").write_text("name: ol-infrastructure-tika-server\n")
+    (folder / "Pulumi.applications.tika.CI.yaml").write_text(ACCOUNTS)
+    (tmp_path / "catalog.toml").write_text((ROOT / "catalog.toml").read_text())
+    return dataclasses.replace(run, project=find_project(tmp_path))
+
+
+def test_a_rehearsal_makes_up_the_secrets_of_an_account(adopted: Context) -> None:
+    """It has no key for them; a secret inside of a setting becomes a word."""
+    prepared = settings.prepare(adopted, {})
+
+    assert set(prepared.new_secrets) == {"tika:access_token", "tika:other"}
+    assert "KEY-OF-AN-ACCOUNT" not in prepared.settings.read_text()
+    config = config_of(prepared)
+    assert config["tika:image"] == "plain"
+    assert config["tika:list"] == [{"name": "one", "key": settings.MADE_UP}]
+    assert not {"tika:access_token", "tika:other"} & set(config)
+
+
+def test_on_an_account_what_the_checkout_says_counts(adopted: Context) -> None:
+    """What was kept of an earlier run is old."""
+    assert adopted.place
+    place = adopted.place.model_copy(update={"kind": "aws"})
+    ctx = dataclasses.replace(adopted, place=place)
+    kept = settings.prepare(ctx, {}).kept
+    kept.parent.mkdir(parents=True)
+    old = {"tika:access_token": {"secure": "v1:old"}}
+    settings.write_yaml(kept, {"encryptedkey": "OLD", "config": old})
+
+    written = yaml.safe_load(settings.prepare(ctx, {}).settings.read_text())
+    assert written["encryptedkey"] == "KEY-OF-AN-ACCOUNT"
+    assert written["config"]["tika:access_token"] == {"secure": "v1:of-the-account"}
+
+
 def test_another_cloud_has_settings_of_its_own(run: Context) -> None:
     """A key of a cloud that is gone would decrypt nothing."""
     assert run.place

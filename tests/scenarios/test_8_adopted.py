@@ -94,6 +94,20 @@ def test_what_a_person_gives_its_tools_is_in_no_record(released: Adopted) -> Non
             assert secret.encode() not in text, path
 
 
+def test_a_tool_called_by_hand_is_called_as_a_run_calls_it(released: Adopted) -> None:
+    """With the stack's copy, its secrets of this cloud, and what the catalog names."""
+    folder = "src/harbor_infra/applications/lighthouse"
+    words = ("config", "-s", "applications.lighthouse.CI", "-C", folder)
+    before = released.files()
+    done = released.run("tools", "pulumi", *words)
+    assert done.returncode == 0, done.stderr
+    assert "size" in done.stdout
+    done = released.run("tools", "pulumi", *words, HARBOR_TOKEN="")
+    assert done.returncode == 2
+    assert "HARBOR_TOKEN needs HARBOR_TOKEN" in done.stderr
+    assert released.files() == before
+
+
 def test_a_variable_that_is_not_set_stops_before_anything_runs(
     adopted: Adopted,
 ) -> None:
@@ -115,7 +129,7 @@ def test_a_program_that_looks_its_image_up_deploys_the_newest(
     released: Adopted,
 ) -> None:
     """Any other set is refused, and what the program chose is named."""
-    old = released.record("image_build").images
+    old = released.record("deploy", "CI").images
     ec2 = target_of(released).client("ec2")
     name = "lighthouse-server-29990101000000"
     copy = {"SourceImageId": old["server"], "SourceRegion": "us-east-1", "Name": name}

@@ -7,7 +7,7 @@ could say which one serves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,6 +32,7 @@ from olrunbook.adapters.aws.seen import (
 from olrunbook.adapters.context import Context
 from olrunbook.errors import RefusedError, ToolError, UsageError
 from olrunbook.project.catalog import App
+from olrunbook.project.stack import BY_NAME, called, group_key
 from olrunbook.targets import Target
 
 if TYPE_CHECKING:
@@ -89,6 +90,10 @@ def _chunks(ids: list[str], most: int = CHUNK) -> Iterator[list[str]]:
     return (ids[at : at + most] for at in range(0, len(ids), most))
 
 
+def _key(group: AutoScalingGroupTypeDef, names: Collection[str]) -> str:
+    return group_key(tags_of(group), group["AutoScalingGroupName"], names)
+
+
 class Account:
     """Reads an account; keep it while polling.
 
@@ -137,9 +142,13 @@ class Account:
 
         """
         none = unseen(app, stage)
-        wanted = [{"Name": "tag:Name", "Values": sorted(g.tag_name for g in none)}]
+        names = sorted(group.tag_name for group in none)
+        tagged = {"Filters": [{"Name": "tag:Name", "Values": names}]}
+        # AWS cannot be asked for the beginning of a name.
+        every = any(name.startswith(BY_NAME) for name in names)
         with asked(f"the groups of {stage}"):
-            found = self._described(Filters=wanted)
+            found = self._described(**({} if every else tagged))
+        found = [g for g in found if _key(g, names)]
         raw = [group for group in found if not group.get("Status")]  # being deleted
         machines = self._machines(raw)
         checked = self._statuses(raw)
@@ -160,12 +169,12 @@ class Account:
     ) -> tuple[GroupSeen, list[RefreshSeen]]:
         """Return a group of a tag `Name` as it is, in place of what names it."""
         tag = none.tag_name
-        found = [group for group in raw if tags_of(group).get("Name") == tag]
+        found = [group for group in raw if _key(group, [tag])]
         if not found:
             return none, []
         if len(found) > 1:
             names = ", ".join(sorted(group["AutoScalingGroupName"] for group in found))
-            msg = f"{len(found)} Auto Scaling groups are tagged Name={tag}: {names}"
+            msg = f"{len(found)} Auto Scaling groups are {called(tag)}: {names}"
             raise ToolError(msg, "Delete the one that no stack owns, then try again.")
         (group,) = found
         refreshes = self.refreshes(group["AutoScalingGroupName"])

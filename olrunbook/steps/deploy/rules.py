@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from olrunbook.adapters.aws.seen import GroupSeen, RefreshSeen, short
 from olrunbook.adapters.pulumi.stack import Found
 from olrunbook.project.catalog import StackSpec
+from olrunbook.project.stack import group_key
 from olrunbook.steps.deploy.availability import availability, cancels
 from olrunbook.steps.results import OutsideChange, PropertyChange, ResourceChange
 
@@ -121,6 +122,11 @@ def _facts(found: Found, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     return ((urn, fact) for urn, fact in found.facts.items() if fact["type"] == kind)
 
 
+def _key(urn: str, fact: Mapping[str, Any], wanted: Collection[str]) -> str:
+    """Return by which of the catalog's words a group of a preview is found."""
+    return group_key(fact.get("tags") or {}, urn.rpartition("::")[2], wanted)
+
+
 def _number(value: Any) -> int | None:
     """Return a whole number; None: there is none, or Pulumi does not know it yet."""
     try:
@@ -146,11 +152,11 @@ def wrong_images(
     ]
     others = templates - {*images.values()} if spec.image_lookup else set()
     wrong += [f"a launch template has {image}" for image in sorted(others)]
-    for _, fact in _facts(found, GROUP):
+    for urn, fact in _facts(found, GROUP):
         tags: Mapping[str, str] = fact.get("tags") or {}
         for node, tag in spec.group_tags(stage):
             has = tags.get(IMAGE_TAG, images[node])
-            if tags.get("Name") == tag and has != images[node]:
+            if _key(urn, fact, [tag]) and has != images[node]:
                 wrong.append(f"the {node} group {tag} is tagged {has}")
     return wrong
 
@@ -177,7 +183,7 @@ def outlook(
     template_changes = any(change.type == TEMPLATE for change in changes)
     lines: list[str] = []
     for urn, fact in _facts(found, GROUP):
-        tag = str((fact.get("tags") or {}).get("Name", ""))
+        tag = _key(urn, fact, by_tag) or str((fact.get("tags") or {}).get("Name", ""))
         none = GroupSeen(node_type="", tag_name=tag)
         group, refreshes = by_tag.get(tag, (none, ()))
         said = _group_outlook(

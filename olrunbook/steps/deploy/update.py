@@ -10,6 +10,7 @@ from olrunbook.adapters.pulumi import stack as pulumi
 from olrunbook.adapters.pulumi.settings import stack_spec
 from olrunbook.errors import RefusedError, StepError, UsageError
 from olrunbook.project.imageset import format_images
+from olrunbook.project.stack import called
 from olrunbook.record.model import RollbackRecord
 from olrunbook.record.provenance import contents
 from olrunbook.steps.approval.digest import canonical_groups, digest, part_digests
@@ -218,7 +219,7 @@ def _on_images(
     for group in groups:
         wanted = images[group.node_type]
         if not group.name:
-            wrong.append(f"there is no group tagged Name={group.tag_name}")
+            wrong.append(f"there is no group {called(group.tag_name)}")
             continue
         template = account.template(group.name)
         if template.image != wanted:

@@ -12,6 +12,7 @@ from olrunbook.adapters.context import Context
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.project.imageset import parse_images
 from olrunbook.project.moments import FORMS, moment
+from olrunbook.project.stack import called
 from olrunbook.steps.results import DeployResult, Value
 
 __all__ = ["Awaited", "by_groups", "chosen", "of_deploy"]
@@ -85,7 +86,7 @@ def by_groups(ctx: Context, images: dict[str, str], since: str) -> Awaited:
     account = Account(ctx.target)
     seen = account.observe(ctx.app, ctx.stage)
     if absent := [group.tag_name for group, _ in seen if not group.name]:
-        msg = f"there is no group tagged Name={absent[0]}"
+        msg = f"there is no group {called(absent[0])}"
         raise RefusedError(msg, "Without a deploy there is nothing to watch.")
     for group, refreshes in seen:
         wanted, has = images[group.node_type], account.template(group.name).image

@@ -12,6 +12,7 @@ from olrunbook.adapters.aws.seen import (
     TemplateSeen,
     short,
 )
+from olrunbook.project.stack import called
 from olrunbook.steps.rollout.model import Outcome
 
 __all__ = ["Evidence", "Patience", "Verdict", "judge", "on_image", "shortcomings"]
@@ -115,7 +116,7 @@ def judge(seen: Evidence, patience: Patience) -> Verdict:
     """
     decided = seen.new[0] if seen.new else None
     if not seen.now.name:
-        return Verdict("failed", f"there is no group tagged Name={seen.now.tag_name}")
+        return Verdict("failed", f"there is no group {called(seen.now.tag_name)}")
     if active := [refresh for refresh in seen.refreshes if refresh.active]:
         what = active[0]
         text = f"refresh {short(what.id)} {what.status} {what.percent} %"

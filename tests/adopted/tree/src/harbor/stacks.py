@@ -68,7 +68,7 @@ def fleet(name: str, image: str, size: int, *, balanced: bool) -> None:
         ),
         tags=[
             aws.autoscaling.GroupTagArgs(key=key, value=value, propagate_at_launch=True)
-            for key, value in {**tags, "ami_id": image}.items()
+            for key, value in {**(tags if target else {}), "ami_id": image}.items()
         ],
         target_group_arns=[target.arn] if target else None,
         vpc_zone_identifiers=subnets,
