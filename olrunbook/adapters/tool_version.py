@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["ToolFound", "tool_version"]
+from olrunbook.adapters.toolcall import ToolCall
+from olrunbook.errors import ToolError
 
+__all__ = ["ToolFound", "provider_versions", "tool_version"]
+
+PROVIDERS = "olrunbook.workers.pulumi.versions"
 ASK = {"pyinfra": "--version", "docker": "--version"}
 ANSWER_S = 30.0
 HERE = Path()
@@ -24,13 +29,6 @@ class ToolFound(NamedTuple):
 
     path: str = ""  # where it is, or how it is called; empty: nowhere
     version: str = ""  # its version; empty: it did not say
-
-    def at_least(self, wanted: tuple[int, ...]) -> bool:
-        """Whether its version is this one or a later one."""
-        found = _VERSION.search(self.version)
-        if not found:
-            return False
-        return tuple(int(part or 0) for part in found.groups()) >= wanted
 
 
 def tool_version(
@@ -79,3 +77,31 @@ def _asked(
         return ToolFound(shlex.join(words))
     found = None if said.returncode else _VERSION.search(said.stdout)
     return ToolFound(shlex.join(words), found.group(0) if found else "")
+
+
+def provider_versions(call: ToolCall, names: Iterable[str]) -> dict[str, str]:
+    """Return the versions of Pulumi's providers that a stack's program would ask for.
+
+    Args:
+        call: How Pulumi is called, and its program run.
+        names: The providers, `aws`; those that the program has not are left out.
+
+    Raises:
+        ToolError: Its interpreter does not answer.
+
+    """
+    try:
+        said = subprocess.run(
+            call.worker(PROVIDERS, *names),
+            capture_output=True,
+            check=True,
+            cwd=call.begins(call.root),
+            env=call.env,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=ANSWER_S,
+        )
+        return dict(json.loads(said.stdout))
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        msg = f"the versions of the providers cannot be read: {error}"
+        raise ToolError(msg) from None

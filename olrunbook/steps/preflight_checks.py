@@ -8,6 +8,7 @@ import platform
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,10 +25,11 @@ from olrunbook.adapters.docker.command import docker
 from olrunbook.adapters.pulumi.backend import StackSeen, look_at
 from olrunbook.adapters.pulumi.settings import stack_spec
 from olrunbook.adapters.pulumi.stack import by_hand
-from olrunbook.adapters.tool_version import tool_version
+from olrunbook.adapters.tool_version import provider_versions, tool_version
 from olrunbook.errors import OlrunbookError, RefusedError
 from olrunbook.project.stack import BY_NAME, called
 from olrunbook.project.tools import ToolName
+from olrunbook.project.versions import VERSIONS, parse
 from olrunbook.record.model import RollbackRecord
 from olrunbook.steps.deploy.rules import left_behind
 from olrunbook.steps.lock import holder
@@ -35,7 +37,6 @@ from olrunbook.steps.order import require_stage_before
 
 __all__ = ["CHECKS", "Asked", "Check", "Seen", "Status"]
 
-VERSIONS = {"packer": (1, 14), "pulumi": (3, 199), "pyinfra": (2, 9)}
 FREE_GB = 3.0
 GB = 1e9
 FILES_NAMED = 3
@@ -83,8 +84,7 @@ def _target(asked: Asked) -> Seen:
 
 
 def _tool(name: ToolName) -> Callable[[Asked], Seen]:
-    lowest = VERSIONS[name]
-    wanted = f">= {'.'.join(map(str, lowest))}"
+    wanted = VERSIONS[name].wanted
 
     def check(asked: Asked) -> Seen:
         place = asked.ctx.place
@@ -97,9 +97,7 @@ def _tool(name: ToolName) -> Callable[[Asked], Seen]:
         if not found.path:
             return Seen("failed", "not found", wanted, hint)
         text = f"{found.version or 'version unknown'}, {found.path}"
-        if not found.at_least(lowest):
-            return Seen("failed", text, wanted, hint)
-        return Seen("ok", text, wanted)
+        return _fits(name, found.version, text, hint)
 
     return check
 
@@ -125,7 +123,21 @@ def _before(*names: ToolName) -> Callable[[Asked], Seen]:
 def _docker(asked: Asked) -> Seen:
     del asked
     version = docker("version", "--format", "{{.Server.Version}}", timeout_s=30)
-    return Seen("ok", f"engine {version} answers", "an engine answers")
+    hint = "Debian's docker.io will do, and so will Docker's own packages."
+    return _fits("docker", version, f"engine {version} answers", hint)
+
+
+def _python(asked: Asked) -> Seen:
+    del asked
+    version = platform.python_version()
+    hint = "Install a newer Python, then: make setup"
+    return _fits("python", version, f"{version}, {sys.executable}", hint)
+
+
+def _fits(name: str, version: str, found: str, hint: str) -> Seen:
+    versions = VERSIONS[name]
+    status: Status = "ok" if versions.fit(version) else "failed"
+    return Seen(status, found, versions.wanted, "" if status == "ok" else hint)
 
 
 def _disk(asked: Asked) -> Seen:
@@ -310,6 +322,35 @@ def _orphans(asked: Asked) -> Seen:
     return Seen("ok", f"{len(found)} tagged, all in the state", wanted)
 
 
+def _state_versions(asked: Asked) -> Seen:
+    """Refuse to write with older tools a state that newer ones have written.
+
+    An older engine may drop what it does not know; an older provider takes what the
+    newer one has written for a change. A rehearsal's state is its own, and nothing but
+    its gate stands between people and the way back.
+    """
+    wrote = dict(asked.backend.tools)
+    call = asked.ctx.tool("pulumi")
+    here = provider_versions(call, wrote) if len(wrote) > 1 else {}
+    here["pulumi"] = tool_version("pulumi", call.env, call.prefix, call.root).version
+    newer, known = [], []
+    for name, version in sorted(wrote.items()):
+        if not (mine := here.get(name)):
+            known.append(f"{name} {version}, not compared: not found here")
+        elif (parse(version) or ()) > (parse(mine) or ()):
+            newer.append(f"{name} {version}, here it is {mine}")
+        else:
+            known.append(f"{name} {version}")
+    wanted = "no newer tools than those here have written the state"
+    if not newer:
+        return Seen("ok", "; ".join(known) or "nothing has written it yet", wanted)
+    hint = "Take at least these. `olrunbook tools` shows where pulumi comes from; a "
+    hint += "provider is as new as its package (pulumi-aws) where the program runs."
+    mild = asked.ctx.target.kind == "rehearsal" or asked.rollback
+    found = f"the state was written by {'; '.join(newer)}"
+    return Seen("warning" if mild else "failed", found, wanted, hint)
+
+
 class Check(NamedTuple):
     """One check, and where it is made."""
 
@@ -328,6 +369,8 @@ CHECKS: dict[str, Check] = {
     "stack lock": Check(_stack_lock, "deploy"),
     "pending operations": Check(_pending, "deploy"),
     "possible orphans": Check(_orphans, "deploy"),
+    "state versions": Check(_state_versions, "deploy"),
+    "python": Check(_python, "image_test image_build deploy", "machine"),
     "packer": Check(_tool("packer"), "image_build", "machine"),
     "pyinfra": Check(_tool("pyinfra"), "image_build", "machine"),
     "pulumi": Check(_tool("pulumi"), "deploy", "machine"),

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from olrunbook.adapters.tool_version import tool_version
+from olrunbook.project.versions import VERSIONS, parse
 from olrunbook.record.files import sha256_file
 from olrunbook.toolchain.cache import Cache
 from olrunbook.toolchain.model import ToolFound
-from olrunbook.toolchain.pins import Pin, machine, parse
+from olrunbook.toolchain.pins import Pin, machine
 
 __all__ = ["look", "plugin_folders"]
 
@@ -31,8 +32,8 @@ def look(pin: Pin, cache: Cache) -> ToolFound | None:
     """
     candidates = plugins() if pin.name == "packer-plugin-amazon" else programs(pin)
     for tool in candidates:
-        version = parse(tool.version)
-        if version and version >= pin.minimum and version[0] == pin.minimum[0]:
+        major = tool.version.partition(".")[0] == pin.version.partition(".")[0]
+        if major and VERSIONS[pin.name].fit(tool.version):
             return tool
     return cache.get(pin)
 

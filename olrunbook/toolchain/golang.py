@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from olrunbook.errors import ToolError
-from olrunbook.toolchain.pins import GO_MINIMUM, parse
+from olrunbook.project.versions import parse
+from olrunbook.toolchain.pins import GO_MINIMUM
 
 __all__ = ["build_environment", "find_go", "go_version", "modules"]
 

@@ -36,7 +36,6 @@ from pyinfra.api.state import BaseStateCallback, State  # noqa: E402
 from pyinfra.context import ctx_config, ctx_host, ctx_inventory, ctx_state  # noqa: E402
 
 try:  # since version 3
-    from pyinfra.api import output as pyinfra_output
     from pyinfra.api.state import StateStage
 except ImportError:
     SINCE_3 = False
@@ -106,8 +105,10 @@ class Teller(BaseStateCallback):
         how = "changed" if commands else "no change"
         self._ended(state, "failed" if op in self.failed else how, commands, lines)
 
-    def operation_host_error(self, state: State, host: Any, op_hash: str) -> None:
-        """Note that an operation failed."""
+    def operation_host_error(
+        self, state: State, host: Any, op_hash: str, *tries: int
+    ) -> None:
+        """Note that an operation failed; newer ones say after how many tries."""
         self.failed.add(op_hash)
 
     def _ended(
@@ -212,6 +213,15 @@ def _echo(text: object = "", **_: object) -> None:
     sys.stderr.write(f"{text}\n")
 
 
+def _all_to_standard_error() -> None:
+    """Have pyinfra's own words there too; before 3.8 it prints them like a deploy."""
+    try:
+        from pyinfra.api.output import set_echo  # noqa: PLC0415
+    except ImportError:
+        return
+    set_echo(_echo)
+
+
 def main(argv: list[str]) -> int:
     """Run what the command line names; tell whatever goes wrong."""
     inventory, deploy, folder = argv
@@ -222,8 +232,7 @@ def main(argv: list[str]) -> int:
     handler = logging.StreamHandler(sys.stderr)
     logging.getLogger("pyinfra").addHandler(handler)
     logging.getLogger("pyinfra").setLevel(logging.INFO)
-    if SINCE_3:
-        pyinfra_output.set_echo(_echo)
+    _all_to_standard_error()
     os.chdir(folder)
     sys.path.append(str(path.parent))
     sys.dont_write_bytecode = True  # the checkout is never written

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,3 +133,23 @@ def test_pyinfras_own_words_are_understood(text, running, found) -> None:
 def test_other_lines_are_lines(text) -> None:
     """What the worker did not say as an event is passed on."""
     assert event_of(Line("stdout", text, NOW)).kind == "line"
+
+
+OLDER = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from olrunbook.workers import pyinfra
+sys.modules["pyinfra.api.output"] = None
+pyinfra._all_to_standard_error()
+pyinfra._load(SimpleNamespace(active_hosts={"@local"}), Path(sys.argv[1]))
+"""
+
+
+def test_a_pyinfra_of_last_year_is_spoken_to_as_well(tmp_path) -> None:
+    """Before 3.8 its own words go where a deploy's go."""
+    file = tmp_path / "deploy.py"
+    file.write_text("print('the deploy is run')")
+    argv = [sys.executable, "-c", OLDER, str(file)]
+    said = subprocess.run(argv, capture_output=True, check=True, text=True)
+    assert said.stdout == "the deploy is run\n"

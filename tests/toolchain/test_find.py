@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from olrunbook import toolchain
 from olrunbook.errors import ToolError, UsageError
+from olrunbook.project.versions import parse
 from olrunbook.record.files import sha256_file
 from olrunbook.toolchain import chain, find, golang
 from olrunbook.toolchain.__main__ import main
 from olrunbook.toolchain.cache import Cache
-from olrunbook.toolchain.pins import PINS, parse
+from olrunbook.toolchain.pins import PINS
 from tests.toolchain.support import (
     PACKER,
     PLUGIN,

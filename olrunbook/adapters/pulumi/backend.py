@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +18,7 @@ from olrunbook.adapters.pulumi.state import (
     pending_line,
     saved,
     scope,
+    written_by,
 )
 from olrunbook.errors import ToolError
 
@@ -51,6 +52,7 @@ class StackSeen(NamedTuple):
     ids: frozenset[str]  # the ids of its resources
     pending: Sequence[str]  # operations that were begun and never finished, in words
     locks: Sequence[str]  # who holds it
+    tools: Mapping[str, str]  # `pulumi` and its providers: versions that wrote it
 
 
 def look_at(
@@ -91,6 +93,7 @@ def look_at(
         ids=frozenset(str(item.get("id")) for item in resources),
         pending=[pending_line(item) for item in pending],
         locks=locks,
+        tools=written_by(latest),
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from olrunbook.adapters.pulumi.found import State
 from olrunbook.adapters.pulumi.settings import read_yaml
+from olrunbook.project.versions import parse
 
 __all__ = [
     "BACKEND",
@@ -28,6 +29,7 @@ __all__ = [
     "project_backend",
     "saved",
     "scope",
+    "written_by",
 ]
 
 Run = Callable[[list[str]], str]
@@ -160,6 +162,22 @@ def look(backend: Backend | None, project: str, stack: str, run: Run) -> State |
         pending=[pending_line(item) for item in pending],
         locks=find_locks(backend, project, stack) if backend else [],
     )
+
+
+def written_by(deployment: Mapping[str, Any]) -> dict[str, str]:
+    """Return which tools wrote a deployment: `pulumi` and its providers, with versions.
+
+    Of a provider the newest counts: while an update replaces one, there are two.
+    """
+    engine = str((deployment.get("manifest") or {}).get("version") or "")
+    found = {"pulumi": engine} if engine else {}
+    for item in deployment.get("resources") or []:
+        _, _, name = str(item.get("type")).partition("pulumi:providers:")
+        sets = (item.get("outputs") or {}, item.get("inputs") or {})
+        version = next((str(one["version"]) for one in sets if one.get("version")), "")
+        if name and (parse(version) or ()) > (parse(found.get(name, "")) or ()):
+            found[name] = version
+    return found
 
 
 def digest(resources: list[Any], pending: list[Any]) -> str:
