@@ -34,6 +34,7 @@ TREE = {
     "uv.lock": "version = 1\n",
     "src/bilder/__init__.py": "",
     "src/bridge/__init__.py": "",
+    "src/bridge/pulumi/__init__.py": "",  # part of a package, not what programs import
     "src/bridge/secrets/consul/consul.env": "encrypted\n",
     f"{SHARED}/config.pkr.hcl": "packer {\n  required_plugins {\n  }\n}\n",
     f"{SHARED}/variables.pkr.hcl": """

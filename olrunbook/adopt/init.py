@@ -106,10 +106,11 @@ class _App:
 
     def nodes(self) -> tuple[list[str], bool]:
         """Return its node types, and whether a program names them."""
-        at = rf"""["']{re.escape(self.called)}-([a-z]+)-\*["']"""
-        if named := re.findall(at, self.program):
-            return [*dict.fromkeys(named)], True
         allowed = self.template.choices("node_type") if self.template else []
+        at = rf"""["']{re.escape(self.called)}-([a-z]+)(-\*)?["']"""
+        named = re.findall(at, self.program)
+        if sure := [node for node, star in named if star or node in allowed]:
+            return [*dict.fromkeys(sure)], True
         text = self.deploy.text
         if said := [one for one in allowed if re.search(rf'["\']{one}["\']', text)]:
             return said, False

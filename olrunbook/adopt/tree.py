@@ -161,7 +161,8 @@ def survey(root: Path) -> Tree:
     packages: dict[str, str] = {}
     for path in (file for file in files if file.endswith(".py") and "/" in file):
         folder, _, package = path.rpartition("/")[0].rpartition("/")
-        packages.setdefault(package, folder)
+        if f"{folder}/__init__.py".lstrip("/") not in texts:  # else part of a package
+            packages.setdefault(package, folder)
     deploys = [
         Deploy(path, text)
         for path, text in texts.items()
