@@ -14,7 +14,7 @@ import pytest
 from olrunbook.archive.place import list_runs
 from olrunbook.engine.session import Session, run_notebook
 from olrunbook.processes.left import VARIABLE, carriers, end_carriers
-from olrunbook.processes.orphans import since
+from olrunbook.processes.system import since
 from olrunbook.record.files import new_run_id
 from tests.kernels import BEGIN, Desk, record_of
 

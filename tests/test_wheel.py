@@ -91,7 +91,7 @@ def test_the_wheel_carries_what_is_not_python(wheel: Path) -> None:
 
 def test_every_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
     """What git has of the package, templates and styles included, is installed."""
-    git = ["git", "ls-files", "olrunbook", "images", "stacks"]
+    git = ["git", "ls-files", "olrunbook", "images", "stacks", "examples"]
     said = subprocess.run(git, cwd=ROOT, check=True, capture_output=True, text=True)
     shipped = {
         name if name.startswith("olrunbook/") else f"olrunbook/_shipped/{name}"
@@ -145,3 +145,16 @@ def test_papermill_finds_the_engine(olrunbook: Path, tmp_path: Path) -> None:
     name, file = said.stdout.split()
     assert name == "OlrunbookEngine"
     assert not Path(file).is_relative_to(ROOT)
+
+
+def test_a_project_is_started_without_a_checkout(
+    olrunbook: Path, tmp_path: Path
+) -> None:
+    """The example is shipped, and what is made of it lacks nothing."""
+    said = run(olrunbook, "init", "--new", "greet", "my", cwd=tmp_path)
+    assert said.returncode == 0, said.stderr
+    said = run(olrunbook, "--project", "my", "lint", cwd=tmp_path)
+    assert (said.returncode, said.stdout) == (
+        0,
+        "0 notebooks, 1 app: nothing to do\n",
+    ), said.stderr

@@ -18,7 +18,7 @@ from olrunbook.archive import chain
 from olrunbook.archive.place import NOTEBOOK, RunPlace, open_runs, place_of
 from olrunbook.archive.seal import seal
 from olrunbook.archive.supervised import end_left, left, supervised
-from olrunbook.processes.orphans import since
+from olrunbook.processes.system import since
 from olrunbook.record.executed import notebook_of
 from olrunbook.record.files import as_json, sha256_file, write_atomic
 from olrunbook.record.heartbeat import process_facts, read_heartbeat

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from olrunbook.archive import chain
 from olrunbook.errors import UsageError
+from olrunbook.processes.system import reserve
 from olrunbook.record.files import DIRECTORY, new_run_id, stamp
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def new_place(
         place.marker.parent.mkdir(exist_ok=True)
         place.marker.touch()
         with (folder / RESERVE).open("wb") as out:
-            os.posix_fallocate(out.fileno(), 0, RESERVED)
+            reserve(out.fileno(), RESERVED)
         chain.opened(
             folder.parent, run_id, folder.name, target=target, app=app, room=room
         )

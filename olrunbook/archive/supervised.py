@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from olrunbook.archive.place import RunPlace
-from olrunbook.processes.left import carriers, command_of, end_carriers
+from olrunbook.processes.left import carriers, end_carriers
+from olrunbook.processes.system import commands
 from olrunbook.record.journal import read_journal
 
 __all__ = ["Kept", "end_left", "left", "settle", "supervised"]
@@ -41,14 +42,12 @@ def supervised(place: RunPlace) -> list[Kept]:
 
     A process which only has to be reaped is none: it has no command line.
     """
-    inside, found = f"{place.logs}{os.sep}", []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = [os.fsdecode(word) for word in command_of(folder)]
-        except OSError:
-            continue
-        if MODULE in words and words[-1].startswith(inside):
-            found.append(Kept(int(folder.name), Path(words[-1])))
+    inside = f"{place.logs}{os.sep}"
+    found = [
+        Kept(pid, Path(words[-1]))
+        for pid, words in commands()
+        if MODULE in words and words[-1].startswith(inside)
+    ]
     return sorted(found, key=lambda kept: kept.pid)
 
 

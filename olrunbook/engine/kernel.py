@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from olrunbook.archive.dead import SCRATCH
 from olrunbook.errors import OlrunbookError
+from olrunbook.processes.system import killed_for_memory
 
 if TYPE_CHECKING:
     from jupyter_client.blocking.client import BlockingKernelClient
@@ -211,25 +212,16 @@ class Kernel:
 
     def look_at_memory(self) -> None:
         """Take note of how often the system has killed something for its memory."""
-        self._killed_before = _killed_for_memory()
+        self._killed_before = killed_for_memory()
 
     def how_it_died(self) -> str:
         """Return its signal or code and last line, and whether memory was short."""
         words = self.last_words()
         killed = self.process.poll() == -signal.SIGKILL
-        if killed and _killed_for_memory() > self._killed_before:
+        if killed and killed_for_memory() > self._killed_before:
             words += "; out of memory: the system has just killed a process for it"
         return words
 
     def clean(self) -> None:
         """Remove the kernel's folder with what its run worked in."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _killed_for_memory() -> int:
-    """Return how many processes the system has killed for memory since it started."""
-    try:
-        counters = Path("/proc/vmstat").read_text().splitlines()
-    except OSError:
-        return 0  # no Linux
-    return sum(int(line.split()[1]) for line in counters if line[:9] == "oom_kill ")

@@ -2,7 +2,7 @@
 
 A kernel has its run's id in the environment, and so has all that its cells start.
 Tools are not among it: they get an environment of their own, and their supervisors keep
-their own rules. Linux only: elsewhere nothing is found.
+their own rules. Elsewhere than on Linux nothing is found (`system.NOT_DONE`).
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from olrunbook.processes.orphans import since, stat_of
+from olrunbook.processes.system import age_s, command_of, folders, since, stat_of
 
 __all__ = [
     "VARIABLE",
     "Carrier",
     "carried",
     "carriers",
-    "command_of",
     "end_carriers",
     "own_words",
 ]
@@ -34,8 +33,7 @@ OURS = (b"olrunbook.processes.supervisor", b"olrunbook.archive.dead")
 # First a moment for helpers that end just after their parent; then told, then made.
 STEPS = ((0, 0.3), (signal.SIGTERM, 2.0), (signal.SIGKILL, 1.0))
 LENGTH = 200  # characters of a command that is named
-KERNEL_THREAD = 0x00200000  # PF_KTHREAD of linux/sched.h, in the flags of proc(5)
-EXEC_S, LOOKS = 1.0, 4  # how long, and how often, a process in its exec is asked again
+LOOKS = 4  # how often a process in its exec is asked again for its environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ def carriers(run_id: str, spare: Collection[tuple[int, str]] = ()) -> list[Carri
 
     """
     mark, found = f"{VARIABLE}={run_id}".encode(), {}
-    for folder in Path("/proc").glob("[0-9]*"):
+    for folder in folders():
         try:
             if folder.stat().st_uid != os.getuid():
                 continue
@@ -75,33 +73,11 @@ def carriers(run_id: str, spare: Collection[tuple[int, str]] = ()) -> list[Carri
         pid, began = int(folder.name), "" if fields[0] in "ZX" else fields[19]
         if began and pid != os.getpid() and not set(OURS) & set(words):
             line = own_words([word.decode(errors="replace") for word in words])
-            uptime = float(Path("/proc/uptime").read_text().split()[0])
-            age = uptime - int(began) / os.sysconf("SC_CLK_TCK")
-            found[pid] = Carrier(pid, began, line, max(age, 0)), int(fields[1])
+            found[pid] = Carrier(pid, began, line, age_s(began)), int(fields[1])
     staying = {pid for pid, began in spare if since(pid) == began}
     while more := {p for p, (_, up) in found.items() if up in staying} - staying:
         staying |= more
     return [carrier for pid, (carrier, _) in found.items() if pid not in staying]
-
-
-def command_of(folder: Path) -> list[bytes]:
-    """Return the command line of a process, by its folder in /proc; empty: it has none.
-
-    While a process executes another program, it has none for a moment; it is asked
-    again until it has one. Kernel threads and processes that have ended never have.
-
-    Raises:
-        OSError: It is gone.
-
-    """
-    end = time.monotonic() + EXEC_S
-    while not (words := (folder / "cmdline").read_bytes().split(b"\0")[:-1]):
-        _, fields = stat_of(folder)
-        ended = fields[0] in "ZX" or int(fields[6]) & KERNEL_THREAD
-        if ended or time.monotonic() > end:
-            break
-        time.sleep(0.001)
-    return words
 
 
 def carried(folder: Path) -> tuple[list[bytes], list[bytes]]:

@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-__all__ = ["Adopted", "adopt", "end_adopted", "since", "stat_of", "wait_adopted"]
+from olrunbook.processes.system import folders, since, stat_of
 
-PR_SET_CHILD_SUBREAPER = 36
+__all__ = ["Adopted", "end_adopted", "wait_adopted"]
+
 # A tool's own helpers end a moment after it; only then they are told, then made.
 STEPS = ((0, 0.5), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
-
-
-def stat_of(folder: Path) -> tuple[str, list[str]]:
-    """Return the name of a process, by its folder in /proc, and what its `stat` says.
-
-    Raises:
-        OSError: It is gone.
-
-    """
-    # The name is bytes, in parentheses, and may hold anything, also parentheses.
-    text = (folder / "stat").read_text(errors="replace")
-    head, _, rest = text.rpartition(")")
-    return head.partition(" (")[2], rest.split()
-
-
-def since(pid: int) -> str:
-    """Return when a process began, in the system's count; empty: it has ended."""
-    try:
-        _, fields = stat_of(Path(f"/proc/{pid}"))
-    except OSError:
-        return ""
-    return "" if fields[0] in "ZX" else fields[19]
 
 
 class Adopted:
@@ -59,11 +36,6 @@ class Adopted:
         """Send it a signal, if it is there."""
         if self.poll() is None:
             os.kill(self.pid, number)
-
-
-def adopt() -> None:
-    """Have the system give us every descendant whose own parent ends (Linux)."""
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def end_adopted(note: Callable[[str], None]) -> None:
@@ -106,7 +78,7 @@ def _children() -> list[tuple[int, str]]:
     except ChildProcessError:
         return []
     own, found = str(os.getpid()), []
-    for folder in Path("/proc").glob("[0-9]*"):
+    for folder in folders():
         try:
             name, fields = stat_of(folder)
         except OSError:

@@ -11,7 +11,6 @@ the tool.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import queue
@@ -24,11 +23,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from olrunbook.processes.orphans import Adopted, adopt, end_adopted, since, wait_adopted
+from olrunbook.processes.orphans import Adopted, end_adopted, wait_adopted
 from olrunbook.processes.output import ToolOutput
+from olrunbook.processes.system import adopt, die_with_parent, since
 from olrunbook.redact import Redactor
 
-PR_SET_PDEATHSIG = 1
 FLUSH_AFTER_S = 0.5  # how long an unfinished line is held back for its rest
 ORPHANED = "the run that started it is gone"
 KILLED = "its supervisor was killed"
@@ -95,7 +94,7 @@ class Supervisor:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         number = getattr(signal, self.spec["policy"]["orphan"])
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+        die_with_parent(number)
 
     def run(self) -> int:
         """Start the tool, follow it to its end, return 0; 1 if it never started."""

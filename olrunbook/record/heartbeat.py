@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from olrunbook.processes.orphans import since
+from olrunbook.processes.system import boot, since
 from olrunbook.record.files import write_atomic
 from olrunbook.record.shapes import sign_fits
 
@@ -41,19 +41,10 @@ def process_facts(pid: int | None = None) -> dict[str, Any]:
     pid = os.getpid() if pid is None else pid
     return {
         "host": socket.gethostname(),
-        "boot": _boot(),
+        "boot": boot(),
         "pid": pid,
         "start": since(pid),
     }
-
-
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        import psutil  # noqa: PLC0415  (only where there is no /proc)
-
-        return str(int(psutil.boot_time()))
 
 
 class Heartbeat:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from olrunbook.archive.place import RunPlace, list_runs
 from olrunbook.errors import RefusedError, StepError, UsageError
 from olrunbook.processes.left import own_words
-from olrunbook.processes.orphans import since
+from olrunbook.processes.system import since
 from olrunbook.record.files import short
 from olrunbook.record.journal import read_journal
 from olrunbook.steps import order

@@ -27,6 +27,7 @@ from olrunbook.adapters.pulumi.settings import stack_spec
 from olrunbook.adapters.pulumi.stack import by_hand
 from olrunbook.adapters.tool_version import provider_versions, tool_version
 from olrunbook.errors import OlrunbookError, RefusedError
+from olrunbook.processes.system import NOT_DONE, is_linux
 from olrunbook.project.stack import BY_NAME, called
 from olrunbook.project.tools import ToolName
 from olrunbook.project.versions import VERSIONS, parse
@@ -134,8 +135,12 @@ def _docker(asked: Asked) -> Seen:
 def _python(asked: Asked) -> Seen:
     del asked
     version = platform.python_version()
-    hint = "Install a newer Python, then: make setup"
-    return _fits("python", version, f"{version}, {sys.executable}", hint)
+    found = f"{version}, {sys.executable}, {platform.system()} {platform.machine()}"
+    seen = _fits("python", version, found, "Install a newer Python, then: make setup")
+    if is_linux() or seen.status == "failed":
+        return seen
+    found += f". Not done on this system: {'; '.join(NOT_DONE)}"
+    return Seen("warning", found, seen.wanted, "docs/machines.md says more.")
 
 
 def _fits(name: str, version: str, found: str, hint: str) -> Seen:
@@ -376,7 +381,9 @@ CHECKS: dict[str, Check] = {
     "pending operations": Check(_pending, "deploy"),
     "possible orphans": Check(_orphans, "deploy"),
     "state versions": Check(_state_versions, "deploy"),
-    "python": Check(_python, "image_test image_build deploy", "machine"),
+    "python": Check(
+        _python, "image_test image_build deploy rollout refresh", "machine"
+    ),
     "packer": Check(_tool("packer"), "image_build", "machine"),
     "pyinfra": Check(_tool("pyinfra"), "image_build", "machine"),
     "pulumi": Check(_tool("pulumi"), "deploy", "machine"),

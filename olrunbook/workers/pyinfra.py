@@ -17,7 +17,6 @@ from gevent import monkey
 
 monkey.patch_all()  # before anything else is imported, as pyinfra's own command does
 
-import contextlib  # noqa: E402
 import json  # noqa: E402
 import logging  # noqa: E402
 import os  # noqa: E402
@@ -42,9 +41,6 @@ except ImportError:
     SINCE_3 = False
 else:
     SINCE_3 = True
-pyinfra_output: Any = None  # before version 3.8 it prints its own words like a deploy
-with contextlib.suppress(ImportError):
-    from pyinfra.api import output as pyinfra_output
 
 TAIL = 20  # lines of a failed operation's output that are told
 COMMANDS = 5  # commands of an operation that are told
@@ -109,8 +105,10 @@ class Teller(BaseStateCallback):
         how = "changed" if commands else "no change"
         self._ended(state, "failed" if op in self.failed else how, commands, lines)
 
-    def operation_host_error(self, state: State, host: Any, op_hash: str) -> None:
-        """Note that an operation failed."""
+    def operation_host_error(
+        self, state: State, host: Any, op_hash: str, *tries: int
+    ) -> None:
+        """Note that an operation failed; newer ones say after how many tries."""
         self.failed.add(op_hash)
 
     def _ended(
@@ -215,6 +213,15 @@ def _echo(text: object = "", **_: object) -> None:
     sys.stderr.write(f"{text}\n")
 
 
+def _all_to_standard_error() -> None:
+    """Have pyinfra's own words there too; before 3.8 it prints them like a deploy."""
+    try:
+        from pyinfra.api.output import set_echo  # noqa: PLC0415
+    except ImportError:
+        return
+    set_echo(_echo)
+
+
 def main(argv: list[str]) -> int:
     """Run what the command line names; tell whatever goes wrong."""
     inventory, deploy, folder = argv
@@ -225,8 +232,7 @@ def main(argv: list[str]) -> int:
     handler = logging.StreamHandler(sys.stderr)
     logging.getLogger("pyinfra").addHandler(handler)
     logging.getLogger("pyinfra").setLevel(logging.INFO)
-    if pyinfra_output:
-        pyinfra_output.set_echo(_echo)
+    _all_to_standard_error()
     os.chdir(folder)
     sys.path.append(str(path.parent))
     sys.dont_write_bytecode = True  # the checkout is never written

@@ -142,13 +142,12 @@ from types import SimpleNamespace
 from olrunbook.workers import pyinfra
 sys.modules["pyinfra.api.output"] = None
 pyinfra._all_to_standard_error()
-inventory = SimpleNamespace(iter_active_hosts=lambda: iter(["@local"]))
-pyinfra._load(SimpleNamespace(inventory=inventory), Path(sys.argv[1]))
+pyinfra._load(SimpleNamespace(active_hosts={"@local"}), Path(sys.argv[1]))
 """
 
 
 def test_a_pyinfra_of_last_year_is_spoken_to_as_well(tmp_path) -> None:
-    """Before 3.7 its inventory and before 3.8 its output had other names."""
+    """Before 3.8 its own words go where a deploy's go."""
     file = tmp_path / "deploy.py"
     file.write_text("print('the deploy is run')")
     argv = [sys.executable, "-c", OLDER, str(file)]

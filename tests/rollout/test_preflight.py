@@ -14,6 +14,7 @@ from olrunbook.adapters.context import Commit, Context
 from olrunbook.adapters.tool_version import tool_version
 from olrunbook.errors import RefusedError, ToolError
 from olrunbook.events import Event
+from olrunbook.processes.system import NOT_DONE
 from olrunbook.project.versions import VERSIONS
 from olrunbook.record.model import RollbackRecord
 from olrunbook.steps import preflight_checks
@@ -224,6 +225,19 @@ def test_python_itself_is_looked_at(
     monkeypatch.setattr(platform, "python_version", lambda: "3.10.12")
     row = _row(ctx, "python")
     assert (row.status, row.wanted) == ("failed", ">= 3.11")
+
+
+def test_what_is_not_done_on_another_system_is_said(
+    ctx: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In every preflight, so in each record; on Linux there is nothing to say."""
+    assert "Not done" not in _row(ctx, "python").found
+    assert all("python" in need for need in NEEDS.values())
+    monkeypatch.setattr(preflight_checks, "is_linux", lambda: False)
+    row = _row(ctx, "python")
+    assert row.status == "warning"
+    assert all(one in row.found for one in NOT_DONE)
+    assert "docs/machines.md" in row.hint
 
 
 def _tool(folder: Path, name: str, says: str) -> dict[str, str]:
