@@ -42,6 +42,7 @@ COMMANDS = {
     "resume": ("resume", "Resume a run or a release that did not succeed."),
     "status": ("status", "Show what serves where, and what no record explains."),
     "doctor": ("status", "Check everything, first what a cut-off update has left."),
+    "iam": ("iam", "Print IAM policies for build, deploy and review: a start."),
     "lint": ("lint", "Say what is missing in apps and notebooks."),
     "runs": ("runs", "List the runs in the archive."),
     "show": ("show", "Show one run on one screen."),

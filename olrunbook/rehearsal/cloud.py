@@ -21,6 +21,7 @@ from olrunbook.rehearsal.api import (
     ec2_repairs,
     elb_repairs,
     identity,
+    simulation,
 )
 from olrunbook.rehearsal.api.server import Server
 from olrunbook.rehearsal.balancers.assumed import AssumedHealth
@@ -163,6 +164,7 @@ class Cloud:
 
     def _install(self) -> None:
         identity.install(self.order.identity_arn)
+        simulation.install()
         ec2_repairs.install()
         ec2_instances.install(self.fleet, self.lock, self._leaving)
         ec2_images.install(self.fleet)
