@@ -253,11 +253,15 @@ def _filled(text: str, places: list[dict[str, list[str]]]) -> list[str]:
         msg = f"{text!r}: nothing is known of {{{unknown[0]}}}"
         raise UsageError(msg, f"Known are: {', '.join(sorted(places[0]))}")
     found = [
-        text.format_map(dict(zip(holes, values, strict=True)))
+        _fill(text, dict(zip(holes, values, strict=True)))
         for place in places
         for values in itertools.product(*(place[hole] for hole in holes))
     ]
     return list(dict.fromkeys(found))
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    return _HOLE.sub(lambda hole: values[hole[1]], text)
 
 
 def _known(
