@@ -169,12 +169,24 @@ def test_a_program_that_refers_to_stacks_may_read_their_states(own: Project) -> 
     """Reading is widened, writing is not, and both is said."""
     write(own, "network.py", "pulumi.StackReference('infrastructure.network.CI')\n")
     found, notes = policies(own, "tika", "CI", "", Given())
-    (reads,) = {tuple(one["Resource"]) for one in statements(found, "ReadState")}
+    every = "arn:aws:s3:::mitol-pulumi-state/.pulumi/stacks/*"
+    assert all(every in one["Resource"] for one in statements(found, "ReadState"))
     (writes,) = statements(found, "WriteState")
-    every = "arn:aws:s3:::mitol-pulumi-state/.pulumi/stacks/**"
-    assert [one for one in reads if one.rstrip("*") == every.rstrip("*")]
-    assert not [one for one in writes["Resource"] if one.rstrip("*") == every[:-2]]
+    assert every not in writes["Resource"]
     assert [note for note in notes if "refers to other stacks" in note]
+
+
+def test_an_app_without_a_stack_has_a_policy_for_its_build(project: Project) -> None:
+    """Nothing is deployed of it, and that is said."""
+    file = project.root / "catalog.toml"
+    text = re.sub(
+        r"\n\[apps\.tika\.stack\].*?\n(?=\[)", "\n", file.read_text(), flags=re.DOTALL
+    )
+    file.write_text(text)
+    found, notes = policies(find_project(project.root), "tika", "", "", Given())
+    assert {policy.kind for policy in found} == {"build", "review"}
+    assert not statements(found, "ReadState")
+    assert [note for note in notes if "no stack" in note]
 
 
 def test_tags_narrow_what_has_no_name(project: Project) -> None:

@@ -26,6 +26,8 @@ __all__ = ["LARGEST", "Given", "Permissions", "Policy", "permissions", "policies
 
 LARGEST = 6144  # characters of a managed policy, white space not counted
 PLACEHOLDER = "ACCOUNT_ID"  # AWS refuses it: nobody attaches a policy of no account
+# Holes that only a stack fills; without one, what needs them is left out.
+OF_STACKS = ("alias", "bucket", "group", "key", "prefix", "reads", "stack")
 _HOLE = re.compile(r"\{(\w+)\}")
 
 
@@ -273,6 +275,7 @@ def _known(
     account = given.account or str(getattr(place, "account", "") or PLACEHOLDER)
     region = given.region or str(getattr(place, "region", "") or "*")
     return {
+        **{hole: [] for hole in OF_STACKS},
         "account": [account],
         "region": [region],
         "app": [app],
@@ -286,8 +289,10 @@ def _place(
     project: Project, app: str, stage: str, target: str, given: Given
 ) -> tuple[dict[str, list[str]], list[str]]:
     """Return what is known of an app in a stage, and what a reader should know."""
-    found = _known(project, app, stage, target, given)
-    stack = project.catalog.app(app).stack
+    found, stack = (
+        _known(project, app, stage, target, given),
+        project.catalog.app(app).stack,
+    )
     assert stack
     folder = project.path(stack.path)
     settings = read_yaml(folder / f"Pulumi.{stack.stack_name(stage)}.yaml")
@@ -313,7 +318,7 @@ def _place(
         "bucket": [bucket] if bucket else [],
         "prefix": [f"{prefix.strip('/')}/" if prefix.strip("/") else ""],
         "stack": [own],
-        "reads": ["*" if refers else own],
+        "reads": ["*" if refers else f"{own}*"],
         "key": keys,
         "alias": aliases,
         "group": [tag for _, tag in stack.group_tags(stage)],
