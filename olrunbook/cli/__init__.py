@@ -43,6 +43,7 @@ COMMANDS = {
     "status": ("status", "Show what serves where, and what no record explains."),
     "doctor": ("status", "Check everything, first what a cut-off update has left."),
     "init": ("init", "Write a catalog of a repository, or start a project."),
+    "iam": ("iam", "Print IAM policies for build, deploy and review: a start."),
     "lint": ("lint", "Say what is missing in apps and notebooks."),
     "runs": ("runs", "List the runs in the archive."),
     "show": ("show", "Show one run on one screen."),

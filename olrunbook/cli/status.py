@@ -52,6 +52,7 @@ def status(
 Examples:
   olrunbook doctor
   olrunbook doctor tika CI
+  olrunbook doctor tika --permissions
   olrunbook doctor tika --json | jq '.rows[] | select(.status == "failed")'
 
 \b
@@ -60,8 +61,15 @@ Exit code 0: nothing failed (warnings too), 4: something did."""
 @click.argument("app", default="", shell_complete=complete_app)
 @click.argument("stage", default="", shell_complete=complete_stage)
 @click.option("--target", default="", help="The target; default: the rehearsal.")
+@click.option(
+    "--permissions",
+    is_flag=True,
+    help="Only ask IAM whether the identity in use may do what the notebooks do.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(*, app: str, stage: str, target: str, as_json: bool) -> int:
+def doctor(
+    *, app: str, stage: str, target: str, permissions: bool, as_json: bool
+) -> int:
     """Check machine, apps and stages; each with what was found, wanted, and to type.
 
     First comes what an update that was cut off may have left: locks, operations that
@@ -70,7 +78,8 @@ def doctor(*, app: str, stage: str, target: str, as_json: bool) -> int:
     from olrunbook.steps import doctor as steps  # noqa: PLC0415  (heavy)
 
     settle()
-    found = steps.doctor(project(), app, stage, target)
+    look = steps.permitted if permissions else steps.doctor
+    found = look(project(), app, stage, target)
     _print(found, as_json=as_json)
     return RefusedError.exit_code if found.failed else 0
 

@@ -21,6 +21,7 @@ from olrunbook.rehearsal.api import (
     ec2_repairs,
     elb_repairs,
     identity,
+    simulation,
 )
 from olrunbook.rehearsal.api.keys import Keys
 from olrunbook.rehearsal.api.server import Server
@@ -165,6 +166,7 @@ class Cloud:
 
     def _install(self) -> None:
         identity.install(self._keys)
+        simulation.install()
         ec2_repairs.install()
         ec2_instances.install(self.fleet, self.lock, self._leaving)
         ec2_images.install(self.fleet)

@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import ClassVar
 
 from olrunbook.adapters.context import Commit, Context
+from olrunbook.adopt.asking import ask, principal
+from olrunbook.adopt.iam import Given, policies
+from olrunbook.errors import OlrunbookError
 from olrunbook.project.catalog import Project, one_of
 from olrunbook.record.provenance import git_state
 from olrunbook.redact import Redactor, new_key
 from olrunbook.steps.order import last_build
 from olrunbook.steps.preflight import CheckRow, PreflightResult, look
-from olrunbook.steps.preflight_checks import CHECKS, Asked
-from olrunbook.targets import find_target
+from olrunbook.steps.preflight_checks import CHECKS, Asked, Seen
+from olrunbook.targets import find_target, load_target
 
-__all__ = ["Diagnosis", "doctor"]
+__all__ = ["Diagnosis", "doctor", "permitted"]
 
 EACH = ("machine", "app", "stage")
 
@@ -92,3 +95,47 @@ def _rows(asked: dict[str, list[tuple[str, Asked]]]) -> Iterator[CheckRow]:
                 if check.advice:
                     row = row.model_copy(update={"status": "warning"})
             yield row
+
+
+def permitted(
+    project: Project, app: str = "", stage: str = "", target: str = ""
+) -> Diagnosis:
+    """Ask IAM whether the identity in use may do what the notebooks do.
+
+    Args:
+        project: The project in use.
+        app: Only this app; empty: all.
+        stage: Only this stage; empty: all of an app.
+        target: The target; empty: the rehearsal.
+
+    Raises:
+        UsageError: There is no such app, stage or target.
+        RefusedError: The target is not up.
+
+    """
+    catalog = project.catalog
+    target = catalog.target(target)
+    place = load_target(target, project, stage)
+    given = Given(account=place.account, region=place.region)
+    rows = []
+    for name in [app] if app else list(catalog.apps):
+        found, _ = policies(project, name, stage, target, given)
+        try:
+            who = principal(place)
+            answers = list(ask(place, who, found))
+        except OlrunbookError as error:
+            hint = "Let it be allowed iam:SimulatePrincipalPolicy on itself."
+            seen = Seen("warning", f"not asked: {error}", "an answer of IAM", hint)
+            return Diagnosis(rows=[CheckRow(name="permissions", **seen._asdict())])
+        for answer in answers:
+            only = f" --stage {answer.stage}" if answer.stage else ""
+            seen = Seen(
+                "failed" if answer.missing else "ok",
+                answer.found,
+                f"{who} may do what it does",
+                f"What should be allowed: olrunbook iam {name}{only}",
+            )
+            where = " ".join(filter(None, (name, answer.stage, answer.notebook)))
+            row = CheckRow(name="permissions", where=where, **seen._asdict())
+            rows.append(row)
+    return Diagnosis(rows=rows)

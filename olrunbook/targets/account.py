@@ -25,6 +25,7 @@ from typing_extensions import override
 from olrunbook.errors import RefusedError, ToolError, UsageError
 from olrunbook.processes import credential_process
 from olrunbook.processes.handout import CHAIN, Chain
+from olrunbook.targets.place import caller
 from olrunbook.targets.target import Target
 
 if TYPE_CHECKING:
@@ -317,6 +318,7 @@ def _client(target: AccountTarget, service: str) -> BaseClient:
         retries={"mode": "adaptive", "max_attempts": 5},
         connect_timeout=5,
         read_timeout=60,
+        user_agent_appid=caller(),  # type: ignore[call-arg]  # its types are older
     )
     made: BaseClient = session.create_client(service, target.region, config=how)
     return made

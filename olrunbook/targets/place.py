@@ -7,7 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["KEEP", "TARGET_FILE", "onto", "state_dir", "tool_environment"]
+from olrunbook.processes.left import VARIABLE
+
+__all__ = ["KEEP", "TARGET_FILE", "caller", "onto", "state_dir", "tool_environment"]
 
 TARGET_FILE = "target.json"
 
@@ -22,6 +24,15 @@ KEEP = """
 def onto(target: str) -> str:
     """Return a target as it is typed behind a command; a rehearsal need not be."""
     return f" --target {target}" if target not in ("", "rehearsal") else ""
+
+
+def caller() -> str:
+    """Return the name under which AWS's logs have our calls: it tells the run.
+
+    Every SDK sends it at the end of its user agent, 50 characters at most.
+    """
+    run = os.environ.get(VARIABLE, "")
+    return f"olrunbook-{run}" if run else "olrunbook"
 
 
 def tool_environment() -> dict[str, str]:

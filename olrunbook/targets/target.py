@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, overload
 
 from pydantic import BaseModel, Field, SecretStr
 
-from olrunbook.targets.place import tool_environment
+from olrunbook.targets.place import caller, tool_environment
 
 if TYPE_CHECKING:
     import boto3.session
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+    from mypy_boto3_iam import IAMClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts import STSClient
     from mypy_boto3_sts.type_defs import GetCallerIdentityResponseTypeDef
@@ -74,6 +75,7 @@ class Target(BaseModel, frozen=True, extra="forbid"):
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
             "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_SDK_UA_APP_ID": caller(),
             "AWS_CONFIG_FILE": str(self.home / "aws-config"),
             "AWS_SHARED_CREDENTIALS_FILE": str(self.home / "aws-credentials"),
             **self._keys(),
@@ -123,6 +125,8 @@ class Target(BaseModel, frozen=True, extra="forbid"):
     @overload
     def client(self, service: Literal["elbv2"]) -> ElasticLoadBalancingv2Client: ...
     @overload
+    def client(self, service: Literal["iam"]) -> IAMClient: ...
+    @overload
     def client(self, service: Literal["s3"]) -> S3Client: ...
     @overload
     def client(self, service: Literal["sts"]) -> STSClient: ...
@@ -133,9 +137,9 @@ class Target(BaseModel, frozen=True, extra="forbid"):
         files, half a second for each client.
         """
         secrets = (self.access_key, self.secret_key)
-        keys = [secret.get_secret_value() for secret in secrets]
+        keys = secrets[0].get_secret_value(), secrets[1].get_secret_value()
         with _MAKING:  # a session is not made for threads; a client is
-            return _client(service, self.endpoint or None, self.region, *keys)
+            return _client(service, self.endpoint or None, self.region, caller(), keys)
 
 
 _MAKING = threading.Lock()
@@ -143,7 +147,11 @@ _MAKING = threading.Lock()
 
 @functools.lru_cache(maxsize=32)
 def _client(
-    service: str, endpoint: str | None, region: str, access_key: str, secret_key: str
+    service: str,
+    endpoint: str | None,
+    region: str,
+    us: str,
+    keys: tuple[str, str],
 ) -> BaseClient:
     from botocore.config import Config  # noqa: PLC0415  (heavy: only where it is used)
 
@@ -153,9 +161,10 @@ def _client(
         service,
         endpoint_url=endpoint,
         region_name=region,
-        aws_access_key_id=access_key,
-        aws_secret_access_key=secret_key,
+        aws_access_key_id=keys[0],
+        aws_secret_access_key=keys[1],
         config=Config(
+            user_agent_appid=us,  # type: ignore[call-arg]  # its types are older
             proxies={},  # the endpoint is never reached through one
             retries={"mode": "adaptive", "max_attempts": 5},
             connect_timeout=5,

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from olrunbook import targets
 from olrunbook.rehearsal.api.headers import KEY_HEADER
 from tests.rehearsal.support import Account
+from tests.scenarios.permissions import calls
 
 
 def stranger(account: Account, service: str, key: str = "AKIAIOSFODNN7EXAMPLE") -> Any:
@@ -96,6 +97,43 @@ class TestWhoMayCall:
         status, body = raw(records, "/_rehearsal/status", **{KEY_HEADER: key})
         assert status == 200
         assert json.loads(body)["cloud_id"] == records.target.cloud_id
+
+    def test_tells_what_was_called_and_by_whom(
+        self, records: Account, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each protocol by its own operation; the caller is the run, if there is one.
+
+        A body is still there for whoever answers: the object is read again.
+        """
+        monkeypatch.setenv("OLRUNBOOK_RUN_ID", "a-run-of-the-test")
+        target, key = records.target, f"calls/{records.name()}"
+        s3, bucket = target.client("s3"), "mitol-pulumi-state"
+        s3.put_object(Bucket=bucket, Key=key, Body=b"Action=NotThis&x=1")
+        body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        assert body == b"Action=NotThis&x=1"
+        s3.head_object(Bucket=bucket, Key=key)
+        s3.list_objects_v2(Bucket=bucket)
+        target.client("ec2").describe_vpcs()
+        found = {
+            (row["service"], row["action"]): row
+            for row in calls(target)
+            if row["caller"] == "olrunbook-a-run-of-the-test"
+        }
+        assert set(found) == {
+            ("s3", "PutObject"),
+            ("s3", "GetObject"),
+            ("s3", "HeadObject"),
+            ("s3", "ListObjectsV2"),
+            ("ec2", "DescribeVpcs"),
+        }
+        put = found["s3", "PutObject"]
+        assert put["resource"] == f"arn:aws:s3:::{bucket}/{key}"
+        assert (put["count"], put["since"]) == (1, put["last"])
+        monkeypatch.delenv("OLRUNBOOK_RUN_ID")
+        target.client("ec2").describe_vpcs()
+        assert ("ec2", "olrunbook") in {
+            (row["service"], row["caller"]) for row in calls(target)
+        }
 
     def test_no_other_origins(self, records: Account) -> None:
         """Answers carry no CORS header."""

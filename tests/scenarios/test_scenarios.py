@@ -16,6 +16,7 @@ from olrunbook.archive.chain import entries
 from olrunbook.steps.approval.decisions import of_kind
 from tests.account import Person
 from tests.scenarios.faulty import faulty
+from tests.scenarios.permissions import calls, lacking, made, runs
 from tests.scenarios.play import Play
 from tests.scenarios.scene import Api, Replay, Scene, read_scene
 from tests.scenarios.world import ACCOUNT, World, world_at
@@ -103,6 +104,22 @@ def test_no_credential_of_a_person_is_kept(
         data = file.read_bytes()
         assert not [secret for secret in own if secret in data], file
         assert not given.search(data), file
+
+
+def test_no_run_makes_a_call_that_its_policy_lacks(
+    world: World, played: dict[str, Future[None]]
+) -> None:
+    """Also where something fails, is repaired, is approved or goes back."""
+    wait(played.values())
+    asked = calls(world.account.target)
+    every = [
+        run for file in world.folder.glob("outputs*") for run in runs(file).items()
+    ]
+    for name in played:
+        its = {caller: run for caller, run in every if run.app == name}
+        root = world.folder / "desks" / name
+        if its and root.is_dir():
+            assert not [*lacking(asked, its, made(root, name))], name
 
 
 def test_the_archive_of_all_scenarios_verifies(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
+from olrunbook.rehearsal.api.calls import Calls
 from olrunbook.rehearsal.api.faults import Fault, fault_of, respond
 from olrunbook.rehearsal.api.headers import (
     KEY_HEADER,
@@ -53,6 +54,7 @@ SERVICES = frozenset(
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/[^/]*/([^/]+)/aws4_request")
 _ACTION = re.compile(rb"(?:^|&)Action=([A-Za-z0-9]+)")
 MOST_PEEKED = 1 << 20
+CALLS = f"{OWN_PREFIX}calls"
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -72,7 +74,8 @@ class RequestFilter:
         host: The only Host that is served (`address:port`): no page in a browser can
             reach the API under another name.
         keys: The access keys that are served.
-        status: Returns what `GET /_rehearsal/status` answers.
+        status: Returns what `GET /_rehearsal/status` answers; what was called is at
+            `GET /_rehearsal/calls`.
 
     """
 
@@ -82,6 +85,7 @@ class RequestFilter:
         self._app, self._host = app, host
         self._keys, self._status = keys, status
         self._fault, self._fault_until = "", 0.0
+        self._calls = Calls()
 
     def __call__(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
@@ -101,6 +105,7 @@ class RequestFilter:
             asked_for = Fault(self._fault, "The rehearsal cloud was told to say so.")
             return self._answer(environ, start, asked_for, service)
         action = _action(environ)
+        self._calls.note(environ, service, action)
         try:
             return self._app(environ, start)
         except Exception as error:  # noqa: BLE001  (moto's own page is no answer for an SDK)
@@ -138,7 +143,8 @@ class RequestFilter:
             else:
                 self._fault = str(wanted.get("code", ""))
                 self._fault_until = time.monotonic() + seconds
-        body = json.dumps(self._status()).encode()
+        calls = environ.get("PATH_INFO") == CALLS
+        body = json.dumps(self._calls.rows() if calls else self._status()).encode()
         start("200 OK", [("Content-Type", "application/json")])
         return [body]
 

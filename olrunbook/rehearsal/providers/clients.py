@@ -82,6 +82,7 @@ class AwsClients:
             self._session.register_component("credential_provider", chain)
         self._session.register_component("data_loader", _models())
         self._config = Config(
+            user_agent_appid=environment.get("AWS_SDK_UA_APP_ID"),  # type: ignore[call-arg]
             retries={"mode": "standard", "max_attempts": ATTEMPTS},
             connect_timeout=5,
             read_timeout=60,
