@@ -382,9 +382,10 @@ def test_a_signature_that_is_none_does_not_count(
     """Unsigned, by a stranger, over another text, or by one who may no longer sign."""
     ann, stranger = keys.make("ann", "ann@example.org"), keys.make("eve")
     asked = ask(place, spec=GateSpec(signature=True))
-    with pytest.raises(RefusedError, match="wants a signature"):
+    with pytest.raises(RefusedError, match="wants a signature") as caught:
         decide(room, asked, ANN, "fine", approved=True, signers=keys.signers)
-    with pytest.raises(RefusedError, match="find-principals"):
+    assert f'{asked.runs[0][-3:]} --reason "…" --sign KEYFILE' in caught.value.hint
+    with pytest.raises(RefusedError, match="the signature is of no allowed signer"):
         decide(room, asked, stranger, "fine", approved=True, signers=keys.signers)
     assert kinds(room) == ["open"]
     other = decide(

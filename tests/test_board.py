@@ -14,6 +14,7 @@ import pytest
 import olrunbook
 from olrunbook import cli
 from olrunbook.archive import chain
+from olrunbook.display.views_board import board_view
 from olrunbook.project.catalog import Project, find_project
 from olrunbook.redact import Redactor
 from olrunbook.steps.board import Board, StageStatus, board
@@ -137,6 +138,18 @@ def test_another_cloud_serves_nothing_here(project: Project, add: Add) -> None:
     assert len(row.later) == 1
 
 
+def test_what_is_to_be_typed_for_a_run_that_waits_is_no_more_than_may_be() -> None:
+    """One person's approval goes on at once; where people sign, it would be refused."""
+    row = StageStatus(app="tika", stage="QA", waiting=["1" * 8, "2" * 8])
+    row = row.model_copy(update={"signed": ["2" * 8]})
+    facts = {"target": "rehearsal", "at": datetime.now(UTC), "now": True, "asked": ""}
+    free, signed = (note.text for note in board_view(Board(**facts, rows=[row])).notes)
+    assert free.endswith('olrunbook approve 1111…111 --reason "…" --resume')
+    assert signed.endswith(
+        'approve 2222…222 --reason "…" --sign KEYFILE, then olrunbook resume 2222…222'
+    )
+
+
 def test_runs_that_wait_and_emergencies_are_open(project: Project, add: Add) -> None:
     """Until somebody has rejected, resumed or countersigned."""
     waits = [add("preview", AMI, status="waiting").record.run_id for _ in range(3)]
@@ -151,7 +164,7 @@ def test_runs_that_wait_and_emergencies_are_open(project: Project, add: Add) -> 
     assert ci(project).waiting == [waits[2]]
     assert "1 waiting for approval · 1 not countersigned" in board(project).headline()
     again = add("preview", AMI, status="waiting", resumes=waits[2]).record.run_id
-    assert ci(project).waiting == [again]
+    assert (ci(project).waiting, ci(project).signed) == ([again], [])
     again = add("preview", AMI, status="waiting", resumes=waits[2]).record.run_id
     assert ci(project).waiting == [again]  # of one deploy the newest
     chain.append(room, "rejected", run_id=waits[2], gate="CI", runs=[waits[2]])

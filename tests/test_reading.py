@@ -26,7 +26,7 @@ from olrunbook.project.moments import moment
 from olrunbook.record.files import short
 from olrunbook.record.heartbeat import process_facts
 from olrunbook.record.journal import Journal
-from olrunbook.record.model import GateRecord
+from olrunbook.record.model import GateRecord, PartRecord
 
 STEP = {"name": "up", "kind": "step"}
 
@@ -244,6 +244,22 @@ def test_gates_are_shown(record) -> None:
     page = render(with_gate, {})
     for word in ("<caption>Gates</caption>", "Apply?", "bob", "claimed", "9f2c4444"):
         assert word in page
+
+
+def test_a_part_that_was_kept_is_not_marked_as_failed(record) -> None:
+    """What an earlier run did well is `=`, as a step that was kept is."""
+    facts = {
+        "run_id": "1",
+        "notebook": "deploy",
+        "stage": "QA",
+        "seconds": 0.0,
+        "record": "r",
+    }
+    words = ("succeeded", "kept", "waiting", "failed")
+    parts = [PartRecord(status=word, **facts) for word in words]
+    found = read_record(record()).model_copy(update={"parts": parts})
+    told = summary(found, SimpleNamespace(folder=Path("/nowhere")))
+    assert [row[0] for row in told.parts] == ["✓", "=", "⋯", "✗"]
 
 
 def test_markdown_keeps_its_table_and_folds_the_logs(record) -> None:

@@ -184,9 +184,20 @@ def test_another_image_set_is_a_difference(
 
 
 def test_a_good_run_is_not_resumed(archive: Callable[..., Found]) -> None:
-    """There is nothing to take up; the refusal says how to run it again."""
-    with pytest.raises(RefusedError, match="succeeded"):
-        require_resumable(archive("deploy", "CI"))
+    """The refusal says what to type: `run deploy` alone takes CI and the newest set."""
+    given = {"app": "tika", "stage": "QA", "images": "server=ami-1", "other": ""}
+    release = {"app": "tika", "to": "QA", "images": ""}
+    for notebook, values, words in (
+        (
+            "deploy",
+            given,
+            "run deploy -p app tika -p stage QA -p images server=ami-1",
+        ),
+        ("release", release, "release tika --to=QA"),
+    ):
+        with pytest.raises(RefusedError, match="succeeded") as caught:
+            require_resumable(archive(notebook, parameters=values, app="tika"))
+        assert caught.value.hint == f"Run it again: olrunbook {words}"
 
 
 def test_a_release_takes_up_its_first_step_that_is_not_done(

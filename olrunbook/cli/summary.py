@@ -79,7 +79,7 @@ def summary(record: RunRecord, place: RunPlace, *, status: str = "") -> Summary:
         steps=[_step(step, going_on=status == "running") for step in record.steps],
         parts=[
             (
-                "✓" if part.status == "succeeded" else "✗",
+                {"succeeded": "✓", "kept": "=", "waiting": "⋯"}.get(part.status, "✗"),
                 f"{part.notebook} {part.stage}".strip(),
                 part.status,
                 duration(part.seconds),

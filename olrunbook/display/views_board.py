@@ -47,8 +47,12 @@ def _notes(row: StageStatus) -> Iterator[Note]:
     if row.mixed:
         yield Note(f"{where}mixed: {row.mixed}", tone="warn")
     yield from (Note(where + text) for text in row.later)
-    for run in map(short, row.waiting):
-        text = f'olrunbook approve {run} --reason "…" --resume'
+    for waits in row.waiting:
+        run = short(waits)
+        on = "--resume"
+        if waits in row.signed:
+            on = f"--sign KEYFILE, then olrunbook resume {run}"
+        text = f'olrunbook approve {run} --reason "…" {on}'
         yield Note(f"{where}run {run} waits for approval: {text}", tone="warn")
     for run in map(short, row.emergencies):
         text = f'olrunbook countersign {run} --reason "…" --sign KEYFILE'

@@ -41,7 +41,7 @@ __all__ = ["Board", "StageStatus", "board"]
 KEPT = timedelta(weeks=6)  # as long as AWS knows a refresh
 SLACK = timedelta(seconds=5)  # between AWS's clock and ours
 ROOM = ("target", "app", "room")
-PAST = ("images", "since", "run", "later", "waiting", "emergencies")
+PAST = ("images", "since", "run", "later", "waiting", "signed", "emergencies")
 SECOND = "%Y-%m-%d %H:%M:%S UTC"
 
 
@@ -61,6 +61,7 @@ class StageStatus(Value):
     # how the instances differ; empty: they do not, or were not looked at
     mixed: str = ""
     waiting: list[str] = Field(default_factory=list)  # the runs that wait at a gate
+    signed: list[str] = Field(default_factory=list)  # of these, where people must sign
     # the runs of emergencies that nobody has countersigned
     emergencies: list[str] = Field(default_factory=list)
     # what no record explains, a line each
@@ -176,6 +177,11 @@ class _Past:
             run for run, one in self.found.items() if one.record.status == "waiting"
         ]
         self.waiting = chain.waiting(waits, self.resumes, entries)
+        self.signed = [
+            run
+            for run in self.waiting
+            if any(gate.signature for gate in self.found[run].record.gates)
+        ]
         alone = [e.use for e in emergencies(entries) if e.countersigned is None]
         self.emergencies = [str(use.get("run_id")) for use in alone]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,8 +40,16 @@ def require_resumable(found: Found) -> None:
     name = f"{record.notebook} {record.app} {record.stage}".strip()
     if record.status == "succeeded":
         msg = f"{name} ({short(record.run_id)}) succeeded: there is nothing to resume"
-        hint = f"Run it again: olrunbook run {record.notebook} (or by its path)"
-        raise RefusedError(msg, hint)
+        given = {k: str(v) for k, v in record.parameters.items() if v != ""}
+        words = ["run", record.notebook]
+        for key, value in given.items():
+            words += ["-p", key, value]
+        if record.notebook == RELEASE:
+            words = ["release", record.app]
+            words += [
+                f"--{key}={given[key]}" for key in ("to", "images") if key in given
+            ]
+        raise RefusedError(msg, f"Run it again: olrunbook {shlex.join(words)}")
     if record.executed_by != "olrunbook":
         msg = f"{name} ({short(record.run_id)}) was executed by {record.executed_by}"
         raise RefusedError(msg, "Continue in that notebook, or run it headless.")

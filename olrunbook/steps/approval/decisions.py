@@ -104,7 +104,8 @@ def decide(
     kind = "approved" if approved else "rejected"
     if approved and asked.spec.signature and not by.sign:
         msg = f"the gate of {asked.gate} wants a signature"
-        raise RefusedError(msg, "Sign it: olrunbook approve RUN --sign KEYFILE")
+        words = f'olrunbook approve {short(asked.runs[0])} --reason "…" --sign KEYFILE'
+        raise RefusedError(msg, f"Sign it: {words}")
     if emergency and asked.spec.people == 1:
         msg = f"the gate of {asked.gate} asks for one person: this is no emergency"
         raise RefusedError(msg, "Leave --emergency out.")
