@@ -15,14 +15,20 @@ from olrunbook.archive.place import list_runs, read_record
 from olrunbook.cli.resume import resume
 from olrunbook.errors import RefusedError, StepError, UsageError
 from olrunbook.project.catalog import Project
-from olrunbook.record.files import sha256_file
+from olrunbook.record.files import sha256_file, short
 from olrunbook.record.journal import Journal
 from olrunbook.redact import Redactor
 from olrunbook.run.kept import KeptSteps
 from olrunbook.run.recorder import Recorder
 from olrunbook.steps.images.build import BUILD, VALIDATE
 from olrunbook.steps.images.results import BuiltImage, ImageBuildResult, Phase
-from olrunbook.steps.resumption import Found, differences, parts_of, require_resumable
+from olrunbook.steps.resumption import (
+    Found,
+    changed_since,
+    differences,
+    parts_of,
+    require_resumable,
+)
 from tests.archives import sealed_run
 
 # A cell that writes what the kernel's recorder would: one step after the other.
@@ -181,6 +187,38 @@ def test_another_image_set_is_a_difference(
     (text,) = differences(project, old.record, path)
     assert "server=ami-00000000000000001" in text
     assert "would be server=ami-00000000000000002" in text
+
+
+UP = [{"name": "up", "status": "done", "seconds": 1.0}]
+
+
+def test_what_was_taken_up_and_succeeded_is_over(archive: Callable[..., Found]) -> None:
+    """Its work is done, by the run that is named; to do it twice helps nobody."""
+    first = archive("deploy", "CI", end=CUT)
+    second = archive("deploy", "CI", resumes=first.record.run_id, end=CUT)
+    require_resumable(first)
+    third = archive("deploy", "CI", resumes=second.record.run_id)
+    for found in (first, second):
+        with pytest.raises(RefusedError, match="which succeeded") as caught:
+            require_resumable(found)
+        assert short(third.record.run_id) in str(caught.value)
+
+
+def test_a_stage_that_was_changed_since_is_named(archive: Callable[..., Found]) -> None:
+    """What a later run did there counts; a run that takes this one up is its own."""
+    old = {"server": "ami-00000000000000001"}
+    new = {"server": "ami-00000000000000002"}
+    first = archive("deploy", "CI", images=old, steps=UP, end=CUT)
+    archive("deploy", "CI", resumes=first.record.run_id, steps=UP, end=CUT)
+    archive("deploy", "QA", images=new, steps=UP)
+    archive("deploy", "CI", images=new)
+    assert changed_since(first) == []
+    later = archive("deploy", "CI", images=new, steps=UP)
+    (text,) = changed_since(first)
+    assert text.startswith(
+        f"CI was changed since by deploy {short(later.place.run_id)}"
+    )
+    assert "server=ami-00000000000000002" in text
 
 
 def test_a_good_run_is_not_resumed(archive: Callable[..., Found]) -> None:

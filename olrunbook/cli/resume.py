@@ -138,6 +138,7 @@ def _run(
     from olrunbook.cli.run import execute, targets_of  # noqa: PLC0415
     from olrunbook.project.params import check, declared, read_notebook  # noqa: PLC0415
     from olrunbook.steps import resumption  # noqa: PLC0415
+    from olrunbook.steps.board import changed  # noqa: PLC0415
 
     here, record = project(), found.record
     path = notebook.absolute() if notebook else _notebook(here, record)
@@ -154,6 +155,8 @@ def _run(
     differs = resumption.differences(
         here, record, path, cloud_id=cloud_id, parameters=values
     )
+    if any(map(changed, record.steps)):
+        differs += resumption.changed_since(found)  # what it did is not what is there
     warnings = _agreed(differs, reason)
     more = {"resumes": found.place, "warnings": warnings, "release": record.release}
     code = execute(path, values, parameters, as_json=as_json, **more)
@@ -171,12 +174,14 @@ def _cloud_id(here: Project, target: str, stage: str) -> str:
 def _release(found: Found, reason: str, *, as_json: bool) -> int:
     from olrunbook.cli.release import run_release  # noqa: PLC0415
     from olrunbook.steps.approval import lineage  # noqa: PLC0415
-    from olrunbook.steps.resumption import differences, parts_of  # noqa: PLC0415
+    from olrunbook.steps.resumption import changed_since, differences, parts_of  # noqa: PLC0415
 
     here, record, asked = project(), found.record, found.record.parameters
     parts = parts_of(here.outputs, found)
     cloud_id = _cloud_id(here, record.target, record.parameters.get("to", ""))
-    differs = []
+    differs: list[str] = []
+    warnings: list[str] = []
+    going = {stage for _, stage in parts.cut}
     for part in parts.cut.values():
         lineage.require_verified(part.place)
         lineage.refuse_rejected(part.place)
@@ -186,7 +191,11 @@ def _release(found: Found, reason: str, *, as_json: bool) -> int:
         texts = differences(here, part.record, path, cloud_id=cloud_id)
         # What is kept is not executed: only its cloud must be there.
         differs += [text for text in texts if not kept or "cloud" in text]
+        # What is to be done is done where it was; what is kept may be old by now.
+        since = changed_since(part) if part.record.stage else []
+        (differs if part.record.stage in going else warnings).extend(since)
     differs = list(dict.fromkeys(differs))
+    warnings = list(dict.fromkeys(warnings))
     return run_release(
         here,
         record.app,
@@ -198,5 +207,5 @@ def _release(found: Found, reason: str, *, as_json: bool) -> int:
         as_json=as_json,
         resumes=record.run_id,
         parts=parts,
-        warnings=_agreed(differs, reason),
+        warnings=[*_agreed(differs, reason), *warnings],
     )

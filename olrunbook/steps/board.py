@@ -36,7 +36,7 @@ from olrunbook.steps.rollout.refresh import BEGAN
 from olrunbook.steps.serving import in_words
 from olrunbook.targets import Target, load_target
 
-__all__ = ["Board", "StageStatus", "board"]
+__all__ = ["Board", "StageStatus", "board", "changed"]
 
 KEPT = timedelta(weeks=6)  # as long as AWS knows a refresh
 SLACK = timedelta(seconds=5)  # between AWS's clock and ours
@@ -213,7 +213,7 @@ class _Past:
 
     def _spans(self, record: RunRecord, end: datetime) -> None:
         """Note when a run changed the stage; the end of what has none is given."""
-        for step in filter(_changed, record.steps):
+        for step in filter(changed, record.steps):
             assert step.started_at
             took = step.seconds
             to = end if took is None else step.started_at + timedelta(seconds=took)
@@ -231,7 +231,7 @@ class _Past:
             which = f"{record.notebook} {short_run(record.run_id)}"
             for step in reversed(record.steps):
                 rolled = step.result_schema == RolloutResult.schema_name
-                changes = _changed(step)
+                changes = changed(step)
                 if broken or not (rolled or changes):
                     continue
                 if rolled and step.status == "done" and record.images:
@@ -249,7 +249,7 @@ class _Past:
         return images, since, run
 
 
-def _changed(step: StepRecord) -> bool:
+def changed(step: StepRecord) -> bool:
     """Whether a step changed the stage, or may have."""
     if step.name not in (UP.name, BEGAN.name) or not step.started_at:
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +11,19 @@ from typing import Any
 
 from olrunbook.adapters.aws.reads import Account
 from olrunbook.adapters.pulumi.backend import look_at
-from olrunbook.archive.place import list_runs, place_of, read_record
+from olrunbook.archive.place import RunPlace, list_runs, place_of, read_record
 from olrunbook.errors import OlrunbookError, RefusedError
 from olrunbook.project.catalog import Project
 from olrunbook.project.imageset import LAST_GOOD, format_images
 from olrunbook.record.files import sha256_file, short
 from olrunbook.record.model import RunRecord
-from olrunbook.steps.approval.lineage import PLANS, refuse_rejected, require_verified
+from olrunbook.steps.approval.lineage import (
+    PLANS,
+    Lineage,
+    refuse_rejected,
+    require_verified,
+)
+from olrunbook.steps.board import changed
 from olrunbook.steps.flow import RELEASE
 from olrunbook.steps.order import Found, images_for
 from olrunbook.targets import find_target
@@ -24,6 +31,7 @@ from olrunbook.targets import find_target
 __all__ = [
     "Found",
     "Parts",
+    "changed_since",
     "differences",
     "masked_parameters",
     "outdated",
@@ -55,6 +63,30 @@ def require_resumable(found: Found) -> None:
         raise RefusedError(msg, "Continue in that notebook, or run it headless.")
     require_verified(found.place)
     refuse_rejected(found.place)
+    for later, takes_up in _later(found.place):
+        if takes_up and later.record.status == "succeeded":
+            which = short(later.record.run_id)
+            msg = f"{name} ({short(record.run_id)}) was taken up by {which}, "
+            msg += "which succeeded"
+            raise RefusedError(msg, f"Look at it: olrunbook show {which}")
+
+
+def changed_since(found: Found) -> list[str]:
+    """Return which later runs have changed a run's stage, but those that take it up."""
+    return [
+        f"{found.record.stage} was changed since by {later.record.notebook} "
+        f"{short(later.record.run_id)}, {format_images(later.record.images)}"
+        for later, takes_up in _later(found.place)
+        if not takes_up and any(map(changed, later.record.steps))
+    ]
+
+
+def _later(place: RunPlace) -> Iterator[tuple[Found, bool]]:
+    """Yield the later runs of a room that have ended, and whether they take one up."""
+    where = {"target": place.target, "app": place.app, "room": place.room}
+    for run in list_runs(place.outputs, **where):
+        if run.run_id > place.run_id and (record := read_record(run)):
+            yield Found(run, record), place.run_id in Lineage.of(run).ids
 
 
 def masked_parameters(record: RunRecord) -> list[str]:
