@@ -100,6 +100,7 @@ def test_an_error_a_failed_unit_or_no_answer_fails_it(more, words) -> None:
         ("/bin/sh: wget: command not found", "lacks wget"),
         ("E: Unable to locate package nope", "mirror"),
         ("write: No space left on device", "disk space"),
+        ("No module named 'bilder.lib' (deploy.py, line 3)", "has no bilder.lib"),
         ("Unrecognized VM option 'X'", "tika_java_options"),
         ("sha256sum: WARNING: 1 computed checksum did NOT match", "checksum"),
         ("something nobody knows", ""),

@@ -45,6 +45,10 @@ __all__ = [
 
 TOOL: Literal["pulumi"] = "pulumi"
 WORKER = "olrunbook.workers.pulumi.worker"
+MODULES = (
+    "Name the project's own Python by `prefix` and its packages by PYTHONPATH, in "
+    "[tools.pulumi] of catalog.toml (docs/adopting.md)."
+)
 Operation = Literal["preview", "up"]
 
 
@@ -200,6 +204,8 @@ def _failure(ctx: Context, prepared: Prepared, error: dict[str, Any]) -> ToolErr
         "failed": "The log has the whole output; the next update does the rest.",
     }
     text = error["text"]
+    if "No module named" in text:
+        hints[error["kind"]] = MODULES
     if error["kind"] == "locked" and state and state.locks:
         text = f"another update is working on the stack: {'; '.join(state.locks)}"
     if error["unfinished"]:
