@@ -134,6 +134,7 @@ OLAutoScaling(asg_name=f"concourse-worker-{stack_info.env_suffix}-{name}")
     f"{INFRA}/consul/__main__.py": """
 image = aws.ec2.get_ami(filters=[], most_recent=True)
 tags = {"Name": f"consul-server-{env_name}"}
+OLAutoScaling(asg_name=f"consul-server-{env_name}")
 """,
     f"{INFRA}/consul/Pulumi.apps.QA.yaml": "config: {}\n",
     f"{INFRA}/consul/Pulumi.apps.Production.yaml": "config: {}\n",
@@ -216,7 +217,7 @@ def test_templates_deploys_and_stacks_are_put_together(made: Catalog) -> None:
 def test_what_the_tools_need_is_found(made: Catalog) -> None:
     """The lock file's own runner, and the folder from which the tree is imported."""
     for tool in (made.tools.packer, made.tools.pyinfra, made.tools.pulumi):
-        assert tool.prefix == ["uv", "run"]
+        assert tool.prefix == ["uv", "run", "--frozen", "--no-sync"]
         assert tool.environment == {"PYTHONPATH": "src"}
 
 
@@ -230,7 +231,7 @@ def test_what_is_unknown_is_a_comment_there_and_a_line_at_the_end(
     assert [one.partition(": ")[2] for one in unknown] == marks
     assert all(f"  {one}\n" in listed for one in unknown)
     for text in (
-        "concourse: groups: the tag Name of each Auto Scaling group",
+        "concourse: groups: the tag Name of each, or name: and how it is called",
         "tika: values of the variables licence",
         "tika: the secrets it decrypts, and what must be in them",
         "retired: no Pulumi project of its name: it is only tested and built",
@@ -238,7 +239,9 @@ def test_what_is_unknown_is_a_comment_there_and_a_line_at_the_end(
     ):
         assert text in unknown
     assert '["sops", "--decrypt", "src/bridge/secrets/consul/consul.env"]' in said
-    assert 'groups = { web = "concourse-web-{stage_lower}", worker = "…" }' in said
+    assert (
+        'groups = { web = "name:concourse-web-{stage_lower}-auto-scale-group", ' in said
+    )
     assert 'secrets = ["concourse:db"]' in said
     assert "aws:region eu-west-1" in said
     assert f"without an image here: {APPS}/charts\n" in said

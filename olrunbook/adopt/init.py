@@ -17,7 +17,10 @@ __all__ = ["Proposal", "propose"]
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 ORDER = ["dev", "ci", "qa", "rc", "staging", "stage", "prod", "production"]
-LOCKS = {"uv.lock": ["uv", "run"], "poetry.lock": ["poetry", "run"]}
+LOCKS = {  # what runs a tool with the packages of a lock file, and changes nothing
+    "uv.lock": ["uv", "run", "--frozen", "--no-sync"],
+    "poetry.lock": ["poetry", "run"],
+}
 # The kit gives these to a template that declares them.
 GIVEN = {"app_name", "node_type", "run_id", "commit", "images_folder", "packages_file"}
 READS = re.compile(r"""os\.environ(?:\.get\(|\[)\s*["'](?!NODE_TYPE|PYTHONPATH)(\w+)""")
@@ -46,7 +49,7 @@ one more filter:
             else []
         ),
     ],
-in catalog.toml, in place of image_lookup:  image_config = {{ {node} = "{setting}" }}"""
+in catalog.toml, in place of image_lookup:  image_config = {settings}"""
 
 
 class Proposal(BaseModel, frozen=True):
@@ -139,8 +142,12 @@ class _App:
                 return f"{space[2] if space else self.called}:{key}"
         return ""
 
-    def groups(self, nodes: list[str]) -> dict[str, str]:
-        """Return node types' tags `Name`, where the program's text gives them away."""
+    def groups(self, nodes: list[str]) -> tuple[dict[str, str], bool]:
+        """Return node types' groups as the program names them, and whether it is sure.
+
+        It is where a group's name is a tag `Name` of the program as well. Else it may
+        have no such tag, and the name of its resource is a guess.
+        """
         last, text = self.prefix.rpartition(".")[2], self.program
         consts = dict(re.findall(r"^(\w+) *= *[\"']([^\"']+)[\"']", text, re.MULTILINE))
 
@@ -151,16 +158,20 @@ class _App:
             known = word in ("env_suffix", "stage_lower")
             return "{stage_lower}" if known else consts.get(word, "\0")
 
-        said = re.findall(r"[\"']Name[\"']\s*:\s*f[\"']([^\"']+)", text)
-        said += re.findall(r"asg_name\s*=\s*f[\"']([^\"']+)", text)
-        names = [re.sub(r"\{([^}]*)\}", value, one) for one in said]
-        fit = [one for one in names if "\0" not in one and "{stage_lower}" in one]
+        def said(before: str) -> list[str]:
+            texts = re.findall(rf"{before}f[\"']([^\"']+)", text)
+            names = [re.sub(r"\{([^}]*)\}", value, one) for one in texts]
+            return [one for one in names if "\0" not in one and "{stage_lower}" in one]
+
+        tags, named = said(r"[\"']Name[\"']\s*:\s*"), said(r"asg_name\s*=\s*\(?\s*")
         found = {}
         for node in nodes:
-            its = [one for one in fit if node in re.split(r"[-_{}]", one)]
-            if its := its or (fit if len(nodes) == 1 else []):
-                found[node] = max(its, key=fit.count)
-        return found
+            its = [one for one in named if node in re.split(r"[-_{}]", one)]
+            if its := its or (named if len(nodes) == 1 else []):
+                tagged = its[0] in tags
+                found[node] = its[0] if tagged else f"name:{its[0]}-auto-scale-group"
+        sure = len({*found.values()}) == len(nodes) and {*found.values()} <= {*tags}
+        return found, sure
 
 
 def propose(tree: Tree) -> Proposal:
@@ -325,11 +336,12 @@ def _image(pages: _Pages, app: _App) -> None:
 
 def _stack(pages: _Pages, app: _App, project: PulumiProject, nodes: list[str]) -> None:
     """Write an app's stack; where its groups or its pin are unknown, as a comment."""
-    groups, lookup = app.groups(nodes), LOOKUP.search(app.program)
+    (groups, sure), lookup = app.groups(nodes), LOOKUP.search(app.program)
     pins = {node: app.pin(node, only=len(nodes) == 1) for node in nodes}
     pinned, hidden = all(pins.values()), pages.hidden
-    if len({*groups.values()}) < len(nodes):
-        pages.ask(app.name, "groups: the tag Name of each Auto Scaling group")
+    if not sure:
+        text = "groups: the tag Name of each, or name: and how it is called"
+        pages.ask(app.name, text)
         pages.hidden = "# "
     if not (pinned or lookup):
         pages.ask(app.name, "image_config: the setting that pins its image")
@@ -357,13 +369,14 @@ def _stack(pages: _Pages, app: _App, project: PulumiProject, nodes: list[str]) -
 def _pins(app: _App, room: str, nodes: list[str]) -> Iterable[str]:
     """Yield for each node type the lines that take a pin."""
     assert app.project
-    found = re.search(CONFIG % r"\w+", app.program)
-    config, space = found.groups() if found else ("config", app.called)
-    for node in nodes:
-        key = "image_id" if len(nodes) == 1 else f"{node}_image_id"
-        names = {"room": room, "config": config, "key": key, "node": node}
-        file = f"{app.project.path}/__main__.py"
-        yield PIN_LINES.format(file=file, setting=f"{space}:{key}", **names)
+    named = re.findall(CONFIG % r"\w+", app.program) or [("config", app.called)]
+    config, space = next((n for n in named if n[1] == app.called), named[0])
+    keys = {node: f"{node}_image_id" if nodes[1:] else "image_id" for node in nodes}
+    settings = _toml({node: f"{space}:{key}" for node, key in keys.items()})
+    file = f"{app.project.path}/__main__.py"
+    for key in keys.values():
+        names = {"file": file, "room": room, "config": config, "key": key}
+        yield PIN_LINES.format(settings=settings, **names)
 
 
 def _toml(value: Any) -> str:
