@@ -173,7 +173,7 @@ def policies(
         notes += said
     if not places:
         places = [_known(project, app, "", target, given)]
-        notes.append("the app has no stack: there is a policy for the build only")
+        notes.append("the app has no stack: nothing of it is deployed")
     found: list[Policy] = []
     for kind in permissions().policy:
         each = [[place] for place in places] if kind.each_stage else [places]

@@ -115,6 +115,7 @@ def test_no_run_makes_a_call_that_its_policy_lacks(
     every = [
         run for file in world.folder.glob("outputs*") for run in runs(file).items()
     ]
+    assert {call["caller"] for call in asked} & {caller for caller, _ in every}
     for name in played:
         its = {caller: run for caller, run in every if run.app == name}
         root = world.folder / "desks" / name
