@@ -26,6 +26,7 @@ SOCKET = "OLRUNBOOK_CREDENTIALS"  # … and where a tool asks for what it says
 TIMEOUT_S = 60
 SECRETS = ("SecretAccessKey", "SessionToken")
 OFTEN, MOST = timedelta(seconds=1), timedelta(hours=1)
+EARLY = timedelta(seconds=30)
 
 
 class Chain:
@@ -66,7 +67,12 @@ class Chain:
                 life = MOST
                 if expires := found.get("Expiration"):
                     end = datetime.fromisoformat(expires)
-                    life = min(life, end.replace(tzinfo=end.tzinfo or UTC) - began)
+                    left = end.replace(tzinfo=end.tzinfo or UTC) - began
+                    life = min(life, left)
+                    # A request that is signed in the last moment would come too late.
+                    early = began + left - min(left / 10, EARLY)
+                    found["Expiration"] = early.isoformat()
+                    self._said = json.dumps(found).encode()
                 self._until = began + life * 2 / 3
             return self._said
 
