@@ -272,8 +272,8 @@ def _known(
     """Return what the catalog says of an app in a stage."""
     catalog = project.catalog
     place = catalog.targets[target or next(iter(catalog.targets))]
-    account = given.account or str(getattr(place, "account", "") or PLACEHOLDER)
-    region = given.region or str(getattr(place, "region", "") or "*")
+    account = given.account or place.account or PLACEHOLDER
+    region = given.region or place.region or "*"
     return {
         **{hole: [] for hole in OF_STACKS},
         "account": [account],
