@@ -1,24 +1,42 @@
 """What a project's own files name of an account, made in the rehearsal's.
 
-The bucket in which a stack keeps its state, and the key that its secrets are encrypted
-with: so that no file of a project has to change before it can be rehearsed.
+The bucket in which a stack keeps its state, the key that its secrets are encrypted
+with, and the stand-in plugins in the versions that its Python asks for: so that no file
+of a project has to change before it can be rehearsed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import shutil
+import subprocess
 import urllib.parse
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from olrunbook.adapters.aws.answers import asked
 from olrunbook.adapters.pulumi.settings import read_yaml
 from olrunbook.adapters.pulumi.state import BACKEND, project_backend
+from olrunbook.adapters.toolcall import tool_call
 from olrunbook.errors import UsageError
 from olrunbook.project.catalog import Project
+from olrunbook.redact import Redactor, new_key
+from olrunbook.rehearsal.providers import PACKAGES, plugin_version
 from olrunbook.targets import Target
 
 __all__ = ["make_named"]
+
+ANSWER_S = 120
+VERSIONS = """
+import sys
+from importlib.metadata import PackageNotFoundError, version
+for name in sys.argv[1:]:
+    try:
+        print(version(name))
+    except PackageNotFoundError:
+        print("none")
+"""
 
 
 def make_named(project: Project, target: Target) -> None:
@@ -28,6 +46,7 @@ def make_named(project: Project, target: Target) -> None:
         ToolError: The account does not answer.
 
     """
+    _plugins(project, target)
     client: Any = target.client  # its types name the services of the steps alone
     wanted = set(_named(project))
     with asked("what the stacks name"):
@@ -42,6 +61,38 @@ def make_named(project: Project, target: Target) -> None:
         for _, name in sorted(one for one in wanted - have if one[0] == "awskms"):
             key = kms.create_key()["KeyMetadata"]["KeyId"]
             kms.create_alias(AliasName=name, TargetKeyId=key)
+
+
+def _plugins(project: Project, target: Target) -> None:
+    """Give the stand-in plugins the versions that the SDKs of a Python ask for, too."""
+    asked_of: set[tuple[str, ...]] = set()
+    plugins = Path(target.env.get("PULUMI_HOME", "")) / "plugins"
+    for app in project.catalog.apps.values():
+        spec = app.tools.over(project.catalog.tools).pulumi
+        if not spec.prefix or not app.stack or tuple(spec.prefix) in asked_of:
+            continue
+        asked_of.add(tuple(spec.prefix))
+        bare = spec.model_copy(update={"environment": {}, "home": []})
+        env, nowhere = target.environment(), Path()
+        call = tool_call(project, bare, env, nowhere, Redactor(new_key()))
+        found: list[str] = []
+        # Where it cannot be asked, the run that needs it says why.
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            found = subprocess.run(
+                [*call.python, "-c", VERSIONS, *PACKAGES.values()],
+                cwd=call.root,
+                env=call.env,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=ANSWER_S,
+                check=True,
+            ).stdout.split()
+        for name, wanted in zip(PACKAGES, found, strict=False):
+            ours = plugins / f"resource-{name}-v{plugin_version(name)}"
+            if wanted != "none" and ours.is_dir():
+                theirs = plugins / f"resource-{name}-v{wanted}"
+                shutil.copytree(ours, theirs, dirs_exist_ok=True)
 
 
 def _named(project: Project) -> Iterator[tuple[str, str]]:
