@@ -7,14 +7,13 @@ import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from olrunbook.archive.place import RunPlace, list_runs
-from olrunbook.errors import RefusedError, StepError, UsageError
+from olrunbook.archive.place import RunPlace
+from olrunbook.errors import StepError, UsageError
 from olrunbook.processes.left import own_words
 from olrunbook.processes.system import since
 from olrunbook.record.files import short
 from olrunbook.record.journal import read_journal
 from olrunbook.steps import order
-from olrunbook.steps.flow import RELEASE
 from olrunbook.steps.lock import one_at_a_time
 from olrunbook.steps.step import Step
 
@@ -319,7 +318,8 @@ class Run:
         """Show the runs of a release: step, stage, outcome, seconds, record."""
         from olrunbook.steps import release as shown  # noqa: PLC0415
 
-        place = self._release(release)
+        outputs, where = self._context.project.outputs, self._place.target
+        place = shown.named(outputs, where, self._context.app_name, release)
         entries = read_journal(place.folder)
         return self._do(shown.STEP, lambda: shown.parts(place.run_id, entries))
 
@@ -384,20 +384,6 @@ class Run:
         found = order.last_deploy(self._context.project.outputs, *where, deploy_run)
         result = found.record.result(DeployResult.schema_name)
         return DeployResult.model_validate(result)
-
-    def _release(self, release: str) -> RunPlace:
-        """Return the release named, else the newest that has runs."""
-        app = self._context.app_name
-        where = {"target": self._place.target, "app": app, "room": RELEASE}
-        for place in list_runs(self._context.project.outputs, **where):
-            if release == place.run_id:
-                return place
-            kinds = {entry["kind"] for entry in read_journal(place.folder)}
-            if not release and "part" in kinds:
-                return place
-        msg = f"no release {release or 'of ' + app} in the archive"
-        hint = f"Make one: olrunbook release {app}{self._context.onto}"
-        raise RefusedError(msg, hint)
 
 
 def _result_of(shown: Any) -> Any:

@@ -15,9 +15,10 @@ from olrunbook.errors import OlrunbookError
 from olrunbook.project.catalog import Project, one_of
 from olrunbook.record.provenance import git_state
 from olrunbook.redact import Redactor, new_key
+from olrunbook.steps.asked import Asked, Seen
 from olrunbook.steps.order import last_build
 from olrunbook.steps.preflight import CheckRow, PreflightResult, look
-from olrunbook.steps.preflight_checks import CHECKS, Asked, Seen
+from olrunbook.steps.preflight_checks import CHECKS
 from olrunbook.targets import find_target, load_target
 
 __all__ = ["Diagnosis", "doctor", "permitted"]

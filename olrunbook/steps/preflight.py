@@ -9,7 +9,8 @@ from olrunbook.adapters.context import Context
 from olrunbook.errors import OlrunbookError, RefusedError, UsageError
 from olrunbook.events import Event
 from olrunbook.record.model import RollbackRecord
-from olrunbook.steps.preflight_checks import CHECKS, Asked, Seen, Status
+from olrunbook.steps.asked import Asked, Seen, Status
+from olrunbook.steps.preflight_checks import CHECKS
 from olrunbook.steps.results import Result, Value
 from olrunbook.steps.step import Step
 

@@ -9,9 +9,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -22,7 +20,6 @@ from olrunbook.adapters.aws.seen import short
 from olrunbook.adapters.before import run_before
 from olrunbook.adapters.context import Context
 from olrunbook.adapters.docker.command import docker
-from olrunbook.adapters.pulumi.backend import StackSeen, look_at
 from olrunbook.adapters.pulumi.settings import stack_spec
 from olrunbook.adapters.pulumi.stack import by_hand
 from olrunbook.adapters.tool_version import provider_versions, tool_version
@@ -31,45 +28,17 @@ from olrunbook.processes.system import NOT_DONE, is_linux
 from olrunbook.project.stack import BY_NAME, called
 from olrunbook.project.tools import ToolName
 from olrunbook.project.versions import VERSIONS, parse
-from olrunbook.record.model import RollbackRecord
+from olrunbook.steps.asked import Asked, Seen, Status
 from olrunbook.steps.deploy.rules import left_behind
 from olrunbook.steps.lock import holder
 from olrunbook.steps.order import require_stage_before
 
-__all__ = ["CHECKS", "Asked", "Check", "Seen", "Status"]
+__all__ = ["CHECKS", "Check"]
 
 FREE_GB = 3.0
 GB = 1e9
 FILES_NAMED = 3
 HOLDER = re.compile(r"@(\S+) \(pid (\d+)\)")  # of a stack's lock
-
-
-Status = Literal["ok", "warning", "failed"]
-
-
-class Seen(NamedTuple):
-    """What a check saw; see `CheckRow`."""
-
-    status: Status
-    found: str
-    wanted: str
-    hint: str = ""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the checks are asked about."""
-
-    ctx: Context
-    images: Mapping[str, str]
-    rollback: RollbackRecord | None
-
-    @cached_property
-    def backend(self) -> StackSeen:
-        """What the stack's backend holds, read once for all checks."""
-        ctx = self.ctx
-        stack_spec(ctx)
-        return look_at(ctx.target, ctx.project, ctx.app, ctx.stage, 1)
 
 
 def _target(asked: Asked) -> Seen:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field
 
+from olrunbook.archive.place import RunPlace, list_runs
 from olrunbook.errors import OlrunbookError, RefusedError, StepError, WaitingError
-from olrunbook.steps.flow import FLOW
+from olrunbook.record.journal import read_journal
+from olrunbook.steps.flow import FLOW, RELEASE
 from olrunbook.steps.results import Result, Value, listed
 from olrunbook.steps.step import Step
+from olrunbook.targets import onto
 
-__all__ = ["STEP", "PartRow", "ReleaseResult", "parts", "require"]
+__all__ = ["STEP", "PartRow", "ReleaseResult", "named", "parts", "require"]
 
 
 GOOD = ("succeeded", "kept")
@@ -53,6 +57,21 @@ class ReleaseResult(Result):
         if not self.stages:
             return f"{images} was released to no stage"
         return f"released {images} to {listed(self.stages)}"
+
+
+def named(outputs: Path, target: str, app: str, release: str) -> RunPlace:
+    """Return the release of an app that is named, else the newest that has runs.
+
+    RefusedError where there is none.
+    """
+    for place in list_runs(outputs, target=target, app=app, room=RELEASE):
+        if release == place.run_id:
+            return place
+        kinds = {entry["kind"] for entry in read_journal(place.folder)}
+        if not release and "part" in kinds:
+            return place
+    msg = f"no release {release or 'of ' + app} in the archive"
+    raise RefusedError(msg, f"Make one: olrunbook release {app}{onto(target)}")
 
 
 def parts(release: str, entries: Sequence[dict[str, Any]]) -> ReleaseResult:
