@@ -89,8 +89,9 @@ def _plugins(project: Project, target: Target) -> None:
                 check=True,
             ).stdout.split()
         for name, wanted in zip(PACKAGES, found, strict=False):
-            ours = plugins / f"resource-{name}-v{plugin_version(name)}"
-            if wanted != "none" and ours.is_dir():
+            own = plugin_version(name)
+            ours = plugins / f"resource-{name}-v{own}"
+            if wanted not in ("none", own) and ours.is_dir():
                 theirs = plugins / f"resource-{name}-v{wanted}"
                 shutil.copytree(ours, theirs, dirs_exist_ok=True)
 

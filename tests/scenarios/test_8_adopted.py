@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -23,17 +21,8 @@ TREE = ROOT / "tests" / "adopted" / "tree"
 SEAL, TOKEN, FILE = "the-seal-of-7-seas", "a-token-for-9-harbors", "a-file-with-5-words"
 
 
-@dataclass
 class Adopted(Desk):
     """A person's shell in the tree, with what the catalog names of it."""
-
-    home: Path = Path()
-
-    @property
-    def env(self) -> dict[str, str]:
-        """The environment of its commands."""
-        own = {"HARBOR_SEAL": SEAL, "HARBOR_TOKEN": TOKEN, "HOME": str(self.home)}
-        return {**super().env, **own, "OLRUNBOOK_CACHE": str(cache_dir())}
 
     def files(self) -> dict[str, bytes]:
         """Return every file of the checkout, but git's own and the Python."""
@@ -56,7 +45,9 @@ def adopted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Adopted]:
     (home / ".harbor-token").write_text(FILE)
     with cloud_at(folder, SETTINGS) as account:
         World(account, folder).join(root)
-        yield Adopted(root, folder / "state", folder / "outputs", home)
+        own = {"HARBOR_SEAL": SEAL, "HARBOR_TOKEN": TOKEN, "HOME": str(home)}
+        own["OLRUNBOOK_CACHE"] = str(cache_dir())
+        yield Adopted(root, folder / "state", folder / "outputs", own)
 
 
 @pytest.fixture(scope="module")
