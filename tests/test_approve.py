@@ -140,12 +140,12 @@ def test_an_approval_is_of_what_was_shown(stand: Stand, call: Call) -> None:
 
 
 def test_an_approval_is_not_used_twice(stand: Stand, call: Call) -> None:
-    """A second resume of the same run waits; the approval of another run is none."""
+    """A second resume of the same run is refused; another run's approval is none."""
     run = waits(stand, call)
     assert call("approve", run, "--reason", "fine", "--resume")[0] == 0
     code, said = call("resume", run)
-    assert code == 3
-    assert "was used by run" in said
+    assert code == 4
+    assert "which succeeded" in said
     assert call("approve", run, "--reason", "again")[0] == 4
     assert waits(stand, call) != run
     assert len(stand.changed) == 1

@@ -12,8 +12,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from olrunbook import targets
 from olrunbook.rehearsal.api.headers import KEY_HEADER
+from olrunbook.targets import target as targets
 from tests.rehearsal.support import Account
 from tests.scenarios.permissions import calls
 

@@ -29,6 +29,7 @@ CODE = re.compile(r"exit code (\d+)")
 PLACE = re.compile(r"tika|CI|QA|Production|RUN|STACK|FOLDER|.*(\{|…|=ami-).*")
 VALUES = ("--reason", "--sign", "-s", "-C")
 DEFAULTS = (["--app", "_"], ["--stage", "_"])  # one app; its first stage
+ACCOUNT = ["--target", "account"]  # the same on an account
 # The same in what is said, after `re.escape`; any number stands for a number.
 LIKE = {
     r"(\w+=)?ami\\-[\w…]+": r"(\\w+=)?ami-\\S+",
@@ -108,7 +109,7 @@ def key(line: str) -> str:
             last.append("_")
         else:
             last.append(word)
-    what, *options = groups
+    what, *options = [group for group in groups if group != ACCOUNT]
     if what[0] == "run":
         options = [option for option in options if option not in DEFAULTS]
     return shlex.join(sum(sorted(options), what))
