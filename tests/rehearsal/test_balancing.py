@@ -100,40 +100,52 @@ def test_uploads_finish_when_their_instance_goes(
 ) -> None:
     """Uploads in flight end well while their target drains; then it is gone."""
     answers: list[tuple[int, str, str]] = []
+    draining = threading.Event()
+    web.account.elb.modify_target_group_attributes(
+        TargetGroupArn=web.targets,  # however busy this machine is, it is long enough
+        Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "3000"}],
+    )
 
     def upload() -> None:
         connection = http.client.HTTPSConnection(
-            web.address, 443, timeout=20, context=unverified()
+            web.address, 443, timeout=60, context=unverified()
         )
         connection.putrequest("PUT", "/slow")
         connection.putheader("Content-Length", "8000")
         connection.endheaders()
-        for _ in range(8):
-            connection.send(b"x" * 1000)
-            threading.Event().wait(0.4)  # a slow upload is what this is about
+        connection.send(b"x" * 7000)
+        draining.wait(60)
+        connection.send(b"x" * 1000)
         answer = connection.getresponse()
         answers.append(
             (answer.status, answer.read().decode(), answer.getheader("x-ol-target", ""))
         )
         connection.close()
 
+    def uploads_to(instance: str) -> int:
+        return docker("exec", instance, "ls", "/run").count("upload")
+
+    def health() -> str:
+        seen = web.account.elb.describe_target_health(
+            TargetGroupArn=web.targets, Targets=[{"Id": victim}]
+        )
+        return str(seen["TargetHealthDescriptions"][0]["TargetHealth"]["State"])
+
+    members = web.account.members(web.name)
     threads = [threading.Thread(target=upload) for _ in range(4)]
     for thread in threads:
         thread.start()
-    threading.Event().wait(0.6)  # all four are under way
-    victim = web.account.members(web.name)[0]
+    eventually(lambda: sum(map(uploads_to, members)) == 4)
+    victim = next(filter(uploads_to, members))
     web.account.asg.terminate_instance_in_auto_scaling_group(
         InstanceId=victim, ShouldDecrementDesiredCapacity=False
     )
-    states = set()
-    while any(thread.is_alive() for thread in threads):
-        health = web.account.elb.describe_target_health(
-            TargetGroupArn=web.targets, Targets=[{"Id": victim}]
-        )["TargetHealthDescriptions"][0]["TargetHealth"]["State"]
-        states.add(health)
+    eventually(lambda: health() == "draining")
+    draining.set()
+    for thread in threads:
+        thread.join(60)
     assert [answer[:2] for answer in answers] == [(200, "8000")] * 4
     assert victim in {answer[2] for answer in answers}
-    assert "draining" in states
     eventually(lambda: web.states() == ["InService"] * 2)
     eventually(lambda: victim not in docker("ps", "-a", "--format", "{{.Names}}"))
 

@@ -28,6 +28,7 @@ while (1) {
         $length = $1 if $line =~ /^content-length: *(\\d+)/i;
         last if $line =~ /^\\r?$/;
     }
+    if ($length) { open my $mark, '>', "/run/upload.$$"; }
     while ($got < $length) {
         my $read = read($client, my $part, $length - $got) or last;
         $got += $read;
