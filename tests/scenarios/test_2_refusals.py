@@ -20,7 +20,7 @@ pytestmark = pytest.mark.rehearsal
         (("release", "tikka"), "Did you mean tika"),
         (("release", "tika", "--to", "Prod"), "Production"),
         (("release", "tika", "--images", "server=ami-nonsense"), "node_type=ami-"),
-        (("release", "tika", "--target", "aws"), "only `rehearsal`"),
+        (("release", "tika", "--target", "aws"), "choose from: rehearsal"),
         (("run", "deploi"), "there is no notebook"),
         (("run", "deploy", "-p", "stgae", "CI"), "Did you mean stage"),
         (("run", "deploy", "--stage", "CI", "-p", "stage", "QA"), "given twice"),

@@ -43,12 +43,16 @@ def _install_creation(fleet: Fleet) -> None:
         of_snapshot = [spec for spec in specs if spec["ResourceType"] == "snapshot"]
         rest = [spec for spec in specs if spec["ResourceType"] != "snapshot"]
         ami: Ami = original(backend, instance_id, name, description, rest)
-        for spec in of_snapshot:
-            tags = {tag["Key"]: tag["Value"] for tag in spec["Tags"]}
-            backend.create_tags([ami.ebs_snapshot.id], tags)
-        ami.root_device_type, ami.root_device_name = "ebs", "/dev/xvda"
-        ami.hypervisor = "xen"
-        fleet.create_image(instance, ami)
+        try:
+            for spec in of_snapshot:
+                tags = {tag["Key"]: tag["Value"] for tag in spec["Tags"]}
+                backend.create_tags([ami.ebs_snapshot.id], tags)
+            ami.root_device_type, ami.root_device_name = "ebs", "/dev/xvda"
+            ami.hypervisor = "xen"
+            fleet.create_image(instance, ami)
+        except BaseException:  # the SDK tries again: its name must not be taken
+            del backend.amis[ami.id]
+            raise
         return ami
 
     @override(EC2Backend)
