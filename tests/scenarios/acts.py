@@ -258,7 +258,7 @@ class Acts:
         children = engine.children(recursive=True)
         engine.kill()
         for one in children:
-            with contextlib.suppress(psutil.Error):
+            with contextlib.suppress(psutil.Error, ProcessLookupError):
                 if act.tools or any("kernel" in word for word in one.cmdline()):
                     os.kill(one.pid, signal.SIGKILL)
         self.left = children
