@@ -22,12 +22,14 @@ from olrunbook.adapters.toolcall import tool_call
 from olrunbook.errors import UsageError
 from olrunbook.project.catalog import Project
 from olrunbook.redact import Redactor, new_key
+from olrunbook.rehearsal.places import BUCKET, KEY_ALIAS, STAGES
 from olrunbook.rehearsal.providers import PACKAGES, plugin_version
 from olrunbook.targets import Target
 
 __all__ = ["make_named"]
 
 ANSWER_S = 120
+SEEDED = {("s3", BUCKET), *(("awskms", KEY_ALIAS.format(one)) for one in STAGES)}
 VERSIONS = """
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -42,13 +44,17 @@ for name in sys.argv[1:]:
 def make_named(project: Project, target: Target) -> None:
     """Make the buckets and keys that the stacks name and the account lacks.
 
+    Each command comes by here: the account is asked only where something is named that
+    it has not had from the start.
+
     Raises:
         ToolError: The account does not answer.
 
     """
     _plugins(project, target)
+    if not (wanted := set(_named(project)) - SEEDED):
+        return
     client: Any = target.client  # its types name the services of the steps alone
-    wanted = set(_named(project))
     with asked("what the stacks name"):
         s3 = client("s3")
         have = {("s3", one["Name"]) for one in s3.list_buckets()["Buckets"]}

@@ -14,9 +14,12 @@ __all__ = [
     "ACCOUNT",
     "API_PORT",
     "BLOCK_LABEL",
+    "BUCKET",
     "CONSUL_PORT",
+    "KEY_ALIAS",
     "LABEL",
     "REGION",
+    "STAGES",
     "VAULT_PORT",
     "Block",
     "Places",
@@ -25,6 +28,10 @@ __all__ = [
 
 ACCOUNT = "123456789012"  # moto's; AWS uses it in its examples and gives it to nobody
 REGION = "us-east-1"
+# What the account has from the start for the stacks of its stages.
+STAGES = ("ci", "qa", "production")
+BUCKET = "mitol-pulumi-state"
+KEY_ALIAS = "alias/infrastructure-secrets-{}"  # of a stage
 API_PORT = 4510
 VAULT_PORT = 8200
 CONSUL_PORT = 8500

@@ -14,15 +14,19 @@ from moto.route53.models import route53_backends
 from moto.s3.models import s3_backends
 
 from olrunbook.rehearsal.machines.amis import AmiStore
-from olrunbook.rehearsal.places import ACCOUNT, REGION
+from olrunbook.rehearsal.places import (
+    ACCOUNT,
+    BUCKET,
+    KEY_ALIAS,
+    REGION,
+    STAGES,
+)
 
 __all__ = [
     "ALIAS",
-    "BUCKET",
     "DOMAIN",
     "KEY_PAIR",
     "ROLES",
-    "STAGES",
     "VPC_NAME",
     "BaseImage",
     "seed",
@@ -31,8 +35,6 @@ __all__ = [
 VPC_NAME = "applications_vpc"
 KEY_PAIR = "oldevops"
 DOMAIN = "odl.mit.edu"
-BUCKET = "mitol-pulumi-state"
-STAGES = ("ci", "qa", "production")
 ALIAS = "olrunbook-rehearsal"  # the account's, by which people know it
 ROLES = ("build", *STAGES)  # olrunbook-…, to be assumed by the account's people
 NETWORK = "10.31"
@@ -78,7 +80,7 @@ def seed(amis: AmiStore, base: BaseImage) -> None:
     for stage in STAGES:
         words = f"Pulumi secrets of {stage} (rehearsal)"
         key = kms.create_key(None, "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT", words, None)
-        kms.create_alias(key.id, f"alias/infrastructure-secrets-{stage}")
+        kms.create_alias(key.id, KEY_ALIAS.format(stage))
     wildcard = CertBundle.generate_cert(f"*.{DOMAIN}", ACCOUNT, REGION, [DOMAIN])
     wildcard.status = "ISSUED"
     acm_backends[ACCOUNT][REGION]._certificates[wildcard.arn] = wildcard  # noqa: SLF001
