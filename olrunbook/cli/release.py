@@ -232,9 +232,9 @@ def run_release(
 
     `asked` is what else a `Release` takes, as it was typed and of the one taken up.
     """
-    from olrunbook.project.catalog import one_of  # noqa: PLC0415  (pydantic is slow)
+    from olrunbook.targets import require_target  # noqa: PLC0415  (pydantic is slow)
 
-    one_of("target", target, [*found.catalog.targets])
+    require_target(found.catalog, target)
     if any((found.root / "rules").glob("*.py")):
         from olrunbook.steps.deploy.findings import rules_of  # noqa: PLC0415
 

@@ -24,7 +24,7 @@ def status(
         app: Only this app; empty: all.
         stage: Only this stage.
         at: A moment (aware), told from the archive alone; None: now.
-        target: The target; empty: the catalog's first.
+        target: The target; empty: the rehearsal.
 
     Raises:
         UsageError: There is no such app, stage or target.

@@ -117,7 +117,7 @@ def board(
         project: The project in use.
         app: Only this app; empty: all that have a stack.
         stage: Only this stage.
-        target: The target; empty: the catalog's first.
+        target: The target; empty: the rehearsal.
         at: A moment (aware), told from the archive alone; None: now.
 
     Raises:

@@ -41,7 +41,7 @@ def doctor(
         project: The project in use.
         app: Only this app; empty: all.
         stage: Only this stage; empty: all of an app.
-        target: The target; empty: the catalog's first.
+        target: The target; empty: the rehearsal.
 
     Raises:
         UsageError: There is no such app, stage or target.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Mapping
 
 from pydantic import SecretStr
 
@@ -21,10 +22,9 @@ __all__ = ["ask", "cli", "secret_config"]
 READ_TIMEOUT_S = 120
 
 
-def cli(ctx: Context) -> str:
-    """Return the CLI's path; ToolError where there is none."""
-    path = ctx.environment("pulumi").get("PATH")
-    found = shutil.which("pulumi", path=path)
+def cli(env: Mapping[str, str]) -> str:
+    """Return the CLI's path in an environment; ToolError where there is none."""
+    found = shutil.which("pulumi", path=env.get("PATH"))
     if found is None:
         msg = "pulumi is not on PATH"
         raise ToolError(msg, "Find or build it: olrunbook tools")
@@ -43,7 +43,7 @@ def ask(ctx: Context, prepared: Prepared, arguments: list[str]) -> str:
     """
     with handing_out(ctx.environment("pulumi"), ctx.redactor.learn) as env:
         done = subprocess.run(
-            [cli(ctx), "--non-interactive", *arguments],
+            [cli(env), "--non-interactive", *arguments],
             cwd=prepared.folder,
             env=env,
             stdin=subprocess.DEVNULL,

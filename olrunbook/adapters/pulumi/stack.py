@@ -134,8 +134,8 @@ def _run(
     more: dict[str, Any],
 ) -> dict[str, Any]:
     """Run the worker to its end and return its last message."""
-    cli(ctx)
     call = ctx.tool(TOOL)
+    cli(call.env)
     key = ctx.redactor._key.hex()  # noqa: SLF001  (by pipe, never by disk)
     request = {
         "op": operation,
