@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from olrunbook.adapters.context import Commit, Context
 from olrunbook.events import Event
 from olrunbook.project.catalog import Project
 from olrunbook.redact import Redactor
 from olrunbook.targets import Target
+from tests.nowhere import nowhere
 
 DATA = Path(__file__).parent / "data"
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,19 +82,8 @@ def nocloud(tmp_path: Path) -> NoCloud:
     """Return a target that answers what the test puts into `answers`."""
     home = tmp_path / "home"
     home.mkdir()
-    return NoCloud(
-        name="rehearsal",
-        cloud_id="none",
-        account="123456789012",
-        region="us-east-1",
-        endpoint="http://127.0.0.1:1",
-        access_key=SecretStr("access-key"),
-        secret_key=SecretStr("secret-key"),
-        identity_arn="arn",
-        home=home,
-        state=tmp_path / "target",
-        env={"PACKER_PLUGIN_PATH": str(tmp_path / "plugins")},
-    )
+    env = {"PACKER_PLUGIN_PATH": str(tmp_path / "plugins")}
+    return nowhere(NoCloud, home, state=tmp_path / "target", env=env)
 
 
 @pytest.fixture

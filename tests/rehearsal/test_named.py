@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from olrunbook.project.catalog import Project
 from olrunbook.rehearsal.named import _named, _plugins
 from olrunbook.rehearsal.providers import plugin_version
 from olrunbook.targets import Target
+from tests.nowhere import nowhere
 from tests.scenarios.support import ROOT
 
 TREE = ROOT / "tests" / "adopted" / "tree"
@@ -19,19 +19,8 @@ TREE = ROOT / "tests" / "adopted" / "tree"
 @pytest.fixture
 def target(tmp_path: Path) -> Target:
     """Return a target that is not there."""
-    return Target(
-        name="rehearsal",
-        cloud_id="none",
-        account="123456789012",
-        region="us-east-1",
-        endpoint="http://127.0.0.1:1",
-        access_key=SecretStr("access-key"),
-        secret_key=SecretStr("secret-key"),
-        identity_arn="arn",
-        home=tmp_path,
-        state=tmp_path,
-        env={"PULUMI_HOME": str(tmp_path / "pulumi")},
-    )
+    env = {"PULUMI_HOME": str(tmp_path / "pulumi")}
+    return nowhere(Target, tmp_path, state=tmp_path, env=env)
 
 
 @pytest.fixture
