@@ -23,6 +23,7 @@ from olrunbook.archive.dead import close_dead
 from olrunbook.archive.place import RunPlace, list_runs, read_record
 from olrunbook.record.model import RunRecord
 from tests.conftest import ROOT, UNSET
+from tests.sockets import OVER_FILES
 
 __all__ = [
     "BEGIN",
@@ -40,8 +41,9 @@ BEGIN = 'import olrunbook\nrun = olrunbook.begin("image_test", app="tika")'
 
 # papermill's command without the 2 s that jsonschema's grammar takes of each start; as
 # it is installed it runs in test_engine.py, test_byhand.py and test_wheel.py.
-QUICK = """
+QUICK = f"""
 import olrunbook.record.jupyter
+{OVER_FILES}
 from papermill.cli import papermill
 papermill(prog_name="papermill")
 """

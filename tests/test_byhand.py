@@ -24,6 +24,7 @@ from tests.kernels import (
     ours,
     record_of,
 )
+from tests.sockets import OVER_FILES
 
 STEP = """
 from olrunbook.errors import {error}
@@ -140,8 +141,11 @@ def test_papermills_own_engine_leaves_a_true_record(
     notebook = make_notebook("import olrunbook", BEGIN, "print('x')", "run.conclude()")
     source = project.root / "sample.ipynb"
     shutil.copy(notebook, source)
-    installed = Path(sys.executable).with_name("papermill")
-    done = by_papermill(installed, project.root, source)
+    installed = str(Path(sys.executable).with_name("papermill"))
+    run = f"import runpy\nrunpy.run_path({installed!r}, run_name='__main__')"
+    script = project.root / "papermill"
+    script.write_text(f"{OVER_FILES}\n{run}\n")
+    done = by_papermill(script, project.root, source)
     assert done.returncode == 0, done.stderr
     (place,) = list_places(project)
     record = record_of(place)

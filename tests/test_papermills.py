@@ -27,8 +27,6 @@ def ends(engine: str | None, path: Path) -> str:
 
     Each process has one at a time: papermill changes what is one for a process.
     """
-    # First what makes the other quick to import.
-    import_module("olrunbook.record.jupyter")
     papermill = import_module("papermill")
 
     kernel = {} if path.stem in NOT_PYTHON else {"kernel_name": "python3"}
@@ -47,7 +45,10 @@ def ends(engine: str | None, path: Path) -> str:
 
 
 def settle(folder: Path) -> None:
-    """Work in a project of our own."""
+    """Work in a project of our own, with kernels that need no port."""
+    # First what makes jupyter_client quick to import.
+    import_module("olrunbook.record.jupyter")
+    import_module("tests.sockets").over_files()
     os.chdir(folder)
     os.environ["OLRUNBOOK_STATE"] = str(folder / "state")
 

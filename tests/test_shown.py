@@ -25,13 +25,15 @@ from olrunbook.record.outputs import Outputs
 from olrunbook.redact import Redactor, new_key
 from tests.conftest import ROOT, UNSET
 from tests.kernels import Desk, cells_of, only
+from tests.sockets import OVER_FILES
 from tests.sorts import LATE, SORTS
 
 # papermill, whose stand-in for the Output widget does not answer the kernel: it sends
 # on a socket that waits for a reply at the same time, and then papermill waits for ever
 # now and then. What it records is the same.
-PAPERMILL = """
+PAPERMILL = f"""
 import olrunbook.record.jupyter  # what comes next is quick to import
+{OVER_FILES}
 from nbclient.output_widget import OutputWidget
 from papermill.cli import papermill
 OutputWidget.send = lambda *words, **named: None
