@@ -6,7 +6,7 @@ import signal
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from olrunbook.rehearsal import providers
-from olrunbook.rehearsal.providers import host
+from olrunbook.rehearsal.providers import host, serve
 from olrunbook.rehearsal.providers.wire import struct
 from tests.rehearsal.support import Account
 
 EMPTY = empty_pb2.Empty()
+STAYS_S = serve.GRACE_S / 2  # before its server would cut it
 
 
 @contextmanager
@@ -120,7 +121,9 @@ def test_two_engines_have_states_of_their_own(
         records.asg.exit_standby(
             AutoScalingGroupName=waits.id, InstanceIds=records.members(waits.id)
         )
-        stays.result(60)
+        done, _ = wait([stays], STAYS_S)
+        assert done, f"the update waits with {records.group(waits.id)}"
+        stays.result()
         assert plugin.wait(60) == 0
         assert answers(one)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.rehearsal.support import Account
 from tests.rehearsal.world import World
 
 
@@ -160,3 +161,17 @@ class TestGroups:
         members = world.account.members(world.make(4))
         used = {world.account.instance(member)["SubnetId"] for member in members}
         assert used == set(world.account.subnets())
+
+    def test_a_subnet_is_never_used_up(self, records: Account) -> None:
+        """Instances that are gone need no address: a rehearsal is up for days."""
+        ec2 = records.ec2
+        network = ec2.create_vpc(CidrBlock="10.9.0.0/24")["Vpc"]["VpcId"]
+        subnet = ec2.create_subnet(VpcId=network, CidrBlock="10.9.0.0/28")["Subnet"]
+        for _ in range(subnet["AvailableIpAddressCount"] + 2):
+            (made,) = ec2.run_instances(
+                ImageId=records.base_image(),
+                MinCount=1,
+                MaxCount=1,
+                SubnetId=subnet["SubnetId"],
+            )["Instances"]
+            ec2.terminate_instances(InstanceIds=[made["InstanceId"]])

@@ -54,6 +54,12 @@ class Machine:
         nic.private_ip_address = address
         nic.private_ip_addresses = [{"Primary": True, "PrivateIpAddress": address}]
         nic.public_ip, nic.public_ip_auto_assign = (address if public else None), False
+        # moto keeps what it took from the subnet until Python collects the instance: a
+        # cloud that is up for days would have no address left.
+        taken = self.instance._private_ips  # noqa: SLF001
+        while taken and self.instance.subnet_id:
+            subnet = self.instance.ec2_backend.get_subnet(self.instance.subnet_id)
+            subnet.del_subnet_ip(taken.pop())
 
     def set_state(self, name: str) -> None:
         """Write the instance's state into moto's record."""
