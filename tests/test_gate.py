@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from click.testing import CliRunner
 
 from olrunbook.archive.place import RESUMES_VARIABLE, list_runs
 from olrunbook.cli import cli
-from olrunbook.cli.gates import asked_of
+from olrunbook.display.views_board import board_view
 from olrunbook.engine.session import Session, run_notebook
 from olrunbook.project.catalog import Project
+from olrunbook.record.files import short
 from olrunbook.record.journal import Typed, read_journal
+from olrunbook.steps.approval.decisions import By, decide
+from olrunbook.steps.approval.lineage import asked_of
+from olrunbook.steps.board import StageStatus, board
 from tests.gates import (
     AMI,
     BEGIN,
@@ -54,6 +59,30 @@ def test_a_run_waits_at_its_gate(stand: Stand) -> None:
     (gate,) = record.gates
     assert gate.digest == steps["preview"].result["digest"]
     stand.verify()
+
+
+def test_status_does_not_ask_for_an_approval_that_is_there(stand: Stand) -> None:
+    """It says what to resume, until that is done; the past had no approval yet."""
+    record = stand.run()
+    (place,) = list_runs(stand.project.outputs, room="CI")
+
+    def ci(at: datetime | None = None) -> StageStatus:
+        (row,) = board(stand.project, app="tika", stage="CI", at=at).rows
+        return row
+
+    before = datetime.now(UTC)
+    assert (ci().waiting, ci().approved) == ([record.run_id], {})
+    asked, by = asked_of(stand.project, place, record), By("ann", "claimed")
+    decide(place.folder.parent, asked, by, "fine", approved=True)
+    assert ci().approved == {record.run_id: record.run_id}
+    assert ci(before).approved == {}
+    found = board(stand.project, app="tika", stage="CI")
+    assert "1 approved and not resumed" in found.headline()
+    notes = [note.text for note in board_view(found).notes]
+    assert any(t.endswith(f"resume {short(record.run_id)}") for t in notes)
+    assert not any("olrunbook approve" in text for text in notes)
+    assert stand.run(resumes=place).status == "succeeded"
+    assert ci().waiting == []
 
 
 def test_where_nothing_would_be_changed_nobody_is_asked(stand: Stand) -> None:

@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from olrunbook.archive import chain
-from olrunbook.archive.place import RunPlace, list_runs, read_record
+from olrunbook.archive.place import RunPlace, read_record
 from olrunbook.cli.common import command, plain, project
 from olrunbook.cli.complete import complete_run, run_named
-from olrunbook.cli.gates import asked_of, decider, masked, waiting_run, worded
+from olrunbook.cli.gates import decider, masked, waiting_run, worded
 from olrunbook.cli.state import settle
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.record.files import short
-from olrunbook.steps.flow import RELEASE
 
 if TYPE_CHECKING:
-    from olrunbook.steps.approval.decisions import Standing
     from olrunbook.steps.approval.model import Asked
 
 
@@ -63,8 +60,11 @@ def approve(
     has shown, once: resumed, it previews again, and waits anew where that differs.
     """
     place, asked = _decide(reference, reason, sign, approved=True, emergency=emergency)
-    people, found = asked.spec.people, _standing(place, asked)
-    again = _what_goes_on(place)
+    from olrunbook.steps.approval import lineage  # noqa: PLC0415  (heavy)
+
+    here = project()
+    people, found = asked.spec.people, lineage.standing_of(here, place, asked)
+    again = lineage.goes_on(place, read_record(place))
     resume = f"{command()} resume {short(again.run_id)}"
     if len(found.approvals) < people and not found.alone:
         for note in found.notes:
@@ -74,7 +74,7 @@ def approve(
     if not go_on:
         click.echo(f"Go on: {resume}")
         return 0
-    others = _standing(place, _run_by_me(asked)).approvals
+    others = lineage.standing_of(here, place, _run_by_me(asked)).approvals
     if not found.alone and len(others) < people:
         click.echo("Who approves it with others does not run it. Somebody else types:")
         click.echo(f"  {resume}")
@@ -129,7 +129,7 @@ def countersign(reference: str, *, reason: str, sign: Path | None) -> None:
         msg = f"run {short(place.run_id)} made no change in an emergency"
         raise RefusedError(msg, f"Look at it: {command()} show {short(place.run_id)}")
     lineage.require_verified(place)
-    asked = asked_of(here, place, record)
+    asked = lineage.asked_of(here, place, record)
     entry = emergency.countersign(
         place.folder.parent,
         asked,
@@ -163,7 +163,7 @@ def _decide(
         )
         raise RefusedError(msg, f"Those that do: {command()} runs --status waiting")
     place, record = waits
-    asked = asked_of(here, place, record)
+    asked = lineage.asked_of(here, place, record)
     signers = lineage.signers_of(here, place.target, asked.spec)
     if sign and signers is None:
         msg = f"--sign: the target {place.target} names no `signers` in the catalog"
@@ -192,15 +192,6 @@ def _decide(
     return place, asked
 
 
-def _standing(place: RunPlace, asked: Asked) -> Standing:
-    """Return who has approved, who in an emergency, and what does not count."""
-    from olrunbook.steps.approval.decisions import standing  # noqa: PLC0415
-    from olrunbook.steps.approval.lineage import signers_of  # noqa: PLC0415
-
-    signers = signers_of(project(), place.target, asked.spec)
-    return standing(chain.entries(place.folder.parent), asked, signers)
-
-
 def _run_by_me(asked: Asked) -> Asked:
     """Return the question as it is where the person at this command line resumes."""
     from olrunbook.record.provenance import operator  # noqa: PLC0415
@@ -208,16 +199,3 @@ def _run_by_me(asked: Asked) -> Asked:
 
     runners = [*asked.runners, *names_of(operator(project().root))]
     return asked.model_copy(update={"runners": runners})
-
-
-def _what_goes_on(place: RunPlace) -> RunPlace:
-    """Return what is to be resumed: the run, or the release that waits for it."""
-    record = read_record(place)
-    if record is None or not record.release:
-        return place
-    where = {"target": place.target, "app": place.app, "room": RELEASE}
-    for release in list_runs(place.outputs, **where):
-        its = read_record(release)
-        if its and its.run_id == record.release and its.status == "waiting":
-            return release
-    return place

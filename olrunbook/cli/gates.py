@@ -22,11 +22,9 @@ if TYPE_CHECKING:
     from olrunbook.project.catalog import Project
     from olrunbook.record.model import RunRecord
     from olrunbook.steps.approval.decisions import By
-    from olrunbook.steps.approval.model import Asked
 
 __all__ = [
     "answered",
-    "asked_of",
     "chosen",
     "decider",
     "gate_options",
@@ -149,20 +147,6 @@ def waiting_run(
     return (place, record) if waits else None
 
 
-def asked_of(project: Project, place: RunPlace, record: RunRecord) -> Asked:
-    """Return what the gate of a run that waits asks."""
-    from olrunbook.project.gates import GateSpec  # noqa: PLC0415
-    from olrunbook.steps.approval.lineage import Lineage  # noqa: PLC0415
-    from olrunbook.steps.approval.model import Asked  # noqa: PLC0415
-
-    gate, line = record.gates[-1], Lineage.of(place)
-    back = record.rollback is not None
-    now = project.catalog.gate(place.target, gate.gate, rollback=back)
-    spec = line.strictest(gate.gate, now) or GateSpec()
-    whose = {"runs": line.ids, "runners": line.runners}
-    return Asked(gate=gate.gate, digest=gate.digest, spec=spec, **whose)
-
-
 def decider(project: Project, target: str, how: str, sign: Path | None = None) -> By:
     """Return the person at this command line, and the target's identity if it is up.
 
@@ -243,6 +227,7 @@ def answered(project: Project, place: RunPlace, record: RunRecord) -> bool:
 
     """
     from olrunbook.steps.approval.decisions import decide  # noqa: PLC0415
+    from olrunbook.steps.approval.lineage import asked_of  # noqa: PLC0415
 
     asked = asked_of(project, place, record)
     if not _terminal() or asked.spec.protected:

@@ -49,6 +49,10 @@ def _notes(row: StageStatus) -> Iterator[Note]:
     yield from (Note(where + text) for text in row.later)
     for waits in row.waiting:
         run = short(waits)
+        if again := row.approved.get(waits):
+            text = f"run {run} is approved; go on: olrunbook resume {short(again)}"
+            yield Note(f"{where}{text}", tone="warn")
+            continue
         on = "--resume"
         if waits in row.signed:
             on = f"--sign KEYFILE, then olrunbook resume {run}"

@@ -28,6 +28,7 @@ from olrunbook.record.files import short as short_run
 from olrunbook.record.model import RunRecord, StepRecord
 from olrunbook.steps.approval.decisions import of_kind
 from olrunbook.steps.approval.emergency import emergencies
+from olrunbook.steps.approval.lineage import asked_of, goes_on, standing_of
 from olrunbook.steps.deploy.update import UP
 from olrunbook.steps.order import Found, not_verified
 from olrunbook.steps.results import Result, Value, listed
@@ -41,7 +42,16 @@ __all__ = ["Board", "StageStatus", "board", "changed"]
 KEPT = timedelta(weeks=6)  # as long as AWS knows a refresh
 SLACK = timedelta(seconds=5)  # between AWS's clock and ours
 ROOM = ("target", "app", "room")
-PAST = ("images", "since", "run", "later", "waiting", "signed", "emergencies")
+PAST = (
+    "images",
+    "since",
+    "run",
+    "later",
+    "waiting",
+    "signed",
+    "approved",
+    "emergencies",
+)
 SECOND = "%Y-%m-%d %H:%M:%S UTC"
 
 
@@ -62,6 +72,9 @@ class StageStatus(Value):
     mixed: str = ""
     waiting: list[str] = Field(default_factory=list)  # the runs that wait at a gate
     signed: list[str] = Field(default_factory=list)  # of these, where people must sign
+    # of these, those that enough people have approved; with the run or release that
+    # goes on when it is resumed
+    approved: dict[str, str] = Field(default_factory=dict)
     # the runs of emergencies that nobody has countersigned
     emergencies: list[str] = Field(default_factory=list)
     # what no record explains, a line each
@@ -95,7 +108,10 @@ class Board(Result):
         open_ends = {
             "in refresh": sum(bool(row.refresh) for row in self.rows),
             "mixed": sum(bool(row.mixed) for row in self.rows),
-            "waiting for approval": sum(len(row.waiting) for row in self.rows),
+            "waiting for approval": sum(
+                len(row.waiting) - len(row.approved) for row in self.rows
+            ),
+            "approved and not resumed": sum(len(row.approved) for row in self.rows),
             "not countersigned": sum(len(row.emergencies) for row in self.rows),
             "not explained": sum(len(row.unexplained) for row in self.rows),
         }
@@ -139,7 +155,7 @@ def board(
                 continue
             if at is None:
                 place, asked = places(project, target, one)
-            past = _Past(project.outputs / target / name / one, place, moment)
+            past = _Past(project, (target, name, one), place, moment)
             facts: dict[str, Any] = {"app": name, "stage": one}
             facts |= {key: getattr(past, key) for key in PAST}
             if place:
@@ -161,7 +177,14 @@ def _place(project: Project, name: str, stage: str) -> tuple[Target | None, str]
 class _Past:
     """What the archive says of a stage in one cloud, up to a moment."""
 
-    def __init__(self, room: Path, place: Target | None, at: datetime) -> None:
+    def __init__(
+        self,
+        project: Project,
+        where: tuple[str, str, str],
+        place: Target | None,
+        at: datetime,
+    ) -> None:
+        room = project.outputs.joinpath(*where)
         self.found: dict[str, Found] = {}  # by run id, newest first
         self.resumes: dict[str, str] = {}
         self.later: list[str] = []
@@ -182,8 +205,25 @@ class _Past:
             for run in self.waiting
             if any(gate.signature for gate in self.found[run].record.gates)
         ]
+        self.approved = {
+            run: goes_on(*self.found[run]).run_id
+            for run in self.waiting
+            if self._approved(project, self.found[run], at)
+        }
         alone = [e.use for e in emergencies(entries) if e.countersigned is None]
         self.emergencies = [str(use.get("run_id")) for use in alone]
+
+    @staticmethod
+    def _approved(project: Project, found: Found, at: datetime) -> bool:
+        """Whether enough people have approved what a run that waits asks."""
+        if not found.record.gates:
+            return False
+        asked = asked_of(project, found.place, found.record)
+        try:
+            there = standing_of(project, found.place, asked, at)
+        except OlrunbookError:
+            return False  # as it is, no signature counts
+        return bool(there.alone) or len(there.approvals) >= asked.spec.people
 
     def _read(self, room: Path, cloud: str, at: datetime) -> None:
         """Read the records of one cloud; what goes on is noted."""

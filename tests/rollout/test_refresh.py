@@ -16,13 +16,13 @@ from olrunbook.adapters.aws.reads import Account
 from olrunbook.adapters.aws.refresh import start_refresh
 from olrunbook.adapters.context import Context
 from olrunbook.archive.place import RunPlace
-from olrunbook.cli.gates import asked_of
 from olrunbook.engine.session import Session, run_notebook
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.project.catalog import find_project
 from olrunbook.record.journal import Typed
 from olrunbook.record.model import RunRecord
 from olrunbook.steps.approval.decisions import By, decide
+from olrunbook.steps.approval.lineage import asked_of
 from olrunbook.steps.rollout import refresh
 from olrunbook.steps.rollout.verdict import Patience
 from tests.gates import write_notebook

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Self
 
@@ -15,15 +16,24 @@ from olrunbook.project.gates import GateSpec, lasting
 from olrunbook.record.files import short
 from olrunbook.record.model import GateRecord, Known, RunRecord
 from olrunbook.record.provenance import uncommitted
-from olrunbook.steps.approval.decisions import require_not_rejected
+from olrunbook.steps.approval.decisions import (
+    Standing,
+    require_not_rejected,
+    standing,
+)
+from olrunbook.steps.approval.model import Asked
+from olrunbook.steps.flow import RELEASE
 
 __all__ = [
     "PLANS",
     "Lineage",
+    "asked_of",
+    "goes_on",
     "names_of",
     "refuse_rejected",
     "require_verified",
     "signers_of",
+    "standing_of",
 ]
 
 PLANS = ("olrunbook/preview/1", "olrunbook/refresh-plan/1")  # what gates ask about
@@ -89,6 +99,57 @@ class Lineage(NamedTuple):
         """Return what the run before this one asked about; None: nothing."""
         shown = (one.result(plan) for one in self.records[1:2] for plan in PLANS)
         return next((result for result in shown if result), None)
+
+
+def asked_of(project: Project, place: RunPlace, record: RunRecord) -> Asked:
+    """Return what the gate of a run that waits asks."""
+    gate, line = record.gates[-1], Lineage.of(place)
+    back = record.rollback is not None
+    now = project.catalog.gate(place.target, gate.gate, rollback=back)
+    spec = line.strictest(gate.gate, now) or GateSpec()
+    whose = {"runs": line.ids, "runners": line.runners}
+    return Asked(gate=gate.gate, digest=gate.digest, spec=spec, **whose)
+
+
+def standing_of(
+    project: Project, place: RunPlace, asked: Asked, now: datetime | None = None
+) -> Standing:
+    """Return who has approved what a run asks, and what does not count.
+
+    Args:
+        project: Its catalog names the allowed signers.
+        place: The run.
+        asked: What it asks.
+        now: As it was at this moment (UTC); None: now.
+
+    Raises:
+        RefusedError: The file of allowed signers is not as it was committed.
+
+    """
+    entries = chain.entries(place.folder.parent)
+    if now:
+        until = now.isoformat(timespec="milliseconds")
+        entries = [entry for entry in entries if str(entry.get("at")) <= until]
+    signers = signers_of(project, place.target, asked.spec)
+    return standing(entries, asked, signers, now)
+
+
+def goes_on(place: RunPlace, record: RunRecord | None) -> RunPlace:
+    """Return what is resumed where a run waits: it, or the release that waits for it.
+
+    Args:
+        place: The run.
+        record: Its record, if it can be read.
+
+    """
+    if record is None or not record.release:
+        return place
+    where = {"target": place.target, "app": place.app, "room": RELEASE}
+    for release in list_runs(place.outputs, **where):
+        its = read_record(release)
+        if its and its.run_id == record.release and its.status == "waiting":
+            return release
+    return place
 
 
 def names_of(operator: Mapping[str, Known]) -> list[str]:
