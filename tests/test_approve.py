@@ -530,9 +530,10 @@ def test_a_release_goes_on_after_its_deploy_alone_was_resumed(
     assert call(*release)[0] == 3
     waiting, part = stand.last("release"), stand.last().run_id
     assert call("approve", part, "--reason", "fine")[0] == 0
+    name = f"{waiting.run_id[:4]}…{waiting.run_id[-3:]}"
+    assert re.search(r'gate +approved by .*, "fine", shown', call("show", name)[1])
     code, said = call("resume", part)
     assert code == 0, said
-    name = f"{waiting.run_id[:4]}…{waiting.run_id[-3:]}"
     assert f"which goes on by: olrunbook resume {name}" in said
     assert call("resume", name)[0] == 0
     done = stand.last("release")

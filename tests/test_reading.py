@@ -131,13 +131,22 @@ def test_runs_can_be_asked_for_in_every_way(record) -> None:
         ], words
 
 
-def test_runs_of_an_app_that_nobody_knows_are_a_wrong_call(record, project) -> None:
+def test_runs_of_a_name_that_nobody_knows_are_a_wrong_call(record, project) -> None:
     """Neither catalog nor archive has it; one that only the archive has is known."""
     record()
     for words in (["tikka"], ["tikka", "--json"]):
         with pytest.raises(UsageError, match="choose from: tika, concourse") as caught:
             call("runs", *words)
         assert caught.value.hint == "Did you mean tika?"
+    for option, typed, meant in (
+        ("--stage", "QQ", "QA"),
+        ("--notebook", "deplyo", "deploy"),
+        ("--target", "rehersal", "rehearsal"),
+    ):
+        with pytest.raises(UsageError, match=f"{option[2:]} '{typed}' is") as caught:
+            call("runs", option, typed)
+        assert caught.value.hint == f"Did you mean {meant}?"
+        assert call("runs", "concourse", option, meant).stdout == ""
     text = project.catalog_file.read_text()
     project.catalog_file.write_text(text.replace("[apps.tika", "[apps.old"))
     assert len(lines("runs", "tika")) == 1
@@ -357,7 +366,7 @@ def test_a_list_is_printed_without_pydantic() -> None:
         "except SystemExit: pass\n"
         "print([n for n in ('pydantic', 'papermill', 'rich') if n in sys.modules])"
     )
-    for words in (["--help"], ["runs", "--stage", "nothing"], ["runs", "--help"]):
+    for words in (["--help"], ["runs", "-n", "1"], ["runs", "--help"]):
         said = subprocess.run(
             [sys.executable, "-c", code, *words],
             capture_output=True,

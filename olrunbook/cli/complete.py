@@ -16,7 +16,6 @@ from olrunbook.project.where import cache_dir
 from olrunbook.record.files import minute, short
 
 __all__ = [
-    "apps_with_runs",
     "complete_app",
     "complete_app_with_runs",
     "complete_room",
@@ -113,14 +112,9 @@ def _folders(pattern: str) -> list[str]:
     return sorted(name for name in found if not name.startswith("."))
 
 
-def apps_with_runs() -> list[str]:
-    """Return the apps of the archive, be they in the catalog or not."""
-    return _folders("*/*")
-
-
 # Of the catalog.
 complete_app = _names(lambda: project().catalog.apps)
 complete_stage = _names(lambda: project().catalog.all_stages)
 # Of the archive: what has runs; a room is a stage, else a notebook.
-complete_app_with_runs = _names(apps_with_runs)
+complete_app_with_runs = _names(lambda: _folders("*/*"))
 complete_room = _names(lambda: _folders("*/*/*"))

@@ -13,9 +13,8 @@ import click
 
 from olrunbook.archive import chain
 from olrunbook.archive.index import Query, Row, search
-from olrunbook.cli.common import archive, duration, plain, project
+from olrunbook.cli.common import archive, duration, notebook_names, plain, project
 from olrunbook.cli.complete import (
-    apps_with_runs,
     complete_app_with_runs,
     complete_room,
     complete_run,
@@ -113,10 +112,6 @@ def runs(
     **asked: Any,
 ) -> None:
     """List the runs in the archive, newest first."""
-    if app and app not in (there := apps_with_runs()):
-        from olrunbook.project.catalog import one_of  # noqa: PLC0415  (pydantic is slow)
-
-        one_of("app", app, [*dict.fromkeys([*project().catalog.apps, *there])])
     settle()
     wanted = tuple(s for s in statuses if s in ENDED)
     wanted += ("",) if any(s in OPEN for s in statuses) else ()
@@ -129,6 +124,8 @@ def runs(
     if WAITING in statuses:
         rows = _still_waiting(rows)
     rows = rows[:number]
+    if not rows:
+        _require_known(app=app, stage=stage, **asked)
     if as_json:
         click.echo(json.dumps([_json(row) for row in rows], indent=1))
     elif not sys.stdout.isatty():
@@ -138,6 +135,26 @@ def runs(
         _table(rows)
     else:
         click.echo("No runs.")
+
+
+def _require_known(
+    *, app: str, stage: str, target: str, notebook: str, **_: object
+) -> None:
+    """Refuse a name that nothing has: that there are no such runs says nothing."""
+    if not (app or stage or target or notebook):
+        return
+    from olrunbook.project.catalog import one_of  # noqa: PLC0415  (pydantic is slow)
+
+    here, rows = project(), list(search(archive(), cache_dir(), Query()))
+    catalog, books = here.catalog, notebook_names(here)
+    for what, name, known in (
+        ("app", app, [*catalog.apps, *(row.app for row in rows)]),
+        ("stage", stage, [*catalog.all_stages, *books, *(row.room for row in rows)]),
+        ("target", target, [*catalog.targets, *(row.target for row in rows)]),
+        ("notebook", notebook, [*books, *(row.notebook for row in rows)]),
+    ):
+        if name:
+            one_of(what, name, list(dict.fromkeys(known)))
 
 
 def _still_waiting(rows: list[Row]) -> list[Row]:

@@ -15,6 +15,7 @@ from olrunbook.archive.place import RunPlace, read_record
 from olrunbook.archive.seal import build_record
 from olrunbook.cli.common import command, duration, plain
 from olrunbook.cli.complete import complete_run, run_named
+from olrunbook.cli.gates import waiting_run
 from olrunbook.cli.markdown import markdown
 from olrunbook.cli.runs import COLOURS
 from olrunbook.cli.state import UNREADABLE, settle, state_of
@@ -73,7 +74,8 @@ def _told(place: RunPlace, record: RunRecord | None) -> tuple[Summary, str]:
         told = summary(record, place)
         told.lines[:0] = _emergency(place)
         if record.status == "waiting":
-            told.lines.extend(_decisions(place))
+            waits = waiting_run(place, record)  # of a release the part that waits
+            told.lines.extend(_decisions(waits[0] if waits else place))
         told.lines.append(("chain", _chain(place)))
         return told, f"{both(record.started_at)}, {took}"
     state = state_of(place)
