@@ -36,6 +36,24 @@ def test_a_catalog_that_is_no_utf_8_is_named(project) -> None:
     assert load_catalog(path) == project.catalog
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("[apps.tika.image]", "[apps.tika.imgae]", "apps.tika.imgae: Extra inputs"),
+        ("image_config = {", "image_confg = {", "stack.image_confg: Extra inputs"),
+        ("image_config = { server =", "#", "stack.image_config is missing"),
+    ],
+)
+def test_a_name_that_is_misspelt_is_named(project, old, new, says) -> None:
+    """Not what is missing for it."""
+    text = project.catalog_file.read_text()
+    assert old in text
+    project.catalog_file.write_text(text.replace(old, new, 1))
+    with pytest.raises(UsageError) as caught:
+        find_project(project.root)
+    assert says in str(caught.value)
+
+
 def test_an_unknown_app_is_suggested(project) -> None:
     """A typo in an app's name gets the nearest one."""
     with pytest.raises(UsageError, match="tika") as caught:

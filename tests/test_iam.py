@@ -49,6 +49,33 @@ def write(project: Project, name: str, text: str) -> None:
     (project.root / "stacks" / "tika" / name).write_text(text)
 
 
+def test_groups_without_a_tag_are_known_by_name(own: Project) -> None:
+    """With what Pulumi puts behind it; where only some are, every group is meant."""
+    text = own.catalog_file.read_text()
+    tagged = statements(made(own), "ChangeGroup")
+    assert tagged[0]["Condition"]["StringEquals"]["aws:ResourceTag/Name"]
+    assert tagged[0]["Resource"].endswith("autoScalingGroupName/*")
+    group = find_project(own.root).catalog.app("tika").stack.groups["server"][0]
+    own.catalog_file.write_text(text.replace(f'"{group}"', '"name:tika-{stage_lower}"'))
+    for sid in ("MakeGroup", "ChangeGroup"):
+        (found,) = statements(made(find_project(own.root)), sid)
+        assert "Condition" not in found
+        names = [arn.rpartition("/")[2] for arn in found["Resource"]]
+        assert names == ["tika-ci", "tika-ci-*"]
+    both = f'["{group}", "name:tika-{{stage_lower}}"]'
+    own.catalog_file.write_text(text.replace(f'"{group}"', both))
+    (found,) = statements(made(find_project(own.root)), "ChangeGroup")
+    assert found["Resource"].endswith("autoScalingGroupName/*")
+    assert "Condition" not in found
+
+
+@pytest.mark.parametrize("given", [{"account": "12"}, {"region": "us-est"}])
+def test_an_account_or_region_that_is_none_is_refused(project: Project, given) -> None:
+    """A policy of it would allow nothing."""
+    with pytest.raises(UsageError, match="is not valid"):
+        made(project, **given)
+
+
 @pytest.mark.parametrize("app", ["tika", "concourse"])
 def test_each_policy_is_one_that_aws_takes(project: Project, app: str) -> None:
     """Small enough, with plain and different Sids, and of no hole that was left."""

@@ -252,8 +252,8 @@ def test_an_archive_that_cannot_be_written_is_a_usage_error(tmp_path) -> None:
 
 def test_the_checkout_is_described(tmp_path) -> None:
     """Commit and changed files are read; a folder without git has none."""
-    assert git_state(tmp_path) == ("", ())
-    sha, _ = git_state(Path(__file__).parent)
+    assert git_state(tmp_path, tmp_path / "outputs") == ("", ())
+    sha, _ = git_state(Path(__file__).parent, tmp_path)
     assert re.fullmatch(r"[0-9a-f]{40}", sha)
 
 
@@ -278,6 +278,8 @@ def test_changed_files_count_by_their_content(tmp_path) -> None:
     seen.append(contents(tmp_path, outputs))
     assert len({*seen}) == len(seen) == 6
     (outputs / "run.json").write_text("{}")
+    assert git_state(tmp_path, outputs)[1] == ('"n \\303\\274"', "a.py")
+    assert "outputs/" in git_state(tmp_path, tmp_path / "elsewhere")[1]
     git("add", "a.py")
     assert contents(tmp_path, outputs) == seen[-1]
     tracked.unlink()

@@ -248,8 +248,17 @@ def test_what_a_command_before_says_is_secret(ctx) -> None:
     ("run", "wrong"),
     [
         (["true"], "ended with 0, but its output does not hold NAME="),
+        (["echo", "NAME="], "ended with 0, but its output has nothing after NAME="),
+        (["echo", 'NAME=""'], "ended with 0, but its output has nothing after NAME="),
+        (
+            ["printf", "NAME=\\nNEXT=1"],
+            "ended with 0, but its output has nothing after NAME=",
+        ),
         (["sh", "-c", "echo NAME=secret; exit 3"], "ended with code 3"),
-        (["no-such-program"], "could not be started: No such file or directory"),
+        (
+            ["no-such-program"],
+            "could not be started: no-such-program: No such file or directory",
+        ),
     ],
 )
 def test_a_command_before_that_fails_is_told_without_its_output(

@@ -47,7 +47,8 @@ def run_before(ctx: Context, name: ToolName, before: Before) -> str:
             check=False,
         )
     except OSError as error:
-        return f"could not be started: {error.strerror}"
+        program = [*call.prefix, *before.run][0]
+        return f"could not be started: {program}: {error.strerror}"
     except subprocess.TimeoutExpired:
         return f"took longer than {ANSWER_S} s"
     _learn(ctx.redactor, done.stdout)
@@ -55,6 +56,9 @@ def run_before(ctx: Context, name: ToolName, before: Before) -> str:
         return f"ended with code {done.returncode}"
     if before.holds not in done.stdout:
         return f"ended with 0, but its output does not hold {before.holds}"
+    value = re.escape(before.holds) + r"[\"']?[^\s\"']"
+    if before.holds.endswith("=") and not re.search(value, done.stdout):
+        return f"ended with 0, but its output has nothing after {before.holds}"
     return ""
 
 

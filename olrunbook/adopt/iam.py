@@ -21,13 +21,24 @@ from pydantic import BaseModel
 from olrunbook.adapters.pulumi.settings import read_yaml
 from olrunbook.errors import UsageError
 from olrunbook.project.catalog import Project, one_of
+from olrunbook.project.stack import BY_NAME
+from olrunbook.project.target import ACCOUNT_ID, REGION
 
 __all__ = ["LARGEST", "Given", "Permissions", "Policy", "permissions", "policies"]
 
 LARGEST = 6144  # characters of a managed policy, white space not counted
 PLACEHOLDER = "ACCOUNT_ID"  # AWS refuses it: nobody attaches a policy of no account
 # Holes that only a stack fills; without one, what needs them is left out.
-OF_STACKS = ("alias", "bucket", "group", "key", "prefix", "reads", "stack")
+OF_STACKS = (
+    "alias",
+    "bucket",
+    "group",
+    "group_name",
+    "key",
+    "prefix",
+    "reads",
+    "stack",
+)
 _HOLE = re.compile(r"\{(\w+)\}")
 
 
@@ -154,15 +165,25 @@ def policies(
         project: The project in use.
         app: The app.
         stage: Only this stage's; empty: all.
-        target: The target that says the account; empty: the catalog's first.
+        target: The target that says the account; empty: the first of kind aws.
         given: What else is known.
 
     Raises:
-        UsageError: There is no such app, stage or target; a tag has an unknown hole.
+        UsageError: There is no such app, stage or target; a tag has an unknown hole;
+            account or region are none.
 
     """
     catalog = project.catalog
-    one_of("target", target or next(iter(catalog.targets)), [*catalog.targets])
+    for name, value, form in (
+        ("account", given.account, ACCOUNT_ID),
+        ("region", given.region, REGION),
+    ):
+        if not re.fullmatch(form, value):
+            msg = f"--{name} {value!r} is not valid"
+            raise UsageError(msg, "Such as 123456789012 in us-east-1.")
+    accounts = [name for name, one in catalog.targets.items() if one.kind == "aws"]
+    target = target or next(iter([*accounts, *catalog.targets]))
+    one_of("target", target, [*catalog.targets])
     stages = catalog.stages_of(app)
     if stage:
         stages = [one_of("stage", stage, stages)]
@@ -271,7 +292,7 @@ def _known(
 ) -> dict[str, list[str]]:
     """Return what the catalog says of an app in a stage."""
     catalog = project.catalog
-    place = catalog.targets[target or next(iter(catalog.targets))]
+    place = catalog.targets[target]
     account = given.account or place.account or PLACEHOLDER
     region = given.region or place.region or "*"
     return {
@@ -321,8 +342,18 @@ def _place(
         "reads": ["*" if refers else f"{own}*"],
         "key": keys,
         "alias": aliases,
-        "group": [tag for _, tag in stack.group_tags(stage)],
+        **_groups([word for _, word in stack.group_tags(stage)], notes),
     }, notes
+
+
+def _groups(words: list[str], notes: list[str]) -> dict[str, list[str]]:
+    """Return by what a policy knows the groups: all by tag, or all by name."""
+    named = [word.removeprefix(BY_NAME) for word in words if BY_NAME in word]
+    if len(named) == len(words):
+        return {"group_name": [one for n in named for one in (n, f"{n}-*")]}
+    if named:
+        notes.append("some groups have no tag Name: every group may be changed")
+    return {"group": [] if named else words, "group_name": ["*"]}
 
 
 def _text(file: Path) -> str:

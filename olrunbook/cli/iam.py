@@ -36,7 +36,9 @@ Examples:
 @click.option(
     "--stage", default="", shell_complete=complete_stage, help="Only this one."
 )
-@click.option("--target", default="", help="Says the account; default: the first.")
+@click.option(
+    "--target", default="", help="Says the account; default: the first of kind aws."
+)
 @click.option("--account", default="", help="AWS account id; default: the target's.")
 @click.option("--region", default="", help="AWS region; default: the stack's.")
 @click.option(

@@ -30,6 +30,7 @@ def board_view(board: Board) -> View:
     when = "now" if board.now else f"at {board.at:%Y-%m-%d %H:%M:%S} UTC"
     columns = ("app", "stage", "image set", "since", "by run", "the account says")
     odd = any(row.unexplained or row.mixed for row in board.rows)
+    odd = odd or bool(board.now and board.asked)
     return View(
         board.headline(),
         tone="warn" if odd else "ok",

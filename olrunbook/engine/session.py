@@ -136,7 +136,7 @@ class Session:
             release=release,
             resumes=resumes.run_id if resumes else "",
             executed_by="olrunbook",
-            **opening(project.root),
+            **opening(project.root, project.outputs),
         )
         strange = [
             f"parameter {unknown} is not in the parameters cell"

@@ -133,7 +133,7 @@ class Release:
             + self.project.catalog.app(self.app).stand_ins,
             tools=self.target.tools,
             resumes=self.resumes,
-            **opening(self.project.root),
+            **opening(self.project.root, self.project.outputs),
         )
         for text in self.warnings:
             self.journal.add("warning", text=text)

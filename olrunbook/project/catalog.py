@@ -171,6 +171,9 @@ class App(Strict):
                 if given != wanted and not (looks and not given):
                     names = f"{sorted(given)}, node_types {sorted(wanted)}"
                     msg = f"stack.{field} names {names}"
+                    if not given:
+                        msg = f"stack.{field} is missing: wanted one for each of "
+                        msg += ", ".join(sorted(wanted))
                     raise ValueError(msg)
         return self
 
@@ -287,9 +290,13 @@ def load_catalog(path: Path) -> Catalog:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f"{path}: not TOML: {error}"
     except ValidationError as error:
-        first = error.errors()[0]
+        # A name that is misspelt is said before the one that is missing for it.
+        faults = error.errors()
+        first = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
         where = ".".join(str(part) for part in first["loc"])
         text = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "string_pattern_mismatch":
+            text = f"{first['input']!r} is not valid"
         msg = f"{path}: {where}{': ' if where else ''}{text}"
     raise UsageError(msg, "docs/adding-an-app.md describes every field.")
 

@@ -10,7 +10,11 @@ from pydantic import BaseModel, Field, model_validator
 from olrunbook.project.gates import GateSpec, Lasting
 from olrunbook.project.stack import Text
 
-__all__ = ["TargetSpec"]
+__all__ = ["ACCOUNT_ID", "REGION", "TargetSpec"]
+
+ACCOUNT_ID = r"^(\d{12})?$"
+REGION = r"^([a-z]{2}(-[a-z]+)+-\d)?$"
+ROLE = r"^(arn:[a-z-]+:iam::\d{12}:role/.+)?$"
 
 
 class TargetSpec(BaseModel, frozen=True, extra="forbid"):
@@ -21,12 +25,12 @@ class TargetSpec(BaseModel, frozen=True, extra="forbid"):
     kind: Literal["rehearsal", "aws"] = "rehearsal"
     # of an account: its id, its region, the profile of a person's AWS settings (empty:
     # what AWS's tools take by themselves)
-    account: Annotated[str, Field(pattern=r"^(\d{12})?$")] = ""
-    region: Annotated[str, Field(pattern=r"^([a-z]{2}(-[a-z]+)+-\d)?$")] = ""
+    account: Annotated[str, Field(pattern=ACCOUNT_ID)] = ""
+    region: Annotated[str, Field(pattern=REGION)] = ""
     profile: str = ""
     # role that is assumed with it, `arn:aws:iam::ID:role/olrunbook-{stage}`; `build` is
     # filled in where there is no stage; `{stage_lower}` too; empty: none
-    role: str = ""
+    role: Annotated[str, Field(pattern=ROLE)] = ""
     # pattern of the ARN that GetCallerIdentity must answer, with the same placeholders
     identity: str = "*"
     # patterns of the shell's `AWS_*` variables that count; none do unless named

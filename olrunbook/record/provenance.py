@@ -69,8 +69,12 @@ def _git(folder: Path, *words: str, errors: str = "replace") -> str:
     return done.stdout if done.returncode == 0 else ""
 
 
-def git_state(folder: Path) -> tuple[str, tuple[str, ...]]:
+def git_state(folder: Path, without: Path) -> tuple[str, tuple[str, ...]]:
     """Return a checkout's commit and the files that differ from it.
+
+    Args:
+        folder: A folder in the checkout.
+        without: A folder that does not count: the archive grows with every run.
 
     Returns:
         The full hash and the changed paths; empty where there is no checkout.
@@ -79,9 +83,10 @@ def git_state(folder: Path) -> tuple[str, tuple[str, ...]]:
     sha = _git(folder, "rev-parse", "HEAD").strip()
     if not sha:
         return "", ()
-    lines = _git(
-        folder, "status", "--porcelain", "--untracked-files=normal"
-    ).splitlines()
+    words = ["status", "--porcelain", "--untracked-files=normal", "--", ":/"]
+    if without.is_relative_to(folder):
+        words.append(f":(exclude){without.relative_to(folder)}")
+    lines = _git(folder, *words).splitlines()
     return sha, tuple(sorted(line[3:] for line in lines))
 
 
@@ -173,9 +178,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def opening(folder: Path) -> dict[str, Any]:
+def opening(folder: Path, outputs: Path) -> dict[str, Any]:
     """Return the facts that open a run's journal."""
-    sha, dirty = git_state(folder)
+    sha, dirty = git_state(folder, outputs)
     return {
         "commit": sha,
         "dirty": list(dirty),

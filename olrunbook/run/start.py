@@ -81,7 +81,7 @@ def begin(
         redactor.learn(value)
     if shell := kernel_shell():
         fail_with_shell_lines(shell)
-    facts = opening(project.root)
+    facts = opening(project.root, project.outputs)
     by_hand, warning, form = None, "", False
     if not headless:
         given = {"app": app, "stage": stage, "images": images or "", "target": target}

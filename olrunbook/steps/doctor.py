@@ -52,7 +52,7 @@ def doctor(
     if stage:
         one_of("stage", stage, catalog.stages_of(app) if app else catalog.all_stages)
     asked: dict[str, list[tuple[str, Asked]]] = {each: [] for each in EACH}
-    sha, dirty = git_state(project.root)
+    sha, dirty = git_state(project.root, project.outputs)
     with tempfile.TemporaryDirectory(prefix="olrunbook-doctor-") as scratch:
         for name in [app] if app else list(catalog.apps):
             spec = catalog.app(name)
@@ -111,12 +111,13 @@ def permitted(
 
     Raises:
         UsageError: There is no such app, stage or target.
-        RefusedError: The target is not up.
+        RefusedError: The target is not up, or does not answer as itself.
+        ToolError: There are no credentials.
 
     """
     catalog = project.catalog
     target = catalog.target(target)
-    place = load_target(target, project, stage)
+    place = load_target(target, project, stage).identified()
     given = Given(account=place.account, region=place.region)
     rows = []
     for name in [app] if app else list(catalog.apps):

@@ -103,8 +103,7 @@ def look(asked: Asked, name: str, where: str = "") -> CheckRow:
 def require(result: PreflightResult) -> None:
     """Raise RefusedError where a check failed: nothing was changed."""
     if result.failed:
-        hints = [row.hint for row in result.failed if row.hint]
-        raise RefusedError(result.headline(), hints[0] if hints else "")
+        raise RefusedError(result.headline(), result.failed[0].hint)
 
 
 STEP = Step("preflight", PreflightResult, require)

@@ -66,10 +66,15 @@ def _tool(name: ToolName) -> Callable[[Asked], Seen]:
             text = "not looked for: the target says where"
             return Seen("warning", text, wanted, "olrunbook tools")
         call = asked.ctx.tool(name)
-        found = tool_version(name, call.env, call.prefix, call.root)
+        # A deploy runs in their Python, whatever command is on the PATH
+        prefix = (*call.python, "-P", "-m") if name == "pyinfra" else call.prefix
+        found = tool_version(name, call.env, prefix, call.root)
         hint = "olrunbook tools shows where each tool comes from."
+        if call.prefix:
+            hint = f"tools.{name} in the catalog: `prefix` is what it is called by."
         if not found.path:
-            return Seen("failed", "not found", wanted, hint)
+            missing = f"{call.prefix[0]}: not found" if call.prefix else "not found"
+            return Seen("failed", missing, wanted, hint)
         text = f"{found.version or 'version unknown'}, {found.path}"
         return _fits(name, found.version, text, hint)
 

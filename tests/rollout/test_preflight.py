@@ -15,6 +15,7 @@ from olrunbook.adapters.tool_version import tool_version
 from olrunbook.errors import RefusedError, ToolError
 from olrunbook.events import Event
 from olrunbook.processes.system import NOT_DONE
+from olrunbook.project.tools import Tools
 from olrunbook.project.versions import VERSIONS
 from olrunbook.record.model import RollbackRecord
 from olrunbook.steps import preflight_checks
@@ -275,6 +276,26 @@ def test_a_tool_that_is_missing_or_old_fails(
     row = _row(ctx, "packer")
     assert (row.status, row.wanted) == ("failed", ">= 1.14")
     assert row.found.startswith("1.9.4, ")
+
+
+def test_a_tool_behind_a_prefix_is_asked_behind_it(
+    ctx: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deploy's by the Python it runs in; a prefix that is missing is named."""
+    env = _tool(tmp_path, "pyinfra", "pyinfra: v3.10")
+    _tool(tmp_path, "python", "pyinfra: v2.9.2 $*")
+    monkeypatch.setattr(type(ctx.target), "environment", lambda _: env)
+    its = _with_prefix(ctx, "pyinfra", ["env"])
+    assert "python -P -m pyinfra" in _row(its, "pyinfra").found
+    assert _row(its, "pyinfra").found.startswith("2.9.2, ")
+    row = _row(_with_prefix(ctx, "packer", ["uvv", "run"]), "packer")
+    assert (row.status, row.found) == ("failed", "uvv: not found")
+    assert "tools.packer in the catalog" in row.hint
+
+
+def _with_prefix(ctx: Context, name: str, prefix: list[str]) -> Context:
+    tools = Tools.model_validate({name: {"prefix": prefix}})
+    return dataclasses.replace(ctx, app=ctx.app.model_copy(update={"tools": tools}))
 
 
 @pytest.mark.parametrize(
