@@ -166,8 +166,9 @@ def _settings(folder: Path, where: str, stage: str, spec: StackSpec) -> list[Fin
     at = shlex.quote(os.path.relpath(folder))  # what is typed is typed from here
     which = f"-s {shlex.quote(stack)} -C {at}"
     if not (folder / file).is_file():
-        like = next(iter(sorted(folder.glob("Pulumi.?*.yaml"))), None)
-        hint = f"cp {at}/{like.name} {at}/{file}" if like else GUIDE
+        # Never another stage's file: it has that one's settings and key.
+        new = f"pulumi stack init {which} --secrets-provider awskms://alias/…"
+        hint = _otherwise(folder, stage, stack) or f"Make the stack: {new}"
         found.add("error", f"stack: {spec.path} lacks {file}", hint)
         return found.rows
     with found.errors(f"Correct {spec.path}/{file}.", "stack: "):
@@ -189,3 +190,18 @@ def _settings(folder: Path, where: str, stage: str, spec: StackSpec) -> list[Fin
                 hint = f"pulumi config set --secret {key} {which}"
                 found.add("error", wrong, hint)
     return found.rows
+
+
+def _otherwise(folder: Path, stage: str, stack: str) -> str:
+    """Return the names that stacks of a stage have here; empty: there is none.
+
+    Only those that differ by more words in front: another word is another cluster.
+    """
+    forms, found = {stage.lower(): "{stage_lower}", stage: "{stage}"}, []
+    wanted = f".{stack.removesuffix(stage).removesuffix(stage.lower())}"
+    for file in sorted(folder.glob("Pulumi.*.yaml")):
+        front, dot, word = file.stem.removeprefix("Pulumi").rpartition(".")
+        front += dot
+        if word in forms and (wanted.endswith(front) or front.endswith(wanted)):
+            found.append(f'set stack = "{front[1:]}{forms[word]}"')
+    return ", or ".join(found)
