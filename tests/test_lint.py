@@ -340,6 +340,21 @@ def test_a_stage_s_stack_of_another_name_is_named(
     assert hint.startswith(said)
 
 
+def test_what_init_left_open_in_the_catalog_is_to_be_done(tree: Path, run: Run) -> None:
+    """Each line with its number; a notebook that is named alone has none."""
+    with (tree / "catalog.toml").open("a") as file:
+        file.write("\n# Of init; `#?` marks it.\n#? groups: the tag Name of each\n")
+    (line,) = (n for n, text in enumerate(lines(tree), 1) if text.startswith("#?"))
+    wrong = f"line {line}: #? groups: the tag Name of each"
+    assert found("good") == [("catalog.toml", "error", wrong)]
+    assert run()[0] == 1
+
+
+def lines(tree: Path) -> list[str]:
+    """Return the lines of the catalog."""
+    return (tree / "catalog.toml").read_text().splitlines()
+
+
 def test_a_secret_that_is_none_can_be_said_to_be_none(
     notebook: Callable[..., Path],
 ) -> None:

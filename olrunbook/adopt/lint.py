@@ -19,6 +19,7 @@ from olrunbook.project.catalog import App, Project, StackSpec
 __all__ = ["Report", "lint"]
 
 SOURCE = re.compile(r'^\s*source\s+"?([\w-]+)"?\s+"?([\w-]+)"?', re.MULTILINE)
+MARK = "#?"  # what `init` writes at what it could not know
 GUIDE = "docs/adding-an-app.md says what belongs there."
 
 
@@ -58,6 +59,8 @@ def lint(
 
     """
     rows, looked, paths = [], [*apps], [*notebooks]
+    if looked:
+        rows += _marks(project.catalog_file)
     for name in looked:
         rows += _app(project, name)
     for path in sorted((project.root / "rules").glob("*.py")) if looked else ():
@@ -80,6 +83,15 @@ def _count(count: int, word: str) -> str:
 
 def _text(files: Iterable[Path]) -> str:
     return "\n".join(f.read_text(encoding="utf-8", errors="replace") for f in files)
+
+
+def _marks(file: Path) -> list[Finding]:
+    """Return the lines of a catalog that `init` left open."""
+    found, hint = Found(file.name), f"Answer it, and take the {MARK} away."
+    for at, line in enumerate(file.read_text(encoding="utf-8").split("\n"), 1):
+        if line.startswith(MARK):
+            found.add("error", f"line {at}: {line.strip()}", hint)
+    return found.rows
 
 
 def _app(project: Project, name: str) -> list[Finding]:
