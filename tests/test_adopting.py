@@ -1,4 +1,4 @@
-"""docs/adopting.md can be followed word for word."""
+"""docs/adopting.md and docs/accounts.md can be followed word for word."""
 
 from __future__ import annotations
 
@@ -6,27 +6,64 @@ import re
 import textwrap
 from pathlib import Path
 
-from olrunbook.project.catalog import load_catalog
+from olrunbook.project.catalog import Catalog, Project
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "adopting.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
-def blocks() -> list[str]:
-    """Return the indented blocks of the page."""
-    found = re.findall(r"(?m)(?:^(?: {4}.*|)\n)+", PAGE.read_text())
+def blocks(page: str) -> list[str]:
+    """Return the indented blocks of a page."""
+    found = re.findall(r"(?m)(?:^(?: {4}.*|)\n)+", (DOCS / page).read_text())
     return [textwrap.dedent(text).strip() for text in found if text.strip()]
 
 
-def test_the_catalog_of_the_page_is_one(tmp_path) -> None:
-    """All three apps are read as they stand there, and what they inherit."""
-    (text,) = (block for block in blocks() if block.startswith("schema = 1"))
-    (more,) = (block for block in blocks() if block.startswith("[apps.consul-data]"))
-    more = more.partition("\n\nolrunbook")[0]
-    (tmp_path / "catalog.toml").write_text(f"{text}\n\n{more}\n")
-    catalog = load_catalog(tmp_path / "catalog.toml")
+def tables(page: str) -> list[str]:
+    """Return the blocks of a page that are tables of a catalog; the whole one first."""
+    return [text for text in blocks(page) if re.match(r"\[[a-z]+\.|schema = 1\n", text)]
+
+
+def loaded(root: Path, *texts: str) -> Catalog:
+    """Return the catalog of some texts, beside the file of signers that it names."""
+    (root / "allowed_signers").write_text("ann@example.org ssh-ed25519 AAAA\n")
+    (root / "catalog.toml").write_text("\n\n".join(texts))
+    return Project(root, root / "catalog.toml").catalog
+
+
+def test_the_catalog_of_the_page_is_one(tmp_path: Path) -> None:
+    """All apps are read as they stand there, and what they inherit."""
+    catalog = loaded(tmp_path, *tables("adopting.md"))
     assert set(catalog.apps) == {"concourse", "consul", "consul-data", "vault"}
     tools = catalog.apps["vault"].tools.over(catalog.tools)
     assert tools.packer.before[0].holds == "CONSUL_ENCRYPT="
     assert tools.pulumi.prefix[:2] == ["uv", "run"]
     for app in catalog.apps.values():
         app.image.require_place(app.image.deploy.split("/")[-2])
+
+
+def test_the_pin_of_the_page_takes_the_place_of_the_look_up(tmp_path: Path) -> None:
+    """The line is put where the page says, in the app that the page speaks of."""
+    page = blocks("adopting.md")
+    (pin,) = (text for text in page if text.startswith("image_config = "))
+    text = tables("adopting.md")[0].replace("image_lookup = true", pin, 1)
+    stack = loaded(tmp_path, text).apps["concourse"].stack
+    assert stack is not None
+    assert not stack.image_lookup
+    assert set(stack.image_config) == {"web", "worker"}
+
+
+def test_what_the_page_releases_has_a_stack(tmp_path: Path) -> None:
+    """An app without one is refused; each name in a command is an app's."""
+    apps = loaded(tmp_path, *tables("adopting.md")).apps
+    text = "\n".join(blocks("adopting.md"))
+    named = set(re.findall(r"(?m)^olrunbook release (\S+)", text))
+    assert named == {"concourse", "consul-data"}
+    assert all(apps[name].stack for name in named)
+
+
+def test_the_account_of_the_page_is_a_target(tmp_path: Path) -> None:
+    """With its gate, and the file of those who may sign."""
+    target = tables("accounts.md")
+    catalog = loaded(tmp_path, tables("adopting.md")[0], *target)
+    gate = catalog.targets["production"].gates["Production"]
+    assert len(target) == 1
+    assert (gate.people, gate.signature) == (2, True)

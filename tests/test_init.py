@@ -304,6 +304,23 @@ def test_files_that_are_no_yaml_are_named_and_left_out(tree: Path) -> None:
     assert "tika" in found.apps
 
 
+def test_a_name_of_images_that_cannot_be_read_is_marked(tree: Path, run: Run) -> None:
+    """It would match other apps' images; `lint` names each mark that is left."""
+    file = tree / SHARED / "tika/tika.pkr.hcl"
+    file.write_text(file.read_text().replace("local.app_name", "local.app"))
+    _, said, _ = run("init")
+    text = "name: the app's could not be read in the template's ami_name"
+    assert f"tika: {text}" in said
+    assert said.count(text) == 1
+    catalog = (tree / "catalog.toml").read_text()
+    assert f'name = "*-{{node_type}}-*"\n#? {text}' in catalog
+    code, said, _ = run("lint", "--json")
+    wrongs = [row["wrong"] for row in json.loads(said)["rows"]]
+    marks = [one for one in catalog.splitlines() if one.startswith("#?")]
+    assert code == 1
+    assert [w.partition(": ")[2] for w in wrongs if w.startswith("line ")] == marks
+
+
 TEXT = st.text("\"'{}[]=:${.\n#ab\\\x7fé ", max_size=30)
 
 

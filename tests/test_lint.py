@@ -305,14 +305,54 @@ def test_what_to_do_can_be_typed(notebook: Callable[..., Path], run: Run) -> Non
 def test_what_to_type_holds_where_one_is(
     tree: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A project that is named by `--project` is elsewhere."""
+    """A project that is elsewhere; no settings of another stage are to be copied."""
     (tree / "stacks/good/Pulumi.good.QA.yaml").unlink()
     monkeypatch.chdir(tree.parent)
     monkeypatch.setenv("OLRUNBOOK_PROJECT", "tree")
     code, said, _ = run()
     at = "tree/stacks/good"
     assert code == 1
-    assert f"good QA: cp {at}/Pulumi.good.CI.yaml {at}/Pulumi.good.QA.yaml" in said
+    new = f"pulumi stack init -s good.QA -C {at} --secrets-provider awskms://alias/…"
+    assert f"good QA: Make the stack: {new}" in said
+    assert "cp " not in said
+
+
+@pytest.mark.parametrize(
+    ("catalog", "there", "said"),
+    [
+        ("applications.good.{stage}", "CI", 'set stack = "{stage}"'),
+        ("applications.good.{stage}", "good.ci", 'set stack = "good.{stage_lower}"'),
+        ("{stage}", "good.CI", 'set stack = "good.{stage}"'),
+        ("data.{stage}", "bigdata.CI", "Make the stack: pulumi stack init -s data.CI "),
+        ("{stage}", "good.Production", "Make the stack: pulumi stack init -s CI "),
+    ],
+)
+def test_a_stage_s_stack_of_another_name_is_named(
+    tree: Path, run: Run, catalog: str, there: str, said: str
+) -> None:
+    """Where it is the same stack; else what makes one is said."""
+    change(tree / "catalog.toml", ("good.{stage}", catalog))
+    for stage in ("CI", "QA"):
+        (tree / f"stacks/good/Pulumi.good.{stage}.yaml").unlink()
+    (tree / f"stacks/good/Pulumi.{there}.yaml").write_text("config: {}\n")
+    rows = Report.model_validate_json(run("--json")[1]).rows
+    (hint,) = (row.hint for row in rows if row.where == "good CI")
+    assert hint.startswith(said)
+
+
+def test_what_init_left_open_in_the_catalog_is_to_be_done(tree: Path, run: Run) -> None:
+    """Each line with its number; a notebook that is named alone has none."""
+    with (tree / "catalog.toml").open("a") as file:
+        file.write("\n# Of init; `#?` marks it.\n#? groups: the tag Name of each\n")
+    (line,) = (n for n, text in enumerate(lines(tree), 1) if text.startswith("#?"))
+    wrong = f"line {line}: #? groups: the tag Name of each"
+    assert found("good") == [("catalog.toml", "error", wrong)]
+    assert run()[0] == 1
+
+
+def lines(tree: Path) -> list[str]:
+    """Return the lines of the catalog."""
+    return (tree / "catalog.toml").read_text().splitlines()
 
 
 def test_a_secret_that_is_none_can_be_said_to_be_none(

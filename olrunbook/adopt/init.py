@@ -321,8 +321,9 @@ def _image(pages: _Pages, app: _App) -> None:
     pages.row("only", first, f"or {', '.join(others)}" if others else "")
     pages.row("deploy", app.deploy.path)
     pages.row("name", pattern if pattern.strip("*") else f"{app.called}-*")
-    if template and not pattern.strip("*"):
-        pages.ask(app.name, "the pattern of the AMIs' names")
+    if template and app.called not in pattern:
+        text = "name: the app's could not be read in the template's ami_name"
+        pages.ask(app.name, f"{text}; this must match its images and no others")
     variables = template.variables if template else {}
     if app.name != app.called and "app_name" in variables:
         pages.row("variables", {"app_name": app.called})

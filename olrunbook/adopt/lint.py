@@ -19,6 +19,7 @@ from olrunbook.project.catalog import App, Project, StackSpec
 __all__ = ["Report", "lint"]
 
 SOURCE = re.compile(r'^\s*source\s+"?([\w-]+)"?\s+"?([\w-]+)"?', re.MULTILINE)
+MARK = "#?"  # what `init` writes at what it could not know
 GUIDE = "docs/adding-an-app.md says what belongs there."
 
 
@@ -58,6 +59,8 @@ def lint(
 
     """
     rows, looked, paths = [], [*apps], [*notebooks]
+    if looked:
+        rows += _marks(project.catalog_file)
     for name in looked:
         rows += _app(project, name)
     for path in sorted((project.root / "rules").glob("*.py")) if looked else ():
@@ -80,6 +83,15 @@ def _count(count: int, word: str) -> str:
 
 def _text(files: Iterable[Path]) -> str:
     return "\n".join(f.read_text(encoding="utf-8", errors="replace") for f in files)
+
+
+def _marks(file: Path) -> list[Finding]:
+    """Return the lines of a catalog that `init` left open."""
+    found, hint = Found(file.name), f"Answer it, and take the {MARK} away."
+    for at, line in enumerate(file.read_text(encoding="utf-8").split("\n"), 1):
+        if line.startswith(MARK):
+            found.add("error", f"line {at}: {line.strip()}", hint)
+    return found.rows
 
 
 def _app(project: Project, name: str) -> list[Finding]:
@@ -166,8 +178,9 @@ def _settings(folder: Path, where: str, stage: str, spec: StackSpec) -> list[Fin
     at = shlex.quote(os.path.relpath(folder))  # what is typed is typed from here
     which = f"-s {shlex.quote(stack)} -C {at}"
     if not (folder / file).is_file():
-        like = next(iter(sorted(folder.glob("Pulumi.?*.yaml"))), None)
-        hint = f"cp {at}/{like.name} {at}/{file}" if like else GUIDE
+        # Never another stage's file: it has that one's settings and key.
+        new = f"pulumi stack init {which} --secrets-provider awskms://alias/…"
+        hint = _otherwise(folder, stage, stack) or f"Make the stack: {new}"
         found.add("error", f"stack: {spec.path} lacks {file}", hint)
         return found.rows
     with found.errors(f"Correct {spec.path}/{file}.", "stack: "):
@@ -189,3 +202,18 @@ def _settings(folder: Path, where: str, stage: str, spec: StackSpec) -> list[Fin
                 hint = f"pulumi config set --secret {key} {which}"
                 found.add("error", wrong, hint)
     return found.rows
+
+
+def _otherwise(folder: Path, stage: str, stack: str) -> str:
+    """Return the names that stacks of a stage have here; empty: there is none.
+
+    Only those that differ by more words in front: another word is another cluster.
+    """
+    forms, found = {stage.lower(): "{stage_lower}", stage: "{stage}"}, []
+    wanted = f".{stack.removesuffix(stage).removesuffix(stage.lower())}"
+    for file in sorted(folder.glob("Pulumi.*.yaml")):
+        front, dot, word = file.stem.removeprefix("Pulumi").rpartition(".")
+        front += dot
+        if word in forms and (wanted.endswith(front) or front.endswith(wanted)):
+            found.append(f'set stack = "{front[1:]}{forms[word]}"')
+    return ", or ".join(found)
