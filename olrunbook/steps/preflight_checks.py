@@ -70,6 +70,9 @@ def _tool(name: ToolName) -> Callable[[Asked], Seen]:
         prefix = (*call.python, "-P", "-m") if name == "pyinfra" else call.prefix
         found = tool_version(name, call.env, prefix, call.root)
         hint = "olrunbook tools shows where each tool comes from."
+        if not found.path and place.kind == "aws" and not (call.prefix or place.path):
+            text = "not on the PATH; the first run on this target finds or builds it"
+            return Seen("warning", text, wanted, "olrunbook tools")
         if call.prefix:
             hint = f"tools.{name} in the catalog: `prefix` is what it is called by."
         if not found.path:

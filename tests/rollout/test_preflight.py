@@ -271,6 +271,11 @@ def test_a_tool_that_is_missing_or_old_fails(
 ) -> None:
     """Only the target's own PATH is looked at."""
     assert _row(ctx, "packer").found == "not found"
+    monkeypatch.setattr(type(ctx.target), "path", [], raising=False)
+    account = dataclasses.replace(ctx.target, kind="aws")  # type: ignore[type-var]
+    unused = _row(dataclasses.replace(ctx, place=account), "packer")
+    assert unused.status == "warning"  # a run would have got it
+    assert "the first run on this target" in unused.found
     env = _tool(tmp_path, "packer", "Packer v1.9.4")
     monkeypatch.setattr(type(ctx.target), "environment", lambda _: env)
     row = _row(ctx, "packer")
