@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -14,7 +15,7 @@ __all__ = ["ACCOUNT_ID", "REGION", "TargetSpec"]
 
 ACCOUNT_ID = r"^(\d{12})?$"
 REGION = r"^([a-z]{2}(-[a-z]+)+-\d)?$"
-ROLE = r"^(arn:[a-z-]+:iam::\d{12}:role/.+)?$"
+ROLE = re.compile(r"arn:[a-z-]+:iam::\d{12}:role/.+")
 
 
 class TargetSpec(BaseModel, frozen=True, extra="forbid"):
@@ -30,7 +31,7 @@ class TargetSpec(BaseModel, frozen=True, extra="forbid"):
     profile: str = ""
     # role that is assumed with it, `arn:aws:iam::ID:role/olrunbook-{stage}`; `build` is
     # filled in where there is no stage; `{stage_lower}` too; empty: none
-    role: Annotated[str, Field(pattern=ROLE)] = ""
+    role: str = ""
     # pattern of the ARN that GetCallerIdentity must answer, with the same placeholders
     identity: str = "*"
     # patterns of the shell's `AWS_*` variables that count; none do unless named
@@ -60,6 +61,9 @@ class TargetSpec(BaseModel, frozen=True, extra="forbid"):
             except (KeyError, IndexError, ValueError):
                 msg = f"{name}: the placeholders are {{stage}} and {{stage_lower}}"
                 raise ValueError(msg) from None
+        if self.role and not ROLE.fullmatch(self.role):
+            msg = f"role: {self.role!r} is no ARN of a role"
+            raise ValueError(msg)
         return self
 
     @model_validator(mode="after")

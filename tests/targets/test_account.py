@@ -253,6 +253,7 @@ class TestCatalog:
             ({"account": "12"}, "account"),
             ({"region": "Virginia"}, "region"),
             ({"role": "arn:{who}"}, "placeholders"),
+            ({"role": "olrunbook-{stage}"}, "no ARN of a role"),
             ({"variables": ["PATH"]}, "variables"),
             ({"kind": "rehearsal"}, "belongs to a target of kind aws"),
         ],
