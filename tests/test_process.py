@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -240,6 +241,35 @@ def test_what_must_never_be_killed_is_waited_for(tmp_path, redactor) -> None:
     assert tool.ended is not None
     assert tool.ended.code == 0
     assert done.exists()
+
+
+LEAVES = """
+mkfifo alive
+(trap '' TERM; cat alive; rm -r private) &
+exec 4>alive
+trap 'exit 1' TERM
+sleep 60
+"""
+
+
+def test_what_a_tool_left_may_put_things_in_order(tmp_path, redactor) -> None:
+    """A script cannot hear while its child is deaf; who waits for both is not killed.
+
+    So a template of ours removes the builder's key.
+    """
+    (tmp_path / "private").mkdir()
+    start = "import subprocess, sys; subprocess.Popen(['sh', '-c', sys.argv[1]])"
+    given = command(tmp_path, sys.executable, "-c", start, LEAVES)
+    with Tool(given, redactor) as tool:
+        assert list(tool.lines()) == []
+    assert not (tmp_path / "private").exists()
+    log = (tmp_path / "logs" / "tool.log").read_text()
+    assert re.findall(r"pid \d+ (\w+); (\w+) sent", log) == [
+        ("sh", "SIGTERM"),
+        ("sh", "SIGKILL"),
+        ("sh", "SIGTERM"),
+        ("sleep", "SIGTERM"),
+    ]
 
 
 def test_what_a_tool_left_may_have_a_name_that_is_no_text(tmp_path, redactor) -> None:

@@ -12,7 +12,8 @@ from olrunbook.processes.system import folders, since, stat_of
 __all__ = ["Adopted", "end_adopted", "wait_adopted"]
 
 # A tool's own helpers end a moment after it; only then they are told, then made.
-STEPS = ((0, 0.5), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
+MOMENT_S, PATIENCE_S = 0.5, 2.0
+SIGNALS = (signal.SIGTERM, signal.SIGKILL)
 
 
 class Adopted:
@@ -41,22 +42,20 @@ class Adopted:
 def end_adopted(note: Callable[[str], None]) -> None:
     """End the children that are left to us; our own have all been waited for.
 
-    Those that do not end by themselves are noted.
+    Those that do not end by themselves are noted. Each has its own time, also one that
+    is left to us by another that was killed: it may have something to put in order.
     """
-    for number, wait_s in STEPS:
-        end, told = time.monotonic() + wait_s, set[int]()
-        while left := _children():
-            for pid, name in left if number else ():
-                if pid not in told:  # also those that are left to us by these
-                    told.add(pid)
-                    word = signal.Signals(number).name
-                    note(f"left behind by the tool: pid {pid} {name}; {word} sent")
-                    os.kill(pid, number)
-            if time.monotonic() > end:
-                break
-            time.sleep(0.02)
-        if not left:
-            return
+    heard, due = dict[int, int](), dict[int, float]()
+    while left := [c for c in _children() if heard.get(c[0], 0) <= len(SIGNALS)]:
+        now = time.monotonic()
+        for pid, name in left:
+            if now < due.setdefault(pid, now + MOMENT_S):
+                continue
+            for number in SIGNALS[heard.get(pid, 0) :][:1]:
+                note(f"left behind by the tool: pid {pid} {name}; {number.name} sent")
+                os.kill(pid, number)
+            heard[pid], due[pid] = heard.get(pid, 0) + 1, now + PATIENCE_S
+        time.sleep(0.02)
 
 
 def wait_adopted(note: Callable[[str], None]) -> None:
