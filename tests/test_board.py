@@ -107,6 +107,8 @@ def test_what_was_done_since_is_told(project: Project, add: Add) -> None:
     add("up", AMI)
     add("rollout", AMI, "failed")
     add("up", AMI, "interrupted")
+    said = board(project, app="tika", stage="CI").headline()
+    assert said.endswith(" · 1 with a later event")
     row = ci(project)
     assert row.images == OLD
     assert [line.partition(" (")[0].split(", ")[1] for line in row.later] == [

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from click.testing import CliRunner
 
-from olrunbook.cli import cli, release
+from olrunbook.cli import cli, main, release
 from olrunbook.errors import UsageError
 from olrunbook.project.catalog import find_project, load_catalog
 from olrunbook.project.gates import duration, lasting
@@ -52,6 +52,23 @@ def test_a_name_that_is_misspelt_is_named(project, old, new, says) -> None:
     with pytest.raises(UsageError) as caught:
         find_project(project.root)
     assert says in str(caught.value)
+
+
+def test_an_account_is_shown_and_named_where_the_rehearsal_is_not_up(
+    project, capsys
+) -> None:
+    """Whose account, and as whom; who forgot `--target` sees that there is another."""
+    text = '[targets.prod]\ntitle = "ours"\nkind = "aws"\naccount = "123456789012"\n'
+    text += 'region = "us-east-1"\nprofile = "ops"\n'
+    project.catalog_file.write_text(project.catalog_file.read_text() + text)
+    with pytest.raises(SystemExit):
+        main(["catalog"])
+    said = capsys.readouterr().out
+    assert "account 123456789012, in us-east-1, profile ops\n" in said
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "rollout", "-p", "app", "tika", "-p", "stage", "CI"])
+    assert ended.value.code == 4
+    assert "rehearsal is not up (other targets: prod), so" in capsys.readouterr().err
 
 
 def test_an_unknown_app_is_suggested(project) -> None:

@@ -15,8 +15,11 @@ import pytest
 
 from olrunbook import cli
 from olrunbook.project.catalog import Project
+from olrunbook.record.files import short
+from olrunbook.redact import Redactor
 from olrunbook.steps.lock import HELD_VARIABLE, holder, one_at_a_time
 from olrunbook.steps.preflight import CheckRow
+from tests.archives import sealed_run
 from tests.rehearsal.support import FAST, Account, cloud_at
 from tests.test_tree import ROOT
 
@@ -76,6 +79,30 @@ def test_who_holds_an_app_is_named(
     assert holder(project.root, "tika") == holder(project.root, "other") == ""
 
 
+def test_a_run_that_was_cut_off_is_named_with_what_goes_on_with_it(
+    project: Project, redactor: Redactor, run: Run
+) -> None:
+    """The newest that began to change the stage, until another takes it up."""
+
+    def add(step: str, how: str, status: str) -> str:
+        told = {"name": step, "status": how, "headline": ""}
+        end = {"status": status, "cause": "", "masked": 0}
+        more = {"steps": [told], "end": end}
+        return sealed_run(project, redactor, "deploy", "CI", **more).record.run_id
+
+    def row() -> CheckRow:
+        return rows(run("tika", "CI", "--json")[1])["tika CI", "last run"]
+
+    assert row().found == "none is on record"
+    cut = add("up", "interrupted", "interrupted")
+    add("preview", "interrupted", "interrupted")  # that changed nothing
+    assert row().status == "warning"
+    assert row().found == f"deploy {short(cut)} interrupted"
+    assert row().hint == f"Go on with it: olrunbook resume {short(cut)}"
+    add("up", "kept", "succeeded")
+    assert row().status == "ok"
+
+
 # -- with a cloud -------------------------------------------------------------------
 
 
@@ -111,14 +138,15 @@ def test_what_a_cut_off_update_left_comes_first(
     """A lock, an operation without an end, what no state knows: each with its way."""
     code, said = run("tika", "CI", "--json")
     (found,) = [list(rows(said).values())]
-    assert [row.name for row in found[:5]] == [
+    assert [row.name for row in found[:6]] == [
         "target",
         "app lock",
+        "last run",
         "stack lock",
         "pending operations",
         "possible orphans",
     ]
-    assert [row.status for row in found[:5]] == ["ok"] * 5
+    assert [row.status for row in found[:6]] == ["ok"] * 6
 
     groups = [
         cloud.elb.create_target_group(

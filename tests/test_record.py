@@ -280,6 +280,10 @@ def test_changed_files_count_by_their_content(tmp_path) -> None:
     (outputs / "run.json").write_text("{}")
     assert git_state(tmp_path, outputs)[1] == ('"n \\303\\274"', "a.py")
     assert "outputs/" in git_state(tmp_path, tmp_path / "elsewhere")[1]
+    project = tmp_path / "project"  # its archive is beside it, in the same checkout
+    project.mkdir()
+    assert git_state(project, outputs) == git_state(tmp_path, outputs)
+    assert contents(project, outputs) == contents(tmp_path, outputs) == seen[-1]
     git("add", "a.py")
     assert contents(tmp_path, outputs) == seen[-1]
     tracked.unlink()

@@ -15,7 +15,7 @@ from olrunbook.events import Event
 from olrunbook.project.catalog import App, Project
 from olrunbook.project.tools import ToolName
 from olrunbook.redact import Redactor
-from olrunbook.targets import Target, onto
+from olrunbook.targets import Target, not_up, onto
 
 __all__ = ["Commit", "Context"]
 
@@ -75,7 +75,7 @@ class Context:
     def target(self) -> Target:
         """The target; RefusedError where the run has none."""
         if self.place is None:
-            msg = "the rehearsal is not up"
+            msg = not_up(self.project.catalog)
             raise RefusedError(msg, "Start it: olrunbook rehearsal up")
         return self.place
 

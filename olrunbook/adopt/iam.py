@@ -348,7 +348,7 @@ def _place(
 
 def _groups(words: list[str], notes: list[str]) -> dict[str, list[str]]:
     """Return by what a policy knows the groups: all by tag, or all by name."""
-    named = [word.removeprefix(BY_NAME) for word in words if BY_NAME in word]
+    named = [word.removeprefix(BY_NAME) for word in words if word.startswith(BY_NAME)]
     if len(named) == len(words):
         return {"group_name": [one for n in named for one in (n, f"{n}-*")]}
     if named:

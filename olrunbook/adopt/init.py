@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from olrunbook.adopt.tree import Deploy, PulumiProject, Template, Tree
 
-__all__ = ["Proposal", "propose"]
+__all__ = ["MARK", "Proposal", "propose"]
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 ORDER = ["dev", "ci", "qa", "rc", "staging", "stage", "prod", "production"]
@@ -29,9 +29,10 @@ CONFIG = r"(%s)\s*=\s*(?:\w+\.)*Config\(\s*[\"']([\w-]+)"
 LOOKUP = re.compile(r"((?:\w+\.)*)get_ami(?:_output)?\(")
 FEW = 5
 NO_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # TOML takes none of it
-HEAD = """\
+MARK = "#?"  # stands at what could not be known
+HEAD = f"""\
 # What exists: targets, stages and their order, apps with their images and stacks.
-# Written by `olrunbook init` of what it found here; `#?` marks what it could not know.
+# Written by `olrunbook init` of what it found; `{MARK}` marks what it could not know.
 # docs/adding-an-app.md explains every field, `olrunbook lint` says what is missing.
 schema = 1
 
@@ -82,7 +83,7 @@ class _Pages:
     def ask(self, where: str, text: str) -> None:
         """Write what could not be known, here and in the list."""
         text = " ".join(text.split())
-        self.lines.append(f"#? {text}")
+        self.lines.append(f"{MARK} {text}")
         self.unknown.append(f"{where}: {text}")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from olrunbook.adapters.pulumi.settings import read_yaml, require_project
+from olrunbook.adopt.init import MARK
 from olrunbook.adopt.notebooks import Finding, Found, look_at_notebook
 from olrunbook.errors import UsageError
 from olrunbook.project.catalog import App, Project, StackSpec
@@ -19,7 +20,6 @@ from olrunbook.project.catalog import App, Project, StackSpec
 __all__ = ["Report", "lint"]
 
 SOURCE = re.compile(r'^\s*source\s+"?([\w-]+)"?\s+"?([\w-]+)"?', re.MULTILINE)
-MARK = "#?"  # what `init` writes at what it could not know
 GUIDE = "docs/adding-an-app.md says what belongs there."
 
 

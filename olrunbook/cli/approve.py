@@ -66,7 +66,7 @@ def approve(
     people, found = asked.spec.people, lineage.standing_of(here, place, asked)
     again = lineage.goes_on(place, read_record(place))
     resume = f"{command()} resume {short(again.run_id)}"
-    if len(found.approvals) < people and not found.alone:
+    if not found.enough(people):
         for note in found.notes:
             click.echo(f"  {plain(note)}")
         click.echo(f"{len(found.approvals)} of {people} people have approved it.")
@@ -74,8 +74,7 @@ def approve(
     if not go_on:
         click.echo(f"Go on: {resume}")
         return 0
-    others = lineage.standing_of(here, place, _run_by_me(asked)).approvals
-    if not found.alone and len(others) < people:
+    if not lineage.standing_of(here, place, _run_by_me(asked)).enough(people):
         click.echo("Who approves it with others does not run it. Somebody else types:")
         click.echo(f"  {resume}")
         return 3

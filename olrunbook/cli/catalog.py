@@ -20,6 +20,11 @@ def catalog(*, as_json: bool) -> None:
     click.echo(f"stages    {' → '.join(data.stages.order)}")
     for name, target in data.targets.items():
         click.echo(f"target    {name}: {target.title}")
+        if target.kind == "aws":
+            held = {"account": target.account, "in": target.region}
+            held |= {"profile": target.profile, "role": target.role}
+            said = (f"{what} {value}" for what, value in held.items() if value)
+            click.echo(f"            {', '.join(said)}")
         for stage, gate in target.gates.items():
             click.echo(f"            gate {stage}: {gate}")
     for name, app in data.apps.items():

@@ -86,7 +86,12 @@ def ensure_cloud(
         OlrunbookError: A tool or the cloud cannot be had; the message says what to do.
 
     """
-    from olrunbook.targets import load_target, require_target, save_target  # noqa: PLC0415
+    from olrunbook.targets import (  # noqa: PLC0415
+        load_target,
+        not_up,
+        require_target,
+        save_target,
+    )
 
     require_target(project.catalog, target)
     from olrunbook import toolchain  # noqa: PLC0415
@@ -103,7 +108,7 @@ def ensure_cloud(
 
     now = lifecycle.status(project.root, docker=False)
     if not start and not now.up:
-        msg = "the rehearsal is not up, so nothing of the app is in it"
+        msg = f"{not_up(project.catalog)}, so nothing of the app is in it"
         hint = f"Start it: {command()} rehearsal up, or with a release: make release"
         raise RefusedError(msg, hint)
     emit = EchoEvents()

@@ -83,11 +83,21 @@ def git_state(folder: Path, without: Path) -> tuple[str, tuple[str, ...]]:
     sha = _git(folder, "rev-parse", "HEAD").strip()
     if not sha:
         return "", ()
-    words = ["status", "--porcelain", "--untracked-files=normal", "--", ":/"]
-    if without.is_relative_to(folder):
-        words.append(f":(exclude){without.relative_to(folder)}")
-    lines = _git(folder, *words).splitlines()
+    lines = _changes(_root(folder), without, "--untracked-files=normal").splitlines()
     return sha, tuple(sorted(line[3:] for line in lines))
+
+
+def _root(folder: Path) -> Path:
+    top = _git(folder, "rev-parse", "--show-toplevel", errors="surrogateescape")
+    return Path(top.removesuffix("\n"))
+
+
+def _changes(root: Path, without: Path, *how: str) -> str:
+    """Return what git says of a checkout's changes, without a folder's."""
+    words = ["status", "--porcelain", "--no-renames", *how, "--", ":/"]
+    if (apart := without.resolve()).is_relative_to(root):
+        words.append(f":(top,literal,exclude){apart.relative_to(root)}")
+    return _git(root, *words, errors="surrogateescape")
 
 
 def contents(folder: Path, without: Path) -> str:
@@ -100,19 +110,15 @@ def contents(folder: Path, without: Path) -> str:
         without: A folder that does not count: the archive grows with every run.
 
     """
-    root = Path(_git(folder, "rev-parse", "--show-toplevel").removesuffix("\n"))
-    words = ("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
-    lines = _git(folder, *words, errors="surrogateescape").split("\0")
-    found = hashlib.sha256()
-    for path in sorted(root / line[3:] for line in lines if line):
-        if without.resolve() in path.parents:
-            continue
-        what = "gone"
+    root, found = _root(folder), hashlib.sha256()
+    lines = _changes(root, without, "-z", "--untracked-files=all").split("\0")
+    for relative in sorted(line[3:] for line in lines if line):
+        path, what = root / relative, "gone"
         if path.is_symlink():
             what = f"to {path.readlink()}"
         elif path.is_file():
             what = f"{os.access(path, os.X_OK)} {sha256_file(path)}"
-        text = f"{path.relative_to(root)}\0{what}\0"
+        text = f"{relative}\0{what}\0"
         found.update(text.encode(errors="surrogateescape"))
     return found.hexdigest()
 

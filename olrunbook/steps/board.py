@@ -37,7 +37,7 @@ from olrunbook.steps.rollout.refresh import BEGAN
 from olrunbook.steps.serving import in_words
 from olrunbook.targets import Target, load_target
 
-__all__ = ["Board", "StageStatus", "board", "changed"]
+__all__ = ["Board", "StageStatus", "board", "changed", "last_change"]
 
 KEPT = timedelta(weeks=6)  # as long as AWS knows a refresh
 SLACK = timedelta(seconds=5)  # between AWS's clock and ours
@@ -113,6 +113,7 @@ class Board(Result):
             ),
             "approved and not resumed": sum(len(row.approved) for row in self.rows),
             "not countersigned": sum(len(row.emergencies) for row in self.rows),
+            "with a later event": sum(bool(row.later) for row in self.rows),
             "not explained": sum(len(row.unexplained) for row in self.rows),
         }
         told = [f"{number} {what}" for what, number in open_ends.items() if number]
@@ -208,22 +209,10 @@ class _Past:
         self.approved = {
             run: goes_on(*self.found[run]).run_id
             for run in self.waiting
-            if self._approved(project, self.found[run], at)
+            if _approved(project, self.found[run], entries, at)
         }
         alone = [e.use for e in emergencies(entries) if e.countersigned is None]
         self.emergencies = [str(use.get("run_id")) for use in alone]
-
-    @staticmethod
-    def _approved(project: Project, found: Found, at: datetime) -> bool:
-        """Whether enough people have approved what a run that waits asks."""
-        if not found.record.gates:
-            return False
-        asked = asked_of(project, found.place, found.record)
-        try:
-            there = standing_of(project, found.place, asked, at)
-        except OlrunbookError:
-            return False  # as it is, no signature counts
-        return bool(there.alone) or len(there.approvals) >= asked.spec.people
 
     def _read(self, room: Path, cloud: str, at: datetime) -> None:
         """Read the records of one cloud; what goes on is noted."""
@@ -289,6 +278,20 @@ class _Past:
         return images, since, run
 
 
+def _approved(
+    project: Project, found: Found, entries: list[dict[str, Any]], at: datetime
+) -> bool:
+    """Whether enough people have approved what a run that waits asks."""
+    if not found.record.gates:
+        return False
+    asked = asked_of(project, found.place, found.record)
+    try:
+        there = standing_of(project, found.place, asked, entries, at)
+    except OlrunbookError:
+        return False  # as it is, no signature counts
+    return bool(there.enough(asked.spec.people))
+
+
 def changed(step: StepRecord) -> bool:
     """Whether a step changed the stage, or may have."""
     if step.name not in (UP.name, BEGAN.name) or not step.started_at:
@@ -296,6 +299,16 @@ def changed(step: StepRecord) -> bool:
     if step.status == "done":
         return bool((step.result or {}).get("changes", True))
     return step.status in ("failed", "interrupted")
+
+
+def last_change(outputs: Path, target: str, app: str, stage: str) -> RunRecord | None:
+    """Return the newest run that began to change a stage, or kept what one had done."""
+    for run in list_runs(outputs, target=target, app=app, room=stage):
+        record = read_record(run)
+        for step in record.steps if record else ():
+            if step.name in (UP.name, BEGAN.name) and step.status != "not-run":
+                return record
+    return None
 
 
 def _present(

@@ -59,7 +59,7 @@ def doctor(
             built = last_build(project.outputs, target, name, spec.node_types)
             ctx = Context(
                 project=project,
-                place=find_target(target, project),
+                place=find_target(target, project, stage),
                 app_name=name,
                 app=spec,
                 stage="",

@@ -28,7 +28,9 @@ from olrunbook.processes.system import NOT_DONE, is_linux
 from olrunbook.project.stack import BY_NAME, called
 from olrunbook.project.tools import ToolName
 from olrunbook.project.versions import VERSIONS, parse
+from olrunbook.record.files import short as short_run
 from olrunbook.steps.asked import Asked, Seen, Status
+from olrunbook.steps.board import last_change
 from olrunbook.steps.deploy.rules import left_behind
 from olrunbook.steps.lock import holder
 from olrunbook.steps.order import require_stage_before
@@ -263,6 +265,20 @@ def _app_lock(asked: Asked) -> Seen:
     return Seen("ok", "free", wanted)
 
 
+def _last_run(asked: Asked) -> Seen:
+    """Say whether the last run that changed the stage, or was to, was cut off."""
+    ctx, wanted = asked.ctx, "no run of the stage was cut off"
+    name = ctx.place.name if ctx.place else ctx.project.catalog.target("")
+    last = last_change(ctx.project.outputs, name, ctx.app_name, ctx.stage)
+    if last is None:
+        return Seen("ok", "none is on record", wanted)
+    text = f"{last.notebook} {short_run(last.run_id)} {last.status}"
+    if last.status in ("succeeded", "failed", "refused"):
+        return Seen("ok", text, wanted)
+    hint = f"Go on with it: olrunbook resume {short_run(last.run_id)}"
+    return Seen("warning", text, wanted, hint)
+
+
 def _ended(pid: int) -> bool:
     """Whether a process of this machine is gone; one that init has yet to reap is."""
     try:
@@ -354,6 +370,7 @@ CHECKS: dict[str, Check] = {
     "target": Check(_target, "image_build deploy rollout refresh", "machine"),
     # After an update that was cut off; before anything else.
     "app lock": Check(_app_lock, "deploy refresh", "app"),
+    "last run": Check(_last_run),
     "stack lock": Check(_stack_lock, "deploy"),
     "pending operations": Check(_pending, "deploy"),
     "possible orphans": Check(_orphans, "deploy"),

@@ -1,6 +1,12 @@
 """Where the tools work: a target as a value, and how it is found."""
 
-from olrunbook.targets.find import find_target, load_target, require_target, save_target
+from olrunbook.targets.find import (
+    find_target,
+    load_target,
+    not_up,
+    require_target,
+    save_target,
+)
 from olrunbook.targets.place import (
     KEEP,
     TARGET_FILE,
@@ -18,6 +24,7 @@ __all__ = [
     "caller",
     "find_target",
     "load_target",
+    "not_up",
     "onto",
     "require_target",
     "save_target",

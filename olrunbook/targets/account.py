@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from fnmatch import fnmatchcase as fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,13 @@ DIGEST_KEY = "OLRUNBOOK_DIGEST_KEY"
 PROXIES = "HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy"
 ASK_S = 60
 SHORTEST = 16  # letters of a key
+# What AWS's libraries say where there are no credentials, and what helps; else: log in.
+REMEDIES = {
+    r"\w*(Connect|Timeout|Proxy|SSL)\w*(Error|Expired)\b": "Nobody answered: look at "
+    "network and proxy, and at `endpoint_url` of the profile.",
+    r"AccessDenied\w*\) when calling the AssumeRole": "Who is logged in may not take "
+    "the role: look at `role` in catalog.toml and at what the role trusts.",
+}
 
 _LOCK = threading.RLock()
 _CREDENTIALS: dict[tuple[str, ...], RefreshableCredentials] = {}
@@ -97,7 +105,7 @@ class AccountTarget(Target, frozen=True, extra="forbid"):
             identity = self.client("sts").get_caller_identity()
         except (BotoCoreError, ClientError) as error:
             msg = f"target {self.name}: AWS does not say who we are: {error}"
-            raise ToolError(msg, f"Log in: {self.renew}.") from None
+            raise ToolError(msg, _to_do(self, error)) from None
         if wrong := self.wrong(identity):
             msg = f"target {self.name}: {wrong}"
             hint = "Nothing else was called. Look at the profile and the role."
@@ -236,7 +244,8 @@ def _settings(target: AccountTarget) -> dict[str, Any]:
     if done.returncode:
         why = (done.stderr.strip().splitlines() or ["no answer"])[-1]
         msg = f"target {target.name}: the AWS settings cannot be used: {why}"
-        raise RefusedError(msg, "Name a profile of your ~/.aws/config in catalog.toml.")
+        hint = "Name a profile of your ~/.aws/config in catalog.toml."
+        raise RefusedError(msg, hint + _do_not_count(target))
     found: dict[str, Any] = json.loads(done.stdout)
     region = found.pop("region", target.region)
     if region != target.region:
@@ -313,7 +322,7 @@ def _client(target: AccountTarget, service: str) -> BaseClient:
         vars(session)["_credentials"] = _credentials(target)  # there is no public way
     except BotoCoreError as error:
         msg = f"target {target.name}: no AWS credentials: {error}"
-        raise ToolError(msg, f"Log in: {target.renew}.") from None
+        raise ToolError(msg, _to_do(target, error)) from None
     how = Config(
         retries={"mode": "adaptive", "max_attempts": 5},
         connect_timeout=5,
@@ -322,6 +331,27 @@ def _client(target: AccountTarget, service: str) -> BaseClient:
     )
     made: BaseClient = session.create_client(service, target.region, config=how)
     return made
+
+
+def _to_do(target: AccountTarget, error: Exception) -> str:
+    """Return what helps where there are no credentials."""
+    said = f"{type(error).__name__}: {error}"
+    helps = (text for words, text in REMEDIES.items() if re.search(words, said))
+    return next(helps, f"Log in: {target.renew}.") + _do_not_count(target)
+
+
+def _do_not_count(target: AccountTarget) -> str:
+    """Say which `AWS_*` variables of the shell do not count; empty: there are none."""
+    count = json.loads(target.chain[-1])["shell"]
+    found = [
+        name
+        for name in sorted(os.environ)
+        if name.startswith("AWS_") and not any(fnmatch(name, each) for each in count)
+    ]
+    if not found:
+        return ""
+    text = " In your shell, and not counted (`variables` in catalog.toml): "
+    return text + ", ".join(found)
 
 
 def _alias(target: AccountTarget) -> str:

@@ -14,7 +14,7 @@ from olrunbook.targets.target import Target
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["find_target", "load_target", "require_target", "save_target"]
+__all__ = ["find_target", "load_target", "not_up", "require_target", "save_target"]
 
 
 def save_target(target: Target) -> None:
@@ -60,7 +60,7 @@ def load_target(name: str, project: Project, stage: str = "") -> Target:
     place = state_dir(project.root) / name
     spec = project.catalog.targets[name]
     if spec.kind == "rehearsal":
-        return _read(place / TARGET_FILE)
+        return _read(place / TARGET_FILE, not_up(project.catalog))
     from olrunbook.targets.account import account_of  # noqa: PLC0415  (only for one)
 
     tools: dict[str, Any] = {}  # what the command line found
@@ -69,12 +69,18 @@ def load_target(name: str, project: Project, stage: str = "") -> Target:
     return account_of(name, spec, place, stage, tools)
 
 
-def _read(path: Path) -> Target:
+def not_up(catalog: Catalog) -> str:
+    """Return that a rehearsal is not up, and which accounts could have been meant."""
+    others = [name for name, one in catalog.targets.items() if one.kind == "aws"]
+    named = f" (other targets: {', '.join(others)})" if others else ""
+    return f"the rehearsal is not up{named}"
+
+
+def _read(path: Path, absent: str) -> Target:
     try:
         return Target.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        msg = "the rehearsal is not up"
-        raise RefusedError(msg, "Start it: olrunbook rehearsal up") from None
+        raise RefusedError(absent, "Start it: olrunbook rehearsal up") from None
     except ValueError as error:
         msg = f"{path} cannot be used: {type(error).__name__}"
         raise RefusedError(msg, "Reset it: olrunbook rehearsal reset") from None

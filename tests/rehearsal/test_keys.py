@@ -150,6 +150,7 @@ def test_expired_keys_are_answered_as_aws_does(
         with pytest.raises(AwsError, match=code) as caught, asked("something"):
             made[which]()
         assert caught.value.trouble == "expired", which
+        assert caught.value.hint.startswith("Log in again"), which
         answer = caught.value.__cause__.response["ResponseMetadata"]
         assert answer["HTTPStatusCode"] == status, which
     records.tokens(0)

@@ -131,6 +131,28 @@ class TestWhoWeAre:
             make(profile=profile).identified()
         assert "profile" in caught.value.hint or "Log in" in caught.value.hint
 
+    def test_what_helps_depends_on_what_is_wrong(
+        self, make: Make, person: Person, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nobody answers, or the role is not given: to log in again helps neither."""
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(person.home / "config"))
+
+        def hint(code: str) -> str:
+            person.account.trouble(code, 60)
+            try:
+                with pytest.raises(ToolError) as caught:
+                    make().identified()
+            finally:
+                person.account.trouble("", 0)
+            return caught.value.hint
+
+        assert hint("").startswith("Nobody answered: look at network and proxy")
+        assert hint("AccessDenied").startswith("Who is logged in may not take the role")
+        for code in ("ExpiredToken", "InvalidClientTokenId"):
+            assert hint(code).startswith("Log in: aws sso login --profile account")
+        said = hint("ExpiredToken")
+        assert said.endswith("(`variables` in catalog.toml): AWS_CONFIG_FILE")
+
     def test_the_shell_counts_only_where_the_catalog_says_so(
         self, make: Make, person: Person, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -30,7 +30,6 @@ __all__ = [
 
 Page = TypeVar("Page", bound=Mapping[str, object])
 
-NO_ANSWER = "Is the target up? olrunbook doctor · olrunbook rehearsal status"
 SERVER_ERROR = 500  # HTTP statuses from here on are the API's own fault
 
 # `throttled`: too many calls. `expired`: the credentials are too old. `silent`: nobody
@@ -39,6 +38,11 @@ Trouble = Literal["throttled", "expired", "silent", "refused"]
 
 _THROTTLED = ("Throttl", "RequestLimitExceeded", "TooManyRequests", "SlowDown")
 _EXPIRED = ("ExpiredToken", "RequestExpired")
+_DENIED = ("AccessDenied", "UnauthorizedOperation")
+_HINTS: dict[Trouble, str] = {
+    "silent": "Is the target up? olrunbook doctor · olrunbook rehearsal status",
+    "expired": "Log in again, then look: olrunbook doctor",
+}
 # botocore's own, where no call could be signed: by name, to import them is slow.
 _UNSIGNED = ("Credential", "Token", "SSO")
 
@@ -70,13 +74,18 @@ def asked(what: str) -> Iterator[None]:
     except ClientError as error:
         said = error.response.get("Error", {})
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        msg = f"AWS refused {what}: {said.get('Code')}: {said.get('Message')}"
-        raise AwsError(msg, "", _sort(said.get("Code", ""), status)) from error
+        code = said.get("Code", "")
+        msg = f"AWS refused {what}: {code}: {said.get('Message')}"
+        sort = _sort(code, status)
+        hint = _HINTS.get(sort, "")
+        if code.startswith(_DENIED):
+            hint = "What should be allowed: olrunbook iam APP"
+        raise AwsError(msg, hint, sort) from error
     except BotoCoreError as error:
         msg = f"AWS does not answer ({what}): {error}"
         unsigned = any(word in type(error).__name__ for word in _UNSIGNED)
         trouble: Trouble = "expired" if unsigned else "silent"
-        raise AwsError(msg, NO_ANSWER, trouble) from error
+        raise AwsError(msg, _HINTS[trouble], trouble) from error
 
 
 def pages(call: Callable[..., Page], **arguments: object) -> Iterator[Page]:

@@ -60,6 +60,12 @@ class Standing:
     keys: set[str] = field(default_factory=set)  # with which keys
     notes: list[str] = field(default_factory=list)  # why other approvals do not count
 
+    def enough(self, people: int) -> list[dict[str, Any]]:
+        """Return the entries that open a gate of so many people; empty: none do."""
+        if len(self.approvals) >= people:
+            return self.approvals[:people]
+        return self.alone[:1]
+
 
 def message(entry: dict[str, Any]) -> bytes:
     """Return what the signature of a decision is over: one line of JSON."""
@@ -182,9 +188,7 @@ def use(
         entries = chain.entries(room)
         found = standing(entries, asked, signers, now)
         require_not_rejected(entries, asked.runs, asked.gate)
-        enough = len(found.approvals) >= asked.spec.people
-        taken = found.approvals[: asked.spec.people] if enough else found.alone[:1]
-        if not taken:
+        if not (taken := found.enough(asked.spec.people)):
             given = ", ".join(str(entry.get("person")) for entry in found.approvals)
             many = f"{len(found.approvals)} of {asked.spec.people} people have approved"
             return [], [*([f"{many} it: {given}"] if given else []), *found.notes]
@@ -196,7 +200,7 @@ def use(
     return [
         Approval(
             entry=entry["n"],
-            emergency=not enough,
+            emergency=entry in found.alone,
             **{name: str(entry.get(name)) for name in names},
         )
         for entry in taken

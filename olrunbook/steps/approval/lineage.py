@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Self
@@ -112,7 +112,11 @@ def asked_of(project: Project, place: RunPlace, record: RunRecord) -> Asked:
 
 
 def standing_of(
-    project: Project, place: RunPlace, asked: Asked, now: datetime | None = None
+    project: Project,
+    place: RunPlace,
+    asked: Asked,
+    entries: Sequence[dict[str, Any]] | None = None,
+    now: datetime | None = None,
 ) -> Standing:
     """Return who has approved what a run asks, and what does not count.
 
@@ -120,18 +124,15 @@ def standing_of(
         project: Its catalog names the allowed signers.
         place: The run.
         asked: What it asks.
-        now: As it was at this moment (UTC); None: now.
+        entries: What the chain of its stage says; None: it is read.
+        now: The moment (UTC) at which they must hold; None: now.
 
     Raises:
         RefusedError: The file of allowed signers is not as it was committed.
 
     """
-    entries = chain.entries(place.folder.parent)
-    if now:
-        until = now.isoformat(timespec="milliseconds")
-        entries = [entry for entry in entries if str(entry.get("at")) <= until]
-    signers = signers_of(project, place.target, asked.spec)
-    return standing(entries, asked, signers, now)
+    there = chain.entries(place.folder.parent) if entries is None else entries
+    return standing(there, asked, signers_of(project, place.target, asked.spec), now)
 
 
 def goes_on(place: RunPlace, record: RunRecord | None) -> RunPlace:
@@ -146,9 +147,9 @@ def goes_on(place: RunPlace, record: RunRecord | None) -> RunPlace:
         return place
     where = {"target": place.target, "app": place.app, "room": RELEASE}
     for release in list_runs(place.outputs, **where):
-        its = read_record(release)
-        if its and its.run_id == record.release and its.status == "waiting":
-            return release
+        if release.run_id == record.release:
+            its = read_record(release)
+            return release if its and its.status == "waiting" else place
     return place
 
 
