@@ -26,7 +26,7 @@ def call(
     """Revoke images of the scripted account."""
     target: Any = kit.FakeTarget(aws)
     given = dict.fromkeys(images, node)
-    return revoke(project.catalog, target, given, why, "ann@host")
+    return revoke(project.catalog, lambda _: target, given, why, "ann@host")
 
 
 def test_each_image_is_tagged_with_when_who_and_why(

@@ -250,10 +250,11 @@ def test_what_a_command_before_says_is_secret(ctx) -> None:
         (["true"], "ended with 0, but its output does not hold NAME="),
         (["echo", "NAME="], "ended with 0, but its output has nothing after NAME="),
         (["echo", 'NAME=""'], "ended with 0, but its output has nothing after NAME="),
-        (
-            ["printf", "NAME=\\nNEXT=1"],
-            "ended with 0, but its output has nothing after NAME=",
+        *(
+            (["printf", said], "ended with 0, but its output has nothing after NAME=")
+            for said in ("NAME=\\nNEXT=1", "# NAME=x\\nNAME=", "MY_NAME=x\\nNAME=\\n")
         ),
+        (["echo", "MY_NAME=x"], "ended with 0, but its output does not hold NAME="),
         (["sh", "-c", "echo NAME=secret; exit 3"], "ended with code 3"),
         (
             ["no-such-program"],

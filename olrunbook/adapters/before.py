@@ -6,9 +6,11 @@ import re
 import subprocess
 
 from olrunbook.adapters.context import Context
+from olrunbook.processes.handout import handing_out
 from olrunbook.project.tools import Before, ToolName
 from olrunbook.redact import Redactor
 from olrunbook.redact.names import plausible, telling
+from olrunbook.targets import tool_environment
 
 __all__ = ["run_before"]
 
@@ -28,24 +30,24 @@ def run_before(ctx: Context, name: ToolName, before: Before) -> str:
         What is wrong, in words without any of its output; empty: nothing.
 
     Raises:
-        RefusedError: The run has no target.
         UsageError: The shell lacks a variable that the catalog names.
 
     """
-    call, folder = ctx.tool(name), ctx.project.root
+    call = ctx.tool(name, None if ctx.place else tool_environment())
     try:
-        done = subprocess.run(
-            [*call.prefix, *before.run],
-            cwd=folder,
-            env=call.env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=ANSWER_S,
-            start_new_session=True,
-            check=False,
-        )
+        with handing_out(call.env, ctx.redactor.learn) as env:
+            done = subprocess.run(
+                [*call.prefix, *before.run],
+                cwd=ctx.project.root,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=ANSWER_S,
+                start_new_session=True,
+                check=False,
+            )
     except OSError as error:
         program = [*call.prefix, *before.run][0]
         return f"could not be started: {program}: {error.strerror}"
@@ -54,11 +56,18 @@ def run_before(ctx: Context, name: ToolName, before: Before) -> str:
     _learn(ctx.redactor, done.stdout)
     if done.returncode:
         return f"ended with code {done.returncode}"
-    if before.holds not in done.stdout:
-        return f"ended with 0, but its output does not hold {before.holds}"
-    value = re.escape(before.holds) + r"[\"']?[^\s\"']"
-    if before.holds.endswith("=") and not re.search(value, done.stdout):
-        return f"ended with 0, but its output has nothing after {before.holds}"
+    return _lacks(before.holds, done.stdout)
+
+
+def _lacks(holds: str, said: str) -> str:
+    """Return what an output lacks, in words; empty: nothing."""
+    begin = r"(?<!\w)" if holds[:1].isalnum() else ""  # PUBLIC_KEY= is no KEY=
+    found = list(re.finditer(begin + re.escape(holds), said))
+    if not found:
+        return f"ended with 0, but its output does not hold {holds}"
+    values = (said[each.end() :] for each in found)
+    if holds.endswith("=") and not all(re.match(r"[\"']?[^\s\"']", v) for v in values):
+        return f"ended with 0, but its output has nothing after {holds}"
     return ""
 
 

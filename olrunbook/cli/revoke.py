@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import click
 
@@ -43,7 +44,7 @@ def revoke(images: str, *, reason: str, target: str) -> None:
             raise UsageError(msg)
         ids[fits[2]] = fits[1] or ""
     reason = worded(reason)
-    place = load_target(target, found)
+    place = partial(load_target, target, found)
     who = masked(found, person(operator(found.root)), target)
     for line in step(found.catalog, place, ids, masked(found, reason, target), who):
         click.echo(plain(line))

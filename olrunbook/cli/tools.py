@@ -21,7 +21,6 @@ from olrunbook.processes.handout import handing_out
 if TYPE_CHECKING:
     from olrunbook.adapters.toolcall import ToolCall
     from olrunbook.project.catalog import Project
-    from olrunbook.targets import Target
 
 
 @click.command(
@@ -45,14 +44,11 @@ def tools(command: tuple[str, ...], *, as_json: bool, target: str) -> int:
     Pulumi works on a copy of an app's stack, as a run does: no checkout is written.
     """
     if command:
-        from olrunbook.targets import load_target  # noqa: PLC0415
-
         found = project()
-        place = load_target(target, found).identified()
         if command[0] not in ("packer", "pulumi"):
             msg = f"{command[0]} is no tool of ours; there are packer and pulumi"
             raise UsageError(msg)
-        with _on_a_copy(found, place, command) as (words, call):
+        with _on_a_copy(found, target, command) as (words, call):
             if not shutil.which(command[0], path=call.env["PATH"]):
                 msg = f"{command[0]} is not on PATH"
                 raise UsageError(msg, "Find or build it: olrunbook tools")
@@ -77,16 +73,18 @@ def _wait(words: tuple[str, ...], environment: dict[str, str]) -> int:
 
 @contextmanager
 def _on_a_copy(
-    found: Project, place: Target, command: tuple[str, ...]
+    found: Project, target: str, command: tuple[str, ...]
 ) -> Iterator[tuple[tuple[str, ...], ToolCall]]:
     """Have a command that names an app's stack and its folder on a copy of that.
 
     What belongs to the cloud (the key of its secrets, and those) is kept where a run
-    has it. Any other command is left as it is. With it comes how its tool is called.
+    has it. Any other command is left as it is. With it comes how its tool is called: on
+    an account as the stack's stage.
     """
     from olrunbook.adapters.context import Commit, Context  # noqa: PLC0415
     from olrunbook.adapters.toolcall import tool_call  # noqa: PLC0415
     from olrunbook.redact import Redactor, new_key  # noqa: PLC0415
+    from olrunbook.targets import load_target  # noqa: PLC0415
 
     redactor = Redactor(new_key(), [])
     scratch = tempfile.TemporaryDirectory(prefix="olrunbook-tools-")
@@ -104,7 +102,9 @@ def _on_a_copy(
         for stage in (found.catalog.stages_of(name) if app.stack else ())
         if app.stack and found.path(app.stack.path).resolve() == known.cwd.resolve()
     }
-    if known.stack not in names:
+    of = names.get(known.stack)
+    place = load_target(target, found, of[2] if of else "").identified()
+    if of is None:
         spec = found.catalog.tools.of("packer" if command[0] == "packer" else "pulumi")
         with scratch as folder:
             env, home = place.environment(), Path(folder) / "home"
@@ -115,7 +115,7 @@ def _on_a_copy(
     from olrunbook.cli.gates import masked  # noqa: PLC0415
     from olrunbook.record.provenance import operator, person  # noqa: PLC0415
 
-    name, app, stage = names[known.stack]
+    name, app, stage = of
     with scratch as folder:
         context = Context(
             project=found,

@@ -24,6 +24,7 @@ __all__ = ["CHAIN", "SOCKET", "Chain", "Handout", "handing_out", "needed", "new_
 CHAIN = "OLRUNBOOK_CHAIN"  # in an environment: the command, as JSON
 SOCKET = "OLRUNBOOK_CREDENTIALS"  # … and where a tool asks for what it says
 TIMEOUT_S = 60
+LONGEST = 60  # of a temporary folder whose sockets have a path that is not too long
 SECRETS = ("SecretAccessKey", "SessionToken")
 OFTEN, MOST = timedelta(seconds=1), timedelta(hours=1)
 EARLY = timedelta(seconds=30)
@@ -47,31 +48,36 @@ class Chain:
     ) -> None:
         self._command, self._env, self._learn = list(command), dict(env), learn
         self._lock, self._said = threading.Lock(), b""
-        self._until = datetime.min.replace(tzinfo=UTC)
+        # until when it is not asked again, and until when what it said holds
+        self._until = self._holds = datetime.min.replace(tzinfo=UTC)
 
     def ask(self) -> bytes:
         """Return the JSON; with a field `error` where there is none to be had.
 
-        A third of its life before it expires it is asked for anew.
+        A third of its life before it expires it is asked for anew; where that fails,
+        what is there is used to its end.
         """
         with self._lock:
             began = datetime.now(UTC)
             if began < self._until:
                 return self._said
-            self._said, self._until = self._run(), began + OFTEN
-            found = json.loads(self._said)
+            said, self._until = self._run(), began + OFTEN
+            found = json.loads(said)
+            if "error" in found and began < self._holds:
+                return self._said
+            self._said = said
             for name in SECRETS:
                 if value := found.get(name):
                     self._learn(value)
             if "error" not in found:
-                life = MOST
+                life, self._holds = MOST, began + MOST
                 if expires := found.get("Expiration"):
                     end = datetime.fromisoformat(expires)
                     left = end.replace(tzinfo=end.tzinfo or UTC) - began
                     life = min(life, left)
                     # A request that is signed in the last moment would come too late.
-                    early = began + left - min(left / 10, EARLY)
-                    found["Expiration"] = early.isoformat()
+                    self._holds = began + left - min(left / 10, EARLY)
+                    found["Expiration"] = self._holds.isoformat()
                     self._said = json.dumps(found).encode()
                 self._until = began + life * 2 / 3
             return self._said
@@ -144,7 +150,8 @@ def new_socket() -> str:
 
     It is short: a socket's path has about a hundred bytes.
     """
-    return str(Path(tempfile.mkdtemp(prefix="olrunbook-ask-")) / "s")
+    place = None if len(tempfile.gettempdir()) < LONGEST else "/tmp"  # noqa: S108
+    return str(Path(tempfile.mkdtemp(prefix="olrunbook-ask-", dir=place)) / "s")
 
 
 @contextlib.contextmanager

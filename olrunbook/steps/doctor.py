@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from olrunbook.adapters.context import Commit, Context
 from olrunbook.adopt.asking import ask, principal
-from olrunbook.adopt.iam import Given, policies
-from olrunbook.errors import OlrunbookError
+from olrunbook.adopt.iam import Given, Policy, policies
+from olrunbook.errors import OlrunbookError, RefusedError
 from olrunbook.project.catalog import Project, one_of
 from olrunbook.record.provenance import git_state
 from olrunbook.redact import Redactor, new_key
@@ -19,7 +19,7 @@ from olrunbook.steps.asked import Asked, Seen
 from olrunbook.steps.order import last_build
 from olrunbook.steps.preflight import CheckRow, PreflightResult, look
 from olrunbook.steps.preflight_checks import CHECKS
-from olrunbook.targets import find_target, load_target
+from olrunbook.targets import Target, find_target, load_target
 
 __all__ = ["Diagnosis", "doctor", "permitted"]
 
@@ -119,25 +119,39 @@ def permitted(
     target = catalog.target(target)
     place = load_target(target, project, stage).identified()
     given = Given(account=place.account, region=place.region)
-    rows = []
+    rows: list[CheckRow] = []
     for name in [app] if app else list(catalog.apps):
         found, _ = policies(project, name, stage, target, given)
-        try:
-            who = principal(place)
-            answers = list(ask(place, who, found))
-        except OlrunbookError as error:
-            hint = "Let it be allowed iam:SimulatePrincipalPolicy on itself."
-            seen = Seen("warning", f"not asked: {error}", "an answer of IAM", hint)
-            return Diagnosis(rows=[CheckRow(name="permissions", **seen._asdict())])
-        for answer in answers:
-            only = f" --stage {answer.stage}" if answer.stage else ""
-            seen = Seen(
-                "failed" if answer.missing else "ok",
-                answer.found,
-                f"{who} may do what it does",
-                f"What should be allowed: olrunbook iam {name}{only}",
-            )
-            where = " ".join(filter(None, (name, answer.stage, answer.notebook)))
-            row = CheckRow(name="permissions", where=where, **seen._asdict())
-            rows.append(row)
+        # Whoever only looks does so as each stage; builds are of none.
+        first = stage or catalog.stages_of(name)[0]
+        at = ["" if one.kind == "build" else one.stage or first for one in found]
+        for its in dict.fromkeys(at):
+            some = [one for one, of in zip(found, at, strict=True) if of == its]
+            rows += _allowed(load_target(target, project, its), name, some)
     return Diagnosis(rows=rows)
+
+
+def _allowed(place: Target, app: str, found: list[Policy]) -> Iterator[CheckRow]:
+    """Yield whether who we are on a target may do what policies of an app allow."""
+    try:
+        who = principal(place.identified())
+        answers = list(ask(place, who, found))
+    except RefusedError as error:
+        seen = Seen("failed", str(error), "the identity of the catalog", error.hint)
+        yield CheckRow(name="permissions", where=app, **seen._asdict())
+        return
+    except OlrunbookError as error:
+        hint = "Let it be allowed iam:SimulatePrincipalPolicy on itself."
+        seen = Seen("warning", f"not asked: {error}", "an answer of IAM", hint)
+        yield CheckRow(name="permissions", where=app, **seen._asdict())
+        return
+    for answer in answers:
+        only = f" --stage {answer.stage}" if answer.stage else ""
+        seen = Seen(
+            "failed" if answer.missing else "ok",
+            answer.found,
+            f"{who} may do what it does",
+            f"What should be allowed: olrunbook iam {app}{only}",
+        )
+        where = " ".join(filter(None, (app, answer.stage, answer.notebook)))
+        yield CheckRow(name="permissions", where=where, **seen._asdict())

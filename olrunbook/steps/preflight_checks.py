@@ -272,11 +272,11 @@ def _last_run(asked: Asked) -> Seen:
     last = last_change(ctx.project.outputs, name, ctx.app_name, ctx.stage)
     if last is None:
         return Seen("ok", "none is on record", wanted)
-    text = f"{last.notebook} {short_run(last.run_id)} {last.status}"
+    run = short_run(last.run_id)
     if last.status in ("succeeded", "failed", "refused"):
-        return Seen("ok", text, wanted)
-    hint = f"Go on with it: olrunbook resume {short_run(last.run_id)}"
-    return Seen("warning", text, wanted, hint)
+        return Seen("ok", f"{last.notebook} {run} {last.status}", wanted)
+    hint = f"Go on with it: olrunbook resume {run}"
+    return Seen("warning", f"{last.notebook} {run} {last.status}", wanted, hint)
 
 
 def _ended(pid: int) -> bool:
@@ -385,7 +385,9 @@ CHECKS: dict[str, Check] = {
     "deploy file": Check(
         _file(lambda ctx: ctx.app.image.deploy), "image_test image_build", "app"
     ),
-    "commands before images": Check(_before("packer", "pyinfra"), "image_build", "app"),
+    "commands before images": Check(
+        _before("packer", "pyinfra"), "image_test image_build", "app"
+    ),
     "commands before a deploy": Check(_before("pulumi"), "deploy"),
     "docker": Check(_docker, "image_test image_build", "machine"),
     "free disk": Check(_disk, "image_test image_build", "machine"),

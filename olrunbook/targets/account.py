@@ -35,15 +35,17 @@ if TYPE_CHECKING:
 
     from olrunbook.project.target import TargetSpec
 
-__all__ = ["DIGEST_KEY", "AccountTarget", "account_of"]
+__all__ = ["DIGEST_KEY", "UNREACHED", "AccountTarget", "account_of"]
 
 DIGEST_KEY = "OLRUNBOOK_DIGEST_KEY"
 PROXIES = "HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy"
 ASK_S = 60
 SHORTEST = 16  # letters of a key
-# What AWS's libraries say where there are no credentials, and what helps; else: log in.
+# What AWS's libraries say where nobody answers …
+UNREACHED = r"\b\w*(?:Connect|Timeout|Proxy|SSL)\w*(?:Error|Expired)\b"
+# … and where there are no credentials for another reason; what helps; else: log in.
 REMEDIES = {
-    r"\w*(Connect|Timeout|Proxy|SSL)\w*(Error|Expired)\b": "Nobody answered: look at "
+    UNREACHED: "Nobody answered: look at "
     "network and proxy, and at `endpoint_url` of the profile.",
     r"AccessDenied\w*\) when calling the AssumeRole": "Who is logged in may not take "
     "the role: look at `role` in catalog.toml and at what the role trusts.",

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import hmac
 import os
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from mypy_boto3_sts.type_defs import GetCallerIdentityResponseTypeDef
 
 __all__ = ["Target"]
+
+# Where a profile names no session, AWS's libraries name it after the clock, each time.
+_CLOCK = re.compile(r"(?<=/botocore-session-)\d+$")
 
 
 class Target(BaseModel, frozen=True, extra="forbid"):
@@ -98,7 +102,8 @@ class Target(BaseModel, frozen=True, extra="forbid"):
         account, arn = identity["Account"], identity["Arn"]
         if account != self.account:
             return f"the AWS account is {account} ({arn}), wanted {self.account}"
-        if not fnmatch.fnmatchcase(arn, self.identity_arn):
+        wanted = _CLOCK.sub("0", self.identity_arn)
+        if not fnmatch.fnmatchcase(_CLOCK.sub("0", arn), wanted):
             return f"the AWS identity is {arn}, wanted {self.identity_arn}"
         return ""
 

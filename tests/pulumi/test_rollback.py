@@ -101,7 +101,8 @@ def test_a_revoked_image_goes_nowhere_but_back(
         SourceRegion="us-east-1",
         Name="tika-server-20261129000000",
     )["ImageId"]
-    revoke(run.project.catalog, run.target, {image: "server"}, "leaks", "ann@host")
+    given = {image: "server"}
+    revoke(run.project.catalog, lambda _: run.target, given, "leaks", "ann@host")
     with pytest.raises(RefusedError, match=r"was revoked at .* by ann@host: leaks"):
         deploy.preview(run, {"server": image})
     assert deploys.events == []

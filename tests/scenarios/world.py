@@ -150,7 +150,7 @@ class World:
         own = self.archive.with_name(f"outputs-{name}")
         desk = Desk(root, state, own if alone else self.archive)
         if scene.account:
-            desk.name, desk.more = ACCOUNT, self.person(name)
+            desk.name, desk.more = ACCOUNT, self.person(name, endpoint)
         return desk
 
     def join(self, root: Path, endpoint: str = "") -> None:
@@ -169,11 +169,20 @@ class World:
         }
         save_target(self.account.target.model_copy(update=where))
 
-    def person(self, name: str) -> dict[str, str]:
-        """Return the shell of a person with the cloud as their account."""
+    def person(self, name: str, endpoint: str = "") -> dict[str, str]:
+        """Return the shell of a person with the cloud as their account.
+
+        Args:
+            name: The scenario's, for their home.
+            endpoint: Where they find its API; empty: where it is.
+
+        """
         home = self.folder / "people" / name
         home.mkdir(parents=True)
         Person(self.account, home).write()
+        config = home / ".aws" / "config"
+        own, text = self.account.target.endpoint, config.read_text()
+        config.write_text(text.replace(own, endpoint or own))
         return {
             "HOME": str(home),
             "OLRUNBOOK_CACHE": str(cache_dir()),

@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,12 +18,19 @@ import pytest
 from pydantic import ValidationError
 
 from olrunbook.adapters.aws.reads import Account, as_ourselves
+from olrunbook.adapters.before import run_before
+from olrunbook.adapters.context import Commit, Context
+from olrunbook.cli.tools import _on_a_copy
 from olrunbook.errors import RefusedError, ToolError, UsageError
-from olrunbook.processes.handout import CHAIN, SOCKET, handing_out
+from olrunbook.processes.handout import CHAIN, SOCKET, Chain, handing_out
 from olrunbook.processes.tool import Command, Tool
+from olrunbook.project.catalog import Project, find_project
 from olrunbook.project.target import TargetSpec
+from olrunbook.project.tools import Before
 from olrunbook.redact import Redactor, new_key
-from olrunbook.targets import account
+from olrunbook.steps.doctor import permitted
+from olrunbook.steps.images.provision import _environment
+from olrunbook.targets import Target, account
 from olrunbook.targets.account import AccountTarget, account_of
 from tests.account import PROFILE, Person
 
@@ -62,6 +71,39 @@ def make(
     account._WRITTEN.clear()
 
 
+def of_project(project: Project, target: Target | None, folder: Path) -> Context:
+    """Return a run of a project's first app on a target."""
+    name, app = next(iter(project.catalog.apps.items()))
+    return Context(
+        project=project,
+        place=target,
+        app_name=name,
+        app=app,
+        stage="",
+        run_id="run",
+        commit=Commit(""),
+        logs=folder,
+        work=folder / "work",
+        redactor=Redactor(new_key()),
+    )
+
+
+def with_roles(project: Project) -> Project:
+    """Return a project whose catalog has the account, with a role for each stage."""
+    text = project.catalog_file.read_text().replace("access_token", "business_unit")
+    text += f"""
+[targets.prod]
+title = "an account"
+kind = "aws"
+account = "{ID}"
+region = "{REGION}"
+profile = "base"
+role = "arn:aws:iam::{ID}:role/olrunbook-{{stage_lower}}"
+"""
+    project.catalog_file.write_text(text)
+    return find_project(project.root)
+
+
 class TestWhoWeAre:
     """STS is asked before anything else, and its answer held to the catalog."""
 
@@ -96,6 +138,24 @@ class TestWhoWeAre:
             target.client("ec2")
         assert words in str(caught.value)
         assert not [key for key in account._CLIENTS if key[0] == "ec2"]
+
+    def test_a_session_named_after_the_clock_is_the_same(
+        self, make: Make, person: Person
+    ) -> None:
+        """AWS's libraries name it so where the profile names none, anew each time."""
+        config = person.home / ".aws" / "config"
+        config.write_text(config.read_text().replace("role_session_name = ann\n", ""))
+        found = make(identity="*:assumed-role/olrunbook-build/*").identified()
+        end = time.monotonic() + 60
+        while (now := make().client("sts").get_caller_identity()) and (
+            now["Arn"] == found.identity_arn
+        ):
+            account._CREDENTIALS.clear()
+            account._CLIENTS.clear()
+            assert time.monotonic() < end
+        assert found.wrong(now) == ""
+        other = {**now, "Arn": now["Arn"].replace("-build/", "-qa/")}
+        assert "identity is" in found.wrong(other)
 
     def test_before_each_change_it_is_asked_again(
         self, make: Make, person: Person
@@ -193,6 +253,50 @@ class TestTools:
         shown = json.dumps({**command.env})
         assert not [secret for secret in person.secrets() if secret in shown]
 
+    def test_a_command_before_works_as_the_person_too(
+        self, make: Make, project: Project, tmp_path: Path
+    ) -> None:
+        """As `sops --decrypt` must, whose key is in the account."""
+        ctx = of_project(project, make(), tmp_path)
+        code = ASKS.partition("for line")[0]
+        before = Before(run=[sys.executable, "-c", code], holds=ROLE)
+        assert run_before(ctx, "packer", before) == ""
+
+    def test_a_deploy_that_is_tested_gets_no_home_of_the_person(
+        self, make: Make, project: Project, tmp_path: Path
+    ) -> None:
+        """With a target or none; on an account it works as the person."""
+        for target in (make(), None):
+            env = _environment(of_project(project, target, tmp_path))
+            assert env["HOME"] != os.environ["HOME"]
+            assert env["DOCKER_CONFIG"] == f"{os.environ['HOME']}/.docker"
+            assert (CHAIN in env) == (target is not None)
+
+    def test_a_tool_by_hand_is_called_as_the_stage_of_its_stack(
+        self, make: Make, project: Project
+    ) -> None:
+        """What recovers a stack needs what deploys it, not what builds images."""
+        found = with_roles(project)
+        app = found.catalog.app("tika")
+        assert app.stack
+        folder = str(found.path(app.stack.path))
+        stack = ("-s", app.stack.stack_name("QA"), "-C", folder)
+        for words, stage in ((("pulumi", *stack), "qa"), (("packer",), "build")):
+            with _on_a_copy(found, "prod", words) as (_, call):
+                assert f"role/olrunbook-{stage}" in call.env[CHAIN]
+
+    def test_each_stage_is_asked_what_its_own_role_may(
+        self, make: Make, project: Project
+    ) -> None:
+        """Builds that of builds; a role is not blamed for what others do."""
+        rows = permitted(with_roles(project), "tika", target="prod").rows
+        asked = {(row.where, row.wanted.partition(" ")[0]) for row in rows}
+        role = f"arn:aws:iam::{ID}:role/olrunbook-"
+        assert ("tika image_build", f"{role}build") in asked
+        for stage in ("CI", "QA", "Production"):
+            assert (f"tika {stage} deploy", role + stage.lower()) in asked
+        assert ("tika status", f"{role}ci") in asked
+
     def test_what_it_was_given_is_masked(
         self, make: Make, person: Person, tmp_path: Path
     ) -> None:
@@ -263,6 +367,42 @@ class TestTools:
             stdin=subprocess.DEVNULL,
         )
         assert "nobody hands out credentials here" in done.stderr
+
+
+def test_what_is_there_is_used_where_it_cannot_be_renewed(tmp_path: Path) -> None:
+    """To its end: only then a tool is told why."""
+    answer, fresh = tmp_path / "answer", datetime.now(UTC)
+
+    def say(seconds: float) -> None:
+        until = datetime.now(UTC) + timedelta(seconds=seconds)
+        answer.write_text(json.dumps({"Expiration": until.isoformat()}))
+
+    chain = Chain(["/bin/cat", str(answer)], os.environ)
+    say(3)
+    first = json.loads(chain.ask())
+    answer.unlink()
+    while datetime.now(UTC) < datetime.fromisoformat(first["Expiration"]):
+        said, fresh = json.loads(chain.ask()), datetime.now(UTC)
+        if fresh < datetime.fromisoformat(first["Expiration"]):
+            assert said == first
+    end = time.monotonic() + 60
+    while "error" not in json.loads(chain.ask()):
+        assert time.monotonic() < end
+    say(3)
+    while "error" in (said := json.loads(chain.ask())):
+        assert time.monotonic() < end
+    assert said["Expiration"] > first["Expiration"]
+
+
+def test_a_long_temporary_folder_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket's path has about a hundred bytes."""
+    long = tmp_path / ("x" * 90)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    with handing_out({CHAIN: json.dumps(["/bin/true"])}) as env:
+        assert Path(env[SOCKET]).exists()
 
 
 class TestCatalog:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from olrunbook.adapters.aws.seen import HEALTHY, STATUS_OK, InstanceSeen, RefreshSeen
 from olrunbook.errors import ToolError
+from olrunbook.targets.account import UNREACHED
 
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling import type_defs as asg
@@ -84,6 +86,7 @@ def asked(what: str) -> Iterator[None]:
     except BotoCoreError as error:
         msg = f"AWS does not answer ({what}): {error}"
         unsigned = any(word in type(error).__name__ for word in _UNSIGNED)
+        unsigned = unsigned and not re.search(UNREACHED, str(error))
         trouble: Trouble = "expired" if unsigned else "silent"
         raise AwsError(msg, _HINTS[trouble], trouble) from error
 

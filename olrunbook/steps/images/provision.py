@@ -140,7 +140,7 @@ def _deploy(ctx: Context, place: Workspace, box: Box, node: str, which: str) -> 
     if which != "first":
         ctx.emit(Event("pyinfra", "phase", f"{which} run"))
     variables = {key.upper(): value for key, value in ctx.app.image.variables.items()}
-    call = ctx.tool("pyinfra", environment())
+    call = ctx.tool("pyinfra", _environment(ctx))
     env = {**place.environment(call.env), **variables, "NODE_TYPE": node}
     names: list[str] = []
 
@@ -161,6 +161,20 @@ def _deploy(ctx: Context, place: Workspace, box: Box, node: str, which: str) -> 
     for name in names:
         watch.seen.setdefault(name, Operation(name=name, state="not reached"))
     return watch
+
+
+def _environment(ctx: Context) -> dict[str, str]:
+    """Return what a deploy is given: as in a build, and where docker is.
+
+    Its home is a private one: what it finds in the person's would be in no catalog.
+    """
+    own = {"HOME": str(ctx.work / "home")}
+    if ctx.place:
+        own = ctx.place.environment()
+    Path(own["HOME"]).mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = environment()
+    found.setdefault("DOCKER_CONFIG", str(Path.home() / ".docker"))
+    return {**found, **own}
 
 
 def _error(watch: Watch) -> str:
@@ -194,7 +208,7 @@ def _why(box: Box, unit: str) -> str:
 def _by_hand(ctx: Context, box: Box, node: str) -> list[str]:
     deploy = Path(ctx.app.image.deploy)
     name = f"{ctx.app_name}-test"
-    typed = ctx.tool("pyinfra", environment()).typed("pyinfra")
+    typed = ctx.tool("pyinfra", _environment(ctx)).typed("pyinfra")
     pyinfra_ = f"NODE_TYPE={node} {typed} -y @docker/{name} {deploy.name}"
     init = "/sbin/init" if box.systemd else "tail -f /dev/null"
     return [

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from olrunbook.adapters.aws.answers import asked
 from olrunbook.adapters.aws.reads import Account
 from olrunbook.adapters.aws.seen import REVOKED
-from olrunbook.errors import RefusedError
+from olrunbook.errors import OlrunbookError, RefusedError
 from olrunbook.project.catalog import App, Catalog
 from olrunbook.targets import Target, onto
 
@@ -19,11 +19,20 @@ LONGEST = 256  # characters of a tag's value
 
 
 def revoke(
-    catalog: Catalog, target: Target, images: Mapping[str, str], reason: str, who: str
+    catalog: Catalog,
+    place: Callable[[str], Target],
+    images: Mapping[str, str],
+    reason: str,
+    who: str,
 ) -> list[str]:
     """Tag images as revoked, with when, who and why.
 
-    `images` are their ids, each with the node type it was given as; empty: with none.
+    Args:
+        catalog: The catalog in use.
+        place: Returns the target as it is used for a stage; empty: for builds.
+        images: Their ids, each with the node type it was given as; empty: with none.
+        reason: Why.
+        who: Who revokes them.
 
     Returns:
         What was done and who serves them, a line each.
@@ -34,6 +43,7 @@ def revoke(
         ToolError: The account does not answer.
 
     """
+    target = place("")
     account = Account(target)
     if wrong := account.wrong_identity():
         raise RefusedError(wrong, "Credentials of another account are in use.")
@@ -61,7 +71,7 @@ def revoke(
     lines = [f"Revoked {image.id}, {image.name}: {text}" for image in new]
     of = {name: app for image in new for name, app in _apps(catalog, image.name)}
     for name, app in of.items():
-        lines += _served(account, catalog, name, app, {image.id for image in new})
+        lines += _served(place, catalog, name, app, {image.id for image in new})
     return lines
 
 
@@ -75,13 +85,18 @@ def _apps(catalog: Catalog, image: str, of: str = "") -> Iterator[tuple[str, App
 
 
 def _served(
-    account: Account, catalog: Catalog, name: str, app: App, ids: set[str]
+    place: Callable[[str], Target], catalog: Catalog, name: str, app: App, ids: set[str]
 ) -> Iterator[str]:
     """Yield the stages that run some of these images, with the way back."""
     for stage in catalog.stages_of(name) if app.stack else ():
-        groups = account.groups(app, stage)
+        target = place(stage)
+        try:
+            groups = Account(target).groups(app, stage)
+        except OlrunbookError as error:  # the images are revoked nevertheless
+            yield f"{name} {stage}: not known what it runs: {error}"
+            continue
         runs = ids & {one.image for group in groups for one in group.instances}
         if runs:
             text = f"{stage} runs {', '.join(sorted(runs))}"
-            where = f"{name} {stage}{onto(account.target.name)}"
+            where = f"{name} {stage}{onto(target.name)}"
             yield f"{text}: olrunbook rollback {where}"
