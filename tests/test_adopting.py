@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 import textwrap
 from pathlib import Path
 
+from click import Context, Group
+
+from olrunbook.cli import cli
 from olrunbook.project.catalog import Catalog, Project
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -55,9 +59,28 @@ def test_what_the_page_releases_has_a_stack(tmp_path: Path) -> None:
     """An app without one is refused; each name in a command is an app's."""
     apps = loaded(tmp_path, *tables("adopting.md")).apps
     text = "\n".join(blocks("adopting.md"))
-    named = set(re.findall(r"(?m)^olrunbook release (\S+)", text))
+    words = r"olrunbook (?:release|doctor|status|run \w+ --app) (\S+)"
+    named = set(re.findall(words, text))
     assert named == {"concourse", "consul-data"}
     assert all(apps[name].stack for name in named)
+
+
+def test_each_command_of_the_page_can_be_typed(tmp_path: Path, monkeypatch) -> None:
+    """With its options, for the apps, stages and the account of its catalog."""
+    loaded(tmp_path, *tables("adopting.md"))
+    monkeypatch.setenv("OLRUNBOOK_PROJECT", str(tmp_path))
+    page = "\n".join(blocks("adopting.md"))
+    typed = re.findall(r"(?m)^(?:\$ )?olrunbook (.+)$", page)
+    assert len(typed) > 8
+    for line in typed:
+        context, command = Context(cli, info_name="olrunbook"), cli
+        words = shlex.split(line)
+        while isinstance(command, Group):
+            name, found, words = command.resolve_command(context, words)
+            assert name, line
+            assert found, line
+            context = found.make_context(name, words, context)
+            command, words = found, [*context._protected_args, *context.args]
 
 
 def test_the_account_of_the_page_is_a_target(tmp_path: Path) -> None:
