@@ -13,13 +13,14 @@ import pytest
 
 from olrunbook.archive import verifier
 from olrunbook.archive.chain import entries
+from olrunbook.archive.place import list_runs, read_record
 from olrunbook.steps.approval.decisions import of_kind
 from tests.account import Person
 from tests.scenarios.faulty import faulty
 from tests.scenarios.permissions import calls, lacking, made, runs
 from tests.scenarios.play import Play
 from tests.scenarios.scene import Api, Replay, Scene, read_scene
-from tests.scenarios.world import ACCOUNT, World, world_at
+from tests.scenarios.world import ACCOUNT, SETTINGS, World, world_at
 
 pytestmark = pytest.mark.rehearsal
 
@@ -133,3 +134,19 @@ def test_the_archive_of_all_scenarios_verifies(
         if name not in played or not read_scene(FOLDER / f"{name}.toml").has(Replay):
             report = verifier.verify(str(archive))
             assert report["good"], "\n".join(verifier.lines(report))
+
+
+def test_tokens_of_an_account_expire_in_the_midst(
+    world: World, played: dict[str, Future[None]]
+) -> None:
+    """Of a build and of an update, which took longer than a token lives, and went on."""
+    if "release-waits" not in played:
+        pytest.skip("its scenario was not selected")
+    wait(played.values())
+    took: dict[str, float] = {}
+    for place in list_runs(world.archive, target=ACCOUNT):
+        record = read_record(place)
+        for step in record.steps if record else ():
+            if step.status == "done":
+                took[step.name] = max(took.get(step.name, 0), step.seconds or 0)
+    assert min(took["build"], took["up"]) > SETTINGS.token_s, took

@@ -42,8 +42,8 @@ __all__ = [
 ACCOUNT = "account"  # the target of kind aws
 LIGHT = Path(__file__).with_name("light")
 # AWS's hour, after which a refresh gives up, is 36 s: enough to boot when all is busy.
-# Tokens of an account live 20 s: they expire in the midst of builds and updates.
-SETTINGS = Settings(time_scale=0.01, token_s=20)
+# Tokens of an account live 6 s: they expire in the midst of builds and updates.
+SETTINGS = Settings(time_scale=0.01, token_s=6)
 # Images by name: what they do when they boot.
 IMAGES = {
     "one": "good",
