@@ -49,7 +49,7 @@ class RunPlace:
     notebook: str  # name of its notebook
     target: str  # its target
     app: str  # its app
-    room: str  # its stage, else its notebook (before: `image`)
+    room: str  # its stage, else its notebook
     at: datetime  # when it began (UTC, seconds)
 
     @property

@@ -204,7 +204,7 @@ def _json(row: Row) -> dict[str, Any]:
         "notebook": row.notebook,
         "target": row.target,
         "app": row.app,
-        "stage": row.room if row.room not in (row.notebook, "image") else "",
+        "stage": row.room if row.room != row.notebook else "",
         "started_at": row.at.isoformat(),
     }
     try:

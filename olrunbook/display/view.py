@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from olrunbook.adapters.aws.seen import short
+from olrunbook.pages.text import took
 
 __all__ = [
     "Cell",
@@ -45,8 +46,6 @@ WORDS: dict[str, Tone] = {
     **dict.fromkeys(("failed", "error", "refused", "timed-out", "kernel-died"), "bad"),
     **dict.fromkeys(("cancelled", "rollbacksuccessful", "rollbackfailed"), "bad"),
 }
-LABELS = {"warn": "warning"}  # as records had it once
-MINUTE_S = 60
 LONG_WORD = 28
 
 
@@ -150,7 +149,7 @@ def status(word: str) -> Cell:
     tone = WORDS.get(low, "")
     if not tone and low.startswith(("in service, ", "pending")):
         tone = "run" if low.startswith("pending") else "warn"
-    return Cell(LABELS.get(low, word), tone=tone)
+    return Cell(word, tone=tone)
 
 
 def identifier(value: str) -> Cell:
@@ -163,11 +162,7 @@ def seconds(value: float | None) -> Cell:
     """Return a duration: `0.4 s`, `12 s`, `3 min 10 s`."""
     if value is None:
         return Cell("")
-    text = f"{value:.1f} s"
-    if round(value, 1) >= MINUTE_S:
-        minutes, rest = divmod(round(value), MINUTE_S)
-        text = f"{minutes} min {rest:02d} s"
-    return Cell(text, title=f"{value:.3f} s", number=True)
+    return Cell(took(value), title=f"{value:.3f} s", number=True)
 
 
 def clock(at: datetime | None) -> Cell:

@@ -126,17 +126,17 @@ def release_view(result: ReleaseResult) -> View:
     """Return the table of a release's runs."""
     rows = [
         (
-            row.step,
+            row.notebook,
             row.stage or "—",
-            status(row.outcome),
-            row.headline,
+            status(row.status),
+            row.headline or row.cause,
             seconds(row.seconds),
             Cell(row.record, code=True),
         )
         for row in result.rows
     ]
     good = result.stages == result.wanted and all(
-        row.outcome == "succeeded" for row in result.rows
+        row.status == "succeeded" for row in result.rows
     )
     relied = [
         f"{row.stage} relied on this: {row.relied}" for row in result.rows if row.relied

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from olrunbook.pages.cells import cells_of, tone
-from olrunbook.pages.text import as_text, templates
+from olrunbook.pages.text import as_text, templates, took
 from olrunbook.record.model import GateRecord, Known, PartRecord, RunRecord
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ EXECUTED_BY = {
 }
 UUID_LENGTH = 36
 LONG = 14
-MINUTE_S = 60
 FILES_NAMED = 8
 LONG_OUTPUT = 40  # lines; more scroll on a screen
 FOLDED = ("stand-ins",)  # rows whose facts open on a click
@@ -97,7 +96,7 @@ def prepare() -> None:
 @cache
 def _environment() -> Environment:
     environment = templates("olrunbook.pages")
-    environment.filters.update(mark=_mark, seconds=_seconds, utc=_utc, link=_link)
+    environment.filters.update(mark=_mark, seconds=took, utc=_utc, link=_link)
     environment.globals.update(long_output=LONG_OUTPUT, folded=FOLDED)
     return environment
 
@@ -113,15 +112,6 @@ def _short(identifier: str) -> Fact:
     head = 4 if len(identifier) == UUID_LENGTH else 8
     text = f"{identifier[:head]}…{identifier[-3:]}"
     return Fact(text, title=identifier, code=True)
-
-
-def _seconds(value: float | None) -> str:
-    if value is None:
-        return ""
-    if round(value, 1) < MINUTE_S:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), MINUTE_S)
-    return f"{minutes} min {rest:02d} s"
 
 
 def _utc(at: datetime | None, form: str = "%Y-%m-%d %H:%M:%S UTC") -> str:

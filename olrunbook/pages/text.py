@@ -21,8 +21,10 @@ __all__ = [
     "plain",
     "templates",
     "terminal",
+    "took",
 ]
 
+MINUTE_S = 60
 MOST = 1_000_000  # characters of one output; a page must open on any machine
 
 _SGR = re.compile(r"\x1b\[([\d;]*)m")
@@ -47,6 +49,14 @@ def templates(package: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def took(value: float | None) -> str:
+    """Return seconds as a person reads them: `0.4 s`, `3 min 10 s`; None: nothing."""
+    if value is None or round(value, 1) < MINUTE_S:
+        return "" if value is None else f"{value:.1f} s"
+    minutes, rest = divmod(round(value), MINUTE_S)
+    return f"{minutes} min {rest:02d} s"
 
 
 def as_text(value: Any) -> str:

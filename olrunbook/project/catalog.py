@@ -31,7 +31,7 @@ from olrunbook.project.limits import Limits
 from olrunbook.project.stack import StackSpec, Text
 from olrunbook.project.target import TargetSpec
 from olrunbook.project.tools import Before, ToolName, Tools, fill_in
-from olrunbook.project.where import CATALOG, archive_of, find_root, shipped
+from olrunbook.project.where import archive_of, find_root, shipped
 
 __all__ = [
     "App",
@@ -48,7 +48,6 @@ __all__ = [
     "unknown",
 ]
 
-FILE = CATALOG
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from olrunbook.errors import OlrunbookError
 from olrunbook.rehearsal.order import Order
@@ -30,7 +30,7 @@ from olrunbook.rehearsal.places import (
     Block,
     Places,
 )
-from olrunbook.rehearsal.record import DaemonRecord, read_record, write_private
+from olrunbook.rehearsal.record import DaemonRecord, read_record
 from olrunbook.rehearsal.signals import log
 
 __all__ = ["Commission", "main"]
@@ -51,10 +51,8 @@ MOTO = {
 }
 
 
-class Commission(BaseModel):
+class Commission(BaseModel, frozen=True, extra="forbid"):
     """What the process is told."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     checkout: str  # the checkout's id
     root: Path  # private folder of the rehearsal
@@ -115,7 +113,7 @@ def _begin(commission: Commission, places: Places) -> Any:
         endpoint=block.endpoint,
         settings=commission.order.settings,
     )
-    write_private(places.daemon_file, record.model_dump(mode="json"))
+    record.write(places.daemon_file)
     os.environ.update(MOTO)
     from olrunbook.rehearsal.cloud import Cloud  # noqa: PLC0415  (after moto's settings)
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import shutil
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from olrunbook.adapters.docker.command import docker
 from olrunbook.errors import ToolError
@@ -16,10 +16,8 @@ from olrunbook.rehearsal.places import BLOCK_LABEL, LABEL, Places
 __all__ = ["Removed", "ami_images", "containers", "foreign_blocks", "remove_all"]
 
 
-class Removed(BaseModel):
+class Removed(BaseModel, frozen=True, extra="forbid"):
     """What was taken away."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     process: int = 0  # id of the background process that was ended; 0: there was none
     containers: list[str] = []  # names of containers

@@ -6,6 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from olrunbook.adapters.docker import base_image
 from olrunbook.adapters.docker.command import docker
 from olrunbook.errors import ToolError, UsageError
 from olrunbook.events import Event
-from olrunbook.project.catalog import FILE, Project, find_project, shipped
+from olrunbook.project.catalog import Project, find_project, shipped
+from olrunbook.project.where import CATALOG
 from olrunbook.rehearsal import preflight, providers
 from olrunbook.rehearsal.api.identity_name import new_key, rehearsal_identity
 from olrunbook.rehearsal.launching import end_daemon, launch
@@ -39,7 +41,7 @@ from olrunbook.rehearsal.target_file import (
 )
 from olrunbook.targets import Target
 
-__all__ = ["Status", "down", "reset", "status", "up"]
+__all__ = ["Status", "down", "status", "up"]
 
 Emit = Callable[[Event], None]
 
@@ -101,20 +103,9 @@ def down(
         places.lock_file, waiting=lambda: _say(emit, "another command is at work on it")
     ):
         removed = _take_down(places, images=images, emit=emit)
-    _drop_empty(places.root.parent)
+    with suppress(OSError):  # others' rehearsals are in it
+        places.root.parent.rmdir()
     return removed
-
-
-def reset(
-    project_root: Path,
-    *,
-    containers: bool = True,
-    aws_order: bool = False,
-    emit: Emit = lambda event: None,
-) -> Target:
-    """Take it down with its AMIs, and start it again."""
-    down(project_root, images=True, emit=emit)
-    return up(project_root, containers=containers, aws_order=aws_order, emit=emit)
 
 
 # -- parts of up and down ------------------------------------------------------
@@ -191,7 +182,9 @@ def _take_down(places: Places, *, images: bool, emit: Emit) -> Removed:
     ended = 0
     if record and record.process():
         _say(emit, f"ending process {record.pid} and what it runs")
-        before = _names(places)
+        before = list[str]()
+        with suppress(ToolError):
+            before = containers_of(places)
         ended = record.pid if end_daemon(record) else 0
         rest = remove_all(places, images=images)
         names = sorted({*before, *rest.containers})
@@ -199,25 +192,11 @@ def _take_down(places: Places, *, images: bool, emit: Emit) -> Removed:
     return remove_all(places, images=images)
 
 
-def _names(places: Places) -> list[str]:
-    try:
-        return containers_of(places)
-    except ToolError:
-        return []
-
-
 def _project(root: Path) -> Project:
     """Return the project at a folder; its catalog may be the shipped one."""
-    if (root / FILE).is_file():
+    if (root / CATALOG).is_file():
         return find_project(root)
-    return Project(root.absolute(), shipped() / FILE)
-
-
-def _drop_empty(folder: Path) -> None:
-    try:
-        folder.rmdir()
-    except OSError:
-        return
+    return Project(root.absolute(), shipped() / CATALOG)
 
 
 def _say(emit: Emit, text: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import subprocess
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +17,9 @@ from typing import Any
 from olrunbook.adapters.aws.answers import asked
 from olrunbook.adapters.pulumi.settings import read_yaml
 from olrunbook.adapters.pulumi.state import BACKEND, project_backend
+from olrunbook.adapters.tool_version import provider_versions
 from olrunbook.adapters.toolcall import tool_call
-from olrunbook.errors import UsageError
+from olrunbook.errors import ToolError, UsageError
 from olrunbook.project.catalog import Project
 from olrunbook.redact import Redactor, new_key
 from olrunbook.rehearsal.places import BUCKET, KEY_ALIAS, STAGES
@@ -28,17 +28,7 @@ from olrunbook.targets import Target
 
 __all__ = ["make_named"]
 
-ANSWER_S = 120
 SEEDED = {("s3", BUCKET), *(("awskms", KEY_ALIAS.format(one)) for one in STAGES)}
-VERSIONS = """
-import sys
-from importlib.metadata import PackageNotFoundError, version
-for name in sys.argv[1:]:
-    try:
-        print(version(name))
-    except PackageNotFoundError:
-        print("none")
-"""
 
 
 def make_named(project: Project, target: Target) -> None:
@@ -81,23 +71,13 @@ def _plugins(project: Project, target: Target) -> None:
         bare = spec.model_copy(update={"environment": {}, "home": []})
         env, nowhere = target.environment(), Path()
         call = tool_call(project, bare, env, nowhere, Redactor(new_key()))
-        found: list[str] = []
-        # Where it cannot be asked, the run that needs it says why.
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            found = subprocess.run(
-                [*call.python, "-c", VERSIONS, *PACKAGES.values()],
-                cwd=call.root,
-                env=call.env,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=ANSWER_S,
-                check=True,
-            ).stdout.split()
-        for name, wanted in zip(PACKAGES, found, strict=False):
+        found: dict[str, str] = {}
+        with contextlib.suppress(ToolError):  # the run that needs it says why
+            found = provider_versions(call, PACKAGES)
+        for name, wanted in found.items():
             own = plugin_version(name)
             ours = plugins / f"resource-{name}-v{own}"
-            if wanted not in ("none", own) and ours.is_dir():
+            if wanted != own and ours.is_dir():
                 theirs = plugins / f"resource-{name}-v{wanted}"
                 shutil.copytree(ours, theirs, dirs_exist_ok=True)
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from olrunbook.rehearsal.settings import Settings
 
 __all__ = ["Order"]
 
 
-class Order(BaseModel):
+class Order(BaseModel, frozen=True, extra="forbid"):
     """What a cloud is started with."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     cloud_id: str  # id of this incarnation
     settings: Settings  # how it behaves

@@ -6,22 +6,20 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import psutil
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
+from olrunbook.record.files import write_atomic
 from olrunbook.rehearsal.settings import Settings
 
-__all__ = ["DaemonRecord", "read_record", "write_private"]
+__all__ = ["DaemonRecord", "read_record"]
 
 SAME_START_S = 0.5  # the kernel counts in clock ticks
 
 
-class DaemonRecord(BaseModel):
+class DaemonRecord(BaseModel, frozen=True, extra="forbid"):
     """The background process of a cloud."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     pid: int  # its process id
     # when that process began, as the kernel says (epoch seconds): a process id alone
@@ -48,6 +46,10 @@ class DaemonRecord(BaseModel):
             started_at=datetime.now(UTC),
         )
 
+    def write(self, file: Path) -> None:
+        """Write it whole, for its owner alone."""
+        write_atomic(file, self.model_dump_json(indent=1), 0o600)
+
     def process(self) -> psutil.Process | None:
         """Return the process if it still is the one that wrote the record."""
         try:
@@ -67,14 +69,3 @@ def read_record(file: Path) -> DaemonRecord | None:
         return DaemonRecord.model_validate(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, ValidationError):
         return None
-
-
-def write_private(path: Path, data: Any) -> None:
-    """Write JSON whole or not at all, readable by its owner alone."""
-    aside = path.with_name(f".{path.name}.new")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        json.dump(data, out, indent=1)
-        out.flush()
-        os.fsync(handle)
-    aside.replace(path)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 __all__ = ["Settings"]
 
 
-class Settings(BaseModel):
+class Settings(BaseModel, frozen=True, extra="forbid"):
     """What can be set about a rehearsal cloud.
 
     Args:
@@ -30,8 +30,6 @@ class Settings(BaseModel):
     Grace periods are never scaled: containers really boot.
 
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     containers: bool = True
     bridge: bool = False

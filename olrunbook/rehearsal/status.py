@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from olrunbook.errors import ToolError
 from olrunbook.rehearsal.api.headers import KEY_HEADER, OWN_PREFIX
@@ -29,10 +29,8 @@ OUTLIVES = (
 )
 
 
-class Status(BaseModel):
+class Status(BaseModel, frozen=True, extra="forbid"):
     """What is up."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     up: bool  # whether the cloud serves
     cloud_id: str = ""  # id of this incarnation; empty: it is not up

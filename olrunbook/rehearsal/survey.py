@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import psutil
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 if TYPE_CHECKING:
     from olrunbook.rehearsal.groups.members import Ledger
@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["AmiSeen", "BalancerSeen", "GroupCount", "MachineSeen", "Survey", "survey"]
 
 
-class _Seen(BaseModel):
+class _Seen(BaseModel, frozen=True, extra="forbid"):
     """A plain value."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class MachineSeen(_Seen):
@@ -116,7 +114,7 @@ def survey(cloud_id: str, fleet: Fleet, ledger: Ledger, amis: AmiStore) -> Surve
                 id=ami.id,
                 name=ami.name or "",
                 state=ami.state,
-                tags=amis.tags(ami),
+                tags=dict(ami.ec2_backend.tags.get(ami.id, {})),
             )
             for ami in amis.kept()
         ],

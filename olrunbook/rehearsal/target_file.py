@@ -19,8 +19,8 @@ from olrunbook.rehearsal.places import (
     Block,
     Places,
 )
-from olrunbook.rehearsal.record import DaemonRecord, write_private
-from olrunbook.targets import Target
+from olrunbook.rehearsal.record import DaemonRecord
+from olrunbook.targets import Target, save_target
 
 __all__ = [
     "check_identity",
@@ -88,10 +88,7 @@ def write_target(places: Places, target: Target) -> None:
     for name in ("aws-config", "aws-credentials"):
         handle = os.open(places.home / name, os.O_WRONLY | os.O_CREAT, 0o600)
         os.close(handle)  # empty: nothing ambient, and no tool goes looking elsewhere
-    data = target.model_dump(mode="json", by_alias=True)
-    data["access_key"] = target.access_key.get_secret_value()
-    data["secret_key"] = target.secret_key.get_secret_value()
-    write_private(places.target_file, data)
+    save_target(target)
 
 
 def read_target(file: Path) -> Target | None:

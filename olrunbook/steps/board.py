@@ -42,16 +42,6 @@ __all__ = ["Board", "StageStatus", "board", "changed", "last_change"]
 KEPT = timedelta(weeks=6)  # as long as AWS knows a refresh
 SLACK = timedelta(seconds=5)  # between AWS's clock and ours
 ROOM = ("target", "app", "room")
-PAST = (
-    "images",
-    "since",
-    "run",
-    "later",
-    "waiting",
-    "signed",
-    "approved",
-    "emergencies",
-)
 SECOND = "%Y-%m-%d %H:%M:%S UTC"
 
 
@@ -158,7 +148,8 @@ def board(
                 place, asked = places(project, target, one)
             past = _Past(project, (target, name, one), place, moment)
             facts: dict[str, Any] = {"app": name, "stage": one}
-            facts |= {key: getattr(past, key) for key in PAST}
+            known = vars(past).items()
+            facts |= {k: v for k, v in known if k in StageStatus.model_fields}
             if place:
                 facts |= _present(project, place, name, one, past)
             rows.append(StageStatus(**facts))

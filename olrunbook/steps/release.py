@@ -11,28 +11,16 @@ from pydantic import Field
 from olrunbook.archive.place import RunPlace, list_runs
 from olrunbook.errors import OlrunbookError, RefusedError, StepError, WaitingError
 from olrunbook.record.journal import read_journal
+from olrunbook.record.model import PartRecord
 from olrunbook.steps.flow import FLOW, RELEASE
-from olrunbook.steps.results import Result, Value, listed
+from olrunbook.steps.results import Result, listed
 from olrunbook.steps.step import Step
 from olrunbook.targets import onto
 
-__all__ = ["STEP", "PartRow", "ReleaseResult", "named", "parts", "require"]
+__all__ = ["STEP", "ReleaseResult", "named", "parts", "require"]
 
 
 GOOD = ("succeeded", "kept")
-
-
-class PartRow(Value):
-    """One run of a release."""
-
-    step: str  # its notebook
-    stage: str  # its stage; empty for image notebooks
-    outcome: str  # its status
-    headline: str  # its result in one line, or why it did not succeed
-    seconds: float
-    record: str  # its directory, seen from the archive
-    run_id: str
-    relied: str = ""  # what its update relied on
 
 
 class ReleaseResult(Result):
@@ -44,7 +32,7 @@ class ReleaseResult(Result):
     images: dict[str, str]  # the image set; empty where none was built
     stages: list[str]  # the stages it reached with success
     wanted: list[str]  # the stages it was to reach
-    rows: list[PartRow]  # its runs in order
+    rows: list[PartRecord]  # its runs in order
     seconds: float  # from the first run's start to the last one's end
     # what a rollback goes back to, and from what, a sentence each
     rollback: list[str] = Field(default_factory=list)
@@ -80,24 +68,15 @@ def parts(release: str, entries: Sequence[dict[str, Any]]) -> ReleaseResult:
     for entry in entries:
         opened |= entry if entry["kind"] == "release" else {}
     rows = [
-        PartRow(
-            step=entry["notebook"],
-            stage=entry["stage"],
-            outcome=entry["status"],
-            headline=entry["headline"] or entry["cause"],
-            seconds=entry["seconds"],
-            record=entry["record"],
-            run_id=entry["run_id"],
-            relied=entry.get("relied", ""),
-        )
+        PartRecord(**{k: v for k, v in entry.items() if k in PartRecord.model_fields})
         for entry in entries
         if entry["kind"] == "part"
     ]
-    good = [row for row in rows if row.outcome in GOOD]
+    good = [row for row in rows if row.status in GOOD]
     return ReleaseResult(
         release=release,
         images=opened.get("images", {}),
-        stages=[row.stage for row in good if row.step == FLOW[-1].notebook],
+        stages=[row.stage for row in good if row.notebook == FLOW[-1].notebook],
         wanted=opened.get("stages", []),
         rows=rows,
         seconds=round(sum(row.seconds for row in rows), 1),
@@ -108,15 +87,15 @@ def parts(release: str, entries: Sequence[dict[str, Any]]) -> ReleaseResult:
 def require(result: ReleaseResult) -> None:
     """Raise if a run of the release did not succeed or a stage is missing."""
     for row in result.rows:
-        if row.outcome not in GOOD:
+        if row.status not in GOOD:
             where = f" {row.stage}" if row.stage else ""
-            said = row.headline.removeprefix(f"{row.outcome}: ")
-            msg = f"{row.step}{where} {row.outcome}: {said}"
+            said = (row.headline or row.cause).removeprefix(f"{row.status}: ")
+            msg = f"{row.notebook}{where} {row.status}: {said}"
             kinds: dict[str, type[OlrunbookError]] = {
                 "refused": RefusedError,
                 "waiting": WaitingError,
             }
-            raise kinds.get(row.outcome, StepError)(msg)
+            raise kinds.get(row.status, StepError)(msg)
     missing = [stage for stage in result.wanted if stage not in result.stages]
     if missing:
         msg = f"the release did not reach {', '.join(missing)}"

@@ -8,7 +8,6 @@ and settings, and are never copied: tools get a private AWS config whose
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 import os
 import re
@@ -26,7 +25,7 @@ from typing_extensions import override
 from olrunbook.errors import RefusedError, ToolError, UsageError
 from olrunbook.processes import credential_process
 from olrunbook.processes.handout import CHAIN, Chain
-from olrunbook.targets.place import caller
+from olrunbook.targets.place import caller, user
 from olrunbook.targets.target import Target
 
 if TYPE_CHECKING:
@@ -161,7 +160,7 @@ def account_of(
     asked = {
         "profile": spec.profile,
         "role": spec.role.format(**filled),
-        "session": _session_name(),
+        "session": f"olrunbook-{user()}"[:64],
         "region": spec.region,
         "shell": spec.variables,
         "ask": "credentials",
@@ -189,15 +188,6 @@ def account_of(
         schema="olrunbook/target/1",
         **found,
     )
-
-
-def _session_name() -> str:
-    """Return the name an assumed role's session has: who works here."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "nobody"
-    return f"olrunbook-{re.sub(r'[^a-zA-Z0-9_+=,.@-]', '-', user)}"[:64]
 
 
 def _own_environment() -> dict[str, str]:

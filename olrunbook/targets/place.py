@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import os
+import re
 import sys
 from pathlib import Path
 
 from olrunbook.processes.left import VARIABLE
 
-__all__ = ["KEEP", "TARGET_FILE", "caller", "onto", "state_dir", "tool_environment"]
+__all__ = [
+    "KEEP",
+    "TARGET_FILE",
+    "caller",
+    "onto",
+    "state_dir",
+    "tool_environment",
+    "user",
+]
 
 TARGET_FILE = "target.json"
 
@@ -33,6 +43,15 @@ def caller() -> str:
     """
     run = os.environ.get(VARIABLE, "")
     return f"olrunbook-{run}" if run else "olrunbook"
+
+
+def user() -> str:
+    """Return who works here, in letters that the name of a session may have."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = ""
+    return re.sub(r"[^a-zA-Z0-9_+=,.@-]", "-", name) or "nobody"
 
 
 def tool_environment() -> dict[str, str]:

@@ -13,6 +13,7 @@ from olrunbook.adapters.aws.seen import (
     InstanceSeen,
     RefreshSeen,
 )
+from olrunbook.record.model import PartRecord
 from olrunbook.steps.checks import Answered, ChecksResult
 from olrunbook.steps.deploy.plan import PreviewResult
 from olrunbook.steps.images.results import (
@@ -27,7 +28,7 @@ from olrunbook.steps.images.results import (
     ValidateResult,
 )
 from olrunbook.steps.preflight import CheckRow, PreflightResult
-from olrunbook.steps.release import PartRow, ReleaseResult
+from olrunbook.steps.release import ReleaseResult
 from olrunbook.steps.results import DeployResult, PropertyChange, ResourceChange
 from olrunbook.steps.rollout.model import (
     Ailment,
@@ -306,10 +307,10 @@ def all_results() -> dict[str, Any]:
             stages=["CI"],
             wanted=["CI", "QA"],
             rows=[
-                PartRow(
-                    step="rollout",
+                PartRecord(
+                    notebook="rollout",
                     stage="QA",
-                    outcome="failed",
+                    status="failed",
                     headline=EVIL,
                     seconds=71.0,
                     record="outputs/x",

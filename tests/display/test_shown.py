@@ -16,7 +16,7 @@ from olrunbook.cli import common
 from olrunbook.display import Shown, view_of
 from olrunbook.display.render import html, text
 from olrunbook.display.view import Cell, Note, Table, View, identifier, seconds, status
-from olrunbook.pages.run import _seconds
+from olrunbook.pages.text import took
 from olrunbook.steps.results import Result
 from olrunbook.steps.rollout.model import RolloutResult
 
@@ -218,7 +218,6 @@ def test_a_column_in_which_nothing_stands_is_left_out() -> None:
     ("word", "plain"),
     [
         ("ok", "✓ ok"),
-        ("warn", "▲ warning"),
         ("warning", "▲ warning"),
         ("Cancelled", "✗ Cancelled"),
         ("no change", "· no change"),
@@ -254,7 +253,7 @@ def test_durations_have_units(value: float, shown_as: str) -> None:
 def test_no_duration_is_60_seconds(value: float, whole: str, tenths: str) -> None:
     """What is rounded up to a minute is one: in the terminal, notebook and page."""
     assert common.duration(value) == whole
-    assert seconds(value).text == _seconds(value) == tenths
+    assert seconds(value).text == took(value) == tenths
 
 
 def test_an_id_is_whole_in_its_title() -> None:

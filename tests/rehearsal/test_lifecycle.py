@@ -28,7 +28,7 @@ from olrunbook.rehearsal.daemon import take_block
 from olrunbook.rehearsal.launching import end_daemon
 from olrunbook.rehearsal.locking import hold
 from olrunbook.rehearsal.places import Block, Places, candidate_blocks
-from olrunbook.rehearsal.record import DaemonRecord, read_record, write_private
+from olrunbook.rehearsal.record import DaemonRecord, read_record
 from olrunbook.targets import Target, load_target
 from tests.rehearsal.support import FAST, Account, state_in
 
@@ -234,7 +234,7 @@ class TestDown:
             settings=FAST,
             started_at=datetime.now(UTC),
         )
-        write_private(places.daemon_file, stranger.model_dump(mode="json"))
+        stranger.write(places.daemon_file)
         assert stranger.process() is None
         assert not end_daemon(stranger)
         assert lifecycle.down(root).process == 0
@@ -262,7 +262,8 @@ class TestDown:
         for key in ("ImageId", "Name", "Description", "CreationDate", "Tags", "State"):
             assert after[key] == before[key], key
         assert account.ec2.describe_instances()["Reservations"] == []
-        lifecycle.reset(root, containers=False)
+        lifecycle.down(root, images=True)
+        lifecycle.up(root, settings=FAST)
         account = Account(load_target("rehearsal", find_project(here=root)))
         assert account.ec2.describe_images(Owners=["self"])["Images"] == []
 

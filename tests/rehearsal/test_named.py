@@ -38,7 +38,10 @@ def test_buckets_and_keys_are_those_of_the_files(tree) -> None:
     }
 
 
-@pytest.mark.parametrize("says", ["echo 6.63.0 none 7.0.0", "exit 1", ""])
+VERSIONS = """echo '{"aws": "6.63.0", "consul": "7.0.0"}'"""
+
+
+@pytest.mark.parametrize("says", [VERSIONS, "exit 1", ""])
 def test_plugins_have_the_versions_that_their_python_asks_for(
     tree, target, tmp_path, says
 ) -> None:

@@ -139,7 +139,7 @@ def test_the_archive_of_all_scenarios_verifies(
 def test_tokens_of_an_account_expire_in_the_midst(
     world: World, played: dict[str, Future[None]]
 ) -> None:
-    """Of a build and of an update, which took longer than a token lives, and went on."""
+    """Of a build and of an update: each took longer than a token lives."""
     if "release-waits" not in played:
         pytest.skip("its scenario was not selected")
     wait(played.values())

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-import getpass
-import re
 import secrets
 
 from olrunbook.rehearsal.places import ACCOUNT
+from olrunbook.targets.place import user
 
 __all__ = ["new_key", "rehearsal_identity"]
 
@@ -27,9 +26,4 @@ def new_key(prefix: str) -> tuple[str, str]:
 
 def rehearsal_identity() -> str:
     """Return the identity's ARN: a role no account has, and this machine's user."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "nobody"
-    session = re.sub(r"[^\w+=,.@-]", "-", user)[:64] or "nobody"
-    return f"arn:aws:sts::{ACCOUNT}:assumed-role/{ROLE}/{session}"
+    return f"arn:aws:sts::{ACCOUNT}:assumed-role/{ROLE}/{user()[:64]}"

@@ -28,11 +28,8 @@ class AssumedHealth:
 
     def state(self, group_arn: str, target_id: str) -> str | None:  # noqa: ARG002
         """Return `healthy` for what runs, else None."""
-        return "healthy" if self.address(target_id) else None
-
-    def address(self, target_id: str) -> str | None:
-        """Return where a target is."""
-        return self._address_of(target_id) if target_id.startswith("i-") else target_id
+        runs = not target_id.startswith("i-") or self._address_of(target_id)
+        return "healthy" if runs else None
 
     def tick(self) -> None:
         """Do nothing: there is nothing to ask."""

@@ -14,11 +14,11 @@ import shutil
 import socket
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from olrunbook.adapters.docker.command import docker
 from olrunbook.errors import ToolError
+from olrunbook.record.files import write_atomic
 from olrunbook.rehearsal.balancers.config import (
     INSIDE,
     SOCKET,
@@ -123,7 +123,7 @@ class Haproxy:
         owner = (os.getuid(), os.getgid())
         address = self.balancer.dns_name
         text = render(address, routes, wanted, self._certificate, owner)
-        _write(self.folder / FILE, text.encode())
+        write_atomic(self.folder / FILE, text, 0o600)
         if self._running:
             docker("kill", "--signal", "USR2", self.container)
         else:
@@ -181,7 +181,9 @@ class Haproxy:
             for backend in list(account.values()):
                 if found := backend._certificates.get(arn):  # noqa: SLF001
                     name = arn.rsplit("/", 1)[1] + ".pem"
-                    _write(self.folder / name, found.cert + b"\n" + found.key)
+                    write_atomic(
+                        self.folder / name, found.cert + b"\n" + found.key, 0o600
+                    )
                     return name
         return None
 
@@ -226,12 +228,3 @@ class Haproxy:
         finally:
             os.close(folder)
         return answer.decode().strip()
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a private file whole."""
-    aside = path.with_suffix(".new")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as out:
-        out.write(data)
-    aside.replace(path)

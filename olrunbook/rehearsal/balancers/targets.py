@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup, elbv2_backends
 
 __all__ = ["load_balancers", "target_group", "target_groups"]
 
 
+def _every(kind: str) -> list[Any]:
+    backends = [b for one in list(elbv2_backends.values()) for b in list(one.values())]
+    return [item for one in backends for item in list(getattr(one, kind).values())]
+
+
 def target_groups() -> list[FakeTargetGroup]:
     """Return every target group of every account and region."""
-    return [
-        group
-        for account in list(elbv2_backends.values())
-        for backend in list(account.values())
-        for group in list(backend.target_groups.values())
-    ]
+    return _every("target_groups")
 
 
 def target_group(arn: str) -> FakeTargetGroup | None:
@@ -24,9 +26,4 @@ def target_group(arn: str) -> FakeTargetGroup | None:
 
 def load_balancers() -> list[FakeLoadBalancer]:
     """Return every load balancer of every account and region."""
-    return [
-        balancer
-        for account in list(elbv2_backends.values())
-        for backend in list(account.values())
-        for balancer in list(backend.load_balancers.values())
-    ]
+    return _every("load_balancers")

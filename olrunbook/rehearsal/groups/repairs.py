@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
+from moto.autoscaling.exceptions import ValidationError
 from moto.autoscaling.models import (
     AutoScalingBackend,
     FakeAutoScalingGroup,
@@ -18,7 +18,7 @@ from moto.core.responses import ActionResult
 
 from olrunbook.rehearsal.api.patching import override
 from olrunbook.rehearsal.groups.groups import RETRY_S, Groups, suspended
-from olrunbook.rehearsal.groups.refresh.calls import group_of
+from olrunbook.rehearsal.groups.refresh.calls import fault, group_of
 
 __all__ = ["install"]
 
@@ -202,7 +202,7 @@ def _repair_deletion(groups: Groups) -> None:
                 "You cannot delete an AutoScalingGroup while there are instances or "
                 "pending Spot instance request(s) still in the group."
             )
-            raise _fault(msg, "ResourceInUse")
+            raise fault(msg, "ResourceInUse")
         groups.ledger.group(group).refresh = None
         for state in list(group.instance_states):
             groups.retire(group, state, "its group was deleted.")
@@ -255,7 +255,3 @@ def _answers(action: str, answer: dict[str, Any]) -> None:
     @override(AutoScalingResponse, action)
     def plain(_: Any, _response: AutoScalingResponse) -> ActionResult:
         return ActionResult(answer)
-
-
-def _fault(words: str, code: str) -> AutoscalingClientError:
-    return AutoscalingClientError(code, words)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
+from olrunbook.record.files import write_atomic
 from olrunbook.rehearsal.signals import log
 
 if TYPE_CHECKING:
@@ -25,10 +25,8 @@ __all__ = ["AMI_LABEL", "AmiRecord", "AmiStore", "read_records"]
 AMI_LABEL = "olrunbook.ami"
 
 
-class AmiRecord(BaseModel):
+class AmiRecord(BaseModel, frozen=True, extra="forbid"):
     """One AMI as it is kept."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str  # AMI id
     name: str
@@ -116,11 +114,6 @@ class AmiStore:
         with self._lock:
             return list(self._kept.values())
 
-    @staticmethod
-    def tags(ami: Ami) -> dict[str, str]:
-        """Return an AMI's tags as they are now."""
-        return _tags(ami, ami.id)
-
     def remember(self, ami: Ami) -> None:
         """Keep an AMI from now on."""
         with self._lock:
@@ -162,13 +155,7 @@ class AmiStore:
         with self._lock:
             records = [self._record(ami) for ami in self._kept.values()]
             rows = [one.model_dump(mode="json") for one in (*self._others, *records)]
-            aside = self._file.with_suffix(".new")
-            handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as out:
-                json.dump(rows, out, indent=1)
-                out.flush()
-                os.fsync(handle)
-            aside.replace(self._file)
+            write_atomic(self._file, json.dumps(rows, indent=1), 0o600)
 
     def restore(self, backend: EC2Backend) -> list[str]:
         """Make AMIs of what an earlier incarnation kept; return their ids."""

@@ -144,13 +144,7 @@ class HttpClient:
             RuntimeError: Any other error of the service.
 
         """
-        data = (
-            body
-            if isinstance(body, str)
-            else None
-            if body is None
-            else json.dumps(body)
-        )
+        data = body if isinstance(body, str | None) else json.dumps(body)
         request = urllib.request.Request(  # noqa: S310  (checked to be loopback)
             f"{self.base}/v1/{urllib.parse.quote(path)}",
             None if data is None else data.encode(),

@@ -25,7 +25,7 @@ from olrunbook.rehearsal.groups.refresh.values import Pace
 from olrunbook.rehearsal.groups.source import LaunchSource
 from olrunbook.rehearsal.settings import Settings
 
-__all__ = ["PACE_MODEL", "current_pace", "group_of", "install"]
+__all__ = ["PACE_MODEL", "current_pace", "fault", "group_of", "install"]
 
 PACE_MODEL = "autoscaling::instancerefresh"  # name in moto's state manager
 SIX_WEEKS_S = 42 * 86400
@@ -81,7 +81,7 @@ def _install_start(groups: Groups, settings: Settings, history: History) -> None
                 "An Instance Refresh is already in progress and blocks the execution "
                 "of this Instance Refresh."
             )
-            raise _fault(msg, "InstanceRefreshInProgress")
+            raise fault(msg, "InstanceRefreshInProgress")
         if _get(response, "Strategy", "Rolling") != "Rolling":
             msg = "The rehearsal cloud only does the Rolling strategy."
             raise ValidationError(msg)
@@ -143,7 +143,7 @@ def _install_endings(groups: Groups, history: History) -> None:
                 "an incompatible launch template or launch template version is present "
                 "on the Auto Scaling group."
             )
-            raise _fault(msg, "IrreversibleInstanceRefresh")
+            raise fault(msg, "IrreversibleInstanceRefresh")
         refresh.roll_back("Rollback initiated by user.", time.time())
         return ActionResult({"InstanceRefreshId": refresh.id})
 
@@ -157,12 +157,13 @@ def _install_endings(groups: Groups, history: History) -> None:
 def _not_found(name: str) -> AutoscalingClientError:
     words = "No in progress or pending Instance Refresh found for Auto Scaling group"
     msg = f"{words} {name}"
-    return _fault(msg, "ActiveInstanceRefreshNotFound")
+    return fault(msg, "ActiveInstanceRefreshNotFound")
 
 
 def _get(response: AutoScalingResponse, name: str, default: Any = None) -> Any:
     return response._get_param(name, default)  # noqa: SLF001
 
 
-def _fault(words: str, code: str) -> AutoscalingClientError:
+def fault(words: str, code: str) -> AutoscalingClientError:
+    """Return the error of the API with a code and its words."""
     return AutoscalingClientError(code, words)

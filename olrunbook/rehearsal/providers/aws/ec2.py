@@ -6,9 +6,13 @@ from typing import Any
 
 from typing_extensions import override
 
-from olrunbook.rehearsal.providers.aws.tags import ec2_tags, from_api, tag_specification
+from olrunbook.rehearsal.providers.aws.tags import (
+    ec2_tags,
+    seen_tags,
+    tag_specification,
+)
 from olrunbook.rehearsal.providers.handler import AutoName, Caller, Handler
-from olrunbook.rehearsal.providers.values import Props, keep_form
+from olrunbook.rehearsal.providers.values import Props
 
 __all__ = ["RESOURCES", "SecurityGroup"]
 
@@ -78,7 +82,7 @@ class SecurityGroup(Handler):
             **seen,
             "name": group["GroupName"],
             "ownerId": owner,
-            "tags": keep_form(state.get("tags"), _own_tags(call, group)),
+            "tags": seen_tags(call, state, group.get("Tags")),
             "arn": f"arn:aws:ec2:{call.region}:{owner}:security-group/{ident}",
         }
 
@@ -95,11 +99,6 @@ class SecurityGroup(Handler):
     @override
     def delete(self, call: Caller, ident: str, state: Props) -> None:
         call.api("ec2").delete_security_group(GroupId=ident)
-
-
-def _own_tags(call: Caller, group: dict[str, Any]) -> dict[str, str]:
-    tags = from_api(group.get("Tags"))
-    return {key: val for key, val in tags.items() if key not in call.default_tags}
 
 
 def rules(given: list[Props] | None, own: str) -> set[Rule]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from olrunbook.rehearsal.providers.aws.tags import from_api, listed
+from olrunbook.rehearsal.providers.aws import tags
 from olrunbook.rehearsal.providers.handler import Caller
-from olrunbook.rehearsal.providers.values import Props, keep_form
+from olrunbook.rehearsal.providers.values import Props
 
 __all__ = ["attributes", "read_attributes", "retag", "seen_tags"]
 
@@ -17,15 +17,13 @@ def retag(call: Caller, ident: str, old: Props | None, new: Props | None) -> Non
     if gone := sorted(set(old or {}) - set(new or {})):
         elb.remove_tags(ResourceArns=[ident], TagKeys=gone)
     if new:
-        elb.add_tags(ResourceArns=[ident], Tags=listed(new))
+        elb.add_tags(ResourceArns=[ident], Tags=tags.listed(new))
 
 
 def seen_tags(call: Caller, ident: str, state: Props) -> Any:
     """Return the tags as they are, in the recorded form where equal."""
     found = call.api("elbv2").describe_tags(ResourceArns=[ident])["TagDescriptions"]
-    tags = from_api(found[0]["Tags"]) if found else {}
-    own = {key: val for key, val in tags.items() if key not in call.default_tags}
-    return keep_form(state.get("tags"), own)
+    return tags.seen_tags(call, state, found[0]["Tags"] if found else None)
 
 
 def attributes(wanted: Props, names: dict[str, str]) -> list[dict[str, str]]:

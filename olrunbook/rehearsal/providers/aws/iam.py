@@ -8,7 +8,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from olrunbook.rehearsal.providers.aws.tags import from_api, listed
+from olrunbook.rehearsal.providers.aws.tags import listed, seen_tags
 from olrunbook.rehearsal.providers.handler import AutoName, Caller, Handler
 from olrunbook.rehearsal.providers.values import Props, keep_form
 
@@ -25,12 +25,6 @@ def document(recorded: Any, actual: Any) -> Any:
     except (TypeError, ValueError):
         pass
     return json.dumps(actual, sort_keys=True)
-
-
-def _seen_tags(call: Caller, state: Props, found: dict[str, Any]) -> Any:
-    tags = from_api(found.get("Tags"))
-    own = {key: val for key, val in tags.items() if key not in call.default_tags}
-    return keep_form(state.get("tags"), own)
 
 
 def _retag(call: Caller, kind: str, who: Props, old: Props, new: Props) -> None:
@@ -82,7 +76,7 @@ class Role(Handler):
             "assumeRolePolicy": document(
                 state.get("assumeRolePolicy"), role.get("AssumeRolePolicyDocument")
             ),
-            "tags": _seen_tags(call, state, role),
+            "tags": seen_tags(call, state, role.get("Tags")),
             "name": ident,
             "arn": role["Arn"],
             "uniqueId": role["RoleId"],
@@ -147,7 +141,7 @@ class Policy(Handler):
         return {
             **state,
             "policy": document(state.get("policy"), version["Document"]),
-            "tags": _seen_tags(call, state, policy),
+            "tags": seen_tags(call, state, policy.get("Tags")),
             "arn": ident,
             "name": policy["PolicyName"],
             "policyId": policy["PolicyId"],
@@ -238,7 +232,7 @@ class InstanceProfile(Handler):
         return {
             **state,
             "role": keep_form(state.get("role"), roles[0] if roles else None),
-            "tags": _seen_tags(call, state, profile),
+            "tags": seen_tags(call, state, profile.get("Tags")),
             "name": ident,
             "arn": profile["Arn"],
             "uniqueId": profile["InstanceProfileId"],

@@ -5,9 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from olrunbook.rehearsal.providers.handler import Caller
-from olrunbook.rehearsal.providers.values import Props
+from olrunbook.rehearsal.providers.values import Props, keep_form
 
-__all__ = ["ec2_tags", "from_api", "listed", "tag_specification", "tags_argument"]
+__all__ = [
+    "ec2_tags",
+    "from_api",
+    "listed",
+    "seen_tags",
+    "tag_specification",
+    "tags_argument",
+]
 
 
 def listed(tags: Props | None) -> list[dict[str, str]]:
@@ -44,3 +51,9 @@ def ec2_tags(call: Caller, ident: str, old: Props | None, new: Props | None) -> 
         )
     if new:
         call.api("ec2").create_tags(Resources=[ident], Tags=listed(new))
+
+
+def seen_tags(call: Caller, state: Props, tags: list[dict[str, str]] | None) -> Any:
+    """Return a resource's own tags as they are, in the recorded form where equal."""
+    own = {k: v for k, v in from_api(tags).items() if k not in call.default_tags}
+    return keep_form(state.get("tags"), own)
