@@ -447,6 +447,9 @@ def test_a_person_at_the_terminal_is_asked(
         return CliRunner().invoke(cli, [*RUN, "CI"], input=text, standalone_mode=False)
 
     assert at_terminal("").return_value == 3  # Ctrl-D: it waits, as its record says
+    blank = at_terminal("approve\n  \n")
+    assert (blank.return_value, "reason is missing" in blank.output) == (3, True)
+    assert at_terminal("reject\n").return_value == 3  # Ctrl-D instead of a reason
     later = at_terminal("later\n")
     assert later.return_value == 3
     assert "update Group g maxSize 1 → 2" in later.output

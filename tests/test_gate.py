@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -15,9 +16,12 @@ from olrunbook.engine.session import Session, run_notebook
 from olrunbook.project.catalog import Project
 from olrunbook.record.files import short
 from olrunbook.record.journal import Typed, read_journal
+from olrunbook.redact import Redactor
 from olrunbook.steps.approval.decisions import By, decide
 from olrunbook.steps.approval.lineage import asked_of
 from olrunbook.steps.board import StageStatus, board
+from olrunbook.steps.images.results import ImageBuildResult
+from tests.archives import sealed_run
 from tests.gates import (
     AMI,
     BEGIN,
@@ -250,6 +254,32 @@ def test_without_a_form_a_person_types_it_and_runs_the_cell_again(
     hints = [entry.get("hint", "") for entry in entries if entry["kind"] == "step"]
     assert any("then run this cell again." in hint for hint in hints)
     stand.verify()
+
+
+def test_a_run_that_is_taken_up_keeps_the_set_it_has_shown(
+    stand: Stand, redactor: Redactor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was built while it waited for its approval does not come into it."""
+    monkeypatch.chdir(stand.root)
+
+    def build(images: dict[str, str]) -> None:
+        step = {"name": "build", "status": "done", "result": {"ok": True}}
+        step |= {"result_schema": ImageBuildResult.schema_name}
+        given: dict[str, Any] = {"begin": {"images": images}, "steps": [step]}
+        sealed_run(stand.project, redactor, "image_build", **given)
+
+    begin = BEGIN.replace("images or None", "images")
+    write_notebook(stand.path, *CELLS, head=(FAKE, begin))
+    build({"server": AMI})
+    waits = run_notebook(Session(stand.project, stand.path, {"stage": "CI"}))
+    assert (waits.status, waits.images) == ("waiting", {"server": AMI})
+    build({"server": "ami-0b17000000000000b"})
+    words = ["approve", waits.run_id, "--reason", "fine", "--resume"]
+    done = CliRunner().invoke(cli, words, standalone_mode=False)
+    assert done.return_value == 0, done.output
+    record = stand.last()
+    assert (record.status, record.images) == ("succeeded", {"server": AMI})
+    assert record.gates[-1].digest == waits.gates[-1].digest
 
 
 BACK = """

@@ -30,12 +30,17 @@ AMI, OLD = {"server": kit.NEW}, {"server": kit.OLD}
 
 
 @pytest.fixture
-def add(project, redactor):
+def cloud():
+    """Return what a record says of the cloud that is up."""
+    return {"cloud_id": "cloud-1", "account": "123456789012"}
+
+
+@pytest.fixture
+def add(project, redactor, cloud):
     """Return a function that puts a finished run into the archive."""
 
     def make(notebook, stage, images, status="succeeded", **begin):
         step = {"name": notebook, "result": {"ok": True}, "status": "done"}
-        cloud = {"cloud_id": "cloud-1", "account": "123456789012"}
         return sealed_run(
             project,
             redactor,
@@ -96,11 +101,61 @@ def test_a_stage_out_of_order_is_refused_and_says_what_serves(before, add) -> No
 
 
 @pytest.mark.parametrize("status", ["failed", "interrupted", "refused"])
-def test_a_rollout_that_did_not_succeed_opens_nothing(before, add, status) -> None:
-    """Only success counts."""
-    add("rollout", "CI", AMI, status)
-    with pytest.raises(RefusedError, match="there is none"):
+def test_a_rollout_that_did_not_succeed_opens_nothing(before, add, aws, status) -> None:
+    """Only success counts, and the newest: what serves there now is no excuse."""
+    serving(aws, kit.NEW)
+    add("rollout", "CI", AMI)
+    place = add("rollout", "CI", AMI, status)
+    add("rollout", "CI", OLD)
+    which = short(place.run_id)
+    with pytest.raises(RefusedError, match=f"run {which} {status}") as caught:
         before("QA")
+    assert caught.value.hint.startswith("olrunbook release tika --to CI --images")
+    again = add("rollout", "CI", AMI)
+    assert before("QA").run_id == again.run_id
+
+
+def test_a_rollout_that_was_cut_off_opens_nothing(
+    project, redactor, before, cloud, aws
+) -> None:
+    """It has no result, and the archive has a word of it all the same."""
+    serving(aws, kit.NEW)
+    step = {"name": "rollout", "status": "interrupted", "cause": "Ctrl-C"}
+    end = {"status": "interrupted", "cause": "Ctrl-C"}
+    given = {"begin": {"images": AMI, **cloud}, "steps": [step], "end": end}
+    sealed_run(project, redactor, "rollout", "CI", **given)
+    with pytest.raises(RefusedError, match="interrupted: Ctrl-C"):
+        before("QA")
+
+
+def test_a_set_that_a_rollback_left_opens_nothing(before, add, aws) -> None:
+    """Until it is rolled out there again, whatever the account says."""
+    serving(aws, kit.NEW)
+    add("rollout", "CI", AMI)
+    back = RollbackRecord(left=AMI, run_id="r").model_dump()
+    add("deploy", "CI", OLD, rollback=back)
+    with pytest.raises(RefusedError, match="a rollback of CI left it at"):
+        before("QA")
+    again = add("rollout", "CI", AMI)
+    assert before("QA").run_id == again.run_id
+
+
+@pytest.mark.parametrize("end", ["left", "failed"])
+def test_a_set_that_the_stage_itself_gave_up_comes_back_by_a_rollback_only(
+    before, add, aws, end
+) -> None:
+    """It served well there once; the newest word counts there too."""
+    serving(aws, kit.OLD)
+    add("rollout", "QA", AMI)
+    assert before("QA").on == "served here"
+    back = RollbackRecord(left=AMI, run_id="r")
+    if end == "left":
+        add("deploy", "QA", OLD, rollback=back.model_dump())
+    else:
+        add("rollout", "QA", AMI, "failed")
+    with pytest.raises(RefusedError, match=r"In QA: (a rollback of QA left|run .* fa)"):
+        before("QA")
+    assert before("QA", rollback=back).on == "rollback"
 
 
 @pytest.mark.parametrize("other", [{"cloud_id": "gone"}, {"account": "9"}])
@@ -111,8 +166,9 @@ def test_records_of_another_cloud_or_account_feed_no_rule(before, add, other) ->
         before("QA")
 
 
-def test_a_record_that_does_not_verify_opens_nothing(before, add) -> None:
-    """Whoever edits a record, or its chain, is told so."""
+def test_a_record_that_does_not_verify_opens_nothing(before, add, aws) -> None:
+    """Whoever edits a record, or its chain, is told so; the account is not asked."""
+    serving(aws, kit.NEW)
     place = add("rollout", "CI", AMI)
     text = place.record.read_text()
     place.record.write_text(text.replace('"app": "tika"', '"app": "Tika"'))
@@ -124,17 +180,18 @@ def test_a_record_that_does_not_verify_opens_nothing(before, add) -> None:
 
 def test_a_rollout_may_be_too_old(project, before, add, aws) -> None:
     """The catalog says how old; the account's word may be too old as well."""
-    place = add("rollout", "CI", AMI)
     head = "[targets.rehearsal]\n"
     text = project.catalog_file.read_text()
     project.catalog_file.write_text(text.replace(head, head + 'fresh = "3 days"\n'))
-    assert before("QA").run_id == place.run_id
-    late = {"clock": lambda: datetime.now(UTC) + timedelta(days=4)}
-    with pytest.raises(RefusedError, match="older than 3 days"):
-        before("QA", **late)
     serving(aws, kit.NEW)
+    late = {"clock": lambda: datetime.now(UTC) + timedelta(days=4)}
     with pytest.raises(RefusedError, match=r"CI runs it, but that is of .* older than"):
         before("QA", **late)
+    place = add("rollout", "CI", AMI)
+    assert before("QA").run_id == place.run_id
+    with pytest.raises(RefusedError, match=r"is of .* older than 3 days") as caught:
+        before("QA", **late)
+    assert "The account" not in str(caught.value)
 
 
 def test_a_refusal_names_what_the_newest_rollout_that_verifies_serves(

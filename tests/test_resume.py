@@ -155,38 +155,28 @@ def test_what_differs_is_named(
         parameters={"app": "tika", "word": "x"},
         end=CUT,
     )
-    assert differences(project, same.record, path, cloud_id="cloud-1") == []
+    assert differences(same.record, path, cloud_id="cloud-1") == []
     path.write_text(path.read_text() + " ")
     given = {"app": "tika", "word": "y"}
-    found = differences(
-        project, same.record, path, cloud_id="cloud-2", parameters=given
-    )
+    found = differences(same.record, path, cloud_id="cloud-2", parameters=given)
     text = "; ".join(found)
     assert "sample.ipynb has changed" in text
     assert "the cloud cloud-1 is gone" in text
     assert "parameter word was 'x' and is 'y'" in text
 
 
-def test_another_image_set_is_a_difference(
+def test_a_rollout_is_not_taken_up_once_its_stage_was_changed(
     project: Project, archive: Callable[..., Found], make_notebook: Callable[..., Path]
 ) -> None:
-    """A deploy of `the set built last` is not taken up with one built since."""
-    path = make_notebook(HEAD)
-    old = archive(
-        "deploy",
-        "CI",
-        images={"server": "ami-00000000000000001"},
-        parameters={"images": ""},
-        source_sha256=sha256_file(path),
-        end=CUT,
-    )
-    step = {"name": "build", "status": "done", "result": built()}
-    step |= {"result_schema": ImageBuildResult.schema_name}
-    images = {"server": "ami-00000000000000002"}
-    archive("image_build", images=images, steps=[step])
-    (text,) = differences(project, old.record, path)
-    assert "server=ami-00000000000000001" in text
-    assert "would be server=ami-00000000000000002" in text
+    """It would watch the later deploy, as if that were its own."""
+    path = make_notebook(HEAD, name="rollout")
+    given = {"source_sha256": sha256_file(path), "parameters": {"app": "tika"}}
+    watch = {"name": "rollout", "status": "interrupted"}
+    old = archive("rollout", "CI", steps=[watch], end=CUT, **given)
+    words = [old.record.run_id, "--notebook", str(path)]
+    archive("deploy", "CI", steps=UP)
+    with pytest.raises(RefusedError, match="CI was changed since by deploy"):
+        call(*words)
 
 
 UP = [{"name": "up", "status": "done", "seconds": 1.0}]

@@ -8,7 +8,7 @@ import pytest
 
 from olrunbook.adapters.aws.reads import Account
 from olrunbook.cli import main
-from olrunbook.errors import RefusedError
+from olrunbook.errors import RefusedError, UsageError
 from olrunbook.project.catalog import Project
 from olrunbook.steps.images.revoke import revoke
 from tests.rollout import conftest as kit
@@ -66,6 +66,20 @@ def test_only_images_of_the_catalogs_apps_are_revoked(
     aws.identity = "arn:aws:iam::9:user/somebody"
     with pytest.raises(RefusedError, match="the AWS identity is"):
         call(project, aws, kit.NEW)
+
+
+def test_a_reason_that_does_not_fit_the_tag_is_refused(
+    project: Project, aws: kit.FakeAws
+) -> None:
+    """It says how much fits, and that much is kept whole; nothing is cut off."""
+    with pytest.raises(UsageError, match=r"has 300 .*; \d+ fit the tag") as caught:
+        call(project, aws, kit.NEW, why="x" * 300)
+    assert "Tags" not in aws.images[kit.NEW]
+    fits = "y" * int(str(caught.value).split("; ")[1].split()[0])
+    call(project, aws, kit.NEW, why=fits)
+    (tag,) = aws.images[kit.NEW]["Tags"]
+    assert tag["Value"].endswith(f": {fits}")
+    assert len(tag["Value"]) == 256
 
 
 @pytest.mark.parametrize(

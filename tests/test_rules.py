@@ -310,10 +310,11 @@ def test_rules_that_cannot_be_loaded_are_told_before_an_image_is_built(
 ) -> None:
     """Of a release the rules are asked minutes later: exit code 2, and no record."""
     team(stand.project.root, "def (")
-    for words in (("release", "tika"), ("rollback", "tika", "QA")):
-        code, told = call(*words)
-        assert (code, list(list_runs(stand.project.outputs))) == (2, [])
-        assert "cannot be loaded: SyntaxError" in told
+    code, told = call("release", "tika")
+    assert (code, list(list_runs(stand.project.outputs))) == (2, [])
+    assert "cannot be loaded: SyntaxError" in told
+    words = ("rollback", "tika", "QA", "--override", "by-hand", "--reason", "it is")
+    assert call(*words)[0] == 4  # that goes on, to a cloud that is not up
 
 
 def test_an_override_is_typed(stand: Stand) -> None:
@@ -368,6 +369,16 @@ def test_of_a_rollback_only_three_rules_deny_anything(tmp_path: Path) -> None:
     found = said(tmp_path, **facts, rollback=back)
     assert {rule for rule, verdict, _ in found if verdict == "deny"} == {"serving-goes"}
     assert {"image-roll", "size"} <= {rule for rule, _, _ in found}
+
+
+@pytest.mark.parametrize("text", ["def (", "def size(preview): ..."])
+def test_a_wrong_file_of_rules_warns_of_a_rollback(tmp_path: Path, text: str) -> None:
+    """The record says so; nobody mends a file while production is down."""
+    team(tmp_path, text)
+    plan = preview(rollback=RollbackRecord(left={}, run_id="r"))
+    (one,) = findings(plan, rules_of(tmp_path, rollback=True), {})
+    assert (one.rule, one.verdict) == ("ours.py", "warn")
+    assert one.text.startswith("rules/ours.py")
 
 
 def test_what_a_rollback_needs_first_is_denied_until_somebody_says_why(

@@ -235,14 +235,15 @@ def answered(project: Project, place: RunPlace, record: RunRecord) -> bool:
     for text in _told(record):
         click.echo(f"  {plain(text)}")
     choices = click.Choice(["approve", "reject", "later"])
+    reason = ""
     try:
         said = click.prompt(record.gates[-1].question, type=choices, default="later")
-    except click.Abort:  # Ctrl-D, Ctrl-C: it waits, as its record says
-        click.echo()
-        said = "later"
-    if said == "later":
+        if said != "later":
+            reason = worded(click.prompt("Reason"))
+    except (click.Abort, UsageError) as error:  # Ctrl-D, Ctrl-C, a reason that is none
+        click.echo(str(error))
+    if not reason:  # it waits, as its record says
         return False
-    reason = worded(click.prompt("Reason"))
     by = decider(project, place.target, "at the terminal")
     told, approved = masked(project, reason, place.target), said == "approve"
     decide(place.folder.parent, asked, by, told, approved=approved)

@@ -235,7 +235,8 @@ def run_release(
     from olrunbook.targets import require_target  # noqa: PLC0415  (pydantic is slow)
 
     require_target(found.catalog, target)
-    if any((found.root / "rules").glob("*.py")):
+    back = asked["images"] == LAST_GOOD
+    if not back and any((found.root / "rules").glob("*.py")):
         from olrunbook.steps.deploy.findings import rules_of  # noqa: PLC0415
 
         rules_of(found.root)  # a wrong file is told now, not when the image is built
@@ -243,7 +244,7 @@ def run_release(
     console = Console(stderr=as_json, highlight=False, markup=False)
     to = asked["to"]
     what = f"{target} of {app} through {', '.join(_through(found, app, to))}"
-    if asked["images"] == LAST_GOOD:
+    if back:
         what = f"rollback of {app} in {to}, {target}"
     console.print(f"olrunbook · {what}")
     settle()

@@ -61,9 +61,10 @@ def resume(
     """Resume RUN, or a whole release, that did not succeed, as a new run.
 
     Steps that only read run again. Steps that build or change something and were done
-    are kept, with their result. Notebook, parameters, image set and cloud must be
-    unchanged; else it is refused and says what differs. A run that waits for approval
-    previews again, and goes on if that is what was approved; a rejected one cannot.
+    are kept, with their result, and so is the image set. Notebook, parameters and cloud
+    must be unchanged; else it is refused and says what differs. A run that waits for
+    approval previews again, and goes on if that is what was approved; a rejected one
+    cannot.
     """
     if anyway and not reason.strip():
         msg = "--anyway needs --reason"
@@ -139,6 +140,7 @@ def _run(
     from olrunbook.project.params import check, declared, read_notebook  # noqa: PLC0415
     from olrunbook.steps import resumption  # noqa: PLC0415
     from olrunbook.steps.board import changed  # noqa: PLC0415
+    from olrunbook.steps.order import rolls_out  # noqa: PLC0415
 
     here, record = project(), found.record
     path = notebook.absolute() if notebook else _notebook(here, record)
@@ -152,10 +154,8 @@ def _run(
     values = check({**record.parameters, **given}, parameters, record.notebook)
     needed = targets_of(parameters, values) if record.cloud_id else []
     cloud_id = _cloud_id(here, needed[0], record.stage) if needed else ""
-    differs = resumption.differences(
-        here, record, path, cloud_id=cloud_id, parameters=values
-    )
-    if any(map(changed, record.steps)):
+    differs = resumption.differences(record, path, cloud_id=cloud_id, parameters=values)
+    if rolls_out(record) or any(map(changed, record.steps)):
         differs += resumption.changed_since(found)  # what it did is not what is there
     warnings = _agreed(differs, reason)
     more = {"resumes": found.place, "warnings": warnings, "release": record.release}
@@ -188,7 +188,7 @@ def _release(found: Found, reason: str, *, as_json: bool) -> int:
     for part in [*parts.done.values(), *parts.cut.values()]:
         path = notebook_path(here, part.record.notebook)
         kept = part.record.status == "succeeded"
-        texts = differences(here, part.record, path, cloud_id=cloud_id)
+        texts = differences(part.record, path, cloud_id=cloud_id)
         # What is kept is not executed: only its cloud must be there.
         differs += [text for text in texts if not kept or "cloud" in text]
         # What is to be done is done where it was; what is kept may be old by now.

@@ -213,7 +213,7 @@ def _run(
             return record.exit_code
         from olrunbook.steps.resumption import differences  # noqa: PLC0415  (heavy)
 
-        if changed := differences(found, record, path):
+        if changed := differences(record, path):
             msg = f"it cannot go on: {'; '.join(changed)}"
             raise RefusedError(msg, "Run it again.")
         resumed["resumes"] = session.place

@@ -25,6 +25,7 @@ from olrunbook.run.gate import Gate
 from olrunbook.run.recorder import Recorder
 from olrunbook.run.shell_lines import fail_with_shell_lines
 from olrunbook.run.steps import Run
+from olrunbook.steps.approval.lineage import Lineage
 from olrunbook.steps.order import images_for
 from olrunbook.targets import Target, find_target, require_target
 
@@ -48,8 +49,9 @@ def begin(
         notebook: Name of the notebook, when interactive; headless its file names it.
         app: The app.
         stage: The stage; empty for image notebooks.
-        images: The image set, `server=ami-…`; empty: the one built last for this app;
-            `last-good`: a rollback; None: the notebook needs none.
+        images: The image set, `server=ami-…`; empty: what the run that is taken up has
+            shown, else the one built last for this app; `last-good`: a rollback; None:
+            the notebook needs none.
         target: Where to work.
         node_type: Only this node type (image notebooks).
 
@@ -193,6 +195,8 @@ def _open(
 
         found = taken_up(place) or way_back(context)
         run.images, run.rollback, source = found.images, found.record, LAST_GOOD
+    elif images == "" and (shown := Lineage.of(place).images):
+        run.images, source = shown, "as the run that this one takes up has shown"
     elif images is not None:
         run.images, source = images_for(
             context.project.outputs,

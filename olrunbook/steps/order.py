@@ -23,16 +23,19 @@ from olrunbook.targets import onto
 __all__ = [
     "ROLLOUT",
     "Found",
+    "given_up",
     "images_for",
     "last_build",
     "last_deploy",
     "not_verified",
     "require_stage_before",
+    "rolls_out",
     "succeeded",
 ]
 
 # By name: their rooms import this module.
 BUILD, ROLLOUT = "olrunbook/image-build/1", "olrunbook/rollout/1"
+WATCHES = ("rollout", "watched")  # the steps that make a rollout
 
 
 class Found(NamedTuple):
@@ -52,22 +55,34 @@ class Relied(NamedTuple):
     since: datetime | None = None  # the moment of it (UTC)
 
 
-def _succeeded(
-    outputs: Path, target: str, app: str, stage: str | None, schema: str
+def _runs(
+    outputs: Path, target: str, app: str, stage: str | None = None
 ) -> Iterator[Found]:
-    """Yield the succeeded runs that have a result of a schema, newest first."""
-    # Whatever their notebooks are called: a team's own are as good as ours.
+    """Yield the runs of a stage, or of an app, that have a record, newest first."""
     for place in list_runs(outputs, target=target, app=app, room=stage):
-        record = read_record(place)
-        if record and record.status == "succeeded" and record.result(schema):
+        if record := read_record(place):
             yield Found(place, record)
+
+
+def _succeeded(runs: Iterator[Found], schema: str) -> Iterator[Found]:
+    """Yield the succeeded ones of some runs that have a result of a schema."""
+    # Whatever their notebooks are called: a team's own are as good as ours.
+    for found in runs:
+        if found.record.status == "succeeded" and found.record.result(schema):
+            yield found
+
+
+def rolls_out(record: RunRecord) -> bool:
+    """Whether a run has watched a rollout, however that ended."""
+    ends = [step.status for step in record.steps if step.name in WATCHES]
+    return any(status not in ("not-run", "refused") for status in ends)
 
 
 def last_build(
     outputs: Path, target: str, app: str, node_types: list[str]
 ) -> Found | None:
     """Return the newest succeeded build of all node types of an app."""
-    builds = _succeeded(outputs, target, app, None, BUILD)
+    builds = _succeeded(_runs(outputs, target, app), BUILD)
     wanted = set(node_types)
     return next((one for one in builds if set(one.record.images) == wanted), None)
 
@@ -79,7 +94,8 @@ def last_deploy(
 
     RefusedError where there is none.
     """
-    for found in _succeeded(outputs, target, app, stage, DeployResult.schema_name):
+    runs = _runs(outputs, target, app, stage)
+    for found in _succeeded(runs, DeployResult.schema_name):
         if run_id in ("", found.record.run_id):
             return found
     which = f"run {run_id} is not a" if run_id else "no"
@@ -95,9 +111,10 @@ def require_stage_before(
     """Return what allows an image set in a stage.
 
     That is a succeeded rollout of the same set in the stage before: same target, cloud
-    and account, verified, and no older than the catalog says. Where the archive has
-    none: what the instances there run now. A set that served well in the stage itself
-    may come back.
+    and account, verified, and no older than the catalog says. The newest word there
+    counts: no later rollout of it failed, and no rollback has left it since. Where the
+    archive has none: what the instances there run now. A set that served well in the
+    stage itself may come back, unless a rollback has left it.
 
     Raises:
         RefusedError: Nothing allows it.
@@ -111,43 +128,72 @@ def require_stage_before(
     before = ctx.project.catalog.before(ctx.stage, ctx.app_name)
     if before is None:
         return Relied("first stage", "this is the first stage")
-    why = []
-    for found in succeeded(ctx, before, ROLLOUT):
-        record, at = found.record, minute(found.record.ended_at)
-        which = f"run {short(record.run_id)}"
-        if record.images != images:
-            continue
-        if wrong := not_verified(found):
-            why.append(wrong)
-        elif stale := _stale(ctx, record.ended_at):
-            why.append(f"{which} {stale}")
-        else:
+    there, wrong = _newest(ctx, before, images)
+    if there and not wrong:
+        record, which = there.record, f"run {short(there.record.run_id)}"
+        if not (stale := _stale(ctx, record.ended_at)):
+            at = minute(record.ended_at)
             text = f"{before} rolled out these images at {at}: {which}, verified"
             return Relied("archive", text, record.run_id, record.ended_at)
-    said = _account_says(ctx, before, images)
+        wrong = f"{which} {stale}"
+    # Where the archive has a word, the account is not asked for another.
+    said = "" if wrong else _account_says(ctx, before, images)
     if isinstance(said, Relied):
         return said
-    for found in succeeded(ctx, ctx.stage, ROLLOUT):
-        record = found.record
-        if record.images == images and not not_verified(found):
-            text = f"these images served well in {ctx.stage} before: "
-            text += f"run {short(record.run_id)}"
-            return Relied("served here", text, record.run_id, record.ended_at)
-    there, wanted = "; ".join(why) or "there is none", format_images(dict(images))
-    msg = f"{ctx.stage} needs a succeeded {before} rollout of {wanted}, {there}."
-    msg += "".join(f" {text}." for text in (_serves(ctx, before, images), said) if text)
+    here, why = _newest(ctx, ctx.stage, images)
+    if here and not why:
+        record, text = here.record, f"these images served well in {ctx.stage} before: "
+        text += f"run {short(record.run_id)}"
+        return Relied("served here", text, record.run_id, record.ended_at)
+    wanted = format_images(dict(images))
+    msg = f"{ctx.stage} needs a succeeded {before} rollout of {wanted}, "
+    msg += f"{wrong or 'there is none'}."
+    own = f"In {ctx.stage}: {why}" if why else ""
+    more = (_serves(ctx, before, images), said, own)
+    msg += "".join(f" {text}." for text in more if text)
     hint = f"olrunbook release {ctx.app_name} --to {before} --images {wanted}{ctx.onto}"
     raise RefusedError(msg, hint)
 
 
-def succeeded(ctx: Context, stage: str, schema: str) -> Iterator[Found]:
-    """Yield the succeeded runs of a stage in this cloud and account, newest first."""
+def _newest(
+    ctx: Context, stage: str, images: Mapping[str, str]
+) -> tuple[Found | None, str]:
+    """Return the newest rollout of an image set in a stage, and why it is no evidence.
+
+    None and no reason: the archive has no word of it.
+    """
+    rollouts = (one for one in _here(ctx, stage) if rolls_out(one.record))
+    found = next((one for one in rollouts if one.record.images == images), None)
+    if found and (status := found.record.status) != "succeeded":
+        why = f"{status}: {found.record.cause}".strip(" :.")
+        return found, f"run {short(found.record.run_id)} {why}"
+    at = given_up(ctx, stage).get(frozenset(images.items()))
+    if at and not (found and found.record.started_at > at):
+        return found, f"a rollback of {stage} left it at {minute(at)}"
+    return found, not_verified(found) if found else ""
+
+
+def _here(ctx: Context, stage: str) -> Iterator[Found]:
+    """Yield the runs of a stage in this cloud and account, newest first."""
     place = ctx.target
-    where = (ctx.project.outputs, place.name, ctx.app_name, stage)
-    for found in _succeeded(*where, schema):
+    for found in _runs(ctx.project.outputs, place.name, ctx.app_name, stage):
         record = found.record
         if (record.cloud_id, record.account) == (place.cloud_id, place.account):
             yield found
+
+
+def succeeded(ctx: Context, stage: str, schema: str) -> Iterator[Found]:
+    """Yield the succeeded runs of a stage in this cloud and account, newest first."""
+    return _succeeded(_here(ctx, stage), schema)
+
+
+def given_up(ctx: Context, stage: str) -> dict[frozenset[tuple[str, str]], datetime]:
+    """Return the image sets that rollbacks of a stage have left, and when last."""
+    found: dict[frozenset[tuple[str, str]], datetime] = {}
+    for _, record in succeeded(ctx, stage, DeployResult.schema_name):
+        if record.rollback:
+            found.setdefault(frozenset(record.rollback.left.items()), record.ended_at)
+    return found
 
 
 def _serves(ctx: Context, stage: str, wanted: Mapping[str, str]) -> str:

@@ -164,28 +164,29 @@ def _stack(asked: Asked) -> Seen:
 
 
 def _images(asked: Asked) -> Seen:
-    spec = asked.ctx.app.image
-    found, wrong = [], []
+    spec, back = asked.ctx.app.image, asked.rollback
+    found, wrong, odd = list[str](), list[str](), list[str]()
     for node, image in images_exist(asked.ctx, asked.images).items():
         pattern = spec.name.format(node_type=node)
         if not image.state:
             wrong.append(f"{node}: {image.id} does not exist")
         elif image.state != "available":
             wrong.append(f"{node}: {image.id} is {image.state}")
-        elif not fnmatch.fnmatchcase(image.name, pattern):
-            wrong.append(f"{node}: {image.id} is {image.name}, not {pattern}")
-        elif image.revoked and not (asked.rollback and asked.rollback.revoked):
+        elif image.revoked and not (back and back.revoked):
             wrong.append(f"{node}: {image.id} was revoked {image.revoked}")
-        else:
+        elif fnmatch.fnmatchcase(image.name, pattern):
             words = f", revoked {image.revoked}" if image.revoked else ""
             found.append(f"{node}={image.id}, {image.name}{words}")
+        else:  # going back: the pattern was changed since
+            text = f"{node}: {image.id} is {image.name}, not {pattern}"
+            (odd if back else wrong).append(text)
     wanted = f"available images of {asked.ctx.app_name}"
-    if wrong or not found:
+    if wrong or not found + odd:
         which = f"-p app {asked.ctx.app_name}{asked.ctx.onto}"
         hint = f"Build one: olrunbook run image_build {which}"
         text = "; ".join(wrong) or "no image set"
         return Seen("failed", text, wanted, hint)
-    return Seen("ok", "; ".join(found), wanted)
+    return Seen("warning" if odd else "ok", "; ".join(odd + found), wanted)
 
 
 def _stage_order(asked: Asked) -> Seen:

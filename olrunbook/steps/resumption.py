@@ -14,7 +14,7 @@ from olrunbook.adapters.pulumi.backend import look_at
 from olrunbook.archive.place import RunPlace, list_runs, place_of, read_record
 from olrunbook.errors import OlrunbookError, RefusedError
 from olrunbook.project.catalog import Project
-from olrunbook.project.imageset import LAST_GOOD, format_images
+from olrunbook.project.imageset import format_images
 from olrunbook.record.files import sha256_file, short
 from olrunbook.record.model import RunRecord
 from olrunbook.steps.approval.lineage import (
@@ -25,7 +25,7 @@ from olrunbook.steps.approval.lineage import (
 )
 from olrunbook.steps.board import changed
 from olrunbook.steps.flow import RELEASE
-from olrunbook.steps.order import Found, images_for
+from olrunbook.steps.order import Found
 from olrunbook.targets import find_target
 
 __all__ = [
@@ -99,7 +99,6 @@ def masked_parameters(record: RunRecord) -> list[str]:
 
 
 def differences(
-    project: Project,
     record: RunRecord,
     notebook: Path,
     *,
@@ -108,8 +107,9 @@ def differences(
 ) -> list[str]:
     """Return what is not as it was, in words; empty: the run can be taken up.
 
+    The image set is none of it: it is that of the run that is taken up.
+
     Args:
-        project: The project in use.
         record: The run that is to be taken up.
         notebook: Its notebook as it is now.
         cloud_id: The incarnation of the cloud that is up; empty: none is needed.
@@ -127,19 +127,6 @@ def differences(
         before = record.parameters.get(name)
         if value != before and name not in hidden:
             found.append(f"parameter {name} was {before!r} and is {value!r}")
-    text = str(parameters.get("images", ""))
-    # A rollback keeps the set that it goes back to.
-    if record.images and "images" in record.parameters and text != LAST_GOOD:
-        nodes = project.catalog.app(record.app).node_types
-        where = (project.outputs, record.target, record.app)
-        try:
-            images, _ = images_for(*where, nodes, text)
-        except OlrunbookError as error:
-            found.append(str(error))
-        else:
-            if images != record.images:
-                was, now = format_images(record.images), format_images(images)
-                found.append(f"the image set was {was} and would be {now}")
     return found
 
 

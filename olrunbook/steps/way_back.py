@@ -15,8 +15,7 @@ from olrunbook.project.imageset import format_images
 from olrunbook.record.files import minute, short
 from olrunbook.record.model import RollbackRecord
 from olrunbook.steps.approval.lineage import Lineage
-from olrunbook.steps.order import ROLLOUT, Found, not_verified, succeeded
-from olrunbook.steps.results import DeployResult
+from olrunbook.steps.order import ROLLOUT, Found, given_up, not_verified, succeeded
 
 __all__ = ["WayBack", "in_words", "taken_up", "way_back"]
 
@@ -101,20 +100,15 @@ def _served(
 
     With each: when a rollback has left it since; None: none has.
     """
-    given_up = [
-        (found.record.rollback.left, found.record.ended_at)
-        for found in succeeded(ctx, ctx.stage, DeployResult.schema_name)
-        if found.record.rollback
-    ]
+    gone = given_up(ctx, ctx.stage)
     known = [dict(left)]
     for found in succeeded(ctx, ctx.stage, ROLLOUT):
         images = found.record.images
         if images in known or set(images) != set(ctx.app.node_types):
             continue
         known.append(images)
-        began = found.record.started_at
-        later = [at for was, at in given_up if was == images and at > began]
-        yield found, max(later, default=None)
+        at = gone.get(frozenset(images.items()))
+        yield found, at if at and at > found.record.started_at else None
 
 
 def _back(

@@ -73,6 +73,31 @@ def test_an_image_must_be_available_and_of_this_app(
     assert found in row.found
 
 
+def test_an_image_of_an_older_name_is_good_enough_for_a_rollback(
+    ctx: Context, aws: Any, kit: Any
+) -> None:
+    """The catalog's pattern was changed since; it served well, and the row says it."""
+    aws.images[kit.NEW]["Name"] = "tika-20261123150000"
+    back = RollbackRecord(left={"server": kit.OLD}, run_id="r")
+    row = _row(ctx, "images", images={"server": kit.NEW}, rollback=back)
+    assert row.status == "warning"
+    assert "tika-20261123150000, not tika-server-*" in row.found
+
+
+def test_one_revoked_member_refuses_its_set(ctx: Context, aws: Any, kit: Any) -> None:
+    """A set is one thing: the worker's revocation stops the web with it."""
+    concourse = ctx.project.catalog.apps["concourse"]
+    images = {"web": kit.NEW, "worker": kit.OLD}
+    its = dataclasses.replace(ctx, app_name="concourse", app=concourse)
+    for node, image in images.items():
+        aws.images[image]["Name"] = concourse.image.name.format(node_type=node)
+    assert _row(its, "images", images=images).status == "ok"
+    aws.images[kit.OLD]["Tags"] = [{"Key": "revoked", "Value": "at noon by ann"}]
+    row = _row(its, "images", images=images)
+    assert row.status == "failed"
+    assert row.found == f"worker: {kit.OLD} was revoked at noon by ann"
+
+
 def test_no_image_set_is_a_failure(ctx: Context) -> None:
     """An empty set deploys nothing, so it is not deployed."""
     assert _row(ctx, "images").found == "no image set"

@@ -20,11 +20,13 @@ from olrunbook.engine.session import Session, run_notebook
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.project.catalog import find_project
 from olrunbook.record.journal import Typed
-from olrunbook.record.model import RunRecord
+from olrunbook.record.model import RollbackRecord, RunRecord
 from olrunbook.steps.approval.decisions import By, decide
 from olrunbook.steps.approval.lineage import asked_of
+from olrunbook.steps.results import DeployResult
 from olrunbook.steps.rollout import refresh
 from olrunbook.steps.rollout.verdict import Patience
+from tests.archives import sealed_run
 from tests.gates import write_notebook
 from tests.rehearsal.support import FAST, cloud_at
 from tests.rehearsal.world import World
@@ -164,6 +166,38 @@ def test_what_is_not_as_planned_does_not_begin(world: World, real: Context) -> N
     )
     with pytest.raises(RefusedError, match="its launch template has"):
         refresh.planned(real, ASKED)
+
+
+def test_a_revoked_image_comes_to_no_other_instances(
+    world: World, real: Context, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where all run it they may be made anew, and the plan says so; else: go back."""
+    monkeypatch.setenv("OLRUNBOOK_ARCHIVE", str(tmp_path / "outputs"))
+    name, (old, new, _) = group(world), world.amis
+    tags = {"Resources": [old, new], "Tags": [{"Key": "revoked", "Value": "at noon"}]}
+    world.account.ec2.create_tags(**tags)
+    (line,) = refresh.planned(real, ASKED).outlook
+    assert "That image was revoked at noon." in line
+    # An update was cut off before its refresh began.
+    world.account.asg.update_auto_scaling_group(
+        AutoScalingGroupName=name, **world.desired("2")
+    )
+
+    def deployed(**begin: Any) -> None:
+        step = {"name": "up", "status": "done", "result": {"ok": True}}
+        step |= {"result_schema": DeployResult.schema_name}
+        begin |= {"images": {"server": new}}
+        given: dict[str, Any] = {"begin": begin, "steps": [step]}
+        sealed_run(real.project, real.redactor, "deploy", "CI", **given)
+
+    deployed()
+    with pytest.raises(RefusedError, match="was revoked at noon") as caught:
+        refresh.planned(real, ASKED)
+    assert caught.value.hint == "Go back: olrunbook rollback tika CI"
+    back = RollbackRecord(left={"server": old}, run_id="r", revoked="everything is")
+    deployed(rollback=back.model_dump())  # people gave a reason for it
+    assert refresh.planned(real, ASKED).images == {"server": new}
+    world.account.ec2.delete_tags(**tags)
 
 
 def test_a_group_that_is_not_there_is_refused(real: Context) -> None:

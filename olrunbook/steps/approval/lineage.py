@@ -63,6 +63,12 @@ class Lineage(NamedTuple):
         return cls(ids, records)
 
     @property
+    def images(self) -> dict[str, str]:
+        """The image set that the runs before this one have shown; empty: none."""
+        found = (dict(record.images) for record in self.records[1:])
+        return next(filter(None, found), {})
+
+    @property
     def gates(self) -> set[str]:
         """The gates at which these runs had to wait or were approved."""
         return {gate.gate for gate in self._asked}

@@ -90,8 +90,10 @@ BUILT_IN: dict[str, Rule] = {
 OF_ROLLBACKS = ("serving-goes", "revoked", "by-hand")
 
 
-def rules_of(root: Path) -> dict[str, Rule]:
+def rules_of(root: Path, *, rollback: bool = False) -> dict[str, Rule]:
     """Return the rules by name: those that are built in, and the project's.
+
+    Of a rollback, what is wrong with a file of rules is a rule that warns of it.
 
     Raises:
         UsageError: A file of rules cannot be loaded, or two rules have one name.
@@ -99,31 +101,48 @@ def rules_of(root: Path) -> dict[str, Rule]:
     """
     found = dict(BUILT_IN)
     for path in sorted((root / FOLDER).glob("*.py")):
-        module = ModuleType(f"olrunbook_rules_{path.stem}")
-        module.__file__ = str(path)
         try:
-            # Not imported: that would write a __pycache__ into the checkout.
-            code = compile(path.read_bytes(), str(path), "exec")
-            exec(code, vars(module))  # noqa: S102  (the project's own code)
-        except (Exception, SystemExit) as error:
-            msg = f"{path} cannot be loaded: {type(error).__name__}: {error}"
-            raise UsageError(msg, "Mend it; nothing was changed.") from error
-        for name, rule in vars(module).items():
-            mine = inspect.isfunction(rule) and rule.__module__ == module.__name__
-            if not mine or name.startswith("_"):
-                continue
-            if name in found:
-                msg = f"{path}: there is a rule {name} already"
-                raise UsageError(msg, "Give it another name.")
-            found[name] = rule
+            found |= _rules_in(path, found)
+        except UsageError as error:
+            if not rollback:
+                raise
+            found[path.name] = _warning(str(error).replace(f"{root}/", ""))
+    return found
+
+
+def _warning(text: str) -> Rule:
+    return lambda _: [warn(text)]
+
+
+def _rules_in(path: Path, known: Mapping[str, Rule]) -> dict[str, Rule]:
+    """Return the rules of a file, by name; UsageError says what is wrong with it."""
+    module = ModuleType(f"olrunbook_rules_{path.stem}")
+    module.__file__ = str(path)
+    try:
+        # Not imported: that would write a __pycache__ into the checkout.
+        code = compile(path.read_bytes(), str(path), "exec")
+        exec(code, vars(module))  # noqa: S102  (the project's own code)
+    except (Exception, SystemExit) as error:
+        msg = f"{path} cannot be loaded: {type(error).__name__}: {error}"
+        raise UsageError(msg, "Mend it; nothing was changed.") from error
+    found = {}
+    for name, rule in vars(module).items():
+        mine = inspect.isfunction(rule) and rule.__module__ == module.__name__
+        if not mine or name.startswith("_"):
+            continue
+        if name in known:
+            msg = f"{path}: there is a rule {name} already"
+            raise UsageError(msg, "Give it another name.")
+        found[name] = rule
     return found
 
 
 def require_rules(root: Path, names: Iterable[str]) -> None:
     """Raise UsageError unless there are rules of these names."""
-    rules = rules_of(root)
+    rules = rules_of(root, rollback=True)  # what it may be, nobody has said yet
     for name in names:
         if name not in rules:
+            rules_of(root)  # a file that cannot be loaded may have it
             near = get_close_matches(name, rules, 1)
             hint = f"Did you mean {near[0]}?" if near else ""
             msg = f"there is no rule {name!r}; there are {', '.join(rules)}"

@@ -49,7 +49,7 @@ def preview(
 
     Raises:
         UsageError: The image set does not name every node type of the app, or a rule
-            of the project cannot be loaded.
+            of the project cannot be loaded (of a rollback that is a warning).
         RefusedError: An image is not there, not available or revoked; the stack is
             locked or has pending operations; the program does not use the images it was
             given.
@@ -62,7 +62,9 @@ def preview(
         wanted = ", ".join(ctx.app.node_types)
         msg = f"the image set names {sorted(images)}, {ctx.app_name} needs {wanted}"
         raise UsageError(msg, "Name an image for each: images=node_type=ami-…")
-    rules = rules_of(ctx.project.root)  # a wrong one is told before anything is asked
+    back = rollback is not None
+    # A wrong one is told before anything is asked.
+    rules = rules_of(ctx.project.root, rollback=back)
     require_identity(ctx)
     _available(ctx, images, rollback)
     prepared = pulumi.prepare(ctx, images)
@@ -83,7 +85,6 @@ def preview(
     # Pulumi works at several resources at once, in an order of its own.
     ordered = sorted(found.changes, key=lambda change: change.urn)
     pins = [f" -c {keys[node]}={image}" for node, image in images.items() if keys]
-    back = rollback is not None
     gate = ctx.project.catalog.gate(ctx.target.name, ctx.stage, rollback=back)
     plan = PreviewResult(
         app=ctx.app_name,

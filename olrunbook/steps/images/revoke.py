@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from olrunbook.adapters.aws.answers import asked
 from olrunbook.adapters.aws.reads import Account
 from olrunbook.adapters.aws.seen import REVOKED
-from olrunbook.errors import OlrunbookError, RefusedError
+from olrunbook.errors import OlrunbookError, RefusedError, UsageError
 from olrunbook.project.catalog import App, Catalog
 from olrunbook.targets import Target, onto
 
@@ -38,11 +38,17 @@ def revoke(
         What was done and who serves them, a line each.
 
     Raises:
+        UsageError: The reason does not fit into a tag.
         RefusedError: The identity is not the target's; an image is not there, is of no
             app of the catalog, or all are revoked already. Nothing was changed.
         ToolError: The account does not answer.
 
     """
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    text = f"at {at} by {who}: {reason}"
+    if (over := len(text) - LONGEST) > 0:
+        msg = f"--reason has {len(reason)} characters; {len(reason) - over} fit the tag"
+        raise UsageError(msg, "Say it shorter; nothing was changed.")
     target = place("")
     account = Account(target)
     if wrong := account.wrong_identity():
@@ -61,8 +67,6 @@ def revoke(
     if not new:
         msg = "; ".join(f"{one.id} was revoked {one.revoked}" for one in seen.values())
         raise RefusedError(msg, "There is nothing more to do.")
-    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    text = f"at {at} by {who}: {reason}"[:LONGEST]
     with asked("to tag the images"):
         target.client("ec2").create_tags(
             Resources=[image.id for image in new],

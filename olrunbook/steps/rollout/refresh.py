@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from olrunbook.adapters.aws.reads import Account, require_identity
+from olrunbook.adapters.aws.reads import Account, images_exist, require_identity
 from olrunbook.adapters.aws.refresh import start_refresh
 from olrunbook.adapters.aws.seen import GroupSeen, RefreshSeen, TemplateSeen, short
 from olrunbook.adapters.context import Context
 from olrunbook.errors import OlrunbookError, RefusedError, StepError
 from olrunbook.project.healthy import parse_percent, require_near
+from olrunbook.record.model import RunRecord
 from olrunbook.steps.approval.digest import (
     canonical_groups,
     differences,
@@ -48,6 +49,7 @@ class GroupRefresh(Value):
 
     group: GroupSeen  # the group as it is
     image: str  # the image of its launch template
+    revoked: str = ""  # when it was revoked, by whom and why; empty: it was not
     template: str  # the version that new instances are made from
     preferences: dict[str, int]  # of the refresh, as AWS has them
 
@@ -112,24 +114,24 @@ def planned(
     Raises:
         UsageError: A percentage is none that AWS takes.
         RefusedError: A group is not there, is empty, is being refreshed, or would get
-            another image.
+            another image, or one that is revoked and not what all its instances run.
 
     """
     require_identity(ctx)
     account, groups = Account(ctx.target), []
     for group, refreshes in account.observe(ctx.app, ctx.stage):
         template = account.template(group.name) if group.name else TemplateSeen()
-        if not began:
-            _require_same(ctx, group, refreshes, template.image)
-        last = refreshes[0] if refreshes else None
-        groups.append(
-            GroupRefresh(
-                group=group,
-                image=template.image,
-                template=template.number,
-                preferences=_preferences(asked, last),
-            )
+        image = template.image
+        one = GroupRefresh(
+            group=group,
+            image=image,
+            revoked=images_exist(ctx, {"": image})[""].revoked if image else "",
+            template=template.number,
+            preferences=_preferences(asked, refreshes[0] if refreshes else None),
         )
+        if not began:
+            _require_same(ctx, one, refreshes)
+        groups.append(one)
     images = {one.group.node_type: one.image for one in groups}
     outlook = [_outlook(one) for one in groups]
     by_hand = [
@@ -248,9 +250,14 @@ def _strict(one: GroupRollout, refresh: str | None) -> GroupRollout:
 
 
 def _require_same(
-    ctx: Context, group: GroupSeen, refreshes: Sequence[RefreshSeen], image: str
+    ctx: Context, one: GroupRefresh, refreshes: Sequence[RefreshSeen]
 ) -> None:
-    """Refuse a group that has no instance, is being refreshed, or has another image."""
+    """Refuse a group that has no instance, is being refreshed, or has another image.
+
+    What runs on a revoked image may need new user data or credentials; to bring that
+    image to other instances is a deploy of it.
+    """
+    group, image = one.group, one.image
     deploy = f"olrunbook run deploy {ctx.which}"
     if not group.name or not group.instances:
         msg = f"{group.name or group.tag_name} has no instance to replace"
@@ -260,14 +267,20 @@ def _require_same(
             what = f"refresh {short(refresh.id)} of {group.name}"
             msg = f"{what} is {refresh.status}, {refresh.percent} %"
             raise RefusedError(msg, f"Wait until it ends: olrunbook status{ctx.onto}")
-    runs = group.others(image)
-    if runs and image != _deployed(ctx, group.node_type):
+    if not (runs := group.others(image)):
+        return
+    last = _deployed(ctx)
+    if last is None or image != last.images.get(group.node_type):
         msg = f"{group.name} runs {runs}, but its launch template has {short(image)}"
         raise RefusedError(msg, f"A refresh would change the image. Deploy: {deploy}")
+    if one.revoked and not (last.rollback and last.rollback.revoked):
+        msg = f"{group.name} runs {runs}, and {short(image)} was revoked {one.revoked}"
+        back = f"olrunbook rollback {ctx.app_name} {ctx.stage}{ctx.onto}"
+        raise RefusedError(msg, f"Go back: {back}")
 
 
-def _deployed(ctx: Context, node: str) -> str:
-    """Return the image that the stage's last deploy gave a node type; empty: unknown.
+def _deployed(ctx: Context) -> RunRecord | None:
+    """Return the stage's last deploy, where it verifies.
 
     An update that was cut off may have set the tag, and never begun its refresh.
     """
@@ -276,8 +289,8 @@ def _deployed(ctx: Context, node: str) -> str:
             ctx.project.outputs, ctx.target.name, ctx.app_name, ctx.stage
         )
     except RefusedError:
-        return ""
-    return "" if not_verified(found) else found.record.images.get(node, "")
+        return None
+    return None if not_verified(found) else found.record
 
 
 def _preferences(asked: Mapping[str, str], last: RefreshSeen | None) -> dict[str, int]:
@@ -303,6 +316,8 @@ def _outlook(one: GroupRefresh) -> str:
     every = "The instance" if number == 1 else f"All {number} instances"
     text = f"{every} of {group.name} will be replaced, made from version {one.template}"
     text += f" of its launch template, {short(one.image)}."
+    if one.revoked:
+        text += f" That image was revoked {one.revoked}."
     if old := {i.template_version for i in group.instances} - {one.template, ""}:
         text += f" Some are from version {', '.join(sorted(old))} now."
     if runs := group.others(one.image):
