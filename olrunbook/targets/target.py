@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts import STSClient
-    from mypy_boto3_sts.type_defs import GetCallerIdentityResponseTypeDef
 
 __all__ = ["Target"]
 
@@ -93,9 +92,9 @@ class Target(BaseModel, frozen=True, extra="forbid"):
         """Return the target as AWS said who we are there: a rehearsal knows it."""
         return self
 
-    def wrong(self, identity: GetCallerIdentityResponseTypeDef) -> str:
+    def wrong(self, identity: Mapping[str, object]) -> str:
         """Return how GetCallerIdentity answers otherwise than it must; empty: not."""
-        account, arn = identity["Account"], identity["Arn"]
+        account, arn = identity["Account"], str(identity["Arn"])
         if account != self.account:
             return f"the AWS account is {account} ({arn}), wanted {self.account}"
         if not fnmatch.fnmatchcase(arn, self.identity_arn):

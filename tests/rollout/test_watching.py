@@ -170,14 +170,63 @@ def test_trouble_has_a_limit(
     assert (aws.clock() - began).total_seconds() == pytest.approx(limit_s, abs=3)
 
 
-def test_renewed_credentials_are_taken_up(
-    ctx: Context, aws: Any, refresh: DeployResult, monkeypatch: pytest.MonkeyPatch
+def test_each_sort_of_trouble_has_its_own_limit(
+    ctx: Context, aws: Any, refresh: DeployResult, events: list[Event]
 ) -> None:
-    """Only those of the same cloud and identity; the old ones are not tried again."""
+    """A short one after a long one of another sort ends nothing; each is said once."""
+    start = aws.clock()
+
+    def trouble() -> str:
+        passed = (aws.clock() - start).total_seconds()
+        return "" if passed >= 140 else "Throttling" if passed < 130 else "NoSuch"
+
+    aws.error = lambda: trouble() if aws.asked[6:] else ""
+    assert rollout(ctx, refresh).outcome == "refreshed"
+    warnings = [line for line in _said(events, "warning") if "no news" not in line]
+    assert [line.partition(" · ")[2] for line in warnings[:-1]] == [
+        "the watch goes on for 600 s at most",
+        "the watch goes on for 30 s at most",
+    ]
+
+
+def test_trouble_of_changing_sorts_has_an_end(
+    ctx: Context, aws: Any, refresh: DeployResult
+) -> None:
+    """What comes and goes in turn is counted together, each sort for itself."""
+    began = aws.clock()
+
+    def trouble() -> str:
+        passed = (aws.clock() - began).total_seconds()
+        return ("", "Throttling", "NoSuch")[passed > 0 and 1 + int(passed / 20) % 2]
+
+    aws.error = trouble
+    with pytest.raises(AwsError, match=r"NoSuch.*\(for 30 s\)"):
+        rollout(ctx, refresh)
+    assert (aws.clock() - began).total_seconds() == pytest.approx(70, abs=3)
+
+
+@pytest.mark.parametrize(
+    "renewed",
+    [
+        ("arn:aws:iam::123456789012:user/rehearsal", {"cloud_id": "x"}),
+        ("arn:aws:iam::*:user/*", {"identity_arn": "arn:aws:iam::*:role/*"}),
+    ],
+)
+def test_renewed_credentials_are_taken_up(
+    ctx: Context,
+    aws: Any,
+    refresh: DeployResult,
+    monkeypatch: pytest.MonkeyPatch,
+    renewed: tuple[str, dict[str, str]],
+) -> None:
+    """Only those of the same cloud and identity; the old ones are not tried again.
+
+    An account that was not asked yet has a pattern for who we are.
+    """
+    wanted, stranger = renewed
     fresh = type(aws)(aws.clock, page=100)
     fresh.script = aws.script
-    stranger = dataclasses.replace(ctx.target, aws=fresh, cloud_id="x")  # type: ignore[type-var]
-    found = [stranger]
+    found = [dataclasses.replace(ctx.target, aws=fresh, **stranger)]  # type: ignore[type-var]
 
     def load(*_: object) -> object:
         target = found[-1]
@@ -190,7 +239,8 @@ def test_renewed_credentials_are_taken_up(
     def sleep(seconds: float) -> None:
         aws.clock.sleep(seconds)
         if len(aws.asked) > 12:
-            found.append(dataclasses.replace(ctx.target, aws=fresh))  # type: ignore[type-var]
+            known = {"aws": fresh, "identity_arn": wanted}
+            found.append(dataclasses.replace(ctx.target, **known))  # type: ignore[type-var]
 
     result = rollout(dataclasses.replace(ctx, sleep=sleep), refresh)
     assert result.outcome == "refreshed"
