@@ -23,7 +23,7 @@ from olrunbook.steps.deploy.plan import Finding
 from olrunbook.steps.order import last_deploy, not_verified
 from olrunbook.steps.results import ResourceChange, Result, Value
 from olrunbook.steps.rollout.awaited import Awaited
-from olrunbook.steps.rollout.model import GroupRollout, InstanceTrack, RolloutResult
+from olrunbook.steps.rollout.model import GroupRollout, RolloutResult
 from olrunbook.steps.rollout.rollout import Patience, require, rollout
 from olrunbook.steps.step import Step
 
@@ -171,6 +171,8 @@ def began(ctx: Context, plan: RefreshPlan) -> RefreshBegan:
     if other := differences(plan.parts, now.parts, [], []):
         msg = f"not as it was planned: {', '.join(other)}"
         raise RefusedError(msg, "Somebody else changed it. Plan it again.")
+    before = [one.group for one in now.groups]
+    url = Account(ctx.target).url(before)  # once they began, nothing else may fail
     started_at, refreshes = ctx.clock(), {}
     for one in plan.groups:
         name = one.group.name
@@ -181,12 +183,11 @@ def began(ctx: Context, plan: RefreshPlan) -> RefreshBegan:
                 raise
             msg = f"{', '.join(refreshes)} is being refreshed, but: {error}"
             raise StepError(msg, f"Watch it: olrunbook status{ctx.onto}") from error
-    before = [one.group for one in now.groups]
     return RefreshBegan(
         images=plan.images,
         refreshes=refreshes,
         before=before,
-        url=Account(ctx.target).url(before),
+        url=url,
         started_at=started_at,
     )
 
@@ -201,9 +202,7 @@ def watched(
 ) -> RolloutResult:
     """Watch refreshes to their end, as `rollout` does: all old instances must go."""
     result = rollout(ctx, awaited(refresh), patience=patience)
-    told = [_up_to_date(ctx, one) for one in result.groups]
-    result = result.model_copy(update={"groups": told})
-    groups = [_strict(one, refresh.refreshes.get(one.group)) for one in told]
+    groups = [_strict(one, refresh.refreshes.get(one.group)) for one in result.groups]
     if groups == result.groups:
         return result
     lines = result.consequences or ["Look at it: olrunbook status. Then refresh again."]
@@ -211,33 +210,11 @@ def watched(
     return result.model_copy(update=news)
 
 
-def _stays(track: InstanceTrack) -> bool:
-    """Whether an instance from before is there, and is not on its way out."""
-    return bool(track.before and track.after and not track.after.leaving)
-
-
-def _up_to_date(ctx: Context, one: GroupRollout) -> GroupRollout:
-    """Return a group's ending with its old instances as they are now.
-
-    A look reads the group first, and its refresh may end before that is read.
-    """
-    if one.outcome == "failed" or not any(map(_stays, one.instances)):
-        return one
-    groups, at = Account(ctx.target).groups(ctx.app, ctx.stage), ctx.clock()
-    now = {item.id: item for group in groups for item in group.instances}
-    tracks = []
-    for track in one.instances:
-        seen = now.get(track.id)
-        news = {"after": seen, "gone_at": None if seen else at}
-        tracks.append(track.model_copy(update=news) if _stays(track) else track)
-    return one.model_copy(update={"instances": tracks})
-
-
 def _strict(one: GroupRollout, refresh: str | None) -> GroupRollout:
     """Return a group's ending: replaced by this refresh, every instance, or failed."""
     if one.outcome == "failed":
         return one
-    left = [short(track.id) for track in one.instances if _stays(track)]
+    left = [short(track.id) for track in one.instances if track.stays]
     if one.refresh is None or one.refresh.id != refresh:
         reason = f"refresh {short(refresh or '?')} was not the last one"
     elif left:
