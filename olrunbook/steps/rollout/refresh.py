@@ -74,7 +74,7 @@ class RefreshPlan(Result):
 
     def headline(self) -> str:
         """Return how many instances are replaced: `2 instances to replace`."""
-        number = sum(len(one.group.instances) for one in self.groups)
+        number = sum(one.group.desired for one in self.groups)
         word = "instance" if number == 1 else "instances"
         others = any(one.group.others(one.image) for one in self.groups)
         by = "by new images" if others else "the image stays"
@@ -229,7 +229,7 @@ def _require_same(
 ) -> None:
     """Refuse a group that has no instance, is being refreshed, or has another image."""
     deploy = f"olrunbook run deploy {ctx.which}"
-    if not group.name or not group.instances:
+    if not (group.name and group.desired and group.instances):
         msg = f"{group.name or group.tag_name} has no instance to replace"
         raise RefusedError(msg, f"Deploy first: {deploy}")
     for refresh in refreshes:
@@ -276,11 +276,12 @@ def _preferences(asked: Mapping[str, str], last: RefreshSeen | None) -> dict[str
 
 
 def _outlook(one: GroupRefresh) -> str:
-    group, number = one.group, len(one.group.instances)
+    group, number = one.group, one.group.desired
+    staying = [item for item in group.instances if not item.leaving]
     every = "The instance" if number == 1 else f"All {number} instances"
     text = f"{every} of {group.name} will be replaced, made from version {one.template}"
     text += f" of its launch template, {short(one.image)}."
-    if old := {i.template_version for i in group.instances} - {one.template, ""}:
+    if old := {item.template_version for item in staying} - {one.template, ""}:
         text += f" Some are from version {', '.join(sorted(old))} now."
     if runs := group.others(one.image):
         text += f" They run {runs} now: the last deploy began no refresh."
