@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from olrunbook.adapters.aws.seen import RefreshSeen
 from olrunbook.archive import chain, verifier
 from olrunbook.archive.place import RunPlace, new_place
 from olrunbook.errors import RefusedError, UsageError
@@ -26,6 +27,7 @@ from olrunbook.steps.approval.decisions import (
 from olrunbook.steps.approval.digest import differences, digest, part_digests
 from olrunbook.steps.approval.emergency import countersign, emergencies
 from olrunbook.steps.approval.model import Asked
+from olrunbook.steps.deploy.availability import availability
 from olrunbook.steps.results import PropertyChange, ResourceChange
 
 ANN, BOB = By("ann@desk", "claimed"), By("bob@desk", "claimed")
@@ -513,7 +515,7 @@ def change(new: str, old: str = "a") -> ResourceChange:
 
 
 def test_a_digest_is_of_the_values_not_of_what_moves_by_itself() -> None:
-    """Masks, statuses of refreshes and made up names are left out; values are not."""
+    """Masks, statuses of refreshes, counts, made up names are left out; values not."""
     one = {
         "a": [
             "x [masked:0123abcd]",
@@ -527,6 +529,16 @@ def test_a_digest_is_of_the_values_not_of_what_moves_by_itself() -> None:
         ]
     }
     assert part_digests(one) == part_digests(two)
+    digests = [
+        part_digests({"outlook": [availability(size, refresh)]})
+        for refresh in (
+            RefreshSeen(id="", status="", min_healthy=low, max_healthy=high)
+            for low, high in ((50, None), (90, 110))
+        )
+        for size in (1, 2, 3, 9)
+    ]
+    # That there is an outage is a value; how many instances there are is none.
+    assert [digests.index(one) for one in digests] == [0, 1, 1, 1, 4, 4, 4, 4]
     names = ({"lb-0a1b2c3": "urn"}, {"lb-3c2b1a0": "urn"})
     made = [part_digests({"a": [next(iter(name))]}, name) for name in names]
     assert made[0] == made[1]

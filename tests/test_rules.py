@@ -96,6 +96,28 @@ def test_what_serves_does_not_go(tmp_path: Path, op: str) -> None:
     assert text == f"{op} {kind} front: it serves"
 
 
+@pytest.mark.parametrize(
+    ("path", "old", "verdicts"),
+    [
+        ("targetGroupArns[0]", "arn:a", ["deny"]),
+        ("targetGroupArns", "[1 items]", ["deny"]),
+        ("loadBalancers[0]", "classic", ["deny"]),
+        ("targetGroupArns[1]", "", []),  # one more
+        ("maxSize", "3", []),
+    ],
+)
+def test_a_group_stays_behind_its_balancer(
+    tmp_path: Path, path: str, old: str, verdicts: list[str]
+) -> None:
+    """That is an update; also in a stage that is not protected it is denied."""
+    one = PropertyChange(path=path, kind="delete", old=old)
+    kind = "aws:autoscaling/group:Group"
+    off = ResourceChange(op="update", type=kind, name="web", urn="w", changes=[one])
+    text = f"update {kind} web: it serves, and is taken off a load balancer"
+    wanted = [("serving-goes", verdict, text) for verdict in verdicts]
+    assert said(tmp_path, changes=[off]) == wanted
+
+
 def test_a_protected_stage_takes_image_rolls_only(tmp_path: Path) -> None:
     """What else would change is denied there, by name and value; elsewhere not."""
     assert said(tmp_path, changes=[ROLL, OTHER]) == []
@@ -111,6 +133,8 @@ def test_a_protected_stage_takes_image_rolls_only(tmp_path: Path) -> None:
         ((0, 1, 0), None, "web would have no instance"),
         ((1, 1, 9), (1, 6), "1 to 9 instances; the catalog allows 1 to 6"),
         ((1, 2, 3), (2, 6), "1 to 3 instances; the catalog allows 2 to 6"),
+        ((1, 9, 6), None, "web would want 9 instances, of 1 to 6"),
+        ((2, 1, 6), (1, 6), "web would want 1 instances, of 2 to 6"),
         ((2, 2, 6), (2, 6), ""),
         ((0, 1, 100), None, ""),
     ],

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from olrunbook.adapters.aws.answers import AwsError
 from olrunbook.adapters.aws.reads import Account
 from olrunbook.adapters.context import Context
 from olrunbook.adapters.pulumi.settings import settings_pin
@@ -72,12 +73,14 @@ def way_back(ctx: Context) -> WayBack:
 
 def in_words(ctx: Context) -> str:
     """Return how a stage goes back, or why it cannot; it never fails."""
+    command = f"olrunbook rollback {ctx.app_name} {ctx.stage}{ctx.onto}"
     try:
         found = way_back(ctx)
+    except AwsError as error:
+        return f"To go back: {command} (to what is not known: {error})"
     except OlrunbookError as error:
         return f"There is no way back: {error}. {error.hint}".rstrip()
     first = f" First by hand: {found.record.by_hand}" if found.record.by_hand else ""
-    command = f"olrunbook rollback {ctx.app_name} {ctx.stage}{ctx.onto}"
     text = f"To go back to {format_images(found.images)}, which served well in "
     return f"{text}{ctx.stage}: {command}{first}"
 

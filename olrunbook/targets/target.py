@@ -13,7 +13,7 @@ import hmac
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts import STSClient
-    from mypy_boto3_sts.type_defs import GetCallerIdentityResponseTypeDef
 
 __all__ = ["Target"]
 
@@ -97,9 +96,9 @@ class Target(BaseModel, frozen=True, extra="forbid"):
         """Return the target as AWS said who we are there: a rehearsal knows it."""
         return self
 
-    def wrong(self, identity: GetCallerIdentityResponseTypeDef) -> str:
+    def wrong(self, identity: Mapping[str, object]) -> str:
         """Return how GetCallerIdentity answers otherwise than it must; empty: not."""
-        account, arn = identity["Account"], identity["Arn"]
+        account, arn = identity["Account"], str(identity["Arn"])
         if account != self.account:
             return f"the AWS account is {account} ({arn}), wanted {self.account}"
         wanted = _CLOCK.sub("0", self.identity_arn)

@@ -77,13 +77,15 @@ profile = aws.iam.InstanceProfile(
 )
 
 # Who reaches what: the world the load balancer, that the webs, and web and workers
-# one another.
+# one another. By the tag Name all of it is found where an update was cut off.
+web_name = f"{APP}-web-{stack.env_suffix}"
+named = shared.merged_tags({"Name": web_name})
 web_group, https = behind_https(
     f"{APP}-load-balancer-security-group-{stack.env_suffix}",
     f"{APP}-web-security-group-{stack.env_suffix}",
     network=network,
     health_check_path="/api/v1/info",
-    tags=shared.tags,
+    tags=named,
     plural="webs",
 )
 member_group = aws.ec2.SecurityGroup(
@@ -97,7 +99,7 @@ member_group = aws.ec2.SecurityGroup(
         for protocol, port in (("tcp", TSA_PORT), ("udp", GOSSIP_PORT))
     ],
     egress=[EVERYWHERE],
-    tags=shared.tags,
+    tags=named,
 )
 
 
@@ -157,7 +159,6 @@ def group_and_template(
     }
 
 
-web_name = f"{APP}-web-{stack.env_suffix}"
 web = OLAutoScaling(
     **group_and_template(
         web_name,

@@ -21,6 +21,9 @@ from tests.pulumi.test_stack import NEWEST, PINNED, ROOT, STACKS, Cloud, one
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 SECRETS = {"concourse:worker_key": "made-up-key", "concourse:api_token": "made-up"}
 GROUP = "aws:autoscaling/group:Group"
+BALANCER = "aws:lb/loadBalancer:LoadBalancer"
+TARGETS = "aws:lb/targetGroup:TargetGroup"
+SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 
 
@@ -110,6 +113,22 @@ def test_only_the_webs_are_behind_a_balancer(deploy: Callable[..., Cloud]) -> No
     assert target["healthCheck"]["path"] == "/api/v1/info"
     inside = [t["vpcSecurityGroupIds"] for t in all_of(cloud, TEMPLATE)]
     assert sorted(map(len, inside)) == [1, 1, 2]
+
+
+def test_what_an_update_may_leave_behind_has_a_name(
+    deploy: Callable[..., Cloud],
+) -> None:
+    """`doctor` looks for orphans by the tag Name of the stage's groups."""
+    spec = find_project(ROOT).catalog.app("concourse").stack
+    assert spec is not None
+    words = {word for _, word in spec.group_tags("QA")}
+    found = [
+        (kind, inputs["tags"])
+        for kind, inputs in deploy("QA").made.values()
+        if kind in {TEMPLATE, BALANCER, TARGETS, SECURITY_GROUP}
+    ]
+    assert len(found) == 3 + 1 + 1 + 3
+    assert [kind for kind, tags in found if tags.get("Name") not in words] == []
 
 
 def test_an_image_for_each_node_type(deploy: Callable[..., Cloud]) -> None:

@@ -96,6 +96,27 @@ def test_what_was_changed_outside_is_apart_from_what_the_program_changes(
     assert deploy.preview(run, {"server": deployed.images[0]}).outside == []
 
 
+def test_a_group_that_is_taken_off_its_balancer_is_denied(
+    deployed: Deploys, edited: Callable[..., None]
+) -> None:
+    """As the provider tells it: an update of the group, nothing is replaced."""
+    off = """
+def off(args):
+    if args.type_ == "aws:autoscaling/group:Group":
+        args.props["target_group_arns"] = []
+    return pulumi.ResourceTransformationResult(args.props, args.opts)
+pulumi.runtime.register_stack_transformation(off)
+"""
+    name = 'APP = "tika-server"\n'
+    edited((name, name + off))
+    plan = deploy.preview(deployed.run(), {"server": deployed.images[0]})
+    assert plan.counts.get("replace", 0) == 0
+    assert [(one.rule, one.verdict) for one in plan.findings] == [
+        ("serving-goes", "deny")
+    ], [change.line() for change in plan.changes]
+    assert "taken off a load balancer" in plan.findings[0].text
+
+
 def test_user_data_is_a_diff_by_file_and_key_without_a_secret(
     deployed: Deploys, edited: Callable[..., None]
 ) -> None:

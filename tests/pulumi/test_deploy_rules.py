@@ -120,12 +120,19 @@ def test_a_first_deploy_is_expected_also_when_it_is_the_rest_of_one() -> None:
         ("aws:lb/loadBalancer:LoadBalancer", True),
         ("aws:alb/loadBalancer:LoadBalancer", True),
         ("aws:lb/targetGroup:TargetGroup", True),
-        (TEMPLATE, False),
+        ("aws:lb/listenerRule:ListenerRule", True),
+        ("aws:elb/loadBalancer:LoadBalancer", True),
+        ("aws:autoscaling/attachment:Attachment", True),
+        ("aws:route53/record:Record", True),
+        (TEMPLATE, True),
+        ("aws:ec2/launchConfiguration:LaunchConfiguration", False),
+        (VAULT_ROLE, False),
         ("aws:iam/policy:Policy", False),
     ],
 )
 def test_what_serves_is_guarded(kind: str, op: str, is_guarded: bool) -> None:  # noqa: FBT001
-    """Groups, balancers, target groups and listeners."""
+    """Groups, what sends them requests, their template; an image roll goes past it."""
+    assert not guarded(resource_changes(found(*ROLL)))
     changes = resource_changes(found(change(kind, op=op)))
 
     assert bool(guarded(changes)) is is_guarded

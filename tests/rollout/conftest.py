@@ -224,7 +224,7 @@ class FakeAws:
         """Return a console."""
         self._ask("ConsoleOutput")
         texts = self.console_of | {m.id: m.console for m in self.picture.machines}
-        return {"Output": texts[asked["InstanceId"]]}
+        return {"Output": texts.get(asked["InstanceId"], "")}
 
     def describe_instance_refreshes(self, **asked: Any) -> dict[str, Any]:
         """Describe refreshes."""

@@ -24,6 +24,7 @@ from olrunbook.project.stack import StackSpec
 from olrunbook.steps.results import DeployResult
 from olrunbook.steps.rollout.awaited import by_groups, chosen
 from olrunbook.steps.rollout.pace import Pace
+from olrunbook.steps.rollout.refresh import RefreshBegan, watched
 from olrunbook.steps.rollout.rollout import Patience, require, rollout
 
 NEW = "ami-0a17c0ffee5511223"
@@ -170,14 +171,63 @@ def test_trouble_has_a_limit(
     assert (aws.clock() - began).total_seconds() == pytest.approx(limit_s, abs=3)
 
 
-def test_renewed_credentials_are_taken_up(
-    ctx: Context, aws: Any, refresh: DeployResult, monkeypatch: pytest.MonkeyPatch
+def test_each_sort_of_trouble_has_its_own_limit(
+    ctx: Context, aws: Any, refresh: DeployResult, events: list[Event]
 ) -> None:
-    """Only those of the same cloud and identity; the old ones are not tried again."""
+    """A short one after a long one of another sort ends nothing; each is said once."""
+    start = aws.clock()
+
+    def trouble() -> str:
+        passed = (aws.clock() - start).total_seconds()
+        return "" if passed >= 140 else "Throttling" if passed < 130 else "NoSuch"
+
+    aws.error = lambda: trouble() if aws.asked[6:] else ""
+    assert rollout(ctx, refresh).outcome == "refreshed"
+    warnings = [line for line in _said(events, "warning") if "no news" not in line]
+    assert [line.partition(" · ")[2] for line in warnings[:-1]] == [
+        "the watch goes on for 600 s at most",
+        "the watch goes on for 30 s at most",
+    ]
+
+
+def test_trouble_of_changing_sorts_has_an_end(
+    ctx: Context, aws: Any, refresh: DeployResult
+) -> None:
+    """What comes and goes in turn is counted together, each sort for itself."""
+    began = aws.clock()
+
+    def trouble() -> str:
+        passed = (aws.clock() - began).total_seconds()
+        return ("", "Throttling", "NoSuch")[passed > 0 and 1 + int(passed / 20) % 2]
+
+    aws.error = trouble
+    with pytest.raises(AwsError, match=r"NoSuch.*\(for 30 s\)"):
+        rollout(ctx, refresh)
+    assert (aws.clock() - began).total_seconds() == pytest.approx(70, abs=3)
+
+
+@pytest.mark.parametrize(
+    "renewed",
+    [
+        ("arn:aws:iam::123456789012:user/rehearsal", {"cloud_id": "x"}),
+        ("arn:aws:iam::*:user/*", {"identity_arn": "arn:aws:iam::*:role/*"}),
+    ],
+)
+def test_renewed_credentials_are_taken_up(
+    ctx: Context,
+    aws: Any,
+    refresh: DeployResult,
+    monkeypatch: pytest.MonkeyPatch,
+    renewed: tuple[str, dict[str, str]],
+) -> None:
+    """Only those of the same cloud and identity; the old ones are not tried again.
+
+    An account that was not asked yet has a pattern for who we are.
+    """
+    wanted, stranger = renewed
     fresh = type(aws)(aws.clock, page=100)
     fresh.script = aws.script
-    stranger = dataclasses.replace(ctx.target, aws=fresh, cloud_id="x")  # type: ignore[type-var]
-    found = [stranger]
+    found = [dataclasses.replace(ctx.target, aws=fresh, **stranger)]  # type: ignore[type-var]
 
     def load(*_: object) -> object:
         target = found[-1]
@@ -190,7 +240,8 @@ def test_renewed_credentials_are_taken_up(
     def sleep(seconds: float) -> None:
         aws.clock.sleep(seconds)
         if len(aws.asked) > 12:
-            found.append(dataclasses.replace(ctx.target, aws=fresh))  # type: ignore[type-var]
+            known = {"aws": fresh, "identity_arn": wanted}
+            found.append(dataclasses.replace(ctx.target, **known))  # type: ignore[type-var]
 
     result = rollout(dataclasses.replace(ctx, sleep=sleep), refresh)
     assert result.outcome == "refreshed"
@@ -268,6 +319,31 @@ def test_one_that_is_gone_before_it_served_was_ill(
     assert len(_said(events, "error")) == 1
 
 
+def test_one_that_is_gone_between_two_looks_was_lost(
+    ctx: Context, aws: Any, kit: Any, ill: DeployResult, events: list[Event]
+) -> None:
+    """Nobody has seen it ill: its console is in the record nevertheless."""
+    old = kit.Machine("i-0ld1", OLD, template="1")
+    running = kit.Refresh(REFRESH, "InProgress")
+    pending = kit.Machine("i-0e11", lifecycle="Pending", target="initial")
+    other = dataclasses.replace(pending, id="i-0e12")
+    served = kit.Machine("i-0e13")
+    done = kit.Refresh(REFRESH, "Successful", 100)
+    aws.script = [
+        (0, kit.Picture((old, pending), (running,))),
+        (60, kit.Picture((old, other), (running,))),
+        (90, kit.Picture((served,), (done,))),
+    ]
+    aws.console_of = {"i-0e11": "== caddy.service ended: exit-code 1\n"}
+    result = rollout(ctx, ill)
+    assert result.outcome == "refreshed"
+    one, two = result.groups[0].unhealthy
+    assert (one.id, two.id, one.lost) == ("i-0e11", "i-0e12", True)
+    assert one.reason == "it was gone before it served"
+    assert one.console == ["== caddy.service ended: exit-code 1"]
+    assert one.console[0] in _said(events, "line")
+
+
 def test_a_slow_start_is_no_illness(
     ctx: Context, aws: Any, kit: Any, ill: DeployResult, events: list[Event]
 ) -> None:
@@ -300,6 +376,60 @@ def test_one_that_served_is_told_at_once(
     (ailment,) = result.groups[0].unhealthy
     assert (ailment.id, ailment.at) == ("i-0ld1", kit.START + timedelta(seconds=5))
     assert "Request timed out" in _said(events, "error")[0]
+
+
+@pytest.mark.parametrize("code", ["Throttling", "ExpiredToken", ""])
+def test_an_ending_that_is_known_is_told_though_aws_says_no_more(
+    ctx: Context, aws: Any, ill: DeployResult, events: list[Event], code: str
+) -> None:
+    """The record lacks what could not be read, not the verdict nor the way back."""
+    over = aws.clock() + timedelta(seconds=90)
+    asked: list[int] = []
+
+    def late() -> bool:
+        if aws.clock() >= over:
+            asked.append(1)
+        return len(asked) > 6  # the look that sees the end
+
+    aws.error = lambda: code if code and late() else ""
+    aws.silent = lambda: not code and late()
+    result = rollout(ctx, ill)
+    assert result.outcome == "failed"
+    assert "did not become healthy" in result.headline()
+    assert result.groups[0].activities == []
+    assert "Serving now" in result.consequences[0]
+    assert result.consequences[-1].startswith("To go back: olrunbook rollback tika CI")
+    assert any("the record lacks" in line for line in _said(events, "warning"))
+    with pytest.raises(StepError):
+        require(result)
+    # What comes after the read that was waited for is not waited for again.
+    assert (result.ended_at - over).total_seconds() < 1900
+
+
+def test_a_refresh_whose_end_is_seen_in_trouble_has_ended(
+    ctx: Context, aws: Any, kit: Any, deployed: Deployed
+) -> None:
+    """Old instances that its last look still had are looked at again, patiently."""
+    old, new = kit.Machine("i-0ld1"), kit.Machine("i-0e11")
+    done = kit.Refresh(REFRESH, "Successful", 100)
+    aws.script = [
+        (0, kit.Picture((old,), (kit.Refresh(REFRESH, "InProgress"),))),
+        (20, kit.Picture((old, new), (done,))),
+        (21, kit.Picture((new,), (done,))),
+    ]
+    aws.error = lambda: (
+        "Throttling" if 20 < (aws.clock() - kit.START).seconds < 90 else ""
+    )
+    began = RefreshBegan(
+        images={"server": NEW},
+        refreshes={kit.GROUP: REFRESH},
+        before=[kit.seen(old)],
+        url="",
+        started_at=kit.START,
+    )
+    result = watched(ctx, began)
+    assert result.outcome == "refreshed", result.headline()
+    assert not any(track.stays for track in result.groups[0].instances)
 
 
 def test_without_a_balancer_the_status_checks_count(
@@ -371,10 +501,28 @@ def test_a_soak_counts_what_the_probe_sees(
             require(result)
 
 
+@pytest.mark.parametrize("written", [None, 300])
+def test_a_soak_in_which_nothing_was_asked_proves_nothing(
+    ctx: Context, kit: Any, refresh: DeployResult, tmp_path: Path, written: int | None
+) -> None:
+    """No load balancer, or a probe that wrote nothing meanwhile: it has failed."""
+    ctx = _in_app(ctx, soak=SoakSpec(seconds=60))
+    file = _probed(tmp_path / "samples", kit.START, set())
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[:written]))
+    result = rollout(ctx, refresh, samples=file if written else None)
+    assert result.outcome == "failed"
+    assert result.groups[0].outcome == "refreshed"
+    assert "nothing is proven" in result.headline()
+    with pytest.raises(StepError, match="no request was made"):
+        require(result)
+
+
 def test_an_instance_that_falls_ill_in_the_soak_begins_it_anew(
     ctx: Context, aws: Any, kit: Any, refresh: DeployResult, events: list[Event]
 ) -> None:
     """It counts only what served all the time."""
+    samples = _probed(ctx.work / "samples", kit.START, set())
     ctx = _in_app(ctx, soak=SoakSpec(seconds=60))
     at, last = aws.script[-1]
     sick = dataclasses.replace(last.machines[0], target="unhealthy")
@@ -382,7 +530,7 @@ def test_an_instance_that_falls_ill_in_the_soak_begins_it_anew(
         (at + 30, dataclasses.replace(last, machines=(sick,))),
         (at + 40, last),
     ]
-    result = rollout(ctx, refresh)
+    result = rollout(ctx, refresh, samples=samples)
     assert result.outcome == "refreshed"
     assert (result.ended_at - kit.START).total_seconds() >= at + 100
     assert [one.id for one in result.groups[0].unhealthy] == ["i-0e11"]

@@ -325,4 +325,5 @@ class Acts:
     def api(self, act: kinds.Api) -> None:
         """Let the API be well or not."""
         assert self.faulty
-        self.faulty.mood = act.is_
+        was, self.faulty.mood = self.faulty.mood, act.is_
+        assert was in {"well", *self.faulty.met}, f"no request met that it was {was}"

@@ -27,7 +27,7 @@ PASSED = ("content-length", "connection", "transfer-encoding", "host")
 
 
 class Faulty:
-    """How the API answers now.
+    """How the API answers now; `met`: the moods that some request has met.
 
     Args:
         endpoint: The rehearsal's API.
@@ -38,6 +38,7 @@ class Faulty:
         self.endpoint = urlsplit(endpoint)
         self.url = ""
         self.mood: Mood = "well"
+        self.met: set[Mood] = set()
         self._count = itertools.count()
 
     @property
@@ -64,11 +65,13 @@ class _Handler(BaseHTTPRequestHandler):
         # The state of the stacks is in S3, and the secrets' key in KMS.
         aws = service not in ("s3", "kms")
         if mood == "down" and aws:
+            self.faulty.met.add(mood)
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
         throttled = mood == "throttling" and self.faulty.unlucky
         if aws and (throttled or mood == "expired"):
+            self.faulty.met.add(mood)
             json_target = bool(self.headers.get("X-Amz-Target"))
             status, kind, text = respond(FAULTS[mood], service, json_target=json_target)
             self._answer(int(status[:3]), {"Content-Type": kind}, text)

@@ -70,6 +70,7 @@ def play(world: World, name: str, scene: Scene, on: list[Play]) -> None:
         on.append(played)
         stack.callback(on.remove, played)
         played.play()
+        assert not api or api.mood in {"well", *api.met}, "no request met that"
 
 
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])

@@ -98,7 +98,8 @@ class GroupSeen(Seen):
     def others(self, image: str) -> str:
         """Return which images it runs beside this one: `ami-0a17…00a and ami-…`."""
         runs = {one.image for one in self.instances if not one.leaving}
-        return " and ".join(sorted(map(short, runs - {image})))
+        # EC2 may not describe one that is just launched.
+        return " and ".join(sorted(map(short, runs - {image, ""})))
 
 
 class RefreshSeen(Seen):

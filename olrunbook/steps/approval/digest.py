@@ -1,7 +1,9 @@
 """The digest of a preview: over canonical values of everything that is shown.
 
-What moves by itself is left out (ids of instances, their health, the status of a
-refresh, names that Pulumi makes up), or no approval would live an hour.
+What moves by itself is left out, or no approval would live an hour: which instances
+there are, how many, their health and images, the status of a refresh, names that Pulumi
+makes up. What was deployed is in the stack's state, and what somebody has changed in it
+since is a part of its own.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ __all__ = ["canonical_groups", "differences", "digest", "part_digests"]
 # the resource's inputs, under a key of the target.
 MASK = re.compile(r"\[masked:[0-9a-f]{8}\]")
 REFRESH_STATUS = re.compile(r"(cancels refresh \S+) \([^)]*\)")
+# Of the outlook: that instances go before others serve counts, not how many there are.
+COUNTS = re.compile(r"\b\d+( of \d+)?(?= (instances?|serve|go)\b)")
 WORDS = {
     "commit": "the commit or the files that differ from it",
     "state": "the state of the stack",
@@ -34,19 +38,13 @@ WORDS = {
     "target": "target or account",
     "outside": "what was changed outside",
     "user_data": "the user data",
-    "since": "what else changed since what serves was built",
 }
 
 
 def canonical_groups(groups: Sequence[GroupSeen]) -> list[dict[str, Any]]:
-    """Return the groups without what moves by itself: size and images."""
-    return [
-        {
-            **group.model_dump(include={"node_type", "tag_name", "name", "desired"}),
-            "images": sorted({i.image for i in group.instances if not i.leaving}),
-        }
-        for group in groups
-    ]
+    """Return which groups there are, without what moves by itself in them."""
+    named = {"node_type", "tag_name", "name"}
+    return [group.model_dump(include=named) for group in groups]
 
 
 def part_digests(
@@ -63,6 +61,7 @@ def part_digests(
     for name, value in parts.items():
         text = json.dumps(value, sort_keys=True, ensure_ascii=False)
         text = REFRESH_STATUS.sub(r"\1", MASK.sub("[masked]", text))
+        text = COUNTS.sub("", text) if name == "outlook" else text
         for given, stable in (made_up or {}).items():
             text = text.replace(given, stable)
         found[name] = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 from olrunbook.errors import UsageError
 from olrunbook.steps.deploy.plan import Finding, PreviewResult
-from olrunbook.steps.deploy.rules import apart, guarded
+from olrunbook.steps.deploy.rules import apart, guarded, taken_off
 
 __all__ = ["Said", "deny", "findings", "require_rules", "rules_of", "warn"]
 
@@ -43,9 +43,10 @@ def warn(text: str) -> Said:
 
 
 def _serving_goes(preview: PreviewResult) -> Iterator[Said]:
-    """Deny to replace or delete a group or load balancer."""
+    """Deny to replace or delete what serves, or to take a group off its balancer."""
     for change in guarded(preview.changes):
-        yield deny(f"{change.op} {change.type} {change.name}: it serves")
+        how = ", and is taken off a load balancer" if taken_off(change) else ""
+        yield deny(f"{change.op} {change.type} {change.name}: it serves{how}")
 
 
 def _image_roll(preview: PreviewResult) -> Iterator[Said]:
@@ -59,6 +60,8 @@ def _size(preview: PreviewResult) -> Iterator[Said]:
     for tag, (least, wanted, most) in preview.sizes.items():
         if wanted < 1 or most < 1:
             yield deny(f"{tag} would have no instance")
+        elif not least <= wanted <= most:
+            yield deny(f"{tag} would want {wanted} instances, of {least} to {most}")
         elif preview.bounds:
             low, high = preview.bounds
             if not low <= least <= most <= high:

@@ -22,6 +22,7 @@ __all__ = [
     "outside",
     "resource_changes",
     "sizes",
+    "taken_off",
     "wrong_images",
 ]
 
@@ -36,10 +37,14 @@ IMAGE_ROLL = {
     GROUP: re.compile(rf"tags\.{IMAGE_TAG}"),
     VAULT_ROLE: re.compile(r"boundAmiIds(\[\d+\])?"),
 }
-# What serves: none of these may go without a person's word.
+# What serves: none of these may go without a person's word. An image roll updates the
+# launch template (a launch configuration is another one each time: it is none of them).
 GUARDED = re.compile(
-    r"aws:(autoscaling/group:|(lb|alb)/(loadBalancer|targetGroup|listener):)"
+    r"aws:(autoscaling/(group|attachment):|ec2/launchTemplate:|route53/record:|"
+    r"(lb|alb|elb)/(loadBalancer|targetGroup|listener|listenerRule):)"
 )
+# … nor may a group be taken off what sends it requests.
+BALANCED_BY = re.compile(r"(targetGroupArns|loadBalancers|trafficSources)\b")
 GOES = {"replace", "delete", "create-replacement", "delete-replaced"}
 LEFT_ALONE = (
     "the launch template changes, but nothing that starts a refresh. Running "
@@ -82,7 +87,18 @@ def apart(changes: Sequence[ResourceChange]) -> list[ResourceChange]:
 
 def guarded(changes: Sequence[ResourceChange]) -> list[ResourceChange]:
     """Return the changes by which something that serves would go."""
-    return [one for one in changes if one.op in GOES and GUARDED.match(one.type)]
+    return [
+        one
+        for one in changes
+        if (one.op in GOES and GUARDED.match(one.type)) or taken_off(one)
+    ]
+
+
+def taken_off(change: ResourceChange) -> bool:
+    """Whether an update takes a group off a load balancer that it is behind."""
+    return (change.op, change.type) == ("update", GROUP) and any(
+        one.old and BALANCED_BY.match(one.path) for one in change.changes
+    )
 
 
 def outside(found: Found) -> list[OutsideChange]:

@@ -18,7 +18,7 @@ from olrunbook.record.provenance import commits_between
 from olrunbook.steps.images.results import BuiltImage, ImageBuildResult, ImageTestResult
 from olrunbook.steps.results import Difference
 
-__all__ = ["COMMIT", "Archived", "archived", "doubts", "since"]
+__all__ = ["Archived", "archived", "doubts", "since"]
 
 MOST = 25  # commits, packages
 COMMIT = "commit"

@@ -24,7 +24,7 @@ from olrunbook.steps.deploy.rules import (
     sizes,
     wrong_images,
 )
-from olrunbook.steps.deploy.since import COMMIT, archived, doubts, since
+from olrunbook.steps.deploy.since import archived, doubts, since
 from olrunbook.steps.order import require_stage_before
 from olrunbook.steps.results import DeployResult, Difference, GroupSeen
 from olrunbook.steps.step import Step
@@ -123,8 +123,6 @@ def preview(
             "changes": [found.counts, [c.model_dump() for c in ordered]],
             "outside": [one.model_dump() for one in plan.outside],
             "user_data": [one.model_dump() for one in plan.user_data],
-            # Which commits lie between two is said by the two.
-            "since": [one.model_dump() for one in plan.since if one.what != COMMIT],
             "groups": canonical_groups(groups),
             "outlook": sorted(outlooks),
             "findings": sorted(change.urn for change in apart(changes)),

@@ -35,19 +35,21 @@ class Wards:
         """Note each instance that is unhealthy, with its reason and its console.
 
         One that has never served may just be starting: it is noted at once but said
-        aloud only when its group gives it up, or at the end of a failed rollout.
+        aloud only when its group gives it up, or at the end of a failed rollout. A new
+        one that is gone was given up, also where no look has seen it ill.
         """
         for track in watch.tracks:
             seen, known = track.after, self._found.get(track.id)
             if seen is None:
-                lost = known is not None and track.served_at is None
+                fresh = not track.before and track.image in ("", watch.image)
+                lost = not track.served_at and (known is not None or fresh)
             elif seen.sick:
                 served = track.served_at or (track.before and track.before.serves)
                 lost = last or bool(served) or seen.health != "Healthy"
             else:
                 continue
             if known is None:
-                new = seen is not None and len(self._found) < MOST
+                new = (lost or seen is not None) and len(self._found) < MOST
             else:
                 new = lost and not known.lost
             if new:
@@ -66,7 +68,7 @@ class Wards:
         self, track: InstanceTrack, at: datetime, known: Ailment | None, *, lost: bool
     ) -> None:
         was = known or Ailment(id=track.id, image=track.image, at=at, reason="")
-        said = was.reason
+        said = was.reason or "it was gone before it served"
         if seen := track.after:
             said = seen.reason or f"{seen.lifecycle}, {seen.health}"
         said = self.ctx.redactor.text(said)

@@ -62,6 +62,11 @@ class GroupWatch:
         """How many instances serve on the image."""
         return sum(on_image(item, self.image) for item in self.now.instances)
 
+    @property
+    def stays(self) -> bool:
+        """Whether an instance from before is still there."""
+        return any(track.stays for track in self._tracks.values())
+
     def see(
         self,
         at: datetime,

@@ -36,6 +36,11 @@ class InstanceTrack(Value):
     served_at: datetime | None = None
     gone_at: datetime | None = None  # when it was first missed
 
+    @property
+    def stays(self) -> bool:
+        """Whether it is from before, still there, and not on its way out."""
+        return bool(self.before and self.after and not self.after.leaving)
+
 
 class Ailment(Value):
     """An instance that turned unhealthy."""

@@ -64,26 +64,31 @@ class Patiently:
     pace: Pace  # counts the calls
 
     def __call__(self, read: Callable[[], T]) -> T:
-        """Return what the read returns; AwsError where the trouble lasts too long."""
-        began, sort = self.ctx.clock(), ""
+        """Return what the read returns; AwsError where the trouble lasts too long.
+
+        Each sort of trouble has its own limit, and its own time counts against it.
+        """
+        clock = self.ctx.clock
+        borne: dict[str, timedelta] = {}
         while True:
-            before = self.account.calls
+            before, began = self.account.calls, clock()
             try:
                 found = read()
             except AwsError as error:
-                lasted = (self.ctx.clock() - began).total_seconds()
-                self._bear(error, lasted, new=error.trouble != sort)
-                sort = error.trouble
+                sort, new = error.trouble, error.trouble not in borne
+                earlier = borne.get(sort, timedelta())
+                lasted = earlier + (clock() - began)
+                self._bear(error, lasted.total_seconds(), new=new)
             else:
-                if sort:
-                    lasted = (self.ctx.clock() - began).total_seconds()
-                    text = f"AWS answers again after {lasted:.0f} s"
+                if borne:
+                    lasted = sum(borne.values(), timedelta())
+                    text = f"AWS answers again after {lasted.total_seconds():.0f} s"
                     self.ctx.emit(Event("aws", "warning", text))
                 return found
             finally:
-                spent = self.account.calls - before
-                self.pace.spent(self.ctx.clock(), spent)
-            self.ctx.sleep(self.pace.wait_s(self.ctx.clock()))
+                self.pace.spent(clock(), self.account.calls - before)
+            self.ctx.sleep(self.pace.wait_s(clock()))
+            borne[sort] = earlier + (clock() - began)
             if sort == "expired":
                 self._renew()
 
@@ -113,8 +118,9 @@ class Patiently:
             found = load_target(ctx.target.name, ctx.project, ctx.stage)
         except OlrunbookError:
             return
-        known = (ctx.target.cloud_id, ctx.target.identity_arn)
-        if (found.cloud_id, found.identity_arn) == known:
+        # An account that was not asked yet has a pattern for who we are.
+        us = {"Account": ctx.target.account, "Arn": ctx.target.identity_arn}
+        if found.cloud_id == ctx.target.cloud_id and not found.wrong(us):
             for value in found.secret_values():
                 ctx.redactor.learn(value)
             self.account.target = found

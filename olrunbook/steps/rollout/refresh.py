@@ -24,7 +24,7 @@ from olrunbook.steps.deploy.plan import Finding
 from olrunbook.steps.order import last_deploy, not_verified
 from olrunbook.steps.results import ResourceChange, Result, Value
 from olrunbook.steps.rollout.awaited import Awaited
-from olrunbook.steps.rollout.model import GroupRollout, InstanceTrack, RolloutResult
+from olrunbook.steps.rollout.model import GroupRollout, RolloutResult
 from olrunbook.steps.rollout.rollout import Patience, require, rollout
 from olrunbook.steps.step import Step
 
@@ -76,7 +76,7 @@ class RefreshPlan(Result):
 
     def headline(self) -> str:
         """Return how many instances are replaced: `2 instances to replace`."""
-        number = sum(len(one.group.instances) for one in self.groups)
+        number = sum(one.group.desired for one in self.groups)
         word = "instance" if number == 1 else "instances"
         others = any(one.group.others(one.image) for one in self.groups)
         by = "by new images" if others else "the image stays"
@@ -173,6 +173,8 @@ def began(ctx: Context, plan: RefreshPlan) -> RefreshBegan:
     if other := differences(plan.parts, now.parts, [], []):
         msg = f"not as it was planned: {', '.join(other)}"
         raise RefusedError(msg, "Somebody else changed it. Plan it again.")
+    before = [one.group for one in now.groups]
+    url = Account(ctx.target).url(before)  # once they began, nothing else may fail
     started_at, refreshes = ctx.clock(), {}
     for one in plan.groups:
         name = one.group.name
@@ -183,12 +185,11 @@ def began(ctx: Context, plan: RefreshPlan) -> RefreshBegan:
                 raise
             msg = f"{', '.join(refreshes)} is being refreshed, but: {error}"
             raise StepError(msg, f"Watch it: olrunbook status{ctx.onto}") from error
-    before = [one.group for one in now.groups]
     return RefreshBegan(
         images=plan.images,
         refreshes=refreshes,
         before=before,
-        url=Account(ctx.target).url(before),
+        url=url,
         started_at=started_at,
     )
 
@@ -203,9 +204,7 @@ def watched(
 ) -> RolloutResult:
     """Watch refreshes to their end, as `rollout` does: all old instances must go."""
     result = rollout(ctx, awaited(refresh), patience=patience)
-    told = [_up_to_date(ctx, one) for one in result.groups]
-    result = result.model_copy(update={"groups": told})
-    groups = [_strict(one, refresh.refreshes.get(one.group)) for one in told]
+    groups = [_strict(one, refresh.refreshes.get(one.group)) for one in result.groups]
     if groups == result.groups:
         return result
     lines = result.consequences or ["Look at it: olrunbook status. Then refresh again."]
@@ -213,33 +212,11 @@ def watched(
     return result.model_copy(update=news)
 
 
-def _stays(track: InstanceTrack) -> bool:
-    """Whether an instance from before is there, and is not on its way out."""
-    return bool(track.before and track.after and not track.after.leaving)
-
-
-def _up_to_date(ctx: Context, one: GroupRollout) -> GroupRollout:
-    """Return a group's ending with its old instances as they are now.
-
-    A look reads the group first, and its refresh may end before that is read.
-    """
-    if one.outcome == "failed" or not any(map(_stays, one.instances)):
-        return one
-    groups, at = Account(ctx.target).groups(ctx.app, ctx.stage), ctx.clock()
-    now = {item.id: item for group in groups for item in group.instances}
-    tracks = []
-    for track in one.instances:
-        seen = now.get(track.id)
-        news = {"after": seen, "gone_at": None if seen else at}
-        tracks.append(track.model_copy(update=news) if _stays(track) else track)
-    return one.model_copy(update={"instances": tracks})
-
-
 def _strict(one: GroupRollout, refresh: str | None) -> GroupRollout:
     """Return a group's ending: replaced by this refresh, every instance, or failed."""
     if one.outcome == "failed":
         return one
-    left = [short(track.id) for track in one.instances if _stays(track)]
+    left = [short(track.id) for track in one.instances if track.stays]
     if one.refresh is None or one.refresh.id != refresh:
         reason = f"refresh {short(refresh or '?')} was not the last one"
     elif left:
@@ -259,7 +236,7 @@ def _require_same(
     """
     group, image = one.group, one.image
     deploy = f"olrunbook run deploy {ctx.which}"
-    if not group.name or not group.instances:
+    if not (group.name and group.desired and group.instances):
         msg = f"{group.name or group.tag_name} has no instance to replace"
         raise RefusedError(msg, f"Deploy first: {deploy}")
     for refresh in refreshes:
@@ -312,13 +289,14 @@ def _preferences(asked: Mapping[str, str], last: RefreshSeen | None) -> dict[str
 
 
 def _outlook(one: GroupRefresh) -> str:
-    group, number = one.group, len(one.group.instances)
+    group, number = one.group, one.group.desired
+    staying = [item for item in group.instances if not item.leaving]
     every = "The instance" if number == 1 else f"All {number} instances"
     text = f"{every} of {group.name} will be replaced, made from version {one.template}"
     text += f" of its launch template, {short(one.image)}."
     if one.revoked:
         text += f" That image was revoked {one.revoked}."
-    if old := {i.template_version for i in group.instances} - {one.template, ""}:
+    if old := {item.template_version for item in staying} - {one.template, ""}:
         text += f" Some are from version {', '.join(sorted(old))} now."
     if runs := group.others(one.image):
         text += f" They run {runs} now: the last deploy began no refresh."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -96,9 +97,7 @@ def rollout(
         probe=probe,
         probe_seconds=per_second(seen, since, ended),
         notes=_notes(ctx, deploy, groups, soak, said),
-        consequences=watching.patiently(lambda: _aftermath(ctx, account, watches))
-        if failed
-        else [],
+        consequences=_aftermath(ctx, account, watches, watching) if failed else [],
         started_at=began,
         ended_at=ended,
         by_hand="\n".join(f"{SHOW} {group.group}" for group in groups if group.group),
@@ -120,7 +119,10 @@ def _soak(
         return "", True
     probe, most = summarise(seen, since, ended), ctx.app.soak.max_failed
     found = f"{probe.failed} of {probe.requests} requests failed, at most {most} may"
-    return f"soak of {ctx.app.soak.seconds} s: {found}", probe.failed <= most
+    if not probe.requests:
+        found = "no request was made, so nothing is proven"
+    good = bool(probe.requests) and probe.failed <= most
+    return f"soak of {ctx.app.soak.seconds} s: {found}", good
 
 
 def _watches(ctx: Context, deploy: Awaited, began: datetime) -> dict[str, GroupWatch]:
@@ -150,7 +152,7 @@ def _group(
     refresh, name = verdict.refresh, watch.now.name
     activities = []
     if verdict.outcome == "failed" and name:
-        activities = watching.patiently(lambda: account.activities(name, since))
+        activities = watching.afterwards(lambda: account.activities(name, since)) or []
     return GroupRollout(
         node_type=watch.before.node_type,
         label=watch.now.label,
@@ -196,14 +198,20 @@ def _notes(
 
 
 def _aftermath(
-    ctx: Context, account: Account, watches: dict[str, GroupWatch]
+    ctx: Context,
+    account: Account,
+    watches: dict[str, GroupWatch],
+    watching: Watching,
 ) -> list[str]:
     """Return what a failed rollout leaves behind."""
     there = {watch.now.name: watch.now for watch in watches.values() if watch.now.name}
+    found = watching.afterwards(
+        lambda: {name: account.template(name) for name in there}
+    )
     return consequences(
         {name: group.instances for name, group in there.items()},
-        {name: account.template(name) for name in there},
-        way_back.in_words(ctx),
+        found or {},
+        way_back.in_words(replace(ctx, place=account.target)),  # perhaps renewed
     )
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 
+from olrunbook.adapters.aws.answers import AwsError
 from olrunbook.adapters.aws.reads import Account
 from olrunbook.adapters.context import Context
 from olrunbook.events import Event
@@ -18,6 +22,7 @@ __all__ = ["Watching"]
 # Calls of a look: for all groups (groups, instances), and for each (refreshes, health,
 # template).
 ALL, EACH = 2, 3
+T = TypeVar("T")
 
 
 class Watching:
@@ -62,7 +67,12 @@ class Watching:
                 good = "failed" not in outcomes
                 self.good_since = (self.good_since or at) if good else None
                 soaked = (at - (self.good_since or at)).total_seconds()
-                if not good or soaked >= soak_s:
+                stale = at == self.good_since and any(
+                    verdicts[tag].outcome == "refreshed" and watch.stays
+                    for tag, watch in self._watches.items()
+                )
+                # A look reads a group first; its refresh may end before that is read.
+                if not good or (soaked >= soak_s and not stale):
                     break
                 text = f"all serve; soak for {soaked:.0f} of {soak_s} s"
                 ctx.emit(Event("aws", "progress", text))
@@ -77,8 +87,22 @@ class Watching:
         for tag, verdict in verdicts.items():
             if verdict.outcome == "failed":
                 look = partial(self.wards.examine, self._watches[tag], last=True)
-                self.patiently(look)
+                self.afterwards(look)
         return verdicts
+
+    def afterwards(self, read: Callable[[], T]) -> T | None:
+        """Return what is read once the ending is known; None: AWS did not say it.
+
+        Where one read has been waited for in vain, those after it are not.
+        """
+        try:
+            return self.patiently(read)
+        except AwsError as error:
+            none = Patience(silent_s=0, throttled_s=0, expired_s=0, refused_s=0)
+            self.patiently = replace(self.patiently, patience=none)
+            text = f"the record lacks what AWS did not say: {error}"
+            self._ctx.emit(Event("aws", "warning", text))
+            return None
 
     def _look(self) -> datetime:
         """Look at every group once; return when that was."""
