@@ -6,17 +6,12 @@ import re
 import subprocess
 
 from olrunbook.adapters.context import Context
+from olrunbook.adapters.toolcall import learn_text
 from olrunbook.project.tools import Before, ToolName
-from olrunbook.redact import Redactor
-from olrunbook.redact.names import plausible, telling
 
 __all__ = ["run_before"]
 
 ANSWER_S = 300  # it may decrypt by a service far away
-# `NAME=value`, `name: value`, `"name": "value",`
-_PAIR = re.compile(
-    r"^\s*(?:export\s+)?[\"']?([\w.-]+)[\"']?\s*[=:]\s*(.*?)\s*,?\s*$",
-)
 
 
 def run_before(ctx: Context, name: ToolName, before: Before) -> str:
@@ -51,7 +46,7 @@ def run_before(ctx: Context, name: ToolName, before: Before) -> str:
         return f"could not be started: {program}: {error.strerror}"
     except subprocess.TimeoutExpired:
         return f"took longer than {ANSWER_S} s"
-    _learn(ctx.redactor, done.stdout)
+    learn_text(ctx.redactor, done.stdout, every=True)
     if done.returncode:
         return f"ended with code {done.returncode}"
     if before.holds not in done.stdout:
@@ -60,13 +55,3 @@ def run_before(ctx: Context, name: ToolName, before: Before) -> str:
     if before.holds.endswith("=") and not re.search(value, done.stdout):
         return f"ended with 0, but its output has nothing after {before.holds}"
     return ""
-
-
-def _learn(redactor: Redactor, text: str) -> None:
-    """Learn each value of a text that may be secret; a word as `production` is none."""
-    for line in text.splitlines():
-        found = _PAIR.match(line)
-        name, value = found.groups() if found else ("", line.strip())
-        value = value.strip("\"'")
-        if plausible(value, quoted=telling(name)):
-            redactor.learn(value)
