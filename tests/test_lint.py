@@ -230,6 +230,17 @@ def test_what_is_not_there_or_of_the_wrong_kind_is_named(tree: Path) -> None:
     assert qa == "stack: config in Pulumi.good.QA.yaml is not a mapping"
 
 
+def test_a_backend_that_cannot_be_read_is_named(tree: Path) -> None:
+    """Unless the catalog names another; no backend is none that is wrong."""
+    file = tree / "stacks/good/Pulumi.yaml"
+    change(file, ("name: good", "name: good\nbackend:\n  url: gs://ours"))
+    wrong = "stack: Pulumi's backend is gs://ours: wanted s3://… or file://…"
+    assert found() == [("good", "error", wrong)]
+    with (tree / "catalog.toml").open("a") as catalog:
+        catalog.write('[tools.pulumi.environment]\nPULUMI_BACKEND_URL = "$OURS"\n')
+    assert found() == []
+
+
 def test_the_default_template_needs_the_app_s_folder(tree: Path) -> None:
     """It is the rule of the build, told before it."""
     (tree / "images/good").rename(tree / "images/other")

@@ -144,6 +144,27 @@ def test_a_tool_gets_the_files_of_the_home_that_are_named(
     assert (home / ".vault-token").read_text() == ".vault-token"
 
 
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("hvs.CAESIJabcdefgh\n", "hvs.CAESIJabcdefgh"),
+        ("bm9ib2R5IGtub3dzIGl0==", "bm9ib2R5IGtub3dzIGl0=="),
+        ("[user]\nemail = ann9@example.org\ntoken = qwertzuiop\n", "qwertzuiop"),
+    ],
+)
+def test_what_the_files_of_a_home_hold_is_masked(
+    project, tmp_path, monkeypatch, text, secret
+) -> None:
+    """A token that is all of it, or whose name tells; what else is there is shown."""
+    (tmp_path / ".token").write_text(text)
+    (tmp_path / ".large").write_text("x1-" * 10000)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    spec, redactor = ToolSpec(home=[".token", ".gone", ".large"]), Redactor(new_key())
+    tool_call(project, spec, {"PATH": "/bin"}, tmp_path / "own", redactor)
+    assert secret not in redactor.text(f"it is {secret} of ann9@example.org")
+    assert redactor.values == (secret,)
+
+
 def test_a_prefix_begins_in_the_project_and_its_tool_elsewhere(
     project, tmp_path
 ) -> None:

@@ -6,19 +6,14 @@ import re
 import subprocess
 
 from olrunbook.adapters.context import Context
+from olrunbook.adapters.toolcall import learn_text
 from olrunbook.processes.handout import handing_out
 from olrunbook.project.tools import Before, ToolName
-from olrunbook.redact import Redactor
-from olrunbook.redact.names import plausible, telling
 from olrunbook.targets import tool_environment
 
 __all__ = ["run_before"]
 
 ANSWER_S = 300  # it may decrypt by a service far away
-# `NAME=value`, `name: value`, `"name": "value",`
-_PAIR = re.compile(
-    r"^\s*(?:export\s+)?[\"']?([\w.-]+)[\"']?\s*[=:]\s*(.*?)\s*,?\s*$",
-)
 
 
 def run_before(ctx: Context, name: ToolName, before: Before) -> str:
@@ -53,7 +48,7 @@ def run_before(ctx: Context, name: ToolName, before: Before) -> str:
         return f"could not be started: {program}: {error.strerror}"
     except subprocess.TimeoutExpired:
         return f"took longer than {ANSWER_S} s"
-    _learn(ctx.redactor, done.stdout)
+    learn_text(ctx.redactor, done.stdout, every=True)
     if done.returncode:
         return f"ended with code {done.returncode}"
     return _lacks(before.holds, done.stdout)
@@ -69,13 +64,3 @@ def _lacks(holds: str, said: str) -> str:
     if holds.endswith("=") and not all(re.match(r"[\"']?[^\s\"']", v) for v in values):
         return f"ended with 0, but its output has nothing after {holds}"
     return ""
-
-
-def _learn(redactor: Redactor, text: str) -> None:
-    """Learn each value of a text that may be secret; a word as `production` is none."""
-    for line in text.splitlines():
-        found = _PAIR.match(line)
-        name, value = found.groups() if found else ("", line.strip())
-        value = value.strip("\"'")
-        if plausible(value, quoted=telling(name)):
-            redactor.learn(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -10,12 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from olrunbook.adapters.packer_lines import Reader, split_line
+from olrunbook.adapters.toolcall import ToolCall, find_tool
 from olrunbook.errors import ToolError
 from olrunbook.events import Event
 from olrunbook.processes.tool import PACKER, Command, Ended, Tool, merged, stopped
 from olrunbook.redact import Redactor
 
-__all__ = ["Answer", "Packer", "build_arguments", "find_tool", "plugin_folder"]
+__all__ = ["Answer", "Packer", "build_arguments", "plugin_folder"]
 
 PLUGIN = "packer-plugin-amazon"
 SOURCE = "github.com/hashicorp/amazon"
@@ -29,36 +29,26 @@ class Answer(NamedTuple):
     seconds: float
 
 
-def find_tool(name: str, env: Mapping[str, str]) -> str:
-    """Return a tool of an environment's PATH; ToolError where there is none."""
-    found = shutil.which(name, path=env.get("PATH"))
-    if not found:
-        msg = f"{name} is not on the PATH"
-        raise ToolError(msg, "Find or build it: olrunbook tools")
-    return found
-
-
-def plugin_folder(
-    env: Mapping[str, str], folder: Path, log: Path, redactor: Redactor
-) -> Path:
+def plugin_folder(call: ToolCall, folder: Path, log: Path, redactor: Redactor) -> Path:
     """Return a folder for PACKER_PLUGIN_PATH, with the amazon plugin in it.
 
-    It is the one that the environment names; else `folder`, into which the plugin is
-    put from the binary on the PATH: offline.
+    It is the one that Packer's environment names; else `folder`, into which the plugin
+    is put from the binary on the PATH: offline.
 
     Raises:
         ToolError: The plugin is neither there nor on the PATH, or cannot be put there.
 
     """
-    if named := env.get("PACKER_PLUGIN_PATH"):
+    if named := call.env.get("PACKER_PLUGIN_PATH"):
         return Path(named)
-    binary = find_tool(PLUGIN, env)
+    binary = find_tool(PLUGIN, call.env)
     there = (folder / SOURCE).glob(f"{PLUGIN}_*")
     newest = max((path.stat().st_mtime for path in there), default=0.0)
     if newest < Path(binary).stat().st_mtime:
         folder.mkdir(parents=True, exist_ok=True)
-        own = {**env, "PACKER_PLUGIN_PATH": str(folder)}
-        packer = Packer([find_tool("packer", env)], own, folder, log, redactor)
+        own = {**call.env, "PACKER_PLUGIN_PATH": str(folder)}
+        words = call.argv(folder, call.program("packer"))
+        packer = Packer(words, own, call.begins(folder), log, redactor)
         answer = packer.call("plugins", "install", "--path", binary, SOURCE)
         if answer.code:
             msg = f"the amazon plugin cannot be installed: {answer.lines[-1]}"

@@ -6,24 +6,44 @@ a rehearsal is never led to the real Vault.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from olrunbook.errors import ToolError
 from olrunbook.project.catalog import Project
 from olrunbook.project.tools import ToolSpec
 from olrunbook.redact import Redactor, secrets_of_environment
+from olrunbook.redact.names import plausible, telling
 from olrunbook.targets import KEEP
 
-__all__ = ["ToolCall", "tool_call"]
+__all__ = ["ToolCall", "find_tool", "learn_text", "tool_call"]
 
 START = Path(__file__).parents[1] / "workers" / "start.py"
 # The prefix begins in the checkout, where `uv run` finds the project; the tool works
 # elsewhere.
 ELSEWHERE = ("sh", "-c", 'cd "$1" && shift && exec "$@"', "sh")
+
+MOST = 1 << 14  # bytes of a file in which secrets are looked for
+# `NAME=value`, `name: value`, `"name": "value",`
+_PAIR = re.compile(
+    r"^\s*(?:export\s+)?[\"']?([\w.-]+)[\"']?\s*[=:]\s*(.*?)\s*,?\s*$",
+)
+
+
+def find_tool(name: str, env: Mapping[str, str]) -> str:
+    """Return a tool of an environment's PATH; ToolError where there is none."""
+    found = shutil.which(name, path=env.get("PATH"))
+    if not found:
+        msg = f"{name} is not on the PATH"
+        raise ToolError(msg, "Find or build it: olrunbook tools")
+    return found
 
 
 class ToolCall(NamedTuple):
@@ -34,6 +54,13 @@ class ToolCall(NamedTuple):
     python: tuple[str, ...] = (sys.executable,)  # runs deploys and stack programs
     root: Path = Path()  # where a prefix begins: the project's folder
     folder: str = ""  # its working directory in the project; empty: its own default
+
+    def program(self, name: str) -> str:
+        """Return what is called: behind a prefix its name, which that one looks up.
+
+        Else where it is on the PATH; ToolError where it is not.
+        """
+        return name if self.prefix else find_tool(name, self.env)
 
     def argv(self, cwd: Path, *words: str) -> list[str]:
         """Return what is started in `begins(cwd)` to have these words run in `cwd`."""
@@ -68,7 +95,7 @@ def tool_call(
         spec: What the catalog says of the tool.
         env: The environment of the target, or of docker.
         home: Where a home of the tool's own may be made.
-        redactor: Learns the secrets among its variables.
+        redactor: Learns the secrets among its variables, and in its files of the home.
 
     Raises:
         UsageError: The shell lacks a variable that the catalog names.
@@ -85,6 +112,11 @@ def tool_call(
     merged = {**env, **own, "PATH": os.pathsep.join(filter(None, path))}
     if spec.home and env.get("HOME") != str(Path.home()):
         merged["HOME"] = str(_home(home, spec.home, env.get("HOME")))
+    for file in (Path.home() / name for name in spec.home):
+        with contextlib.suppress(OSError):  # there is none, or it is not for us
+            if file.is_file() and file.stat().st_size <= MOST:
+                text = file.read_text(encoding="utf-8", errors="replace")
+                learn_text(redactor, text, every=False)
     if own or spec.prefix:  # what its programs import is in the checkout
         merged["PYTHONDONTWRITEBYTECODE"] = "1"
     prefix = () if python else tuple(spec.prefix)
@@ -104,3 +136,24 @@ def _home(folder: Path, names: list[str], common: str | None) -> Path:
         if not os.path.lexists(folder / to.name):
             (folder / to.name).symlink_to(to)
     return folder
+
+
+def learn_text(redactor: Redactor, text: str, *, every: bool) -> None:
+    """Learn the values of a text that may be secret; a word as `production` is none.
+
+    Args:
+        redactor: Learns them.
+        text: The text.
+        every: Any value in it may be; else, of one that has a name, the name tells. A
+            word that is the whole text is a secret then.
+
+    """
+    if not every and len(text.split()) == 1 and plausible(text, quoted=True):
+        redactor.learn(text)
+    for line in text.splitlines():
+        found = _PAIR.match(line)
+        name, value = found.groups() if found else ("", line.strip())
+        value = value.strip("\"'")
+        told = telling(name)
+        if (every or told or not name) and plausible(value, quoted=told):
+            redactor.learn(value)

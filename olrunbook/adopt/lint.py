@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from olrunbook.adapters.pulumi.settings import read_yaml, require_project
+from olrunbook.adapters.pulumi.state import BACKEND, project_backend, require_backend
 from olrunbook.adopt.init import MARK
 from olrunbook.adopt.notebooks import Finding, Found, look_at_notebook
 from olrunbook.errors import UsageError
@@ -120,6 +121,10 @@ def _app(project: Project, name: str) -> list[Finding]:
         _names(app.stack, stages, found)
         folder = project.path(app.stack.path)
         _program(folder, app.stack, found)
+        pulumi = app.tools.over(project.catalog.tools).pulumi
+        named = BACKEND in pulumi.environment  # that one counts, and may be the shell's
+        if not named and (url := project_backend(folder)):
+            require_backend(url)
         for stage in stages:
             rows += _settings(folder, f"{name} {stage}", stage, app.stack)
     return rows

@@ -21,7 +21,12 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from olrunbook.artifacts.downloads import download, from_maven, listed_sum
+from olrunbook.artifacts.downloads import (
+    download,
+    from_maven,
+    listed_sum,
+    require_disk,
+)
 from olrunbook.artifacts.standin_archive import write_stand_in
 from olrunbook.errors import ToolError, UsageError
 from olrunbook.events import Event
@@ -163,6 +168,7 @@ def _get(
             listed = wanted or listed_sum(spec.filled(spec.checksums), name)
             download(url, path)
         except OSError as error:
+            require_disk(error, path)
             tried.append(f"vendor: {error}")
         else:
             _check(spec, path, listed)

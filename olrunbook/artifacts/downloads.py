@@ -18,9 +18,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from olrunbook.errors import ToolError
 from olrunbook.targets import tool_environment
 
-__all__ = ["NoAnswerError", "download", "from_maven", "listed_sum", "trusted"]
+__all__ = [
+    "NoAnswerError",
+    "download",
+    "from_maven",
+    "listed_sum",
+    "require_disk",
+    "trusted",
+]
 
 ANSWER_S = 5.0  # a vendor that cannot be reached must not hold a release up
 LIST_BYTES = 1 << 20
@@ -31,6 +39,14 @@ _KEEP = ("HOME", "JAVA_HOME", "MAVEN_OPTS", "MAVEN_ARGS", "M2_HOME")
 
 class NoAnswerError(OSError):
     """Nobody answers at an address, or no more comes: ask there no second time."""
+
+
+def require_disk(error: OSError, place: Path) -> None:
+    """Raise ToolError where an error is this disk's: a vendor's has no number."""
+    if error.errno:
+        msg = f"{place} cannot be written: {error.strerror}"
+        hint = "Make room, or set OLRUNBOOK_CACHE to a folder that can be written."
+        raise ToolError(msg, hint) from None
 
 
 def trusted(url: str) -> bool:

@@ -35,6 +35,7 @@ KNOWN = {
 __all__ = [
     "commits_between",
     "contents",
+    "files",
     "git_state",
     "opening",
     "operator",
@@ -137,6 +138,12 @@ def commits_between(folder: Path, old: str, new: str) -> list[str] | None:
             return None
     log = _git(folder, "log", "--format=%h %s", f"{old}..{new}", "--", ".")
     return log.splitlines()
+
+
+def files(folder: Path) -> list[str]:
+    """Return the files below a folder that git has or would add; without git: none."""
+    words = ("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    return _git(folder, *words, errors="surrogateescape").split("\0")[:-1]
 
 
 def uncommitted(folder: Path, name: str) -> bool:

@@ -20,7 +20,7 @@ from olrunbook.adapters.aws.seen import short
 from olrunbook.adapters.before import run_before
 from olrunbook.adapters.context import Context
 from olrunbook.adapters.docker.command import docker
-from olrunbook.adapters.pulumi.settings import stack_spec
+from olrunbook.adapters.pulumi.settings import OURS, led_elsewhere, stack_spec
 from olrunbook.adapters.pulumi.stack import by_hand
 from olrunbook.adapters.tool_version import provider_versions, tool_version
 from olrunbook.errors import OlrunbookError, RefusedError
@@ -150,16 +150,15 @@ def _file(pick: Callable[[Context], str]) -> Callable[[Asked], Seen]:
 
 
 def _stack(asked: Asked) -> Seen:
-    spec = asked.ctx.app.stack
-    if spec is None:
-        hint = "docs/adding-an-app.md describes a stack."
-        return Seen("failed", "the app has none", "a stack", hint)
+    spec = stack_spec(asked.ctx)
     folder, name = asked.ctx.project.path(spec.path), spec.stack_name(asked.ctx.stage)
     files = spec.files(asked.ctx.stage)
     missing = [file for file in files if not (folder / file).is_file()]
     if missing:
         text = f"{spec.path} lacks {', '.join(missing)}"
         return Seen("failed", text, ", ".join(files))
+    if wrong := led_elsewhere(asked.ctx):
+        return Seen("failed", wrong, "a stack of the target's account", OURS)
     return Seen("ok", f"{name} in {spec.path}", ", ".join(files))
 
 

@@ -24,6 +24,7 @@ from olrunbook.artifacts.downloads import (
     NoAnswerError,
     download,
     listed_sum,
+    require_disk,
     trusted,
 )
 from olrunbook.errors import ToolError, UsageError
@@ -70,7 +71,8 @@ def from_vendor(pin: Pin, cache: Cache, emit: Emit) -> ToolFound | str:
     The caller holds the cache's lock.
 
     Raises:
-        ToolError: What came is not what the vendor's list says, or holds no such tool.
+        ToolError: What came is not what the vendor's list says, or holds no such tool;
+            or it cannot be written here.
 
     """
     address = base(pin)
@@ -110,6 +112,7 @@ def from_vendor(pin: Pin, cache: Cache, emit: Emit) -> ToolFound | str:
     try:
         found = cache.put(pin, fill, made)
     except OSError as error:
+        require_disk(error, cache.tools)
         why = f"{host}: {error}"
         if isinstance(error, NoAnswerError):
             silent.parent.mkdir(parents=True, exist_ok=True)

@@ -87,6 +87,38 @@ def test_the_example_is_baked_and_leaves_only_its_image(
     assert not list(ctx.work.rglob("key"))
 
 
+READS = """
+packer {
+  required_plugins {
+    amazon = { source = "github.com/hashicorp/amazon", version = "~> 1.0" }
+  }
+}
+source "amazon-ebs" "third-party" {
+  ami_name      = "${file("../../src/words")}-${file("${path.cwd}/src/words")}"
+  instance_type = "t3a.medium"
+  source_ami    = "ami-0"
+  ssh_username  = "admin"
+}
+build {
+  sources = ["amazon-ebs.third-party"]
+}
+"""
+
+
+def test_a_template_reads_a_file_of_another_folder(account, context, tmp_path) -> None:
+    """From the template, and from the root of the repository, where Packer works."""
+    project = small_project(tmp_path / "reads", "")
+    for name, text in (
+        ("images/default/own.pkr.hcl", READS.lstrip()),
+        ("src/words", "words"),
+    ):
+        (project.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (project.root / name).write_text(text)
+    subprocess.run(["git", "init", "--quiet", project.root], check=True)
+    ctx = context("small", place=account.target, project=project)
+    assert validate(ctx).headline().startswith("3 of 3 checks passed")
+
+
 FAILING = """
     from pyinfra.operations import server
     server.shell(name="Good", commands=["true"])

@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 
 from olrunbook.errors import StepError, ToolError, UsageError
+from olrunbook.project.tools import Tools
 from olrunbook.steps.images.build import build, parse_variables, validate
 from olrunbook.steps.images.watch import Watch, leftovers
 from tests.images.conftest import DATA
@@ -301,6 +302,22 @@ def test_a_missing_packer_is_no_riddle(context, nocloud, monkeypatch, tmp_path) 
     with pytest.raises(ToolError, match="packer is not on the PATH") as caught:
         validate(context(place=nocloud))
     assert "olrunbook tools" in caught.value.hint
+
+
+def test_behind_a_prefix_packer_is_what_the_prefix_finds(
+    packer, act, context, nocloud, tmp_path
+) -> None:
+    """The one whose version the preflight has asked, not the one on our own PATH."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    packer(GOOD)
+    (tmp_path / "programs" / "packer").rename(theirs / "packer")
+    act("packer", "exit 9")
+    ctx = context(place=nocloud)
+    prefix = ["env", f"PATH={theirs}:/usr/bin:/bin"]
+    tools = Tools.model_validate({"packer": {"prefix": prefix}})
+    ctx = replace(ctx, app=ctx.app.model_copy(update={"tools": tools}))
+    assert validate(ctx).headline() == "3 of 3 checks passed (Packer v1.15.4)"
 
 
 def test_settings_carry_what_the_default_template_does_not_declare(

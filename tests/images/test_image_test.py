@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from olrunbook.errors import StepError, UsageError
+from olrunbook.steps.images import workspace as place_of
 from olrunbook.steps.images.hints import hint_for
 from olrunbook.steps.images.provision import require
 from olrunbook.steps.images.results import (
@@ -124,6 +127,44 @@ def test_tools_work_in_a_copy(context, cache) -> None:
     env = place.environment({"PATH": "/bin"})
     assert env["TMPDIR"].startswith(str(ctx.work))
     assert place.temporary.stat().st_mode & 0o077 == 0
+
+
+def test_the_copy_has_every_file_of_the_checkout(
+    context, hello, monkeypatch, tmp_path
+) -> None:
+    """A template may read any; what is written beside them stays in the copy."""
+    monkeypatch.setattr(place_of, "LARGE", 100)
+    other = hello.root / "src" / "other"
+    other.mkdir(parents=True)
+    (other / "words.txt").write_text("of another folder")
+    (other / "large.bin").write_bytes(b"x" * 101)
+    (other / "link").symlink_to("words.txt")
+    (other / "ignored").write_text("it is not git's")
+    (hello.root / ".gitignore").write_text("ignored\n")
+    hello.outputs.mkdir(parents=True, exist_ok=True)
+    (hello.outputs / "record").write_text("not what a template reads")
+    git(hello.root, "init", "--quiet")
+    git(hello.root, "add", "src/other/words.txt")
+    for text in ("of another folder", "newer"):  # as each step of a run does
+        (other / "words.txt").write_text(text)
+        place = workspace(context("hello", project=hello))
+        copy = place.deploy.parent / "../../src/other"
+        assert (copy / "link").read_text() == text
+    assert sorted(file.name for file in copy.iterdir()) == [
+        "large.bin",
+        "link",
+        "words.txt",
+    ]
+    assert (copy / "large.bin").read_bytes() == b"x" * 101
+    assert (place.root / "catalog.toml").is_file()
+    assert not (place.root / "outputs").exists()
+    (copy / "words.txt").write_text("written by a tool")
+    assert (other / "words.txt").read_text() == "newer"
+
+
+def git(folder: Path, *words: str) -> None:
+    """Call git in a folder."""
+    subprocess.run(["git", "-C", folder, *words], check=True)
 
 
 def test_the_shipped_template_works_on_a_projects_own_deploy(context, hello) -> None:

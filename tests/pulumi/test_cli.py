@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -17,9 +18,17 @@ import psutil
 import pytest
 from pulumi.automation import CommandError, ConcurrentUpdateError
 
+from olrunbook.adapters.pulumi.backend import readable
 from olrunbook.adapters.pulumi.found import State
-from olrunbook.adapters.pulumi.state import find_locks, look, open_backend
-from olrunbook.errors import UsageError
+from olrunbook.adapters.pulumi.state import (
+    FileBackend,
+    S3Backend,
+    find_locks,
+    look,
+    open_backend,
+    scope,
+)
+from olrunbook.errors import ToolError, UsageError
 from olrunbook.workers.pulumi.cli import DEAF_S, SafeCommand, StoppedError
 
 # A CLI that says its version, and does what its first argument says.
@@ -207,14 +216,14 @@ def file_backend(tmp_path: Path) -> Path:
 
 
 def kept(project: Path, pending: list[dict[str, Any]]) -> State | None:
-    """Keep a state, and return what is seen of it; the CLI is not asked."""
+    """Keep a state, and return what is seen of it."""
     resources = [{"type": "pulumi:pulumi:Stack"}, {"type": "aws:lb/listener:Listener"}]
     latest = {"resources": resources, "pending_operations": pending}
     file = project / "state/.pulumi/stacks/p/CI.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"version": 3, "checkpoint": {"latest": latest}}))
     backend = open_backend(project, {}, pytest.fail)
-    return look(backend, "p", "CI", lambda words: pytest.fail(str(words)))
+    return look(backend, "p", "CI")
 
 
 def test_a_look_tells_locks_history_and_pending_operations(file_backend: Path) -> None:
@@ -247,7 +256,7 @@ def test_a_state_of_before_projects_is_found(tmp_path: Path) -> None:
         (state / file).write_text(json.dumps(content))
     backend = open_backend(tmp_path, {}, pytest.fail)
 
-    found = look(backend, "p", name, lambda words: pytest.fail(str(words)))
+    found = look(backend, "p", name)
     assert found
     assert (found.version, found.result, found.resources) == (1, "succeeded", 1)
     assert found.locks == ["held by ann@host (pid 7) since 2026-11-23"]
@@ -269,7 +278,6 @@ def test_a_lock_that_cannot_be_read_is_still_a_lock(file_backend: Path) -> None:
     file.write_text("{")
     backend = open_backend(file_backend, {}, pytest.fail)
 
-    assert backend
     assert find_locks(backend, "p", "CI") == ["a lock that cannot be read"]
 
 
@@ -281,18 +289,59 @@ def test_a_project_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
         open_backend(tmp_path, {}, pytest.fail)
 
 
-def test_a_backend_of_another_kind_is_asked_by_the_cli(tmp_path: Path) -> None:
-    """A service knows its own versions; its locks are its own business."""
+def test_a_packed_state_is_read_as_a_plain_one(file_backend: Path) -> None:
+    """Pulumi packs state and history where PULUMI_DIY_BACKEND_GZIP says so."""
+    plain = kept(file_backend, [{"type": "creating"}])
+    stacks, history = "state/.pulumi/stacks/p", "state/.pulumi/history/p/CI"
+    for folder in (stacks, history):
+        for file in [*(file_backend / folder).glob("*.json")]:
+            packed = file.with_name(f"{file.name}.gz")
+            packed.write_bytes(gzip.compress(file.read_bytes()))
+            file.unlink()
+    backend = open_backend(file_backend, {}, pytest.fail)
+
+    assert plain == look(backend, "p", "CI")
+    assert scope(backend, "p", "CI") == "p"
+    (file_backend / stacks / "CI.json.gz").write_bytes(b"\x1f\x8bhalf")
+    with pytest.raises(ToolError, match="state of CI cannot be read"), readable("CI"):
+        look(backend, "p", "CI")
+
+
+@pytest.mark.parametrize(
+    ("current", "opened"),
+    [
+        ("file:///there", FileBackend(Path("/there"))),
+        (
+            "s3://ours/a/b?region=eu-west-1&awssdk=v2",
+            S3Backend("ours", "a/b/", "client"),
+        ),
+    ],
+)
+def test_the_backend_of_a_login_counts_where_nothing_names_one(
+    tmp_path: Path, current: str, opened: Any
+) -> None:
+    """As for Pulumi itself; parameters of a bucket's address are Pulumi's own."""
+    (tmp_path / "credentials.json").write_text(json.dumps({"current": current}))
     (tmp_path / "Pulumi.yaml").write_text("name: p\n")
-    service = {"PULUMI_BACKEND_URL": "https://pulumi.example.org"}
-    backend = open_backend(tmp_path, service, pytest.fail)
+    env = {"PULUMI_HOME": str(tmp_path)}
+    assert open_backend(tmp_path, env, lambda: "client") == opened
+    (tmp_path / "Pulumi.yaml").write_text("backend: {url: 'file:///named'}\n")
+    assert open_backend(tmp_path, env, pytest.fail) == FileBackend(Path("/named"))
 
-    def run(words: list[str]) -> str:
-        last = [{"version": 41, "result": "succeeded"}]
-        deployment: dict[str, Any] = {"deployment": {"resources": []}}
-        return json.dumps(deployment if words[1] == "export" else last)
 
-    found = look(backend, "p", "CI", run)
-    assert found
-    assert (found.version, found.locks) == (41, [])
-    assert look(backend, "p", "CI", lambda words: "") is None  # there is no such stack
+@pytest.mark.parametrize(
+    ("url", "words", "hint"),
+    [
+        ("https://api.pulumi.com", "backend is https://api.pulumi.com", "backend.url"),
+        ("gs://ours", "wanted s3://… or file://…", "pulumi login"),
+        ("", "backend is not named", "pulumi login"),
+        ("s3://ours?profile=mine", "backend is s3://ours", "Take profile= out of it"),
+    ],
+)
+def test_a_backend_that_cannot_be_read_is_refused(
+    tmp_path: Path, url: str, words: str, hint: str
+) -> None:
+    """The CLI alone reads it, or as somebody else than the target says."""
+    with pytest.raises(UsageError, match=words) as caught:
+        open_backend(tmp_path, {"PULUMI_BACKEND_URL": url}, pytest.fail)
+    assert hint in caught.value.hint

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 
 from olrunbook.adapters.pulumi import stack as pulumi
 from olrunbook.errors import RefusedError, UsageError
+from olrunbook.project.tools import Tools
 from olrunbook.rehearsal.providers.clients import HttpClient
 from olrunbook.steps.deploy import update as deploy
 from tests.pulumi.conftest import ROOT, Deploys
@@ -249,6 +253,20 @@ def test_secrets_are_nowhere_in_clear(
     assert {name for name, text in seen.items() if token in text} == set()
     assert {name for name, text in seen.items() if user_data[0] in text} == set()
     assert "secure: v1:" in seen["settings"]
+
+
+def test_behind_a_prefix_pulumi_is_what_the_prefix_finds(deploys: Deploys) -> None:
+    """Every call of it, and its version; our own PATH need not have one."""
+    run = deploys.run()
+    path = [*deploys.target.path, str(Path(sys.executable).parent), os.environ["PATH"]]
+    prefix = ["env", f"PATH={':'.join(path)}"]
+    tools = Tools.model_validate({"pulumi": {"prefix": prefix}})
+    place = deploys.target.model_copy(update={"path": []})
+    app = run.app.model_copy(update={"tools": tools})
+    run = replace(run, place=place, app=app)
+
+    assert deploy.preview(run, {"server": deploys.images[0]}).counts
+    assert pulumi.secret_config(run, "tika:access_token")
 
 
 def test_a_changed_secret_is_a_change_of_its_mask(deploys: Deploys) -> None:

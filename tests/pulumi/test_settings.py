@@ -17,6 +17,7 @@ from olrunbook.project.catalog import find_project
 from olrunbook.redact import Redactor, new_key
 from olrunbook.redact.sealed import seal, unseal
 from olrunbook.steps.deploy import update
+from olrunbook.steps.preflight import preflight
 from olrunbook.targets import Target
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -173,6 +174,59 @@ def test_on_an_account_what_the_checkout_says_counts(adopted: Context) -> None:
     written = yaml.safe_load(settings.prepare(ctx, {}).settings.read_text())
     assert written["encryptedkey"] == "KEY-OF-AN-ACCOUNT"
     assert written["config"]["tika:access_token"] == {"secure": "v1:of-the-account"}
+
+
+@pytest.mark.parametrize(
+    ("project", "stack", "wrong"),
+    [
+        ("{}", "{aws:region: us-east-1, aws:maxRetries: 9}", ""),
+        ("{}", "{aws:region: eu-west-1}", "aws:region is eu-west-1, wanted us-east-1"),
+        ("{aws:region: eu-west-1}", "{aws:region: us-east-1}", ""),
+        ("{aws:region: eu-west-1}", "{}", "aws:region is eu-west-1"),
+        ("{aws:region: {value: eu-west-1}}", "{}", "aws:region is eu-west-1"),
+        ("{tika:x: {type: string, default: y}}", "{}", ""),
+        ("{}", "{aws:assumeRole: {roleArn: 'arn:aws:iam::123456789012:role/x'}}", ""),
+        (
+            "{}",
+            "{aws:assumeRole: {roleArn: 'arn:aws:iam::999999999999:role/x'}}",
+            "aws:assumeRole is of account 999999999999, wanted 123456789012",
+        ),
+        (
+            "{}",
+            """{aws:assumeRoles: '[{"roleArn":"arn:aws:iam::999999999999:role/x"}]'}""",
+            "aws:assumeRoles is of account 999999999999",
+        ),
+        ("{}", "{aws:allowedAccountIds: ['123456789012', '9']}", ""),
+        ("{}", "{aws:allowedAccountIds: ['9']}", "wanted 123456789012"),
+        ("{}", "{aws:profile: mine}", "aws:profile cannot be used here"),
+        ("{}", "{aws:secretKey: {secure: v1:x}}", "aws:secretKey cannot be used"),
+    ],
+)
+def test_settings_that_lead_to_another_account_are_refused(
+    adopted: Context, project: str, stack: str, wrong: str
+) -> None:
+    """Before anything is asked; a rehearsal answers whatever they say."""
+    folder = adopted.project.root / "stacks" / "tika"
+    with (folder / "Pulumi.yaml").open("a") as file:
+        file.write(f"config: {project}\n")
+    made = f"secretsprovider: passphrase\nconfig: {stack}\n"
+    (folder / "Pulumi.applications.tika.CI.yaml").write_text(made)
+    stack_spec = settings.stack_spec(adopted).model_copy(update={"secrets": []})
+    app = adopted.app.model_copy(update={"stack": stack_spec})
+    place = adopted.target.model_copy(update={"kind": "aws"})
+    ctx = dataclasses.replace(adopted, place=place, app=app)
+
+    assert settings.prepare(dataclasses.replace(ctx, place=adopted.place), {})
+    if not wrong:
+        assert settings.prepare(ctx, {})
+        return
+    with pytest.raises(RefusedError, match=wrong) as caught:
+        settings.prepare(ctx, {})
+    assert "catalog.toml" in caught.value.hint
+    (folder / "__main__.py").touch()
+    [row] = preflight(ctx, need=["stack"]).rows
+    assert row.status == "failed"
+    assert wrong in row.found
 
 
 def test_another_cloud_has_settings_of_its_own(run: Context) -> None:

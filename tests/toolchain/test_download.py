@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -178,6 +179,21 @@ def test_what_cannot_be_had_is_built(
     archive = vendor.offer(PACKER)
     vendor.answers[SUMS if place == "list" else archive] = answer
     refused_for(why, cache, vendor)
+
+
+@pytest.mark.usefixtures("go")
+def test_a_disk_that_is_full_is_no_vendor_s_fault(cache: Cache, vendor: Vendor) -> None:
+    """It is an error that says what to do; nothing is built on that disk."""
+    vendor.offer(PACKER)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(ToolError, match=r"tools cannot be written: ") as caught:
+            had(PACKER, cache)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "OLRUNBOOK_CACHE" in caught.value.hint
+    assert list(cache.tools.iterdir()) == []
 
 
 @pytest.mark.usefixtures("go")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -63,7 +64,8 @@ def look_at(
     Secrets in it stay encrypted.
 
     Raises:
-        ToolError: The backend does not answer, or is one that only the CLI can read.
+        ToolError: The backend does not answer.
+        UsageError: It is one that only the CLI can read.
 
     """
     spec = app.stack
@@ -73,9 +75,6 @@ def look_at(
     env = {BACKEND: project.variable(app, "pulumi", BACKEND), **target.env}
     with readable(stack):
         backend = open_backend(folder, env, lambda: target.client("s3"))
-        if backend is None:
-            msg = f"the backend of {stack} is none that can be read here"
-            raise ToolError(msg, f"Look: pulumi stack history -s {stack}")
         name = scope(backend, name, stack)
         every = history(backend, name, stack)
         texts = [json.loads(backend.text(name)) for name in every[-updates:][::-1]]
@@ -103,7 +102,7 @@ def readable(stack: str) -> Iterator[None]:
     try:
         with asked(f"the state of {stack}"):
             yield
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zlib.error) as error:
         msg = f"the state of {stack} cannot be read: {error}"
         raise ToolError(msg) from error
 

@@ -1,6 +1,6 @@
-"""Short questions to the CLI: a stack's secret settings, and what only it can read.
+"""A stack's secret settings, asked of the CLI.
 
-The answers come through a pipe of one call: never a log, never a file.
+They come through a pipe of one call: never a log, never a file.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping
 
 from pydantic import SecretStr
 
@@ -17,34 +16,25 @@ from olrunbook.adapters.pulumi.settings import Prepared, prepare, read_yaml
 from olrunbook.errors import ToolError, UsageError
 from olrunbook.processes.handout import handing_out
 
-__all__ = ["ask", "cli", "secret_config"]
+__all__ = ["secret_config"]
 
 READ_TIMEOUT_S = 120
 
 
-def cli(env: Mapping[str, str]) -> str:
-    """Return the CLI's path in an environment; ToolError where there is none."""
-    found = shutil.which("pulumi", path=env.get("PATH"))
-    if found is None:
-        msg = "pulumi is not on PATH"
-        raise ToolError(msg, "Find or build it: olrunbook tools")
-    return found
-
-
-def ask(ctx: Context, prepared: Prepared, arguments: list[str]) -> str:
-    """Ask the CLI about a stack; the answer comes by a pipe of this call alone.
-
-    Returns:
-        What it said; empty: there is no such stack.
+def read_secrets(ctx: Context, prepared: Prepared) -> dict[str, SecretStr]:
+    """Return the stack's secret settings in clear, and let the redactor learn them.
 
     Raises:
-        ToolError: It could not say it.
+        ToolError: The CLI could not decrypt them.
 
     """
-    with handing_out(ctx.environment("pulumi"), ctx.redactor.learn) as env:
+    call, stack = ctx.tool("pulumi"), prepared.stack
+    words = ["config", "--show-secrets", "--json", "--stack", stack]
+    program = call.program("pulumi")
+    with handing_out(call.env, ctx.redactor.learn) as env:
         done = subprocess.run(
-            [cli(env), "--non-interactive", *arguments],
-            cwd=prepared.folder,
+            call.argv(prepared.folder, program, "--non-interactive", *words),
+            cwd=call.begins(prepared.folder),
             env=env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -54,31 +44,14 @@ def ask(ctx: Context, prepared: Prepared, arguments: list[str]) -> str:
             check=False,
         )
     if done.returncode and "no stack named" in done.stderr:
-        return ""
+        return {}
     if done.returncode:
         detail = ctx.redactor.text(" ".join(done.stderr.strip().splitlines()[-1:]))
-        msg = f"pulumi {' '.join(arguments[:2])} of {prepared.stack}: {detail}"
+        msg = f"pulumi config of {stack}: {detail}"
         raise ToolError(msg, code=done.returncode)
-    return done.stdout
-
-
-def read_secrets(ctx: Context, prepared: Prepared) -> dict[str, SecretStr]:
-    """Return the stack's secret settings in clear, and let the redactor learn them.
-
-    They come through a pipe of this call alone: no log, no file.
-
-    Raises:
-        ToolError: The CLI could not decrypt them.
-
-    """
-    said = ask(
-        ctx,
-        prepared,
-        ["config", "--show-secrets", "--json", "--stack", prepared.stack],
-    )
     found = {
         key: SecretStr(item.get("value") or "")
-        for key, item in json.loads(said or "{}").items()
+        for key, item in json.loads(done.stdout).items()
         if item.get("secret")
     }
     for value in found.values():

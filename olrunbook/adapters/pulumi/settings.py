@@ -9,6 +9,7 @@ pinned images.
 from __future__ import annotations
 
 import contextlib
+import re
 import secrets
 import shutil
 import tempfile
@@ -25,8 +26,10 @@ from olrunbook.project.catalog import StackSpec
 from olrunbook.record.files import write_atomic
 
 __all__ = [
+    "OURS",
     "Prepared",
     "keep_settings",
+    "led_elsewhere",
     "prepare",
     "read_yaml",
     "reopen",
@@ -40,6 +43,11 @@ COMPONENTS = "components"  # beside the stack's folder, imported by it
 SECRET_BYTES = 24
 MADE_UP = "made up by the rehearsal"
 IGNORED = shutil.ignore_patterns("__pycache__", ".git", ".venv", "node_modules")
+# Settings of the AWS provider that are credentials, or say where there are some.
+_WHO = re.compile(r"aws:(profile|accessKey|secretKey|token|shared\w+)")
+_ROLE = re.compile(r"arn:[\w-]+:iam::(\d+):role/")
+OURS = "The target says who and where: see account, region, profile and role in "
+OURS += "catalog.toml, and take it out of the stack's settings or name another target."
 # Provider address to the variable in which a target says where its own service is. One
 # service has the stages apart by name: production has one of each for every stage.
 ADDRESSES = {"vault:address": "VAULT_ADDR", "consul:address": "CONSUL_HTTP_ADDR"}
@@ -94,11 +102,15 @@ def prepare(ctx: Context, images: Mapping[str, str]) -> Prepared:
         images: Image set to pin; empty: whatever the program chooses by itself.
 
     Raises:
-        RefusedError: A secret setting is missing and this target makes none up.
+        RefusedError: A secret setting is missing and this target makes none up, or a
+            setting leads to another account.
         UsageError: The folder or its settings are not what the catalog says.
 
     """
     spec = stack_spec(ctx)
+    if wrong := led_elsewhere(ctx):
+        msg = f"stack {spec.stack_name(ctx.stage)}: {wrong}"
+        raise RefusedError(msg, OURS)
     source = ctx.project.path(spec.path)
     ctx.work.mkdir(parents=True, exist_ok=True, mode=0o700)
     root = Path(tempfile.mkdtemp(prefix="pulumi-", dir=ctx.work))
@@ -142,6 +154,36 @@ def settings_pin(ctx: Context) -> dict[str, str]:
     name = f"Pulumi.{spec.stack_name(ctx.stage)}.yaml"
     config = read_yaml(ctx.project.path(spec.path) / name).get("config") or {}
     return {n: config[key] for n, key in spec.image_config.items() if key in config}
+
+
+def led_elsewhere(ctx: Context) -> str:
+    """Return which settings lead an update elsewhere than to the target's account.
+
+    Those of the project count where the stack has none. Empty: none do, or the target
+    is a rehearsal, whose endpoint answers whatever they say.
+    """
+    spec, place = stack_spec(ctx), ctx.place
+    if place is None or place.kind != "aws":
+        return ""
+    folder, files = ctx.project.path(spec.path), spec.files(ctx.stage)
+    config: dict[str, Any] = {}
+    for name in (files[0], files[-1]):
+        for key, value in (read_yaml(folder / name).get("config") or {}).items():
+            typed = isinstance(value, dict) and name == files[0]
+            config[key] = value.get("value", value.get("default")) if typed else value
+    wrong = [f"{key} cannot be used here" for key in config if _WHO.fullmatch(key)]
+    region = config.get("aws:region") or place.region
+    if region != place.region:
+        wrong.append(f"aws:region is {region}, wanted {place.region}")
+    for key in [key for key in config if key.startswith("aws:assumeRole")]:
+        others = {*_ROLE.findall(str(config[key]))} - {place.account}
+        if others:
+            account = ", ".join(sorted(others))
+            wrong.append(f"{key} is of account {account}, wanted {place.account}")
+    allowed = config.get("aws:allowedAccountIds")
+    if allowed and place.account not in str(allowed):
+        wrong.append(f"aws:allowedAccountIds is {allowed}, wanted {place.account}")
+    return "; ".join(wrong)
 
 
 def _describe(ctx: Context, root: Path, folder: Path) -> Prepared:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from olrunbook.adapters.context import Context
 from olrunbook.adapters.pulumi.backend import readable
 from olrunbook.adapters.pulumi.found import Change, Found, State
-from olrunbook.adapters.pulumi.secrets import ask, cli, secret_config
+from olrunbook.adapters.pulumi.secrets import secret_config
 from olrunbook.adapters.pulumi.settings import (
     Prepared,
     keep_settings,
@@ -92,13 +92,13 @@ def look(ctx: Context, prepared: Prepared) -> State | None:
 
     Raises:
         ToolError: The backend does not answer.
+        UsageError: It is one that only the CLI can read.
 
     """
     env = ctx.environment(TOOL)
-    project, stack = prepared.project, prepared.stack
-    with readable(stack):
+    with readable(prepared.stack):
         backend = open_backend(prepared.folder, env, lambda: ctx.target.client("s3"))
-        return see(backend, project, stack, lambda words: ask(ctx, prepared, words))
+        return see(backend, prepared.project, prepared.stack)
 
 
 def typed(ctx: Context, verb: str) -> str:
@@ -135,11 +135,11 @@ def _run(
 ) -> dict[str, Any]:
     """Run the worker to its end and return its last message."""
     call = ctx.tool(TOOL)
-    cli(call.env)
+    call.program(TOOL)  # where it is missing, that is told in words
     key = ctx.redactor._key.hex()  # noqa: SLF001  (by pipe, never by disk)
     request = {
         "op": operation,
-        "version": tool_version(TOOL, call.env).version,
+        "version": tool_version(TOOL, call.env, call.prefix, call.root).version,
         "folder": str(prepared.folder),
         "scratch": str(prepared.root),
         "project": prepared.project,

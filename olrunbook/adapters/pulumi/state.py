@@ -1,12 +1,12 @@
 """Look at a stack's state without changing it: pending operations, locks, history.
 
 The layout of Pulumi's own S3 and file backends is read directly: the CLI has no command
-for locks, and takes half a second for each other question. Any other backend is asked
-by the CLI; its locks are its own business.
+for locks, and takes half a second for each other question. Any other is refused.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import urllib.parse
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from olrunbook.adapters.pulumi.found import State
 from olrunbook.adapters.pulumi.settings import read_yaml
+from olrunbook.errors import UsageError
 from olrunbook.project.versions import parse
 
 __all__ = [
@@ -27,13 +28,14 @@ __all__ = [
     "open_backend",
     "pending_line",
     "project_backend",
+    "require_backend",
     "saved",
     "scope",
     "written_by",
 ]
 
-Run = Callable[[list[str]], str]
 BACKEND = "PULUMI_BACKEND_URL"
+PACKED = ".gz"
 
 
 class S3Backend(NamedTuple):
@@ -54,7 +56,7 @@ class S3Backend(NamedTuple):
     def text(self, name: str) -> str:
         """Return an object's text."""
         answer = self.client.get_object(Bucket=self.bucket, Key=self.base + name)
-        return str(answer["Body"].read().decode())
+        return _unpacked(name, answer["Body"].read())
 
 
 class FileBackend(NamedTuple):
@@ -69,10 +71,14 @@ class FileBackend(NamedTuple):
 
     def text(self, name: str) -> str:
         """Return a file's text."""
-        return (self.folder / name).read_text(encoding="utf-8")
+        return _unpacked(name, (self.folder / name).read_bytes())
 
 
 Backend = S3Backend | FileBackend
+
+
+def _unpacked(name: str, data: bytes) -> str:
+    return (gzip.decompress(data) if name.endswith(PACKED) else data).decode()
 
 
 def project_backend(folder: Path) -> str:
@@ -81,28 +87,50 @@ def project_backend(folder: Path) -> str:
     return str(backend.get("url") or "")
 
 
+def require_backend(url: str) -> urllib.parse.SplitResult:
+    """Return the parts of a backend's address; UsageError: it is none we can read."""
+    parts = urllib.parse.urlsplit(url)
+    asks = urllib.parse.parse_qs(parts.query)
+    hint = "Name one by backend.url in Pulumi.yaml, or by `pulumi login`."
+    if elsewhere := sorted(asks.keys() & {"endpoint", "profile"}):
+        hint = f"Take {elsewhere[0]}= out of it: the target says as whom, and where."
+    elif parts.scheme in ("s3", "file"):
+        return parts
+    msg = f"Pulumi's backend is {url or 'not named'}: wanted s3://… or file://…"
+    raise UsageError(msg, hint)
+
+
+def _logged_in(env: Mapping[str, str]) -> str:
+    """Return the backend that `pulumi login` has left; empty: none."""
+    try:
+        file = Path(env["PULUMI_HOME"]) / "credentials.json"
+        return str(json.loads(file.read_bytes()).get("current") or "")
+    except (KeyError, FileNotFoundError):
+        return ""
+
+
 def open_backend(
     folder: Path, env: Mapping[str, str], s3: Callable[[], Any]
-) -> Backend | None:
-    """Return the backend of a Pulumi project; None: one we cannot read.
+) -> Backend:
+    """Return the backend of a Pulumi project, as Pulumi itself finds it.
 
     Args:
         folder: The project.
-        env: Its `BACKEND` comes before what the project says itself.
+        env: Its `BACKEND` comes before what the project says itself; what `pulumi
+            login` has left in its PULUMI_HOME comes last.
         s3: Makes the client of a bucket.
 
     Raises:
-        UsageError: Its Pulumi.yaml is wrong.
+        UsageError: Its Pulumi.yaml is wrong, or it is a backend we cannot read.
 
     """
-    url = urllib.parse.urlsplit(env.get(BACKEND) or project_backend(folder))
-    if url.scheme == "s3":
-        base = url.path.strip("/")
-        return S3Backend(url.netloc, f"{base}/" if base else "", s3())
-    if url.scheme == "file":
-        path = urllib.parse.unquote(url.netloc + url.path)
-        return FileBackend(Path(path).expanduser())
-    return None
+    url = env.get(BACKEND) or project_backend(folder) or _logged_in(env)
+    parts = require_backend(url)
+    if parts.scheme == "s3":
+        base = parts.path.strip("/")
+        return S3Backend(parts.netloc, f"{base}/" if base else "", s3())
+    path = urllib.parse.unquote(parts.netloc + parts.path)
+    return FileBackend(Path(path).expanduser())
 
 
 def scope(backend: Backend, project: str, stack: str) -> str:
@@ -110,14 +138,19 @@ def scope(backend: Backend, project: str, stack: str) -> str:
 
     Empty: it is kept below none, as Pulumi did before its stacks were of projects.
     """
-    folder = ".pulumi/stacks/"
-    if f"{folder}{project}/{stack}.json" in backend.names(f"{folder}{project}/"):
-        return project
-    return "" if f"{folder}{stack}.json" in backend.names(folder) else project
+    of_none = not _kept(backend, project, stack) and _kept(backend, "", stack)
+    return "" if of_none else project
 
 
 def _within(project: str, stack: str) -> str:
     return f"{project}/{stack}" if project else stack
+
+
+def _kept(backend: Backend, project: str, stack: str) -> str:
+    """Return the name of what holds a stack, plain or packed; empty: nothing does."""
+    name = f".pulumi/stacks/{_within(project, stack)}.json"
+    there = backend.names(f"{name.rpartition('/')[0]}/")
+    return next((one for one in (name, name + PACKED) if one in there), "")
 
 
 def saved(backend: Backend, project: str, stack: str) -> dict[str, Any] | None:
@@ -125,42 +158,30 @@ def saved(backend: Backend, project: str, stack: str) -> dict[str, Any] | None:
 
     A stack that was made and never updated has an empty one.
     """
-    name = f".pulumi/stacks/{_within(project, stack)}.json"
-    if name not in backend.names(f"{name.rpartition('/')[0]}/"):
+    if not (name := _kept(backend, project, stack)):
         return None
     checkpoint = json.loads(backend.text(name)).get("checkpoint", {})
     return dict(checkpoint.get("latest") or {})
 
 
-def look(backend: Backend | None, project: str, stack: str, run: Run) -> State | None:
-    """Return what a stack's backend says; None: it has no such stack.
-
-    Args:
-        backend: The backend; None: only the CLI can read it.
-        project: The Pulumi project.
-        stack: The stack's name.
-        run: Runs the CLI with arguments and returns its standard output; empty where
-            there is no such stack.
-
-    """
-    project = scope(backend, project, stack) if backend else project
-    deployment = saved(backend, project, stack) if backend else None
-    if deployment is None:  # or it is kept in another form, packed
-        said = run(["stack", "export", "--stack", stack])
-        if not said:
-            return None
-        deployment = json.loads(said).get("deployment") or {}
+def look(backend: Backend, project: str, stack: str) -> State | None:
+    """Return what a stack's backend says; None: it has no such stack."""
+    project = scope(backend, project, stack)
+    deployment = saved(backend, project, stack)
+    if deployment is None:
+        return None
     resources = deployment.get("resources") or []
     pending = deployment.get("pending_operations") or []
-    version, result = _history(backend, project, stack, run)
+    found = history(backend, project, stack)
+    last = json.loads(backend.text(found[-1])) if found else {}
     return State(
-        version=version,
-        result=result,
+        version=len(found),
+        result=str(last.get("result", "")),
         digest=digest(resources, pending),
         resources=len(resources),
         types=sorted({str(item.get("type")) for item in resources}),
         pending=[pending_line(item) for item in pending],
-        locks=find_locks(backend, project, stack) if backend else [],
+        locks=find_locks(backend, project, stack),
     )
 
 
@@ -189,21 +210,7 @@ def digest(resources: list[Any], pending: list[Any]) -> str:
 def history(backend: Backend, project: str, stack: str) -> list[str]:
     """Return the names of a stack's updates in its backend, oldest first."""
     names = backend.names(f".pulumi/history/{_within(project, stack)}/")
-    return [name for name in names if name.endswith(".history.json")]
-
-
-def _history(
-    backend: Backend | None, project: str, stack: str, run: Run
-) -> tuple[int, str]:
-    """Return how many updates there were, and how the last one ended."""
-    if backend is None:
-        text = run(["stack", "history", "--json", "--page-size", "1", "--stack", stack])
-        last = (json.loads(text) or [{}])[0]
-        version = int(last.get("version") or 0)
-        return version, str(last.get("result", ""))
-    found = history(backend, project, stack)
-    result = json.loads(backend.text(found[-1])).get("result", "") if found else ""
-    return len(found), str(result)
+    return [n for n in names if n.removesuffix(PACKED).endswith(".history.json")]
 
 
 def find_locks(backend: Backend, project: str, stack: str) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from olrunbook.adapters.context import Context
-from olrunbook.adapters.packer import Packer, build_arguments, find_tool, plugin_folder
+from olrunbook.adapters.packer import Packer, build_arguments, plugin_folder
 from olrunbook.errors import UsageError
 from olrunbook.steps.images.workspace import Workspace
 
@@ -28,11 +28,10 @@ def packer_of(ctx: Context, place: Workspace, log: str) -> Packer:
     ToolError where it or its plugin is missing.
     """
     call = ctx.tool("packer")
-    env = call.env
     path, folder = ctx.logs / log, ctx.target.state / "packer-plugins"
-    plugins = plugin_folder(env, folder, path, ctx.redactor)
+    plugins = plugin_folder(call, folder, path, ctx.redactor)
     own = {
-        **place.environment(env),
+        **place.environment(call.env),
         "PACKER_PLUGIN_PATH": str(plugins),
         "PACKER_CONFIG_DIR": str(place.temporary),
         "CHECKPOINT_DISABLE": "1",
@@ -40,7 +39,7 @@ def packer_of(ctx: Context, place: Workspace, log: str) -> Packer:
     if ctx.target.endpoint:  # a stand-in's machines are ready in seconds, not minutes
         own.setdefault("AWS_POLL_DELAY_SECONDS", "1")
     cwd = place.folder(call.folder)
-    words = call.argv(cwd, find_tool("packer", env))
+    words = call.argv(cwd, call.program("packer"))
     return Packer(words, own, call.begins(cwd), path, ctx.redactor)
 
 

@@ -1,4 +1,4 @@
-"""Where image tools work: a private copy of the template and deploy, not the checkout.
+"""Where image tools work: a private copy of the checkout's files, not the checkout.
 
 A failing pyinfra writes a debug log beside the deploy file, Python its bytecode, Packer
 its temporary scripts with the builder's key: all of it into a folder that goes with the
@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from olrunbook.adapters.context import Context
 from olrunbook.artifacts.cache import fetch_all
 from olrunbook.errors import UsageError
-from olrunbook.project.catalog import one_of
+from olrunbook.project.catalog import Project, one_of
 from olrunbook.project.where import cache_dir
+from olrunbook.record.provenance import files
 from olrunbook.steps.images.results import ArtifactUsed
 
 __all__ = ["Workspace", "artifacts_of", "node_types", "parse_variables", "workspace"]
 
 _VARIABLE = re.compile(r'^\s*variable\s+"([^"]+)"', re.MULTILINE)
 _IGNORED = ("__pycache__", "*.pyc", "pyinfra-debug.log", ".git")
+
+LARGE = 10_000_000  # bytes of a file that is linked, not copied
 
 
 class Workspace(NamedTuple):
@@ -60,11 +63,13 @@ class Workspace(NamedTuple):
 def workspace(ctx: Context) -> Workspace:
     """Copy an app's template and deploy folder into the run's scratch folder.
 
+    So is what git has of the checkout, or would add: a template may read any of it.
     UsageError where the catalog names what is not there.
     """
     image = ctx.app.image
     root = ctx.work / "image"
     folders = {_folder(image.template), _folder(image.deploy)}
+    _copy_files(ctx.project, root, folders)
     for relative in sorted(folders):
         source = ctx.project.path(relative)
         ignore = shutil.ignore_patterns(*_IGNORED)
@@ -78,6 +83,21 @@ def workspace(ctx: Context) -> Workspace:
             msg = f"{named} is neither in {ctx.project.root} nor shipped"
             raise UsageError(msg, "Check the paths in catalog.toml.")
     return found
+
+
+def _copy_files(project: Project, root: Path, without: Collection[str]) -> None:
+    apart = [project.outputs, *(project.root / folder for folder in without)]
+    for name in files(project.root):
+        source, copy = project.root / name, root / name
+        if any(source.is_relative_to(folder) for folder in apart):
+            continue
+        if source.is_symlink() or source.is_file():  # else it is gone, or a submodule
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.unlink(missing_ok=True)  # of a step before
+            if source.lstat().st_size > LARGE:
+                copy.symlink_to(source)
+            else:
+                shutil.copy2(source, copy, follow_symlinks=False)
 
 
 def artifacts_of(
