@@ -386,7 +386,7 @@ def test_a_signature_that_is_none_does_not_count(
     asked = ask(place, spec=GateSpec(signature=True))
     with pytest.raises(RefusedError, match="wants a signature") as caught:
         decide(room, asked, ANN, "fine", approved=True, signers=keys.signers)
-    assert f'{asked.runs[0][-3:]} --reason "…" --sign KEYFILE' in caught.value.hint
+    assert f'{asked.runs[0][-6:]} --reason "…" --sign KEYFILE' in caught.value.hint
     with pytest.raises(RefusedError, match="the signature is of no allowed signer"):
         decide(room, asked, stranger, "fine", approved=True, signers=keys.signers)
     assert kinds(room) == ["open"]

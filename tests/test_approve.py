@@ -92,7 +92,7 @@ def test_waiting_then_approved_then_resumed(stand: Stand, call: Call) -> None:
     """Exit 3 with the lines to type; they do what they say; the records name it all."""
     code, said = call(*RUN, "CI")
     waiting = stand.last()
-    name = f"{waiting.run_id[:4]}…{waiting.run_id[-3:]}"
+    name = f"{waiting.run_id[:4]}…{waiting.run_id[-6:]}"
     assert code == 3
     assert 'Waiting for approval: "Apply these changes to CI?" 1 to update' in said
     assert f'olrunbook approve {name} --reason "…"' in said
@@ -115,7 +115,7 @@ def test_waiting_then_approved_then_resumed(stand: Stand, call: Call) -> None:
         "olrunbook approve; claimed: operating system, git",
     )
     assert (
-        f"run {done.run_id[:4]}…{done.run_id[-3:]} went on with it"
+        f"run {done.run_id[:4]}…{done.run_id[-6:]} went on with it"
         in (call("show", waiting.run_id)[1])
     )
     assert "by " in call("show", done.run_id)[1]
@@ -510,7 +510,7 @@ def test_a_release_waits_with_its_deploy(
     code, said = call(*release)
     assert code == 3, said
     waiting = stand.last("release")
-    name = f"{waiting.run_id[:4]}…{waiting.run_id[-3:]}"
+    name = f"{waiting.run_id[:4]}…{waiting.run_id[-6:]}"
     assert (waiting.status, waiting.exit_code) == ("waiting", 3)
     assert f"then     olrunbook resume {name}" in said
     assert [(p.notebook, p.status) for p in waiting.parts] == [("deploy", "waiting")]
@@ -533,7 +533,7 @@ def test_a_release_goes_on_after_its_deploy_alone_was_resumed(
     assert call(*release)[0] == 3
     waiting, part = stand.last("release"), stand.last().run_id
     assert call("approve", part, "--reason", "fine")[0] == 0
-    name = f"{waiting.run_id[:4]}…{waiting.run_id[-3:]}"
+    name = f"{waiting.run_id[:4]}…{waiting.run_id[-6:]}"
     assert re.search(r'gate +approved by .*, "fine", shown', call("show", name)[1])
     code, said = call("resume", part)
     assert code == 0, said

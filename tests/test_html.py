@@ -168,7 +168,7 @@ def test_the_head_says_who_when_what_and_how_it_ended() -> None:
         "3 secret values",
         "Presumed:",
         "cell by cell, in JupyterLab",
-        "019a…9cd",
+        "019a…6789cd",
         "3.272.0",
         "it did not work",
     ):

@@ -109,8 +109,8 @@ def _short(identifier: str) -> Fact:
     """Return an id shortened in the middle, the whole of it in its title."""
     if len(identifier) <= LONG:
         return Fact(identifier, code=True)
-    head = 4 if len(identifier) == UUID_LENGTH else 8
-    text = f"{identifier[:head]}…{identifier[-3:]}"
+    head, tail = (4, 6) if len(identifier) == UUID_LENGTH else (8, 3)
+    text = f"{identifier[:head]}…{identifier[-tail:]}"
     return Fact(text, title=identifier, code=True)
 
 

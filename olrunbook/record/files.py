@@ -47,8 +47,11 @@ def new_run_id(clock_ns: int | None = None) -> str:
 
 
 def short(run_id: str) -> str:
-    """Return a run id as it is shown: shortened in the middle."""
-    return f"{run_id[:4]}…{run_id[-3:]}"
+    """Return a run id as it is shown: shortened in the middle.
+
+    Its head is the same for weeks; the six random digits at its end tell runs apart.
+    """
+    return f"{run_id[:4]}…{run_id[-6:]}"
 
 
 def stamp(at: datetime) -> str:

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import psutil
-
 from olrunbook.adapters.aws.reads import Account, images_exist, require_identity
 from olrunbook.adapters.aws.seen import short
 from olrunbook.adapters.before import run_before
@@ -24,7 +22,7 @@ from olrunbook.adapters.pulumi.settings import OURS, led_elsewhere, stack_spec
 from olrunbook.adapters.pulumi.stack import by_hand
 from olrunbook.adapters.tool_version import provider_versions, tool_version
 from olrunbook.errors import OlrunbookError, RefusedError
-from olrunbook.processes.system import NOT_DONE, is_linux
+from olrunbook.processes.system import NOT_DONE, is_linux, since
 from olrunbook.project.stack import BY_NAME, called
 from olrunbook.project.tools import ToolName
 from olrunbook.project.versions import VERSIONS, parse
@@ -279,19 +277,11 @@ def _last_run(asked: Asked) -> Seen:
     return Seen("warning", f"{last.notebook} {run} {last.status}", wanted, hint)
 
 
-def _ended(pid: int) -> bool:
-    """Whether a process of this machine is gone; one that init has yet to reap is."""
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 def _stack_lock(asked: Asked) -> Seen:
     wanted = "no update holds the stack"
     if locks := "; ".join(asked.backend.locks):
         here = HOLDER.search(locks)
-        gone = here and here[1] == platform.node() and _ended(int(here[2]))
+        gone = here and here[1] == platform.node() and not since(int(here[2]))
         hint = "That process is gone: " if gone else "Wait; if that process is gone: "
         hint += f"olrunbook tools{asked.ctx.onto} {by_hand(asked.ctx, 'cancel --yes')}"
         return Seen("failed", locks, wanted, hint)
