@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,9 +12,13 @@ import pytest
 from olrunbook.engine.kernel import Kernel
 
 
-@pytest.fixture
-def kernel(tmp_path: Path) -> Iterator[Kernel]:
-    """Return a kernel that boots; it is not left behind."""
+@pytest.fixture(params=["short", "long" * 24])
+def kernel(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Kernel]:
+    """Return a kernel that boots, whatever the temporary folder is called."""
+    (tmp_path / request.param).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / request.param))
     kernel = Kernel(tmp_path, {})
     yield kernel
     if kernel.process.poll() is None:

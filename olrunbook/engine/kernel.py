@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from ast import literal_eval
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from olrunbook.archive.dead import SCRATCH
 from olrunbook.errors import OlrunbookError
+from olrunbook.processes.handout import socket_folder
 from olrunbook.processes.system import killed_for_memory
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Kernel:
     """
 
     def __init__(self, cwd: Path, env: Mapping[str, str]) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
+        self.folder = socket_folder(SCRATCH)
         self.connection = self.folder / "kernel.json"
         self.language_info: dict[str, Any] = {}
         # What the kernel tells us beside its outputs: secrets it learned, progress.

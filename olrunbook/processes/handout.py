@@ -19,12 +19,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CHAIN", "SOCKET", "Chain", "Handout", "handing_out", "needed", "new_socket"]
+__all__ = [
+    "CHAIN",
+    "SOCKET",
+    "Chain",
+    "Handout",
+    "handing_out",
+    "needed",
+    "new_socket",
+    "socket_folder",
+]
 
 CHAIN = "OLRUNBOOK_CHAIN"  # in an environment: the command, as JSON
 SOCKET = "OLRUNBOOK_CREDENTIALS"  # … and where a tool asks for what it says
 TIMEOUT_S = 60
-LONGEST = 60  # of a temporary folder whose sockets have a path that is not too long
+LONGEST = 50  # characters of a temporary folder that leaves enough
 SECRETS = ("SecretAccessKey", "SessionToken")
 OFTEN, MOST = timedelta(seconds=1), timedelta(hours=1)
 EARLY = timedelta(seconds=30)
@@ -145,13 +154,18 @@ def needed(env: Mapping[str, str]) -> list[str] | None:
     return json.loads(env[CHAIN]) if CHAIN in env else None
 
 
-def new_socket() -> str:
-    """Return the path of a socket to be, in a new folder of this user alone.
+def socket_folder(prefix: str) -> Path:
+    """Return a new folder of this user alone in which a socket's path is not too long.
 
-    It is short: a socket's path has about a hundred bytes.
+    It has about a hundred bytes; some temporary folders leave too few of them.
     """
     place = None if len(tempfile.gettempdir()) < LONGEST else "/tmp"  # noqa: S108
-    return str(Path(tempfile.mkdtemp(prefix="olrunbook-ask-", dir=place)) / "s")
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+
+
+def new_socket() -> str:
+    """Return the path of a socket to be, in a new folder of this user alone."""
+    return str(socket_folder("olrunbook-ask-") / "s")
 
 
 @contextlib.contextmanager

@@ -113,6 +113,24 @@ def test_the_same_image_again_changes_nothing_and_starts_no_refresh(
     assert "secure:" not in texts_below(stacks)
 
 
+def test_what_was_done_is_told_though_aws_is_in_trouble_then(
+    deploys: Deploys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The update has ended: what it has changed is looked at again and again."""
+    run, real = deploys.run(), pulumi.up
+
+    def then(*given: Any) -> pulumi.Found:
+        found = real(*given)
+        deploys.account.trouble("AccessDenied", 2)
+        return found
+
+    monkeypatch.setattr(pulumi, "up", then)
+    done = deploy.up(run, deploy.preview(run, {"server": deploys.images[0]}))
+    assert done.counts == {"same": 17}
+    assert any("AWS refused" in event.text for event in deploys.events)
+    assert any("AWS answers again" in event.text for event in deploys.events)
+
+
 def test_an_image_roll_changes_template_tag_and_bound_image_and_nothing_else(
     deploys: Deploys,
 ) -> None:

@@ -16,9 +16,10 @@ from olrunbook.adapters.context import Context
 from olrunbook.errors import ToolError
 from olrunbook.events import Event
 from olrunbook.project.stack import StackSpec
+from olrunbook.steps.pace import Patience
 from olrunbook.steps.results import DeployResult, GroupSeen
 from olrunbook.steps.rollout.awaited import by_groups
-from olrunbook.steps.rollout.rollout import Patience, RolloutResult, rollout
+from olrunbook.steps.rollout.rollout import RolloutResult, rollout
 from tests.rehearsal.support import FAST, Account, cloud_at
 from tests.rehearsal.world import World
 

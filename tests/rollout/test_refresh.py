@@ -23,9 +23,9 @@ from olrunbook.record.journal import Typed
 from olrunbook.record.model import RollbackRecord, RunRecord
 from olrunbook.steps.approval.decisions import By, decide
 from olrunbook.steps.approval.lineage import asked_of
+from olrunbook.steps.pace import Patience
 from olrunbook.steps.results import DeployResult
 from olrunbook.steps.rollout import refresh
-from olrunbook.steps.rollout.verdict import Patience
 from tests.archives import sealed_run
 from tests.gates import write_notebook
 from tests.rehearsal.support import FAST, cloud_at

@@ -21,11 +21,11 @@ from olrunbook.errors import RefusedError, StepError, UsageError
 from olrunbook.events import Event
 from olrunbook.project.catalog import SoakSpec
 from olrunbook.project.stack import StackSpec
+from olrunbook.steps.pace import Pace, Patience
 from olrunbook.steps.results import DeployResult
 from olrunbook.steps.rollout.awaited import by_groups, chosen
-from olrunbook.steps.rollout.pace import Pace
 from olrunbook.steps.rollout.refresh import RefreshBegan, watched
-from olrunbook.steps.rollout.rollout import Patience, require, rollout
+from olrunbook.steps.rollout.rollout import require, rollout
 
 NEW = "ami-0a17c0ffee5511223"
 OLD = "ami-0df7e95b351bd8408"
@@ -234,7 +234,7 @@ def test_renewed_credentials_are_taken_up(
         object.__setattr__(target, "secret_values", lambda: ["a-renewed-secret"])
         return target
 
-    monkeypatch.setattr("olrunbook.steps.rollout.pace.load_target", load)
+    monkeypatch.setattr("olrunbook.steps.pace.load_target", load)
     aws.error = lambda: "ExpiredToken" if aws.asked[6:] else ""
 
     def sleep(seconds: float) -> None:

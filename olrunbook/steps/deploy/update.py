@@ -26,6 +26,7 @@ from olrunbook.steps.deploy.rules import (
 )
 from olrunbook.steps.deploy.since import archived, doubts, since
 from olrunbook.steps.order import require_stage_before
+from olrunbook.steps.pace import Pace, Patience, Patiently
 from olrunbook.steps.results import DeployResult, Difference, GroupSeen
 from olrunbook.steps.step import Step
 
@@ -158,8 +159,10 @@ def up(ctx: Context, plan: PreviewResult) -> DeployResult:
         msg = f"the state of {plan.stack} has changed since the preview"
         raise RefusedError(msg, "Somebody else updated it. Run the preview again.")
     _free(ctx, prepared.stack, found)
-    groups = account.groups(ctx.app, ctx.stage)
-    _on_images(account, groups, plan.images)
+    # What was changed is told, whatever trouble AWS is in now.
+    look = Patiently(ctx, account, Patience(), Pace(1.0, None, 1))
+    groups = look(lambda: account.groups(ctx.app, ctx.stage))
+    look(lambda: _on_images(account, groups, plan.images))
     return DeployResult(
         project=plan.project,
         stack=plan.stack,
@@ -170,7 +173,7 @@ def up(ctx: Context, plan: PreviewResult) -> DeployResult:
         outputs=found.outputs,
         before=before,
         groups=groups,
-        url=account.url(groups),
+        url=look(lambda: account.url(groups)),
         started_at=started_at,
         # A clock that was set back makes no negative duration.
         ended_at=max(ctx.clock(), started_at),

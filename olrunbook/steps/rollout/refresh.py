@@ -22,10 +22,11 @@ from olrunbook.steps.approval.digest import (
 from olrunbook.steps.deploy.availability import AWS_MIN_HEALTHY, availability
 from olrunbook.steps.deploy.plan import Finding
 from olrunbook.steps.order import last_deploy, not_verified
+from olrunbook.steps.pace import Patience
 from olrunbook.steps.results import ResourceChange, Result, Value
 from olrunbook.steps.rollout.awaited import Awaited
 from olrunbook.steps.rollout.model import GroupRollout, RolloutResult
-from olrunbook.steps.rollout.rollout import Patience, require, rollout
+from olrunbook.steps.rollout.rollout import require, rollout
 from olrunbook.steps.step import Step
 
 __all__ = [

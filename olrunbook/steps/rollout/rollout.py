@@ -12,6 +12,7 @@ from olrunbook.adapters.context import Context
 from olrunbook.errors import StepError, UsageError
 from olrunbook.steps import way_back
 from olrunbook.steps.deploy.availability import availability, consequences
+from olrunbook.steps.pace import Patience
 from olrunbook.steps.results import DeployResult
 from olrunbook.steps.rollout.awaited import Awaited, of_deploy
 from olrunbook.steps.rollout.group import GroupWatch
@@ -19,11 +20,11 @@ from olrunbook.steps.rollout.model import GroupRollout, Outcome, RolloutResult
 from olrunbook.steps.rollout.probe import SAMPLES_VARIABLE
 from olrunbook.steps.rollout.probing import collected, probe_notes, probing
 from olrunbook.steps.rollout.samples import Sample, per_second, summarise
-from olrunbook.steps.rollout.verdict import Patience, Verdict
+from olrunbook.steps.rollout.verdict import Verdict
 from olrunbook.steps.rollout.watching import Watching
 from olrunbook.steps.step import Step
 
-__all__ = ["STEP", "Patience", "RolloutResult", "require", "rollout"]
+__all__ = ["STEP", "RolloutResult", "require", "rollout"]
 
 MAX_ACTIVITIES = 20
 SHOW = "aws autoscaling describe-instance-refreshes --auto-scaling-group-name"

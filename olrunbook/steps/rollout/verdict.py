@@ -13,29 +13,10 @@ from olrunbook.adapters.aws.seen import (
     short,
 )
 from olrunbook.project.stack import called
+from olrunbook.steps.pace import Patience
 from olrunbook.steps.rollout.model import Outcome
 
-__all__ = ["Evidence", "Patience", "Verdict", "judge", "on_image", "shortcomings"]
-
-
-class Patience(NamedTuple):
-    """How long a rollout may take its time."""
-
-    every_s: float = 1.0  # seconds between two looks
-    # seconds without any change until a picture that is not good counts as final, once
-    # no refresh is at work
-    settle_s: float = 60.0
-    # seconds within which a refresh must be seen to have begun
-    refresh_grace_s: float = 10.0
-    silence_s: float = 60.0  # seconds without news until that is said
-    losses: int = 2  # new instances that may be lost before they served, in a new group
-    # seconds that are borne in which the API does not answer, …
-    silent_s: float = 120.0
-    throttled_s: float = 600.0  # … in which it throttles our calls, …
-    expired_s: float = 1800.0  # … in which the credentials have expired, …
-    refused_s: float = 30.0  # … in which it refuses a look for another reason
-    # seconds until the rollout is given up; None: AWS has its own limits
-    deadline_s: float | None = None
+__all__ = ["Evidence", "Verdict", "judge", "on_image", "shortcomings"]
 
 
 class Evidence(NamedTuple):

@@ -12,10 +12,10 @@ from olrunbook.adapters.aws.answers import AwsError
 from olrunbook.adapters.aws.reads import Account
 from olrunbook.adapters.context import Context
 from olrunbook.events import Event
+from olrunbook.steps.pace import Pace, Patience, Patiently
 from olrunbook.steps.rollout.ailing import Wards
 from olrunbook.steps.rollout.group import GroupWatch
-from olrunbook.steps.rollout.pace import Pace, Patiently
-from olrunbook.steps.rollout.verdict import Patience, Verdict, judge
+from olrunbook.steps.rollout.verdict import Verdict, judge
 
 __all__ = ["Watching"]
 

@@ -1,4 +1,4 @@
-"""How often a rollout asks, and what it does while the API is in trouble."""
+"""How often an account is asked, and what is done while its API is in trouble."""
 
 from __future__ import annotations
 
@@ -6,20 +6,39 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from olrunbook.adapters.aws.answers import AwsError
 from olrunbook.adapters.aws.reads import Account
 from olrunbook.adapters.context import Context
 from olrunbook.errors import OlrunbookError
 from olrunbook.events import Event
-from olrunbook.steps.rollout.verdict import Patience
 from olrunbook.targets import load_target
 
-__all__ = ["Pace", "Patiently"]
+__all__ = ["Pace", "Patience", "Patiently"]
 
 T = TypeVar("T")
 MINUTE = timedelta(minutes=1)
+
+
+class Patience(NamedTuple):
+    """How long a rollout may take its time."""
+
+    every_s: float = 1.0  # seconds between two looks
+    # seconds without any change until a picture that is not good counts as final, once
+    # no refresh is at work
+    settle_s: float = 60.0
+    # seconds within which a refresh must be seen to have begun
+    refresh_grace_s: float = 10.0
+    silence_s: float = 60.0  # seconds without news until that is said
+    losses: int = 2  # new instances that may be lost before they served, in a new group
+    # seconds that are borne in which the API does not answer, …
+    silent_s: float = 120.0
+    throttled_s: float = 600.0  # … in which it throttles our calls, …
+    expired_s: float = 1800.0  # … in which the credentials have expired, …
+    refused_s: float = 30.0  # … in which it refuses a look for another reason
+    # seconds until the rollout is given up; None: AWS has its own limits
+    deadline_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
