@@ -17,6 +17,12 @@ variable "run_id" {
   default = "by-hand"
 }
 
+variable "nap" {
+  type        = string
+  description = "Seconds that the build takes at least."
+  default     = "0"
+}
+
 source "amazon-ebs" "light" {
   ami_name      = "light-baked-${var.node_type}-${var.run_id}"
   communicator  = "none"
@@ -38,6 +44,7 @@ build {
   provisioner "shell-local" {
     inline = [
       "echo provisioning ${var.node_type}",
+      "sleep ${var.nap}",
       "test ${var.node_type} != worker",
     ]
   }

@@ -2,11 +2,12 @@
 
 Config: `light:groups` (a list of name, node type, size, whether it is balanced),
 `light:text` (goes into the user data), `light:internal` (of the load balancers),
-`light:checkpoints` (of the refresh), and `light:image_NODE`, which pins the image of a
-node type.
+`light:checkpoints` (of the refresh), `light:nap` (seconds that the program sleeps), and
+`light:image_NODE`, which pins the image of a node type.
 """
 
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -32,6 +33,7 @@ PORT = 8080
 PROFILE = "arn:aws:iam::123456789012:instance-profile/light"  # nothing looks into it
 
 config = pulumi.Config("light")
+time.sleep(config.get_int("nap") or 0)
 stack = parse_stack()
 network = find_network("applications_vpc")
 groups = config.require_object("groups")
