@@ -67,7 +67,7 @@ class Keys:
         """
         lives = timedelta(seconds=min(asked_s, self.token_s or asked_s))
         expires = datetime.now(UTC) + lives
-        token = secrets.token_urlsafe(120)
+        token = f"FwoGZXIvYXdz{secrets.token_urlsafe(110)}"  # AWS's begin so
         made = Session(arn, user_id, expires, *new_key("ASIA"), token)
         self._sessions[made.access_key] = made
         return made
