@@ -25,13 +25,15 @@ def kernel(
         kernel.process.kill()
         kernel.process.wait()
     kernel.clean()
+    assert not kernel.folder.exists()
+    assert not kernel.sockets.exists()
 
 
 def test_a_kernel_is_asked_once_and_heard_from_then_on(kernel, eventually) -> None:
     """It may answer before its outputs can be heard: that they can is waited for."""
-    outputs = kernel.folder / "k-2"
+    outputs = kernel.sockets / "k-2"
     eventually(outputs.exists)
-    away = outputs.rename(kernel.folder / "away")  # nobody can join them
+    away = outputs.rename(kernel.sockets / "away")  # nobody can join them
 
     def back() -> None:
         eventually(lambda: kernel.language_info)  # it has answered

@@ -288,6 +288,9 @@ def test_changed_files_count_by_their_content(tmp_path) -> None:
     assert contents(tmp_path, outputs) == seen[-1]
     tracked.unlink()
     assert contents(tmp_path, outputs) not in seen
+    git("config", "core.quotePath", "false")
+    Path(os.fsdecode(bytes(tmp_path) + b"/\xff")).write_text("no text is its name")
+    json.dumps(git_state(tmp_path, outputs)).encode()
 
 
 def test_the_operator_says_how_each_fact_is_known(tmp_path, monkeypatch) -> None:

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from ast import literal_eval
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from olrunbook.archive.dead import SCRATCH
 from olrunbook.errors import OlrunbookError
-from olrunbook.processes.handout import socket_folder
+from olrunbook.processes.handout import LONGEST, socket_folder
 from olrunbook.processes.system import killed_for_memory
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ class Kernel:
     """
 
     def __init__(self, cwd: Path, env: Mapping[str, str]) -> None:
-        self.folder = socket_folder(SCRATCH)
+        self.folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
+        long = len(str(self.folder.parent)) >= LONGEST
+        self.sockets = socket_folder(SCRATCH) if long else self.folder
         self.connection = self.folder / "kernel.json"
         self.language_info: dict[str, Any] = {}
         # What the kernel tells us beside its outputs: secrets it learned, progress.
@@ -59,7 +62,7 @@ class Kernel:
         info: dict[str, Any] = {f"{name}_port": n for n, name in enumerate(CHANNELS, 1)}
         info |= {
             "transport": "ipc",
-            "ip": str(self.folder / "k"),
+            "ip": str(self.sockets / "k"),
             "key": secrets.token_hex(16),
             "signature_scheme": "hmac-sha256",
         }
@@ -224,4 +227,5 @@ class Kernel:
 
     def clean(self) -> None:
         """Remove the kernel's folder with what its run worked in."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in {self.folder, self.sockets}:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -21,6 +21,7 @@ from typing import Any
 
 __all__ = [
     "CHAIN",
+    "LONGEST",
     "SOCKET",
     "Chain",
     "Handout",
@@ -159,8 +160,9 @@ def socket_folder(prefix: str) -> Path:
 
     It has about a hundred bytes; some temporary folders leave too few of them.
     """
-    place = None if len(tempfile.gettempdir()) < LONGEST else "/tmp"  # noqa: S108
-    return Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+    short, usual = "/tmp", tempfile.gettempdir()  # noqa: S108
+    long = len(usual) >= LONGEST and os.access(short, os.W_OK)
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=short if long else usual))
 
 
 def new_socket() -> str:

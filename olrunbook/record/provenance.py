@@ -84,8 +84,9 @@ def git_state(folder: Path, without: Path) -> tuple[str, tuple[str, ...]]:
     sha = _git(folder, "rev-parse", "HEAD").strip()
     if not sha:
         return "", ()
-    lines = _changes(_root(folder), without, "--untracked-files=normal").splitlines()
-    return sha, tuple(sorted(line[3:] for line in lines))
+    said = _changes(_root(folder), without, "--untracked-files=normal")
+    said = said.encode(errors="surrogateescape").decode(errors="replace")
+    return sha, tuple(sorted(line[3:] for line in said.splitlines()))
 
 
 def _root(folder: Path) -> Path:

@@ -375,9 +375,8 @@ CHECKS: dict[str, Check] = {
     "deploy file": Check(
         _file(lambda ctx: ctx.app.image.deploy), "image_test image_build", "app"
     ),
-    "commands before images": Check(
-        _before("packer", "pyinfra"), "image_test image_build", "app"
-    ),
+    "commands before a test": Check(_before("pyinfra"), "image_test", "app"),
+    "commands before images": Check(_before("packer", "pyinfra"), "image_build", "app"),
     "commands before a deploy": Check(_before("pulumi"), "deploy"),
     "docker": Check(_docker, "image_test image_build", "machine"),
     "free disk": Check(_disk, "image_test image_build", "machine"),

@@ -162,6 +162,36 @@ def test_the_copy_has_every_file_of_the_checkout(
     assert (other / "words.txt").read_text() == "newer"
 
 
+def test_what_is_behind_a_link_of_the_checkout_is_left_alone(
+    context, hello, tmp_path
+) -> None:
+    """Nothing is copied from there, and nothing is written or removed there."""
+    there = tmp_path / "shared"
+    there.mkdir()
+    (there / "b.yml").write_text("a person's own")
+    folder = hello.root / "vars"
+    folder.mkdir()
+    (folder / "b.yml").write_text("b")
+    (hello.root / ".venv").mkdir()
+    (hello.root / ".venv" / "python").write_text("not git's, not ignored")
+    git(hello.root, "init", "--quiet")
+    git(hello.root, "add", "vars/b.yml")
+    workspace(context("hello", project=hello))
+    (folder / "b.yml").unlink()
+    folder.rmdir()
+    folder.symlink_to(there)
+    images = hello.root / "images"  # the template's own way may lead over a link
+    images.rename(hello.root / "real")
+    images.symlink_to("real")
+    for _ in range(2):
+        place = workspace(context("hello", project=hello))
+        assert place.deploy.is_file()
+        assert not (place.root / ".venv").exists()
+    assert [file.name for file in there.iterdir()] == ["b.yml"]
+    assert (there / "b.yml").read_text() == "a person's own"
+    assert not (place.root / "vars").is_symlink()
+
+
 def git(folder: Path, *words: str) -> None:
     """Call git in a folder."""
     subprocess.run(["git", "-C", folder, *words], check=True)

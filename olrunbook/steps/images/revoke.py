@@ -93,8 +93,8 @@ def _served(
 ) -> Iterator[str]:
     """Yield the stages that run some of these images, with the way back."""
     for stage in catalog.stages_of(name) if app.stack else ():
-        target = place(stage)
         try:
+            target = place(stage)
             groups = Account(target).groups(app, stage)
         except OlrunbookError as error:  # the images are revoked nevertheless
             yield f"{name} {stage}: not known what it runs: {error}"

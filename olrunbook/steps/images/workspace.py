@@ -10,13 +10,16 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Collection, Mapping
+from contextlib import suppress
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from olrunbook.adapters.context import Context
 from olrunbook.artifacts.cache import fetch_all
 from olrunbook.errors import UsageError
-from olrunbook.project.catalog import Project, one_of
+from olrunbook.events import Event
+from olrunbook.project.catalog import one_of
 from olrunbook.project.where import cache_dir
 from olrunbook.record.provenance import files
 from olrunbook.steps.images.results import ArtifactUsed
@@ -27,6 +30,7 @@ _VARIABLE = re.compile(r'^\s*variable\s+"([^"]+)"', re.MULTILINE)
 _IGNORED = ("__pycache__", "*.pyc", "pyinfra-debug.log", ".git")
 
 LARGE = 10_000_000  # bytes of a file that is linked, not copied
+OTHERS = {".venv", "node_modules"}  # folders of others' files, whether ignored or not
 
 
 class Workspace(NamedTuple):
@@ -69,7 +73,7 @@ def workspace(ctx: Context) -> Workspace:
     image = ctx.app.image
     root = ctx.work / "image"
     folders = {_folder(image.template), _folder(image.deploy)}
-    _copy_files(ctx.project, root, folders)
+    _copy_files(ctx, root, folders)
     for relative in sorted(folders):
         source = ctx.project.path(relative)
         ignore = shutil.ignore_patterns(*_IGNORED)
@@ -85,19 +89,54 @@ def workspace(ctx: Context) -> Workspace:
     return found
 
 
-def _copy_files(project: Project, root: Path, without: Collection[str]) -> None:
-    apart = [project.outputs, *(project.root / folder for folder in without)]
-    for name in files(project.root):
-        source, copy = project.root / name, root / name
-        if any(source.is_relative_to(folder) for folder in apart):
+def _copy_files(ctx: Context, root: Path, without: Collection[str]) -> None:
+    here, unread = ctx.project.root, list[str]()
+    apart = [ctx.project.outputs, *(here / folder for folder in without)]
+
+    @cache
+    def ours(folder: Path) -> bool:
+        """Whether no link leads to a folder: behind one is another tree."""
+        return folder == here or (not folder.is_symlink() and ours(folder.parent))
+
+    names = files(here)
+    for name in names:
+        source, copy = here / name, root / name
+        if not ours(source.parent) or OTHERS & {*name.split("/")}:
             continue
-        if source.is_symlink() or source.is_file():  # else it is gone, or a submodule
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.unlink(missing_ok=True)  # of a step before
-            if source.lstat().st_size > LARGE:
-                copy.symlink_to(source)
-            else:
-                shutil.copy2(source, copy, follow_symlinks=False)
+        if any(f.is_relative_to(source) or source.is_relative_to(f) for f in apart):
+            continue
+        try:
+            _copy(source, copy, here)
+        except PermissionError:
+            unread.append(name)
+    if unread:
+        text = f"cannot be read, so the tools do not get it: {', '.join(unread)}"
+        ctx.emit(Event("image", "warning", text))
+    if not names and (here / ".git").exists():
+        text = "git did not say what there is: the tools get two folders alone"
+        ctx.emit(Event("image", "warning", text))
+
+
+def _copy(source: Path, copy: Path, root: Path) -> None:
+    """Copy a file, or make its link again, unless it is there from a step before."""
+    if link := source.is_symlink():
+        stays = not source.readlink().is_absolute()
+        stays = stays and source.resolve().is_relative_to(root.resolve())
+        if source.is_dir() and not stays:
+            return  # what is written below it would be written there
+    elif not source.is_file():
+        return  # it is gone, or a submodule
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    new = source.lstat()
+    with suppress(FileNotFoundError):
+        old = copy.lstat()
+        if (old.st_size, old.st_mtime_ns) == (new.st_size, new.st_mtime_ns):
+            return
+        copy.unlink()
+    if new.st_size > LARGE and not link:
+        copy.symlink_to(source)
+    else:
+        shutil.copy2(source, copy, follow_symlinks=False)
 
 
 def artifacts_of(
