@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import zip_longest
 from typing import Any
 
-from olrunbook.display.view import Table, View
+from olrunbook.display.view import LONG_WORD, Table, View
 from olrunbook.pages.text import templates
 
 __all__ = ["bundle", "html", "text"]
@@ -94,14 +95,25 @@ def _table(table: Table) -> str:
     ]
     if not widths:
         return table.caption
-    while sum(widths) + 2 * len(widths) > WIDTH and max(widths) > NARROWEST:
-        widths[widths.index(max(widths))] -= 1
+    least = [max([NARROWEST, *_ids(table, at)]) for at in range(len(widths))]
+    while sum(widths) + 2 * len(widths) > WIDTH:
+        room = [w if w > low else 0 for w, low in zip(widths, least, strict=True)]
+        if not any(room):
+            break
+        widths[room.index(max(room))] -= 1
     lines = [table.caption] if table.caption else []
     lines += [line for row in head for line in _row(row, widths, numbers)]
     if head:
         lines.append("  ".join("─" * width for width in widths))
     lines += [line for row in rows for line in _row(row, widths, numbers)]
     return "\n".join(lines)
+
+
+def _ids(table: Table, at: int) -> Iterator[int]:
+    """Yield the lengths of a column's ids: whoever copies one wants it in one piece."""
+    for row in table.rows:
+        words = row[at].plain.split() if row[at].code else []
+        yield from (len(word) for word in words if len(word) <= LONG_WORD)
 
 
 def _row(row: list[str], widths: list[int], numbers: set[int]) -> list[str]:

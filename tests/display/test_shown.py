@@ -269,3 +269,11 @@ def test_wide_tables_fold_their_fields() -> None:
     lines = text(view).splitlines()
     assert max(map(len, lines)) <= 112
     assert sum("word" in line for line in lines) > 2
+
+
+def test_an_id_stays_in_one_piece_where_a_table_is_too_wide() -> None:
+    """Words beside it go over several lines instead."""
+    ids = "web=ami-f5425b5dc04bd15d2"
+    row = (Cell(ids, code=True), Cell("many words of what is so " * 5))
+    table = Table("", ("image set", "said"), [(*row, Cell("x" * 40, code=True))])
+    assert ids in text(View("", tables=[table]))

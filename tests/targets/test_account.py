@@ -196,6 +196,7 @@ class TestWhoWeAre:
     ) -> None:
         """Nobody answers, or the role is not given: to log in again helps neither."""
         monkeypatch.setenv("AWS_CONFIG_FILE", str(person.home / "config"))
+        config = person.home / ".aws" / "config"
 
         def hint(code: str) -> str:
             person.account.trouble(code, 60)
@@ -206,7 +207,11 @@ class TestWhoWeAre:
                 person.account.trouble("", 0)
             return caught.value.hint
 
-        assert hint("").startswith("Nobody answered: look at network and proxy")
+        known = config.read_text()
+        away = known.replace(person.target.endpoint, "http://127.0.0.1:1")
+        config.write_text(f"{away}max_attempts = 1\n")
+        assert hint("Throttling").startswith("Nobody answered: look at network")
+        config.write_text(known)
         assert hint("AccessDenied").startswith("Who is logged in may not take the role")
         for code in ("ExpiredToken", "InvalidClientTokenId"):
             assert hint(code).startswith("Log in: aws sso login --profile account")
