@@ -128,6 +128,31 @@ def test_a_rollout_that_was_cut_off_opens_nothing(
         before("QA")
 
 
+def test_what_a_rollout_is_hangs_on_its_result(
+    project, redactor, before, cloud
+) -> None:
+    """A team's step may have any name; one that only has the kit's opens nothing."""
+
+    def end(name, status, **result):
+        steps = [{"name": name, "status": status, "cause": "sick", **result}]
+        how = "succeeded" if status == "done" else status
+        given = {"begin": {"images": AMI, **cloud}, "steps": steps}
+        return sealed_run(
+            project, redactor, "ours", "CI", end={"status": how, "cause": ""}, **given
+        ).record.run_id
+
+    end("rollout", "done")
+    with pytest.raises(RefusedError, match="there is none"):
+        before("QA")
+    shown = {"result": {"ok": True}, "result_schema": SCHEMAS["rollout"]}
+    good = end("watch_it", "done", **shown)
+    end("rollout", "done")
+    assert before("QA").run_id == good
+    end("watch_it", "failed", **shown)
+    with pytest.raises(RefusedError, match="failed"):
+        before("QA")
+
+
 def test_a_set_that_a_rollback_left_opens_nothing(before, add, aws) -> None:
     """Until it is rolled out there again, whatever the account says."""
     serving(aws, kit.NEW)
@@ -140,22 +165,25 @@ def test_a_set_that_a_rollback_left_opens_nothing(before, add, aws) -> None:
     assert before("QA").run_id == again.run_id
 
 
-@pytest.mark.parametrize("end", ["left", "failed"])
-def test_a_set_that_the_stage_itself_gave_up_comes_back_by_a_rollback_only(
+@pytest.mark.parametrize("end", ["left", "half", "failed"])
+def test_a_set_that_the_stage_itself_gave_up_is_no_evidence_for_it(
     before, add, aws, end
 ) -> None:
-    """It served well there once; the newest word counts there too."""
+    """It served well there once; the newest word counts, and a good one before it."""
     serving(aws, kit.OLD)
     add("rollout", "QA", AMI)
     assert before("QA").on == "served here"
     back = RollbackRecord(left=AMI, run_id="r")
-    if end == "left":
-        add("deploy", "QA", OLD, rollback=back.model_dump())
+    if end != "failed":  # the rollback's update counts, however its run ended
+        status = "succeeded" if end == "left" else "failed"
+        add("deploy", "QA", OLD, status, rollback=back.model_dump())
     else:
         add("rollout", "QA", AMI, "failed")
     with pytest.raises(RefusedError, match=r"In QA: (a rollback of QA left|run .* fa)"):
         before("QA")
     assert before("QA", rollback=back).on == "rollback"
+    add("rollout", "CI", AMI)
+    assert before("QA").on == "archive"
 
 
 @pytest.mark.parametrize("other", [{"cloud_id": "gone"}, {"account": "9"}])
@@ -167,15 +195,42 @@ def test_records_of_another_cloud_or_account_feed_no_rule(before, add, other) ->
 
 
 def test_a_record_that_does_not_verify_opens_nothing(before, add, aws) -> None:
-    """Whoever edits a record, or its chain, is told so; the account is not asked."""
-    serving(aws, kit.NEW)
+    """Whoever edits a record, or its chain, is told so; only the account may do."""
+    serving(aws, kit.OLD)
     place = add("rollout", "CI", AMI)
     text = place.record.read_text()
     place.record.write_text(text.replace('"app": "tika"', '"app": "Tika"'))
-    with pytest.raises(RefusedError, match="does not verify"):
+    with pytest.raises(RefusedError, match=r"not verify: .* account says of CI"):
         before("QA")
     place.record.write_text(text)
     assert before("QA").on == "archive"
+
+
+@pytest.mark.parametrize("lost", ["head", "line"])
+def test_a_chain_that_is_broken_closes_no_stage_for_good(
+    before, add, aws, lost
+) -> None:
+    """It never verifies again: the account is asked, and both are said."""
+    add("rollout", "CI", OLD)
+    room = add("rollout", "CI", AMI).folder.parent
+    if lost == "head":
+        (room / "chain.head").unlink()
+    else:
+        lines = (room / "chain.jsonl").read_text().splitlines(keepends=True)
+        (room / "chain.jsonl").write_text("".join(lines[:-1]))
+    place = add("rollout", "CI", AMI)
+    which = f"run {short(place.run_id)} does not verify: "
+    serving(aws, kit.OLD)
+    with pytest.raises(RefusedError, match=which):
+        before("QA")
+    serving(aws, kit.NEW)
+    relied = before("QA")
+    assert relied.on == "account"
+    assert relied.text.startswith(f"the record of {which}")
+    assert "; the account says that CI runs these images on all" in relied.text
+    add("rollout", "CI", AMI, "failed")
+    with pytest.raises(RefusedError, match="failed"):
+        before("QA")
 
 
 def test_a_rollout_may_be_too_old(project, before, add, aws) -> None:

@@ -378,7 +378,7 @@ def test_a_person_overrides_in_a_notebook(stand: Stand) -> None:
     stand.verify()
 
 
-def test_of_a_rollback_only_three_rules_deny_anything(tmp_path: Path) -> None:
+def test_of_a_rollback_only_four_rules_deny_anything(tmp_path: Path) -> None:
     """Nothing but its gate stands before the way back; what serves stays, though."""
     team(tmp_path, OURS)
     goes = ROLL.model_copy(
@@ -408,15 +408,17 @@ def test_a_wrong_file_of_rules_warns_of_a_rollback(tmp_path: Path, text: str) ->
 def test_what_a_rollback_needs_first_is_denied_until_somebody_says_why(
     tmp_path: Path,
 ) -> None:
-    """All that served well is revoked; something must be done by hand."""
+    """All that served well is revoked or was left; something is done by hand."""
     facts = {"revoked": "everything is revoked", "by_hand": "migrate down"}
+    facts["rolled_back"] = "a rollback left it"
     back = RollbackRecord(left={}, run_id="r", **facts)
     found = said(tmp_path, rollback=back)
     assert found == [
         ("revoked", "deny", "everything is revoked"),
+        ("rolled-back", "deny", "a rollback left it"),
         ("by-hand", "deny", "do this first, by hand: migrate down"),
     ]
-    why = {"revoked": "better than nothing", "by-hand": "done"}
+    why = {"revoked": "better than nothing", "rolled-back": "no", "by-hand": "done"}
     told = findings(preview(rollback=back), rules_of(tmp_path), why)
-    assert [one.overridden for one in told] == ["better than nothing", "done"]
+    assert [one.overridden for one in told] == ["better than nothing", "no", "done"]
     assert preview(rollback=back, findings=told).denied == []

@@ -137,14 +137,35 @@ def test_a_second_rollback_does_not_go_back_to_what_the_first_left(
     found = way_back(ctx)
     assert found.images == SETS[0]
     (line,) = (x for x in found.record.lines if "a rollback left it at" in x)
-    typed = shlex.split(line.partition("deploy it: ")[2].partition(")")[0])
-    assert typed[:3] == ["olrunbook", "run", "deploy"]
+    typed = shlex.split(line.partition("roll it out again: ")[2].partition(")")[0])
+    assert typed[:5] == ["olrunbook", "release", "tika", "--to", "CI"]
     assert typed[-1] == format_images(SETS[2])
-    with pytest.raises(SystemExit, match=r"\A4\Z"):  # it is understood; no cloud is up
-        main(typed[1:])
-    assert "rehearsal is not up" in capsys.readouterr().err
+    with pytest.raises(SystemExit):  # it is understood, but for the target
+        main([*typed[1:], "--target", "nowhere"])
+    assert "target 'nowhere' is unknown" in capsys.readouterr().err
     rolled(2)
     assert way_back(ctx).images == SETS[2]
+
+
+def test_a_rollback_may_itself_be_taken_back(ctx, rolled, aws, stage) -> None:
+    """Where nothing else is left, the set that it left comes back, with a reason."""
+    rolled(2)
+    rolled(1)
+    back = RollbackRecord(left=SETS[2], run_id="r").model_dump()
+    rolled(1, "failed", DeployResult, rollback=back)  # the update was done
+    stage(1)
+    found = way_back(ctx)
+    assert (found.images, found.record.revoked) == (SETS[2], "")
+    assert "left by a rollback; of this set: a rollback" in found.record.rolled_back
+    assert not [line for line in found.record.lines if line.startswith("Passed over")]
+    assert "rollback tika CI" in in_words(ctx)
+    rolled(0)
+    revoke(aws, 0)
+    assert way_back(ctx).images == SETS[2]  # sooner than what is revoked
+    revoke(aws, 2)
+    found = way_back(ctx)
+    assert (found.images, found.record.rolled_back) == (SETS[0], "")
+    assert "is revoked" in found.record.revoked
 
 
 def test_an_app_may_need_something_by_hand_first(ctx, rolled) -> None:

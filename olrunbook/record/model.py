@@ -106,6 +106,8 @@ class RollbackRecord(Strict):
     lines: list[str] = []  # what people must know of it, a sentence each
     # that all that served well is revoked, so the set is too; empty: no
     revoked: str = ""
+    # that all that served well was left by rollbacks, this set too; empty: no
+    rolled_back: str = ""
     by_hand: str = ""  # what must be done by hand first; empty: nothing
 
 

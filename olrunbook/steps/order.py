@@ -74,8 +74,11 @@ def _succeeded(runs: Iterator[Found], schema: str) -> Iterator[Found]:
 
 def rolls_out(record: RunRecord) -> bool:
     """Whether a run has watched a rollout, however that ended."""
-    ends = [step.status for step in record.steps if step.name in WATCHES]
-    return any(status not in ("not-run", "refused") for status in ends)
+    if record.status == "succeeded":
+        return record.result(ROLLOUT) is not None
+    # What ended before it had a result is known by its name only.
+    steps = (s for s in record.steps if s.result_schema == ROLLOUT or s.name in WATCHES)
+    return any(step.status not in ("not-run", "refused") for step in steps)
 
 
 def last_build(
@@ -113,8 +116,8 @@ def require_stage_before(
     That is a succeeded rollout of the same set in the stage before: same target, cloud
     and account, verified, and no older than the catalog says. The newest word there
     counts: no later rollout of it failed, and no rollback has left it since. Where the
-    archive has none: what the instances there run now. A set that served well in the
-    stage itself may come back, unless a rollback has left it.
+    archive has none, or none that verifies: what the instances there run now. A set
+    that served well in the stage itself may come back, unless a rollback has left it.
 
     Raises:
         RefusedError: Nothing allows it.
@@ -129,25 +132,28 @@ def require_stage_before(
     if before is None:
         return Relied("first stage", "this is the first stage")
     there, wrong = _newest(ctx, before, images)
+    unsure = ""
     if there and not wrong:
         record, which = there.record, f"run {short(there.record.run_id)}"
-        if not (stale := _stale(ctx, record.ended_at)):
+        unsure = not_verified(there)
+        if stale := _stale(ctx, record.ended_at):
+            wrong = f"{which} {stale}"
+        elif not unsure:
             at = minute(record.ended_at)
             text = f"{before} rolled out these images at {at}: {which}, verified"
             return Relied("archive", text, record.run_id, record.ended_at)
-        wrong = f"{which} {stale}"
     # Where the archive has a word, the account is not asked for another.
-    said = "" if wrong else _account_says(ctx, before, images)
+    said = "" if wrong else _account_says(ctx, before, images, unsure)
     if isinstance(said, Relied):
         return said
     here, why = _newest(ctx, ctx.stage, images)
-    if here and not why:
+    if here and not (why := why or not_verified(here)):
         record, text = here.record, f"these images served well in {ctx.stage} before: "
         text += f"run {short(record.run_id)}"
         return Relied("served here", text, record.run_id, record.ended_at)
     wanted = format_images(dict(images))
     msg = f"{ctx.stage} needs a succeeded {before} rollout of {wanted}, "
-    msg += f"{wrong or 'there is none'}."
+    msg += f"{wrong or unsure or 'there is none'}."
     own = f"In {ctx.stage}: {why}" if why else ""
     more = (_serves(ctx, before, images), said, own)
     msg += "".join(f" {text}." for text in more if text)
@@ -158,7 +164,7 @@ def require_stage_before(
 def _newest(
     ctx: Context, stage: str, images: Mapping[str, str]
 ) -> tuple[Found | None, str]:
-    """Return the newest rollout of an image set in a stage, and why it is no evidence.
+    """Return the newest rollout of an image set in a stage, and what speaks against it.
 
     None and no reason: the archive has no word of it.
     """
@@ -170,7 +176,7 @@ def _newest(
     at = given_up(ctx, stage).get(frozenset(images.items()))
     if at and not (found and found.record.started_at > at):
         return found, f"a rollback of {stage} left it at {minute(at)}"
-    return found, not_verified(found) if found else ""
+    return found, ""
 
 
 def _here(ctx: Context, stage: str) -> Iterator[Found]:
@@ -188,10 +194,13 @@ def succeeded(ctx: Context, stage: str, schema: str) -> Iterator[Found]:
 
 
 def given_up(ctx: Context, stage: str) -> dict[frozenset[tuple[str, str]], datetime]:
-    """Return the image sets that rollbacks of a stage have left, and when last."""
+    """Return the image sets that rollbacks of a stage have left, and when last.
+
+    The update counts, however its run ended.
+    """
     found: dict[frozenset[tuple[str, str]], datetime] = {}
-    for _, record in succeeded(ctx, stage, DeployResult.schema_name):
-        if record.rollback:
+    for _, record in _here(ctx, stage):
+        if record.rollback and record.result(DeployResult.schema_name):
             found.setdefault(frozenset(record.rollback.left.items()), record.ended_at)
     return found
 
@@ -227,8 +236,13 @@ def _stale(ctx: Context, at: datetime) -> str:
     return f"is of {minute(at)}, older than {duration(fresh)}"
 
 
-def _account_says(ctx: Context, stage: str, images: Mapping[str, str]) -> Relied | str:
-    """Return that a stage runs an image set in full now, or what it runs instead."""
+def _account_says(
+    ctx: Context, stage: str, images: Mapping[str, str], unsure: str
+) -> Relied | str:
+    """Return that a stage runs an image set in full now, or what it runs instead.
+
+    `unsure` is why the archive's record of that does not verify; empty: it has none.
+    """
     runs, moments, whole = [], [], True
     for group in Account(ctx.target).groups(ctx.app, stage):
         wanted = images.get(group.node_type)
@@ -241,7 +255,8 @@ def _account_says(ctx: Context, stage: str, images: Mapping[str, str]) -> Relied
         return f"The account says of {stage} now: {'; '.join(runs)}"
     if wrong := _stale(ctx, since := max(moments)):
         return f"The account says that {stage} runs it, but that {wrong}"
-    text = f"the archive has no such rollout; the account says that {stage} runs these "
+    archive = f"the record of {unsure}" if unsure else "the archive has no such rollout"
+    text = f"{archive}; the account says that {stage} runs these "
     text += f"images on all instances since {minute(since)}"
     return Relied("account", text, since=since)
 

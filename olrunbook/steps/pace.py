@@ -81,6 +81,7 @@ class Patiently:
     account: Account
     patience: Patience  # how long each sort of trouble is borne
     pace: Pace  # counts the calls
+    again: str  # what to do where the trouble has lasted too long
 
     def __call__(self, read: Callable[[], T]) -> T:
         """Return what the read returns; AwsError where the trouble lasts too long.
@@ -115,10 +116,9 @@ class Patiently:
         """Say what the trouble is and go on, unless it has lasted too long."""
         ctx, limit = self.ctx, getattr(self.patience, f"{error.trouble}_s")
         if lasted >= limit:
-            again = f"olrunbook run rollout {ctx.which}"
-            hint = f"The update goes on by itself. Watch it again: {again}"
-            if error.trouble == "expired":
-                hint = f"Renew them: {ctx.target.renew}. {hint}"
+            expired = error.trouble == "expired"
+            first = f"Renew them: {ctx.target.renew}" if expired else error.hint
+            hint = ". ".join(filter(None, [first, self.again]))
             msg = f"{error} (for {lasted:.0f} s)"
             raise AwsError(msg, hint, error.trouble) from error
         text = {

@@ -32,8 +32,8 @@ def way_back(ctx: Context) -> WayBack:
     """Return the newest image set that served well in a stage, and is not its own now.
 
     It had a succeeded rollout there, in this cloud; it exists, and is not revoked; and
-    no rollback has left it since. Where all of them are revoked, the newest of those,
-    and its record says so.
+    no rollback has left it since. Where there is none, the newest that a rollback left,
+    else the newest that is revoked, and its record says so.
 
     Raises:
         RefusedError: There is none.
@@ -44,26 +44,30 @@ def way_back(ctx: Context) -> WayBack:
     groups = [g for g in account.groups(ctx.app, ctx.stage) if g.name]
     left = {group.node_type: account.template(group.name).image for group in groups}
     passed: dict[str, str] = {}
-    newest: Found | None = None
+    spare: list[tuple[Found, str, str]] = []
     for found, left_at in _served(ctx, left):
         images = found.record.images
         name = format_images(images)
-        if left_at:
-            how = f"deploy it: olrunbook run deploy {ctx.which} -p images {name}"
-            passed[name] = f"a rollback left it at {minute(left_at)} ({how})"
-            continue
         seen = account.images(list(images.values())).values()
         if gone := [one.id for one in seen if one.state != "available"]:
             passed[name] = f"{', '.join(gone)} is gone"
-        elif why := [one.revoked for one in seen if one.revoked]:
-            passed[name] = f"revoked {why[0]}"
-            newest = newest or found
-        else:
+            continue
+        revoked = next((f"revoked {one.revoked}" for one in seen if one.revoked), "")
+        again = f"a rollback left it at {minute(left_at)}" if left_at else ""
+        if not (revoked or again):
             return _back(ctx, found, left, passed)
-    if newest:
-        words = passed.pop(format_images(newest.record.images))
-        text = f"all else that served well in {ctx.stage} is revoked; this is the "
-        return _back(ctx, newest, left, passed, f"{text}newest of it, {words}")
+        spare.append((found, revoked, again))
+        how = f"olrunbook release {ctx.app_name} --to {ctx.stage} --images {name}"
+        passed[name] = revoked or f"{again} (roll it out again: {how}{ctx.onto})"
+    if spare:
+        found, revoked, again = min(spare, key=lambda one: bool(one[1]))
+        del passed[format_images(found.record.images)]
+        all_else = f"all else that served well in {ctx.stage} is"
+        if revoked:
+            text = f"{all_else} revoked; this is the newest of it, {revoked}"
+            return _back(ctx, found, left, passed, revoked=text)
+        text = f"{all_else} gone, revoked or left by a rollback; of this set: {again}"
+        return _back(ctx, found, left, passed, rolled_back=text)
     msg = f"no other image set served well in {ctx.stage} before"
     msg = "; ".join([msg, *(f"{name}: {why}" for name, why in passed.items())])
     hint = f"Deploy one that {ctx.stage} never had, or build one: olrunbook release"
@@ -119,7 +123,7 @@ def _back(
     found: Found,
     left: dict[str, str],
     passed: dict[str, str],
-    revoked: str = "",
+    **why: str,
 ) -> WayBack:
     """Return the way back to a set, and what people must know of it."""
     images, which = dict(found.record.images), short(found.record.run_id)
@@ -136,8 +140,8 @@ def _back(
         left=left,
         run_id=found.record.run_id,
         lines=lines,
-        revoked=revoked,
         by_hand=by_hand,
+        **why,
     )
     return WayBack(images, record)
 

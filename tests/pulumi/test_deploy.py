@@ -8,14 +8,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from olrunbook.adapters.aws.answers import AwsError
 from olrunbook.adapters.pulumi import stack as pulumi
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.project.tools import Tools
+from olrunbook.record.files import short
 from olrunbook.rehearsal.providers.clients import HttpClient
 from olrunbook.steps.deploy import update as deploy
 from tests.pulumi.conftest import ROOT, Deploys
@@ -129,6 +132,31 @@ def test_what_was_done_is_told_though_aws_is_in_trouble_then(
     assert done.counts == {"same": 17}
     assert any("AWS refused" in event.text for event in deploys.events)
     assert any("AWS answers again" in event.text for event in deploys.events)
+
+
+def test_an_update_that_cannot_be_looked_at_says_how_it_goes_on(
+    deploys: Deploys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No rollout is named: that would watch the deploy before this one."""
+    real, slept = pulumi.up, [0.0]
+    times = {"clock": lambda: datetime.now(UTC) + timedelta(seconds=sum(slept))}
+    run = replace(deploys.run(), sleep=lambda _: slept.append(20.0), **times)
+
+    def then(*given: Any) -> pulumi.Found:
+        found = real(*given)
+        deploys.account.trouble("AccessDenied", 600)
+        return found
+
+    monkeypatch.setattr(pulumi, "up", then)
+    plan = deploy.preview(run, {"server": deploys.images[0]})
+    try:
+        with pytest.raises(AwsError) as caught:
+            deploy.up(run, plan)
+    finally:
+        deploys.account.trouble("AccessDenied", 0)
+    iam, _, again = caught.value.hint.partition(". ")
+    assert iam.endswith("olrunbook iam APP")
+    assert again.endswith(f"Go on with it: olrunbook resume {short(run.run_id)}")
 
 
 def test_an_image_roll_changes_template_tag_and_bound_image_and_nothing_else(

@@ -153,8 +153,8 @@ def test_a_rollout_goes_on_through_trouble(
     [
         ("Throttling", 600, "olrunbook run rollout -p app tika -p stage CI"),
         ("ExpiredToken", 1800, "Renew them: log in again. The update goes on"),
-        ("AccessDenied", 30, "olrunbook run rollout"),
-        ("", 120, "olrunbook run rollout"),
+        ("AccessDenied", 30, "allowed: olrunbook iam APP. The update goes on by"),
+        ("", 120, "rehearsal status. The update goes on by itself. Watch it again:"),
     ],
 )
 def test_trouble_has_a_limit(

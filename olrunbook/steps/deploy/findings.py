@@ -75,6 +75,12 @@ def _revoked(preview: PreviewResult) -> Iterator[Said]:
         yield deny(preview.rollback.revoked)
 
 
+def _rolled_back(preview: PreviewResult) -> Iterator[Said]:
+    """Deny to go back to what a rollback has left: people say why, or do not."""
+    if preview.rollback and preview.rollback.rolled_back:
+        yield deny(preview.rollback.rolled_back)
+
+
 def _by_hand(preview: PreviewResult) -> Iterator[Said]:
     """Deny to go back before the app has what it needs first."""
     if preview.rollback and preview.rollback.by_hand:
@@ -86,11 +92,12 @@ BUILT_IN: dict[str, Rule] = {
     "image-roll": _image_roll,
     "size": _size,
     "revoked": _revoked,
+    "rolled-back": _rolled_back,
     "by-hand": _by_hand,
 }
 # What denies a rollback too; what other rules deny, it only says: nothing but its gate
 # stands between people and the way back.
-OF_ROLLBACKS = ("serving-goes", "revoked", "by-hand")
+OF_ROLLBACKS = ("serving-goes", "revoked", "rolled-back", "by-hand")
 
 
 def rules_of(root: Path, *, rollback: bool = False) -> dict[str, Rule]:

@@ -11,6 +11,7 @@ from olrunbook.adapters.pulumi.settings import stack_spec
 from olrunbook.errors import RefusedError, StepError, UsageError
 from olrunbook.project.imageset import format_images
 from olrunbook.project.stack import called
+from olrunbook.record.files import short
 from olrunbook.record.model import RollbackRecord
 from olrunbook.record.provenance import contents
 from olrunbook.steps.approval.digest import canonical_groups, digest, part_digests
@@ -160,7 +161,8 @@ def up(ctx: Context, plan: PreviewResult) -> DeployResult:
         raise RefusedError(msg, "Somebody else updated it. Run the preview again.")
     _free(ctx, prepared.stack, found)
     # What was changed is told, whatever trouble AWS is in now.
-    look = Patiently(ctx, account, Patience(), Pace(1.0, None, 1))
+    again = f"The update is made. Go on with it: olrunbook resume {short(ctx.run_id)}"
+    look = Patiently(ctx, account, Patience(), Pace(1.0, None, 1), again)
     groups = look(lambda: account.groups(ctx.app, ctx.stage))
     look(lambda: _on_images(account, groups, plan.images))
     return DeployResult(

@@ -41,7 +41,9 @@ class Watching:
         allowed, more = ctx.target.calls, len(watches) - 1
         a_minute = allowed[0] + allowed[1] * more if allowed else None
         self._pace = Pace(patience.every_s, a_minute, ALL + EACH * len(watches))
-        self.patiently = Patiently(ctx, account, patience, self._pace)
+        again = "The update goes on by itself. Watch it again: "
+        again += f"olrunbook run rollout {ctx.which}"
+        self.patiently = Patiently(ctx, account, patience, self._pace, again)
         self.wards = Wards(ctx, account)
         self.good_since: datetime | None = None
 
