@@ -559,3 +559,8 @@ def test_what_differs_is_said() -> None:
     same = differences(before, {**before, "changes": "2"}, [change("b")], [change("b")])
     assert same == ["what would change (a secret, or a value not shown)"]
     assert differences(before, before, [], []) == []
+    old = {"since": "1", "serving": "1"}  # of a run that waits since an earlier version
+    assert differences(old, {"serving": "2"}, [], []) == [
+        "what else changed since what serves was built",
+        "the share that keeps serving",
+    ]

@@ -97,22 +97,43 @@ def test_what_serves_does_not_go(tmp_path: Path, op: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "old", "verdicts"),
+    ("rows", "verdicts"),
     [
-        ("targetGroupArns[0]", "arn:a", ["deny"]),
-        ("targetGroupArns", "[1 items]", ["deny"]),
-        ("loadBalancers[0]", "classic", ["deny"]),
-        ("targetGroupArns[1]", "", []),  # one more
-        ("maxSize", "3", []),
+        ([("targetGroupArns[0]", "delete", "arn:a", "")], ["deny"]),
+        ([("targetGroupArns", "update", '["arn:a"]', "[]")], ["deny"]),
+        ([("targetGroupArns", "update", '["arn:a", "arn:b"]', '["arn:c"]')], ["deny"]),
+        ([("targetGroupArns[0]", "update", "[secret]", "[secret]")], ["deny"]),
+        ([("loadBalancers[0]", "delete", "classic", "")], ["deny"]),
+        # others stand at the index of what is taken off, or added
+        (
+            [
+                ("targetGroupArns[0]", "add", "arn:a", "arn:c"),
+                ("targetGroupArns[1]", "delete", "arn:b", "arn:a"),
+            ],
+            ["deny"],
+        ),
+        ([("targetGroupArns[0]", "add", "arn:b", "arn:a")], []),
+        ([("targetGroupArns[1]", "add", "", "arn:b")], []),
+        ([("targetGroupArns", "update", "[]", '["arn:a"]')], []),
+        ([("targetGroupArns", "update", '["a", "b"]', '["b", "a"]')], []),
+        (
+            [
+                ("targetGroupArns[0]", "update", "arn:a", "arn:b"),
+                ("targetGroupArns[1]", "update", "arn:b", "arn:a"),
+            ],
+            [],
+        ),
+        ([("maxSize", "update", "3", "2")], []),
     ],
 )
 def test_a_group_stays_behind_its_balancer(
-    tmp_path: Path, path: str, old: str, verdicts: list[str]
+    tmp_path: Path, rows: list[tuple[str, str, str, str]], verdicts: list[str]
 ) -> None:
-    """That is an update; also in a stage that is not protected it is denied."""
-    one = PropertyChange(path=path, kind="delete", old=old)
+    """In every stage; one that is added, or another order, takes none away."""
+    keys = ("path", "kind", "old", "new")
+    changes = [PropertyChange(**dict(zip(keys, row, strict=True))) for row in rows]
     kind = "aws:autoscaling/group:Group"
-    off = ResourceChange(op="update", type=kind, name="web", urn="w", changes=[one])
+    off = ResourceChange(op="update", type=kind, name="web", urn="w", changes=changes)
     text = f"update {kind} web: it serves, and is taken off a load balancer"
     wanted = [("serving-goes", verdict, text) for verdict in verdicts]
     assert said(tmp_path, changes=[off]) == wanted
@@ -393,6 +414,30 @@ def test_of_a_rollback_only_four_rules_deny_anything(tmp_path: Path) -> None:
     found = said(tmp_path, **facts, rollback=back)
     assert {rule for rule, verdict, _ in found if verdict == "deny"} == {"serving-goes"}
     assert {"image-roll", "size"} <= {rule for rule, _, _ in found}
+
+
+@pytest.mark.parametrize(
+    ("op", "gap", "forward", "back"),
+    [
+        ("replace", False, [], []),
+        ("replace", True, ["deny"], ["warn"]),
+        ("delete", False, ["deny"], ["deny"]),
+    ],
+)
+def test_a_launch_template_may_have_a_successor(
+    tmp_path: Path,
+    op: str,
+    gap: bool,  # noqa: FBT001
+    forward: list[str],
+    back: list[str],
+) -> None:
+    """As one that is named after its image; what is deleted first bars no way back."""
+    kind = "aws:ec2/launchTemplate:LaunchTemplate"
+    one = ResourceChange(op=op, gap=gap, type=kind, name="t", urn="t")
+    record = RollbackRecord(left={"server": "ami-1"}, run_id="r")
+    assert [verdict for _, verdict, _ in said(tmp_path, changes=[one])] == forward
+    found = said(tmp_path, changes=[one], rollback=record)
+    assert [verdict for _, verdict, _ in found] == back
 
 
 @pytest.mark.parametrize("text", ["def (", "def size(preview): ..."])

@@ -150,6 +150,9 @@ def test_a_tool_gets_the_files_of_the_home_that_are_named(
         ("hvs.CAESIJabcdefgh\n", "hvs.CAESIJabcdefgh"),
         ("bm9ib2R5IGtub3dzIGl0==", "bm9ib2R5IGtub3dzIGl0=="),
         ("[user]\nemail = ann9@example.org\ntoken = qwertzuiop\n", "qwertzuiop"),
+        ('{"user":"ann9@example.org","token":"qwertzuiop"}', "qwertzuiop"),
+        ('{"auths": {"x.org": {"auth": "YW5uOnNlY3JldA=="}}}', "YW5uOnNlY3JldA=="),
+        ('{"auth": "kerberos", "tokens": [{"a": 1}, "qwertzuiop"]}', "qwertzuiop"),
     ],
 )
 def test_what_the_files_of_a_home_hold_is_masked(

@@ -7,14 +7,15 @@ a rehearsal is never led to the real Vault.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from olrunbook.errors import ToolError
 from olrunbook.project.catalog import Project
@@ -143,17 +144,41 @@ def learn_text(redactor: Redactor, text: str, *, every: bool) -> None:
 
     Args:
         redactor: Learns them.
-        text: The text.
+        text: The text; of JSON, what it holds.
         every: Any value in it may be; else, of one that has a name, the name tells. A
             word that is the whole text is a secret then.
 
     """
-    if not every and len(text.split()) == 1 and plausible(text, quoted=True):
+    word = len(text.split()) == 1 and text[0] not in "[{"
+    if not every and word and plausible(text, quoted=True):
         redactor.learn(text)
-    for line in text.splitlines():
-        found = _PAIR.match(line)
-        name, value = found.groups() if found else ("", line.strip())
-        value = value.strip("\"'")
+    for name, value in _pairs(text):
         told = telling(name)
-        if (every or told or not name) and plausible(value, quoted=told):
+        # `auth` is Docker's word; it may be a way to log in, too
+        if (every or told or name in ("", "auth")) and plausible(value, quoted=told):
             redactor.learn(value)
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    """Yield names and values of a text; a line that has no name is a value."""
+    with contextlib.suppress(ValueError, RecursionError):
+        found = json.loads(text)
+        if isinstance(found, dict | list):
+            yield from _leaves("", found)
+            return
+    for line in text.splitlines():
+        pair = _PAIR.match(line)
+        name, value = pair.groups() if pair else ("", line.strip())
+        yield name, value.strip("\"'")
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Yield the texts in a JSON value, each with the name that it stands behind."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(key, inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _leaves(name, inner)
+    elif isinstance(value, str | int):
+        yield name, str(value)

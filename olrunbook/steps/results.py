@@ -97,6 +97,7 @@ class ResourceChange(Value):
     """One resource that is not left as it is."""
 
     op: str  # Pulumi's operation: create, update, replace, delete, …
+    gap: bool = False  # a replacement: the old one is deleted before there is a new one
     type: str  # Pulumi type token
     name: str
     urn: str

@@ -260,8 +260,31 @@ def test_the_steps_of_a_replacement_are_one_row(rows: Rows) -> None:
         take(rows, {"resOutputsEvent": {"metadata": step}})
 
     (row,) = rows.changed()
-    assert row["op"] == "replace"
+    assert (row["op"], row["gap"]) == ("replace", False)
     assert row["changes"][0]["path"] == "vpcId"
+
+
+@pytest.mark.parametrize(
+    ("ops", "gap"),
+    [
+        (("delete-replaced", "replace", "create-replacement"), True),
+        (("create-replacement", "replace", "delete-replaced"), False),
+        (("same", "delete-replaced"), False),  # left by an update that was cut off
+    ],
+)
+def test_a_replacement_says_what_is_deleted_first(
+    rows: Rows, ops: tuple[str, ...], *, gap: bool
+) -> None:
+    """Nothing is there between the old one and the new one then."""
+    for op in ops:
+        step = metadata(op, TEMPLATE, old={"imageId": "a"}, new={"imageId": "b"})
+        if op == "delete-replaced":
+            del step["new"]
+        take(rows, {"resourcePreEvent": {"metadata": step}})
+    (row,) = rows.changed()
+    assert (row["op"], row["gap"]) == ("replace", gap)
+    # What is to be is known, whenever the old one is deleted.
+    assert rows.facts[row["urn"]]["image"] == rows.given(row["urn"], "imageId") == "b"
 
 
 def test_user_data_is_never_shown(

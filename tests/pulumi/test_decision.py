@@ -117,6 +117,32 @@ pulumi.runtime.register_stack_transformation(off)
     assert "taken off a load balancer" in plan.findings[0].text
 
 
+@pytest.mark.parametrize(("first", "verdicts"), [(False, []), (True, ["deny"])])
+def test_a_launch_template_that_is_named_after_its_image_has_a_successor(
+    deployed: Deploys,
+    edited: Callable[..., None],
+    first: bool,  # noqa: FBT001
+    verdicts: list[str],
+) -> None:
+    """It is replaced by each image; denied only where the old one is deleted first."""
+    image = deployed.images[1]
+    named = f"""
+def named(args):
+    if args.type_ == "aws:ec2/launchTemplate:LaunchTemplate":
+        args.props["name"] = "of-{image}"
+        args.opts.delete_before_replace = {first}
+    return pulumi.ResourceTransformationResult(args.props, args.opts)
+pulumi.runtime.register_stack_transformation(named)
+"""
+    name = 'APP = "tika-server"\n'
+    edited((name, name + named))
+    plan = deploy.preview(deployed.run(), {"server": image})
+    (template,) = [one for one in plan.changes if "launchTemplate:" in one.type]
+    assert (template.op, template.gap) == ("replace", first)
+    found = [one for one in plan.findings if "launchTemplate:" in one.text]
+    assert [one.verdict for one in found] == verdicts
+
+
 def test_user_data_is_a_diff_by_file_and_key_without_a_secret(
     deployed: Deploys, edited: Callable[..., None]
 ) -> None:

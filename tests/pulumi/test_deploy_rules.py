@@ -17,6 +17,7 @@ from olrunbook.steps.deploy.rules import (
     guarded,
     outlook,
     resource_changes,
+    shares,
     sizes,
     wrong_images,
 )
@@ -124,14 +125,13 @@ def test_a_first_deploy_is_expected_also_when_it_is_the_rest_of_one() -> None:
         ("aws:elb/loadBalancer:LoadBalancer", True),
         ("aws:autoscaling/attachment:Attachment", True),
         ("aws:route53/record:Record", True),
-        (TEMPLATE, True),
         ("aws:ec2/launchConfiguration:LaunchConfiguration", False),
         (VAULT_ROLE, False),
         ("aws:iam/policy:Policy", False),
     ],
 )
 def test_what_serves_is_guarded(kind: str, op: str, is_guarded: bool) -> None:  # noqa: FBT001
-    """Groups, what sends them requests, their template; an image roll goes past it."""
+    """Groups, and what sends them requests; an image roll goes past it."""
     assert not guarded(resource_changes(found(*ROLL)))
     changes = resource_changes(found(change(kind, op=op)))
 
@@ -306,3 +306,31 @@ def test_sizes_are_those_after_the_update(given: Any, wanted: Any) -> None:
     """Left open, the wanted size stays; what Pulumi does not know yet is left out."""
     facts = {"urn": {"type": GROUP, "tags": {"Name": "web"}, **given}}
     assert sizes(found().model_copy(update={"facts": facts})) == wanted
+
+
+@pytest.mark.parametrize(
+    ("least", "sizes", "wanted"),
+    [
+        (10, (2, 20), (50, 0)),
+        (90, (20, 2), (75, 50)),
+        (50, (2, 9), (50, 50)),
+        (100, (1, 0), (0, 100)),
+    ],
+)
+def test_what_share_keeps_serving(
+    least: int, sizes: tuple[int, int], wanted: tuple[int, int]
+) -> None:
+    """In whole quarters, by the size that the group has now."""
+    preferences = {"preferences": {"minHealthyPercentage": least}}
+    facts = group_facts(instanceRefresh={"triggers": ["tag"], **preferences})
+    preview = found(*ROLL, facts=facts)
+    now = [[group for group, _ in seen(size)] for size in sizes]
+    found_now = [shares(preview, resource_changes(preview), groups) for groups in now]
+    assert found_now == [{TAG: share} for share in wanted]
+
+
+def test_a_group_that_is_not_refreshed_keeps_serving() -> None:
+    """No approval depends on its size."""
+    preview = found(change(GROUP, "maxSize"))
+    groups = [group for group, _ in seen(2)]
+    assert shares(preview, resource_changes(preview), groups) == {}

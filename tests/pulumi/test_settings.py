@@ -103,6 +103,15 @@ def test_any_other_target_makes_no_secret_up(run: Context) -> None:
     assert "pulumi config set --secret tika:access_token" in raised.value.hint
 
 
+@pytest.mark.parametrize("text", ["012345678901", "1234567e8", "0o17", "1.10", ""])
+def test_what_pulumi_would_read_as_a_number_stays_in_quotes(
+    tmp_path: Path, text: str
+) -> None:
+    """It reads more texts so than we do; a number stays one."""
+    settings.write_yaml(tmp_path / "it", {"text": text, "number": 3})
+    assert (tmp_path / "it").read_text() == f'number: 3\ntext: "{text}"\n'
+
+
 def test_what_belongs_to_the_cloud_is_kept_and_laid_over_the_next_copy(
     run: Context,
 ) -> None:
@@ -196,7 +205,21 @@ def test_on_an_account_what_the_checkout_says_counts(adopted: Context) -> None:
             """{aws:assumeRoles: '[{"roleArn":"arn:aws:iam::999999999999:role/x"}]'}""",
             "aws:assumeRoles is of account 999999999999",
         ),
+        (
+            "{}",
+            "{aws:assumeRole: {roleArn: {secure: v1:x}}}",
+            "aws:assumeRole hides its account: write roleArn without encryption",
+        ),
+        ("{}", "{aws:assumeRoles: [{secure: v1:x}]}", "aws:assumeRoles hides its"),
+        ("{}", "{aws:assumeRole: {secure: v1:x}}", "aws:assumeRole hides its"),
+        (
+            "{}",
+            """{aws:assumeRole: {externalId: {secure: v1:x},
+            roleArn: 'arn:aws:iam::123456789012:role/x'}}""",
+            "",
+        ),
         ("{}", "{aws:allowedAccountIds: ['123456789012', '9']}", ""),
+        ("{}", "{aws:allowedAccountIds: [012345670123]}", "in quotes where it begins"),
         ("{}", "{aws:allowedAccountIds: ['9']}", "wanted 123456789012"),
         ("{}", "{aws:profile: mine}", "aws:profile cannot be used here"),
         ("{}", "{aws:secretKey: {secure: v1:x}}", "aws:secretKey cannot be used"),

@@ -17,6 +17,7 @@ class Change(_Value):
     """One resource that is not left as it is."""
 
     op: str  # Pulumi's operation; the steps of a replacement are one `replace`
+    gap: bool = False  # a replacement: the old one is deleted before there is a new one
     type: str  # Pulumi type token
     name: str
     urn: str

@@ -46,6 +46,7 @@ IGNORED = shutil.ignore_patterns("__pycache__", ".git", ".venv", "node_modules")
 # Settings of the AWS provider that are credentials, or say where there are some.
 _WHO = re.compile(r"aws:(profile|accessKey|secretKey|token|shared\w+)")
 _ROLE = re.compile(r"arn:[\w-]+:iam::(\d+):role/")
+_SEALED_ROLE = re.compile(r"^\[?\{'secure'|'roleArn': \{'secure'")
 OURS = "The target says who and where: see account, region, profile and role in "
 OURS += "catalog.toml, and take it out of the stack's settings or name another target."
 # Provider address to the variable in which a target says where its own service is. One
@@ -176,13 +177,17 @@ def led_elsewhere(ctx: Context) -> str:
     if region != place.region:
         wrong.append(f"aws:region is {region}, wanted {place.region}")
     for key in [key for key in config if key.startswith("aws:assumeRole")]:
+        if _SEALED_ROLE.search(str(config[key])):
+            wrong.append(f"{key} hides its account: write roleArn without encryption")
         others = {*_ROLE.findall(str(config[key]))} - {place.account}
         if others:
             account = ", ".join(sorted(others))
             wrong.append(f"{key} is of account {account}, wanted {place.account}")
     allowed = config.get("aws:allowedAccountIds")
     if allowed and place.account not in str(allowed):
-        wrong.append(f"aws:allowedAccountIds is {allowed}, wanted {place.account}")
+        # Pulumi reads 012345670123 as an octal number, as it is read here.
+        quoted = f"wanted {place.account}, in quotes where it begins with 0"
+        wrong.append(f"aws:allowedAccountIds is {allowed}, {quoted}")
     return "; ".join(wrong)
 
 
@@ -289,4 +294,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def write_yaml(path: Path, data: Mapping[str, Any]) -> None:
     """Replace a YAML file in one step; only its owner can read it."""
-    write_atomic(path, yaml.safe_dump(dict(data), sort_keys=True), 0o600)
+    text = yaml.dump(dict(data), Dumper=_Quoting, sort_keys=True)
+    write_atomic(path, text, 0o600)
+
+
+class _Quoting(yaml.SafeDumper):
+    """Quotes texts as `012345678901` and `1e3`, which Pulumi reads as numbers."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        """Return a text, in quotes where it could be a number."""
+        style = '"' if data[:1] in "0123456789+-." else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Quoting.add_representer(str, _Quoting.represent_str)

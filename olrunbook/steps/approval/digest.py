@@ -1,9 +1,9 @@
 """The digest of a preview: over canonical values of everything that is shown.
 
 What moves by itself is left out, or no approval would live an hour: which instances
-there are, how many, their health and images, the status of a refresh, names that Pulumi
-makes up. What was deployed is in the stack's state, and what somebody has changed in it
-since is a part of its own.
+there are, how many (the share that keeps serving is in), their health and images, the
+status of a refresh, names that Pulumi makes up. What was deployed is in the stack's
+state, and what somebody has changed in it since is a part of its own.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ WORDS = {
     "commit": "the commit or the files that differ from it",
     "state": "the state of the stack",
     "outlook": "what it means for what serves",
+    "serving": "the share that keeps serving",
+    # of a run that waits since an earlier version
+    "since": "what else changed since what serves was built",
     "changes": "what would change",
     "groups": "the groups",
     "images": "the image set",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from olrunbook.adapters.aws.seen import InstanceSeen, RefreshSeen, TemplateSeen, short
 
-__all__ = ["availability", "cancels", "consequences", "replaced_first"]
+__all__ = ["availability", "cancels", "consequences", "replaced_first", "serving"]
 
 AWS_MIN_HEALTHY = 90  # where a refresh does not say
 
@@ -40,6 +40,12 @@ def availability(desired: int, refresh: RefreshSeen) -> str:
         f"{first} of {desired} instances at a time go before their replacements serve; "
         f"{desired - first} serve meanwhile {how}."
     )
+
+
+def serving(desired: int, refresh: RefreshSeen) -> int:
+    """Return the share of a group that keeps serving: percent, in whole quarters."""
+    first = replaced_first(desired, refresh.min_healthy, refresh.max_healthy)
+    return (desired - first) * 4 // desired * 25 if desired else 100
 
 
 def cancels(refreshes: Sequence[RefreshSeen]) -> list[str]:

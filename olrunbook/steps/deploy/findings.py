@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 from olrunbook.errors import UsageError
 from olrunbook.steps.deploy.plan import Finding, PreviewResult
-from olrunbook.steps.deploy.rules import apart, guarded, taken_off
+from olrunbook.steps.deploy.rules import TEMPLATE, apart, guarded, taken_off
 
 __all__ = ["Said", "deny", "findings", "require_rules", "rules_of", "warn"]
 
@@ -46,7 +46,10 @@ def _serving_goes(preview: PreviewResult) -> Iterator[Said]:
     """Deny to replace or delete what serves, or to take a group off its balancer."""
     for change in guarded(preview.changes):
         how = ", and is taken off a load balancer" if taken_off(change) else ""
-        yield deny(f"{change.op} {change.type} {change.name}: it serves{how}")
+        # It stands in no way back: what runs does not need it, and a new one is made.
+        again = preview.rollback and change.type == TEMPLATE and change.op == "replace"
+        say = warn if again else deny
+        yield say(f"{change.op} {change.type} {change.name}: it serves{how}")
 
 
 def _image_roll(preview: PreviewResult) -> Iterator[Said]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -10,7 +12,7 @@ from olrunbook.adapters.aws.seen import GroupSeen, RefreshSeen, short
 from olrunbook.adapters.pulumi.stack import Found
 from olrunbook.project.catalog import StackSpec
 from olrunbook.project.stack import group_key
-from olrunbook.steps.deploy.availability import availability, cancels
+from olrunbook.steps.deploy.availability import availability, cancels, serving
 from olrunbook.steps.results import OutsideChange, PropertyChange, ResourceChange
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "outlook",
     "outside",
     "resource_changes",
+    "shares",
     "sizes",
     "taken_off",
     "wrong_images",
@@ -37,8 +40,8 @@ IMAGE_ROLL = {
     GROUP: re.compile(rf"tags\.{IMAGE_TAG}"),
     VAULT_ROLE: re.compile(r"boundAmiIds(\[\d+\])?"),
 }
-# What serves: none of these may go without a person's word. An image roll updates the
-# launch template (a launch configuration is another one each time: it is none of them).
+# What serves: none of these may go without a person's word. A launch configuration is
+# another one each time, and so is a launch template that is named after its image.
 GUARDED = re.compile(
     r"aws:(autoscaling/(group|attachment):|ec2/launchTemplate:|route53/record:|"
     r"(lb|alb|elb)/(loadBalancer|targetGroup|listener|listenerRule):)"
@@ -63,6 +66,7 @@ def resource_changes(found: Found) -> list[ResourceChange]:
     return [
         ResourceChange(
             op=one.op,
+            gap=one.gap,
             type=one.type,
             name=one.name,
             urn=one.urn,
@@ -90,15 +94,32 @@ def guarded(changes: Sequence[ResourceChange]) -> list[ResourceChange]:
     return [
         one
         for one in changes
-        if (one.op in GOES and GUARDED.match(one.type)) or taken_off(one)
+        if (one.op in GOES and GUARDED.match(one.type) and not _succeeded(one))
+        or taken_off(one)
     ]
+
+
+def _succeeded(change: ResourceChange) -> bool:
+    """Whether it is a launch template whose successor is there before it goes."""
+    return (change.type, change.op, change.gap) == (TEMPLATE, "replace", False)
 
 
 def taken_off(change: ResourceChange) -> bool:
     """Whether an update takes a group off a load balancer that it is behind."""
-    return (change.op, change.type) == ("update", GROUP) and any(
-        one.old and BALANCED_BY.match(one.path) for one in change.changes
-    )
+    rows = [one for one in change.changes if BALANCED_BY.match(one.path)]
+    # At the index of what is added, another one may have stood before.
+    olds = (one.old for one in rows if not one.kind.startswith("add"))
+    old = {item for text in olds for item in _items(text)}
+    new = {item for one in rows for item in _items(one.new)} - {"[secret]"}
+    return (change.op, change.type) == ("update", GROUP) and not old <= new
+
+
+def _items(text: str) -> list[str]:
+    """Return the items of a list that is told as a whole; else the text itself."""
+    with contextlib.suppress(ValueError):
+        if isinstance(found := json.loads(text), list):
+            return [str(item) for item in found]
+    return [text] if text else []
 
 
 def outside(found: Found) -> list[OutsideChange]:
@@ -212,6 +233,21 @@ def outlook(
     if changes or lines:
         return lines
     return ["Nothing to do: no resource changes, no instance is replaced."]
+
+
+def shares(
+    found: Found, changes: Sequence[ResourceChange], groups: Sequence[GroupSeen]
+) -> dict[str, int]:
+    """Return what share of each group that is refreshed keeps serving, by its tag."""
+    by_urn = {change.urn: change for change in changes}
+    by_tag = {group.tag_name: group for group in groups}
+    return {
+        tag: serving(by_tag[tag].desired, _preferences(fact))
+        for urn, fact in _facts(found, GROUP)
+        if (tag := _key(urn, fact, by_tag))
+        and (change := by_urn.get(urn))
+        and _starts_refresh(fact, change)
+    }
 
 
 def left_behind(

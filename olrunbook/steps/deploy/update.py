@@ -22,6 +22,7 @@ from olrunbook.steps.deploy.rules import (
     outlook,
     outside,
     resource_changes,
+    shares,
     sizes,
     wrong_images,
 )
@@ -127,6 +128,7 @@ def preview(
             "user_data": [one.model_dump() for one in plan.user_data],
             "groups": canonical_groups(groups),
             "outlook": sorted(outlooks),
+            "serving": shares(found, changes, groups),
             "findings": sorted(change.urn for change in apart(changes)),
             "rules": [finding.model_dump() for finding in said],
         },

@@ -19,7 +19,7 @@ from olrunbook.steps.approval.digest import (
     digest,
     part_digests,
 )
-from olrunbook.steps.deploy.availability import AWS_MIN_HEALTHY, availability
+from olrunbook.steps.deploy.availability import AWS_MIN_HEALTHY, availability, serving
 from olrunbook.steps.deploy.plan import Finding
 from olrunbook.steps.order import last_deploy, not_verified
 from olrunbook.steps.pace import Patience
@@ -148,6 +148,7 @@ def planned(
             "groups": canonical_groups([one.group for one in groups]),
             "refresh": [one.model_dump(exclude={"group"}) for one in groups],
             "outlook": outlook,
+            "serving": [serving(one.group.desired, _settings(one)) for one in groups],
         }
     )
     return RefreshPlan(
@@ -301,9 +302,12 @@ def _outlook(one: GroupRefresh) -> str:
         text += f" Some are from version {', '.join(sorted(old))} now."
     if runs := group.others(one.image):
         text += f" They run {runs} now: the last deploy began no refresh."
+    return f"{text} {availability(number, _settings(one))}"
+
+
+def _settings(one: GroupRefresh) -> RefreshSeen:
     least, most, *_ = one.preferences.values()
-    seen = RefreshSeen(id="", status="", min_healthy=least, max_healthy=most)
-    return f"{text} {availability(group.desired, seen)}"
+    return RefreshSeen(id="", status="", min_healthy=least, max_healthy=most)
 
 
 PLANNED = Step("planned", RefreshPlan)

@@ -45,7 +45,7 @@ class Rows:
 
     def changed(self) -> list[dict[str, Any]]:
         """Return the rows of the resources that are not left as they are."""
-        wanted = ("op", "type", "name", "urn", "inputs", "changes", "user_data")
+        wanted = ("op", "gap", "type", "name", "urn", "inputs", "changes", "user_data")
         return [
             {key: row[key] for key in wanted}
             for row in self.rows.values()
@@ -70,7 +70,7 @@ class Rows:
         for urn, row in self.rows.items():
             mine = (row["type"], row["name"])
             secrets = {k[2]: v for k, v in captured.items() if k[:2] == mine}
-            inputs = self._inputs[urn]
+            inputs = self._inputs.get(urn, {})
             row["inputs"] = changes.sealed_fingerprint(key, inputs, secrets, made)
 
     def unfinished(self) -> list[str]:
@@ -98,8 +98,10 @@ class Rows:
 
     def _resource(self, metadata: Any, state: str) -> None:
         op = str(getattr(metadata.op, "value", metadata.op))
-        op = "replace" if op.endswith(REPLACES) else op
         urn, kind = metadata.urn, metadata.type
+        # What an earlier update left to be deleted has its successor, and its row.
+        gap = op == "delete-replaced" and urn not in self.rows
+        op = "replace" if op.endswith(REPLACES) else op
         name = changes.resource_name(urn)
         if kind.startswith(PROVIDER) and name.startswith("default"):
             return
@@ -109,8 +111,10 @@ class Rows:
                 self._refreshed(urn, kind, plain)
             return
         new = plain.get("new") or {}
-        if found := changes.facts(kind, new.get("inputs") or {}):
-            self.facts[urn] = {"type": kind, **found}
+        if new:  # the step that deletes what is replaced has none
+            self._inputs[urn] = new.get("inputs") or {}
+            if found := changes.facts(kind, self._inputs[urn]):
+                self.facts[urn] = {"type": kind, **found}
         if kind == STACK and state == "done":
             given = new.get("outputs") or {}
             self.outputs = {key: changes.shown(value) for key, value in given.items()}
@@ -118,7 +122,7 @@ class Rows:
         if row is None or row["op"] != op:
             self._started[urn] = time.monotonic()
             row = self.rows[urn] = {"urn": urn, "op": op, "type": kind, "name": name}
-            self._inputs[urn] = new.get("inputs") or {}
+            row["gap"] = gap
             row["inputs"] = ""  # of an update nobody asks
             row["user_data"] = []
         if not row.get("changes"):
