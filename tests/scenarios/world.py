@@ -257,6 +257,7 @@ def catalog(name: str, scene: Scene) -> str:
             "only": "amazon-ebs.light",
             "deploy": "images/light/deploy.py",
             "name": "light-*",
+            **scene.app.get("image", {}),
         },
         "stack": {
             "path": "stacks/light",
@@ -266,7 +267,7 @@ def catalog(name: str, scene: Scene) -> str:
             "groups": tags,
         },
         "checks": [check] if balanced else [],
-        **scene.app,
+        **{name: value for name, value in scene.app.items() if name != "image"},
     }
     target = {
         "title": "the rehearsal of all scenarios",
