@@ -148,6 +148,10 @@ def test_what_a_rollout_is_hangs_on_its_result(
     good = end("watch_it", "done", **shown)
     end("rollout", "done")
     assert before("QA").run_id == good
+    seen = {**shown, "result": {"outcome": "failed"}}
+    bad = end("watch_it", "done", **seen)
+    with pytest.raises(RefusedError, match=f"{short(bad)} saw it fail"):
+        before("QA")
     end("watch_it", "failed", **shown)
     with pytest.raises(RefusedError, match="failed"):
         before("QA")

@@ -173,6 +173,9 @@ def _newest(
     if found and (status := found.record.status) != "succeeded":
         why = f"{status}: {found.record.cause}".strip(" :.")
         return found, f"run {short(found.record.run_id)} {why}"
+    if found and (found.record.result(ROLLOUT) or {}).get("outcome") == "failed":
+        # A team's own notebook may have called that a success.
+        return found, f"run {short(found.record.run_id)} saw it fail"
     at = given_up(ctx, stage).get(frozenset(images.items()))
     if at and not (found and found.record.started_at > at):
         return found, f"a rollback of {stage} left it at {minute(at)}"

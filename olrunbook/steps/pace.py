@@ -142,4 +142,5 @@ class Patiently:
         if found.cloud_id == ctx.target.cloud_id and not found.wrong(us):
             for value in found.secret_values():
                 ctx.redactor.learn(value)
+            found.forget()
             self.account.target = found

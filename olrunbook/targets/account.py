@@ -117,6 +117,14 @@ class AccountTarget(Target, frozen=True, extra="forbid"):
             return _IDENTITIES[key]
 
     @override
+    def forget(self) -> None:
+        """Ask the person's settings anew before the next call."""
+        with _LOCK:
+            _CREDENTIALS.pop(tuple(self.chain), None)
+            for key in [key for key in _CLIENTS if key[1:] == tuple(self.chain)]:
+                del _CLIENTS[key]
+
+    @override
     def digest_key(self) -> str:
         """Return the key of a preview's digest: OLRUNBOOK_DIGEST_KEY, else one of here.
 

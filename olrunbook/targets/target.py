@@ -96,6 +96,9 @@ class Target(BaseModel, frozen=True, extra="forbid"):
         """Return the target as AWS said who we are there: a rehearsal knows it."""
         return self
 
+    def forget(self) -> None:
+        """Ask anew for credentials before the next call: a rehearsal's are the same."""
+
     def wrong(self, identity: Mapping[str, object]) -> str:
         """Return how GetCallerIdentity answers otherwise than it must; empty: not."""
         account, arn = identity["Account"], str(identity["Arn"])

@@ -157,6 +157,18 @@ class TestWhoWeAre:
         other = {**now, "Arn": now["Arn"].replace("-build/", "-qa/")}
         assert "identity is" in found.wrong(other)
 
+    def test_renewed_credentials_are_taken_up_at_once(
+        self, make: Make, person: Person
+    ) -> None:
+        """What was given is kept for long; a call that found it expired asks anew."""
+        target = make()
+        sts = target.client("sts").get_caller_identity
+        assert "olrunbook-build" in sts()["Arn"]
+        person.write("qa")
+        assert "olrunbook-build" in target.client("sts").get_caller_identity()["Arn"]
+        target.forget()
+        assert "olrunbook-qa" in target.client("sts").get_caller_identity()["Arn"]
+
     def test_before_each_change_it_is_asked_again(
         self, make: Make, person: Person
     ) -> None:
