@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -228,5 +229,11 @@ def cloud_at(folder: Path, settings: Settings) -> Iterator[Account]:
             target = lifecycle.up(root, settings=settings)
         yield Account(target)
     finally:
+        for log in (folder / "state").rglob("daemon.log"):
+            lines = log.read_text(errors="replace").splitlines()
+            if any("REPEATED" in line for line in lines):
+                # Why a client asked twice is to be known: all that went wrong.
+                odd = [line for line in lines if "REPEATED" in line or "FAULT" in line]
+                print("\n".join(odd), file=sys.__stderr__)
         with state_in(folder / "state"):
             lifecycle.down(root, images=True)

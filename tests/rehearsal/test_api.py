@@ -41,6 +41,34 @@ def raw(account: Account, path: str, **headers: str) -> tuple[int, bytes]:
     return answer.status, body
 
 
+def test_what_was_done_is_not_done_again_for_a_second_attempt(
+    records: Account,
+) -> None:
+    """An SDK asks again where it did not get the answer."""
+    ec2 = boto3.client(
+        "ec2",
+        endpoint_url=records.target.endpoint,
+        region_name=records.target.region,
+        aws_access_key_id=records.target.access_key.get_secret_value(),
+        aws_secret_access_key=records.target.secret_key.get_secret_value(),
+    )
+    told = {"id": "one", "request": "attempt=1; max=3"}
+
+    def mark(request: Any, **_: Any) -> None:
+        request.headers["amz-sdk-invocation-id"] = told["id"]
+        request.headers["amz-sdk-request"] = told["request"]
+
+    ec2.meta.events.register("before-send.ec2.*", mark)
+    name = records.name("sg")
+    given = {"GroupName": name, "Description": "x", "VpcId": records.vpc()}
+    first = ec2.create_security_group(**given)["GroupId"]
+    told["request"] = "attempt=2; max=3"
+    assert ec2.create_security_group(**given)["GroupId"] == first
+    told["id"] = "another"
+    with pytest.raises(ClientError, match=r"InvalidGroup\.Duplicate"):
+        ec2.create_security_group(**given)
+
+
 class TestWhoMayCall:
     """Only the kit's own key, and only under the endpoint's own name."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote
 
 from olrunbook.rehearsal.api.calls import Calls
@@ -55,10 +56,20 @@ _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/[^/]*/([^/]+)/aws4_reques
 _ACTION = re.compile(rb"(?:^|&)Action=([A-Za-z0-9]+)")
 MOST_PEEKED = 1 << 20
 CALLS = f"{OWN_PREFIX}calls"
+INVOCATION, ATTEMPT = "HTTP_AMZ_SDK_INVOCATION_ID", "HTTP_AMZ_SDK_REQUEST"
+KEPT = 100  # answers
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 App = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+class _Answer(NamedTuple):
+    """What a call was answered."""
+
+    status: str
+    headers: list[tuple[str, str]]
+    body: bytes
 
 
 class RequestFilter:
@@ -86,6 +97,8 @@ class RequestFilter:
         self._keys, self._status = keys, status
         self._fault, self._fault_until = "", 0.0
         self._calls = Calls()
+        self._answers: dict[str, _Answer] = {}  # by the SDK's own id of a call
+        self._lock = threading.Lock()
 
     def __call__(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
@@ -106,8 +119,13 @@ class RequestFilter:
             return self._answer(environ, start, asked_for, service)
         action = _action(environ)
         self._calls.note(environ, service, action)
+        said = self._answers.get(environ.get(INVOCATION, ""))
+        if said and "attempt=1;" not in environ.get(ATTEMPT, "attempt=1;"):
+            log("REPEATED", service, action, environ[ATTEMPT], said.status)
+            start(said.status, said.headers)
+            return [said.body]
         try:
-            return self._app(environ, start)
+            return self._told(environ, start)
         except Exception as error:  # noqa: BLE001  (moto's own page is no answer for an SDK)
             where = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{where.filename.rsplit('/', 2)[-1]}:{where.lineno}"
@@ -115,6 +133,28 @@ class RequestFilter:
             return self._answer(
                 environ, start, fault_of(error, service, action), service
             )
+
+    def _told(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
+        """Return moto's answer; of what it has done it is kept for a second attempt.
+
+        An SDK makes one where it did not get the answer. To do the same twice would end
+        in a duplicate that AWS never made.
+        """
+        given: list[Any] = []
+        told = self._app(environ, lambda *how: given.extend(how))
+        try:
+            body = b"".join(told)
+        finally:
+            getattr(told, "close", lambda: None)()
+        status, headers = given[:2]
+        start(status, headers)
+        named = environ.get(INVOCATION)
+        if named and status.startswith("2") and environ["REQUEST_METHOD"] != "GET":
+            with self._lock:
+                self._answers[named] = _Answer(status, headers, body)
+                if len(self._answers) > KEPT:
+                    del self._answers[next(iter(self._answers))]
+        return [body]
 
     def _refusal(self, environ: Environ, key: str, service: str) -> Fault | None:
         if environ.get("HTTP_HOST") != self._host:
