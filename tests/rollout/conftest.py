@@ -298,6 +298,9 @@ class FakeTarget:
         """Return the account."""
         return self.aws
 
+    def forget(self) -> None:
+        """Keep nothing, so there is nothing to forget."""
+
     def wrong(self, identity: Any) -> str:
         """Return what is wrong with an identity, as a target does."""
         return Target.wrong(self, identity)  # type: ignore[arg-type]
