@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
 
+from olrunbook.engine import kernel as kernel_module
 from olrunbook.engine.kernel import Kernel
 
 
@@ -55,3 +57,24 @@ def test_a_kernel_is_asked_once_and_heard_from_then_on(kernel, eventually) -> No
         client.stop_channels()
         client.context.destroy(linger=0)
         kernel.stop(60)
+
+
+def test_a_kernel_is_asked_again_where_the_question_was_lost(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One question that gets no answer is not the end of a run."""
+    asked, ask = list[str](), BlockingKernelClient.kernel_info
+
+    def lose_the_first(client: BlockingKernelClient) -> None:
+        asked.append("asked")
+        if len(asked) > 1:
+            ask(client)
+
+    monkeypatch.setattr(kernel_module, "AGAIN_S", 0.5)
+    monkeypatch.setattr(BlockingKernelClient, "kernel_info", lose_the_first)
+    client = kernel.client()
+    client.stop_channels()
+    client.context.destroy(linger=0)
+    kernel.stop(60)
+    assert len(asked) > 1
+    assert kernel.language_info["name"] == "python"

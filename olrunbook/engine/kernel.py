@@ -26,10 +26,9 @@ from olrunbook.processes.system import killed_for_memory
 if TYPE_CHECKING:
     from jupyter_client.blocking.client import BlockingKernelClient
 
-__all__ = ["Kernel", "KernelError"]
-
 CHANNELS = ("shell", "iopub", "stdin", "control", "hb")
 READY_S = 90.0
+AGAIN_S = 10.0  # a kernel that boots is asked again: the first question may be lost
 LOOK_MS = 200  # how soon the end of a kernel that boots is seen
 ANSWER_S = 5.0  # for a question between cells; one may have left the kernel busy
 LAST_ERROR = "type(__import__('sys').last_value).__module__"
@@ -124,25 +123,30 @@ class Kernel:
         poller = zmq.Poller()
         for channel in (client.shell_channel, client.iopub_channel):
             poller.register(channel.socket, zmq.POLLIN)
-        client.kernel_info()  # the socket keeps the question until the kernel is there
-        ready = joined = False
+        asked, ready, joined = -AGAIN_S, False, False
         # jupyter_client's own wait flushes messages with waits of 0.2 s; this does not.
         while not (ready and joined):
             if self.process.poll() is not None:
                 msg = f"the kernel ended before it was ready: {self.last_words()}"
                 raise KernelError(msg)
-            if time.monotonic() > deadline:
-                msg = f"the kernel did not answer within {READY_S:.0f} s"
+            now = time.monotonic()
+            if now > deadline:
+                what = "its outputs were not heard" if ready else "it did not answer"
+                msg = f"the kernel is not ready: {what} within {READY_S:.0f} s"
                 raise KernelError(msg)
+            if now - asked >= AGAIN_S:  # the socket keeps it until the kernel is there
+                client.kernel_info()
+                asked = now
             poller.poll(LOOK_MS)
             while client.shell_channel.msg_ready():
                 content = client.shell_channel.get_msg(timeout=0)["content"]
                 self.language_info = content.get("language_info", {})
                 ready = True
             while client.iopub_channel.msg_ready():
-                # It greets whoever joins; what it says from then on is heard.
-                greeting = client.iopub_channel.get_msg(timeout=0)
-                joined |= greeting["msg_type"] == "iopub_welcome"
+                # It greets whoever joins; what it says from then on is heard, and
+                # whoever hears anything has joined.
+                client.iopub_channel.get_msg(timeout=0)
+                joined = True
 
     def raised_ours(self, client: BlockingKernelClient) -> bool:
         """Ask the kernel whether the error that ended the cell is one of our own.
