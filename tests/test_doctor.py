@@ -103,6 +103,21 @@ def test_a_run_that_was_cut_off_is_named_with_what_goes_on_with_it(
     assert row().status == "ok"
 
 
+def test_a_command_before_is_run_once_for_an_app(
+    project: Project, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What both the test and the build of an image want is not asked for twice."""
+    counted = project.root / "counted"
+    catalog = project.root / "catalog.toml"
+    said = f"echo asked >> {counted}; echo KEY=value"
+    more = f'[tools.pyinfra]\nbefore = [{{run = ["sh", "-c", "{said}"]}}]\n'
+    catalog.write_text(more + catalog.read_text(encoding="utf-8"), encoding="utf-8")
+    found = rows(run("tika", "CI", "--json")[1])
+    assert found["tika", "commands before a test"].found == "1 ended well"
+    assert found["tika", "commands before images"].found == "1 ended well"
+    assert counted.read_text() == "asked\n"
+
+
 # -- with a cloud -------------------------------------------------------------------
 
 

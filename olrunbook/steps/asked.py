@@ -12,8 +12,6 @@ from olrunbook.adapters.pulumi.backend import StackSeen, look_at
 from olrunbook.adapters.pulumi.settings import stack_spec
 from olrunbook.record.model import RollbackRecord
 
-__all__ = ["Asked", "Seen", "Status"]
-
 Status = Literal["ok", "warning", "failed"]
 
 
@@ -33,6 +31,11 @@ class Asked:
     ctx: Context
     images: Mapping[str, str]
     rollback: RollbackRecord | None
+
+    @cached_property
+    def ran(self) -> dict[tuple[str, ...], str]:
+        """What each `before` command ended with: it is run once for all checks."""
+        return {}
 
     @cached_property
     def backend(self) -> StackSeen:

@@ -21,8 +21,6 @@ from olrunbook.steps.preflight import CheckRow, PreflightResult, look
 from olrunbook.steps.preflight_checks import CHECKS
 from olrunbook.targets import Target, find_target, load_target
 
-__all__ = ["Diagnosis", "doctor", "permitted"]
-
 EACH = ("machine", "app", "stage")
 
 
@@ -136,13 +134,11 @@ def _allowed(place: Target, app: str, found: list[Policy]) -> Iterator[CheckRow]
     try:
         who = principal(place.identified())
         answers = list(ask(place, who, found))
-    except RefusedError as error:
-        seen = Seen("failed", str(error), "the identity of the catalog", error.hint)
-        yield CheckRow(name="permissions", where=app, **seen._asdict())
-        return
     except OlrunbookError as error:
         hint = "Let it be allowed iam:SimulatePrincipalPolicy on itself."
         seen = Seen("warning", f"not asked: {error}", "an answer of IAM", hint)
+        if isinstance(error, RefusedError):
+            seen = Seen("failed", str(error), "the identity of the catalog", error.hint)
         yield CheckRow(name="permissions", where=app, **seen._asdict())
         return
     for answer in answers:

@@ -33,8 +33,6 @@ from olrunbook.steps.deploy.rules import left_behind
 from olrunbook.steps.lock import holder
 from olrunbook.steps.order import require_stage_before
 
-__all__ = ["CHECKS", "Check"]
-
 FREE_GB = 3.0
 GB = 1e9
 FILES_NAMED = 3
@@ -92,7 +90,10 @@ def _before(*names: ToolName) -> Callable[[Asked], Seen]:
         calls = [(names[0], one) for one in ctx.app.before]
         calls += [(name, one) for name in names for one in tools.of(name).before]
         for name, one in calls:
-            if wrong := run_before(ctx, name, one):
+            ran = (name, *one.run, one.holds)
+            if ran not in asked.ran:
+                asked.ran[ran] = run_before(ctx, name, one)
+            if wrong := asked.ran[ran]:
                 text = f"{shlex.join(one.run)} {wrong}"
                 hint = "Run it by hand; what it says is secret."
                 return Seen("failed", text, wanted, hint)
