@@ -17,7 +17,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
-from olrunbook.archive.index import Query, find, index_file, search
+from olrunbook.archive.index import find, index_file, search
+from olrunbook.archive.index_rows import Query
 from olrunbook.record.files import new_run_id, stamp
 
 ROUNDS = 5

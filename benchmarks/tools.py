@@ -96,7 +96,7 @@ class Bench:
         (folder / "logs").mkdir(parents=True)
         return Context(
             project=self.project,
-            place=load_target("rehearsal", self.project.root),
+            place=load_target("rehearsal", self.project),
             app_name=APP,
             app=self.project.catalog.app(APP),
             stage=STAGE,
@@ -131,7 +131,7 @@ class Bench:
         values["packages_file"] = str(ctx.logs / "packages.txt")
         only = ctx.app.image.only
         arguments = build_arguments(str(place.template), only=only, variables=values)
-        took = seconds([packer.program, *arguments], packer.cwd, packer.env)
+        took = seconds([*packer.program, *arguments], packer.cwd, packer.env)
         times.setdefault("build", []).append(took)
 
     def roll(self, image: str, times: Times) -> None:
@@ -175,7 +175,7 @@ class Bench:
 
     def second(self, image: str) -> str:
         """Return a copy of an image: another one to roll to."""
-        ec2 = load_target("rehearsal", self.project.root).client("ec2")
+        ec2 = load_target("rehearsal", self.project).client("ec2")
         made = ec2.copy_image(
             SourceImageId=image, SourceRegion="us-east-1", Name=f"{APP}-{NODE}-second"
         )
@@ -183,7 +183,7 @@ class Bench:
 
     def settle(self) -> None:
         """Wait until no refresh is on its way and each group is whole."""
-        client = load_target("rehearsal", self.project.root).client("autoscaling")
+        client = load_target("rehearsal", self.project).client("autoscaling")
         end = time.monotonic() + WAIT_S
         busy = True
         while busy:
