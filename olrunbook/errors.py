@@ -4,16 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = [
-    "InterruptedRunError",
-    "OlrunbookError",
-    "RefusedError",
-    "StepError",
-    "ToolError",
-    "UsageError",
-    "WaitingError",
-]
-
 
 class OlrunbookError(Exception):
     """Something went wrong that the reader can be told about in one line.

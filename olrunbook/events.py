@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
-__all__ = ["Event", "Kind", "handed", "now"]
-
 T = TypeVar("T")
 Kind = Literal[
     "phase",  # the tool entered a named phase; data: none

@@ -16,8 +16,6 @@ from pathlib import Path
 from setup.machine import Rights
 from setup.report import Report, SetupError, Step
 
-__all__ = ["ask", "ensure", "stop_ours"]
-
 PID_FILE = Path("/var/run/docker.pid")
 SYSTEMD = Path("/run/systemd/system")  # is there where systemd is the first process
 MEMORY = "dockerd.json"

@@ -12,8 +12,6 @@ from pathlib import Path
 from setup.machine import base_python
 from setup.report import Report, SetupError
 
-__all__ = ["VENV", "ensure", "find_other"]
-
 VENV = ".venv"
 MARKER = "olrunbook-setup.json"
 # pip's own settings (an index, a certificate, a cache) are the user's and stay in

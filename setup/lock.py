@@ -9,8 +9,6 @@ from pathlib import Path
 from setup.machine import base_python
 from setup.report import Report, Step
 
-__all__ = ["renew"]
-
 LOCKS = {"run": ("rehearsal", "build"), "dev": ("rehearsal", "build", "dev")}
 HEADER = """\
 # The exact packages of `{name}` ({extras}), for Python 3.11 and newer on any platform.

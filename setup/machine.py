@@ -14,15 +14,6 @@ from pathlib import Path
 
 from setup.report import Report, SetupError
 
-__all__ = [
-    "Rights",
-    "base_python",
-    "cache_dir",
-    "can_rehearse",
-    "locked",
-    "refuse_elsewhere",
-]
-
 
 def cache_dir() -> Path:
     """Return the private folder of what is kept between checkouts, outside the tree."""

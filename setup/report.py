@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-__all__ = ["Report", "SetupError", "Step", "clock", "open_log"]
-
 COLOURS = {
     "done": "\033[32m",
     "failed": "\033[31m",

@@ -14,8 +14,6 @@ from setup.engine import ask
 from setup.machine import Rights, base_python
 from setup.report import Report, SetupError
 
-__all__ = ["Need", "install", "missing", "needs"]
-
 SBIN = "/usr/sbin:/sbin"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from setup.report import Report, Step
 
-__all__ = ["TOOLS", "ensure"]
-
 TOOLS = ("packer", "packer-plugin-amazon", "pulumi")
 
 

@@ -11,8 +11,6 @@ from olrunbook.rehearsal.settings import Settings
 from olrunbook.targets import Target
 from tests.rehearsal.support import FAST, Account, cloud_at
 
-__all__ = ["PROFILE", "ROLE", "Person", "person_at"]
-
 PROFILE = "account"  # in their AWS config: assumes a role, with the keys of `base`
 ROLE = "arn:aws:iam::123456789012:role/olrunbook-{}"  # build, ci, qa, production
 CONFIG = """\

@@ -16,7 +16,7 @@ from olrunbook.archive.seal import seal
 from olrunbook.project.catalog import Project
 from olrunbook.record.journal import Journal
 from olrunbook.redact import Redactor
-from olrunbook.steps.resumption import Found
+from olrunbook.steps.order import Found
 
 VALUES = (None, True, -1, 10**30, 1.5, "", "x", "\\ud800", [], [1], {}, {"n": 1})
 

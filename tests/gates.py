@@ -12,8 +12,6 @@ from olrunbook.engine.session import Session, run_notebook
 from olrunbook.project.catalog import Project, find_project
 from olrunbook.record.model import RunRecord
 
-__all__ = ["AMI", "CELLS", "IMAGES", "Stand", "write_notebook"]
-
 AMI = "ami-0a17000000000000a"
 IMAGES = f"server={AMI}"
 PARAMETERS = """

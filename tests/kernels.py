@@ -25,18 +25,6 @@ from olrunbook.record.model import RunRecord
 from tests.conftest import ROOT, UNSET
 from tests.sockets import OVER_FILES
 
-__all__ = [
-    "BEGIN",
-    "QUICK",
-    "Desk",
-    "cells_of",
-    "desk_in",
-    "journal_text",
-    "only",
-    "ours",
-    "record_of",
-]
-
 BEGIN = 'import olrunbook\nrun = olrunbook.begin("image_test", app="tika")'
 
 # papermill's command without the 2 s that jsonschema's grammar takes of each start; as

@@ -7,8 +7,6 @@ import random
 import string
 import uuid
 
-__all__ = ["LOOK_ALIKES", "secrets_by_kind"]
-
 _LETTERS = string.ascii_letters + string.digits
 
 

@@ -8,8 +8,6 @@ from typing import Any
 
 from jupyter_client.manager import KernelManager
 
-__all__ = ["OVER_FILES", "over_files"]
-
 # The same for a script of its own; what is put after it comes from an installation.
 OVER_FILES = f"""
 import sys

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["LATE", "SORTS"]
-
 D = "from IPython.display import display, clear_output, HTML\nimport sys\n"
 U = "from IPython.display import update_display\n"
 W = D + "import ipywidgets as w\n"

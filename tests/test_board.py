@@ -18,7 +18,7 @@ from olrunbook.display.views_board import board_view
 from olrunbook.project.catalog import Project, find_project
 from olrunbook.redact import Redactor
 from olrunbook.steps.board import Board, StageStatus, board
-from olrunbook.steps.resumption import Found
+from olrunbook.steps.order import Found
 from tests.archives import sealed_run
 from tests.rehearsal.support import FAST, Account, cloud_at
 from tests.rehearsal.world import World

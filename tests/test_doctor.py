@@ -111,7 +111,7 @@ def test_a_command_before_is_run_once_for_an_app(
     catalog = project.root / "catalog.toml"
     said = f"echo asked >> {counted}; echo KEY=value"
     more = f'[tools.pyinfra]\nbefore = [{{run = ["sh", "-c", "{said}"]}}]\n'
-    catalog.write_text(more + catalog.read_text(encoding="utf-8"), encoding="utf-8")
+    catalog.write_text(f"{catalog.read_text()}\n{more}")
     found = rows(run("tika", "CI", "--json")[1])
     assert found["tika", "commands before a test"].found == "1 ended well"
     assert found["tika", "commands before images"].found == "1 ended well"

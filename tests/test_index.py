@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olrunbook.archive import index
-from olrunbook.archive.index import Query, find, index_file, search
+from olrunbook.archive.index import find, index_file, search
+from olrunbook.archive.index_rows import Query
 from olrunbook.errors import UsageError
 from olrunbook.record.files import new_run_id, stamp
 

@@ -17,8 +17,9 @@ from olrunbook.pipeline import Release
 from olrunbook.project.catalog import Project
 from olrunbook.record.journal import Typed, read_journal
 from olrunbook.record.model import RollbackRecord, RunRecord
+from olrunbook.steps.order import Found
 from olrunbook.steps.release import parts
-from olrunbook.steps.resumption import Found, Parts
+from olrunbook.steps.resumption import Parts
 from olrunbook.targets import Target
 
 AMI = "ami-0a17000000000000a"

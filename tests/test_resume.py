@@ -22,8 +22,8 @@ from olrunbook.run.kept import KeptSteps
 from olrunbook.run.recorder import Recorder
 from olrunbook.steps.images.build import BUILD, VALIDATE
 from olrunbook.steps.images.results import BuiltImage, ImageBuildResult, Phase
+from olrunbook.steps.order import Found
 from olrunbook.steps.resumption import (
-    Found,
     changed_since,
     differences,
     parts_of,

@@ -8,8 +8,6 @@ import venv
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-__all__ = ["their_python"]
-
 
 def their_python(folder: Path, *names: str) -> Path:
     """Make a venv with some of the packages installed here, and all they need.

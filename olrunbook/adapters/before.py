@@ -11,8 +11,6 @@ from olrunbook.processes.handout import handing_out
 from olrunbook.project.tools import Before, ToolName
 from olrunbook.targets import tool_environment
 
-__all__ = ["run_before"]
-
 ANSWER_S = 300  # it may decrypt by a service far away
 
 

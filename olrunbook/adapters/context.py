@@ -17,8 +17,6 @@ from olrunbook.project.tools import ToolName
 from olrunbook.redact import Redactor
 from olrunbook.targets import Target, not_up, onto
 
-__all__ = ["Commit", "Context"]
-
 
 class Commit(NamedTuple):
     """The state of the checkout: full hash, and the files that differ from it."""

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from http import client
 from urllib.parse import urlsplit
 
-__all__ = ["Answer", "ask"]
-
 TARGET_HEADER = "x-ol-target"  # the rehearsal's balancer says which instance answered
 MAX_BODY = 1 << 18
 

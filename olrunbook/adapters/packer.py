@@ -15,8 +15,6 @@ from olrunbook.events import Event
 from olrunbook.processes.tool import PACKER, Command, Ended, Tool, merged, stopped
 from olrunbook.redact import Redactor
 
-__all__ = ["Answer", "Packer", "build_arguments", "plugin_folder"]
-
 PLUGIN = "packer-plugin-amazon"
 SOURCE = "github.com/hashicorp/amazon"
 

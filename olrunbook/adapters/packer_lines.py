@@ -17,8 +17,6 @@ from olrunbook.adapters.pyinfra import from_its_own_words
 from olrunbook.events import Event
 from olrunbook.processes.tool import Line
 
-__all__ = ["Reader", "split_line"]
-
 PHASES = (
     (re.compile(r"Prevalidating"), "checking"),
     (re.compile(r"Launching a source AWS instance"), "launching"),

@@ -14,8 +14,6 @@ from olrunbook.events import Event
 from olrunbook.processes.tool import POLITE, Command, Line, Tool
 from olrunbook.redact import Redactor
 
-__all__ = ["deploy", "event_of", "from_its_own_words"]
-
 WORKER = "olrunbook.workers.pyinfra"
 # pyinfra's command as it speaks on its standard error: `--> Starting operation: …`,
 # then `[host] Success`.

@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 from olrunbook.errors import ToolError, UsageError
 
-__all__ = ["NAMESPACE", "Signer", "sign", "verify"]
-
 NAMESPACE = "olrunbook"
 LIMIT_S = 120  # a key may ask for its passphrase, or to be touched
 CANNOT = 255  # exit code of ssh-keygen where this key signs nothing

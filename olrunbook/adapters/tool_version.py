@@ -15,8 +15,6 @@ from typing import NamedTuple
 from olrunbook.adapters.toolcall import ToolCall
 from olrunbook.errors import ToolError
 
-__all__ = ["ToolFound", "provider_versions", "tool_version"]
-
 PROVIDERS = "olrunbook.workers.pulumi.versions"
 ASK = {"pyinfra": "--version", "docker": "--version"}
 ANSWER_S = 30.0

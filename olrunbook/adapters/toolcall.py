@@ -24,8 +24,6 @@ from olrunbook.redact import Redactor, secrets_of_environment
 from olrunbook.redact.names import plausible, telling
 from olrunbook.targets import KEEP
 
-__all__ = ["ToolCall", "find_tool", "learn_text", "tool_call"]
-
 START = Path(__file__).parents[1] / "workers" / "start.py"
 # The prefix begins in the checkout, where `uv run` finds the project; the tool works
 # elsewhere.

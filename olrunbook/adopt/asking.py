@@ -9,8 +9,6 @@ from olrunbook.adapters.aws.answers import AwsError, asked
 from olrunbook.adopt.iam import Policy
 from olrunbook.targets import Target
 
-__all__ = ["Answer", "ask", "principal"]
-
 EXAMPLE = "olrunbook"  # in the place of a `*` of an ARN
 NAMED = 6  # actions that are named
 

@@ -24,8 +24,6 @@ from olrunbook.project.catalog import Project, one_of
 from olrunbook.project.stack import BY_NAME
 from olrunbook.project.target import ACCOUNT_ID, REGION
 
-__all__ = ["LARGEST", "Given", "Permissions", "Policy", "permissions", "policies"]
-
 LARGEST = 6144  # characters of a managed policy, white space not counted
 PLACEHOLDER = "ACCOUNT_ID"  # AWS refuses it: nobody attaches a policy of no account
 # Holes that only a stack fills; without one, what needs them is left out.

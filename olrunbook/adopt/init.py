@@ -13,8 +13,6 @@ from pydantic import BaseModel
 
 from olrunbook.adopt.tree import Deploy, PulumiProject, Template, Tree
 
-__all__ = ["MARK", "Proposal", "propose"]
-
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 ORDER = ["dev", "ci", "qa", "rc", "staging", "stage", "prod", "production"]
 LOCKS = {  # what runs a tool with the packages of a lock file, and changes nothing

@@ -16,9 +16,8 @@ from olrunbook.adapters.pulumi.state import BACKEND, project_backend, require_ba
 from olrunbook.adopt.init import MARK
 from olrunbook.adopt.notebooks import Finding, Found, look_at_notebook
 from olrunbook.errors import UsageError
-from olrunbook.project.catalog import App, Project, StackSpec
-
-__all__ = ["Report", "lint"]
+from olrunbook.project.catalog import App, Project
+from olrunbook.project.stack import StackSpec
 
 SOURCE = re.compile(r'^\s*source\s+"?([\w-]+)"?\s+"?([\w-]+)"?', re.MULTILINE)
 GUIDE = "docs/adding-an-app.md says what belongs there."

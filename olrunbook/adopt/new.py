@@ -8,8 +8,6 @@ from pathlib import Path
 from olrunbook.errors import UsageError
 from olrunbook.project.where import CATALOG, shipped
 
-__all__ = ["start"]
-
 EXAMPLE = "hello"
 # AWS cuts a load balancer's name at 32; a stage must still be in it.
 NAME = re.compile(r"[a-z][a-z0-9-]{0,10}[a-z0-9]")

@@ -30,8 +30,6 @@ from olrunbook.project.params import (
 from olrunbook.record.jupyter import iter_validate
 from olrunbook.redact import Redactor, new_key
 
-__all__ = ["Finding", "Found", "look_at_notebook"]
-
 NEWEST = 5  # minor version of nbformat 4 that is known here
 LONG = 160  # characters of what another library says
 ALLOWED = "pragma: allowlist secret"  # in a line, as detect-secrets has it

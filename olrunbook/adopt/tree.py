@@ -15,8 +15,6 @@ from typing import Any
 from olrunbook.adapters.pulumi.settings import read_yaml
 from olrunbook.errors import UsageError
 
-__all__ = ["Deploy", "PulumiProject", "Template", "Tree", "survey"]
-
 SKIP = {"node_modules", "site-packages", "outputs", "__pycache__", "build", "dist"}
 TEMPLATE = ".pkr.hcl"
 WHOLE = ("source", "build")  # blocks of a template that needs no other file

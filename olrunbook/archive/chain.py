@@ -21,17 +21,6 @@ from typing import Any
 
 from olrunbook.record.files import replace_file
 
-__all__ = [
-    "append",
-    "disagreement",
-    "entries",
-    "entries_of",
-    "head",
-    "locked",
-    "opened",
-    "renew_verifier",
-]
-
 CHAIN = "chain.jsonl"
 HEAD = "chain.head"
 VERIFIER = "verify.py"

@@ -15,8 +15,6 @@ from olrunbook.archive.place import NOTEBOOK
 from olrunbook.record.model import RunRecord
 from olrunbook.record.shapes import notebook_at
 
-__all__ = ["CellDiff", "Comparison", "Difference", "StepTime", "compare"]
-
 NAMES = ("urn", "node_type", "name", "path", "key", "unit")
 
 

@@ -28,8 +28,6 @@ from olrunbook.record.model import RunRecord
 from olrunbook.record.shapes import notebook_at
 from olrunbook.redact import Redactor, new_key
 
-__all__ = ["Life", "clean", "close_dead", "close_run", "life"]
-
 # On another host nobody can look at the process; its sign of life has to do.
 PRESUMED = timedelta(minutes=10)
 

@@ -19,7 +19,6 @@ from pathlib import Path
 
 from olrunbook.archive.index_rows import (
     COLUMNS,
-    RECORD,
     UNREAD,
     Query,
     Row,
@@ -30,10 +29,9 @@ from olrunbook.archive.index_rows import (
     where_of,
 )
 from olrunbook.archive.index_store import WRITE, SpoiltError, opened, remove, spoilt
+from olrunbook.archive.place import RECORD
 from olrunbook.errors import UsageError
 from olrunbook.record.files import DIRECTORY
-
-__all__ = ["Query", "Row", "find", "index_file", "search"]
 
 # A directory that changed so short a time ago may change again within the same tick.
 SETTLED_NS = 2_000_000_000

@@ -9,23 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from olrunbook.archive.place import RECORD, RunPlace
+from olrunbook.archive.place import RunPlace
 from olrunbook.errors import UsageError
 from olrunbook.record.files import stamp
-
-__all__ = [
-    "COLUMNS",
-    "RECORD",
-    "UNREAD",
-    "UNREADABLE",
-    "Query",
-    "Row",
-    "pattern",
-    "read_facts",
-    "record_stamp",
-    "row_of",
-    "where_of",
-]
 
 UNREADABLE = "unreadable"
 UNREAD = "stamp = ''"

@@ -6,8 +6,6 @@ import os
 import sqlite3
 from pathlib import Path
 
-__all__ = ["WRITE", "SpoiltError", "opened", "remove", "spoilt"]
-
 TABLES = Path(__file__).with_name("index.sql")
 SCHEMA = 2
 BUSY_S = 5.0

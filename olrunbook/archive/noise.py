@@ -6,8 +6,6 @@ import json
 import re
 from typing import Any
 
-__all__ = ["quiet", "same"]
-
 # Keys whose value is a moment, a length of time, or a handle of this run alone.
 _CLOCK = re.compile(
     r"(.*_)?(at|s|ms|seconds|elapsed|duration|took|since|until|heartbeat|time|"

@@ -22,14 +22,6 @@ from olrunbook.record.files import DIRECTORY, new_run_id, stamp
 if TYPE_CHECKING:
     from olrunbook.record.model import RunRecord
 
-__all__ = [
-    "RunPlace",
-    "list_runs",
-    "new_place",
-    "open_runs",
-    "read_record",
-]
-
 RECORD = "run.json"
 NOTEBOOK = "notebook.ipynb"
 HTML = "notebook.html"

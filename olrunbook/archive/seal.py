@@ -34,8 +34,6 @@ from olrunbook.record.model import (
 )
 from olrunbook.record.shapes import FACTS, notebook_at
 
-__all__ = ["build_record", "finish", "seal"]
-
 
 def seal(place: RunPlace, *, held: bool = False) -> RunRecord:
     """Write a run's HTML and `run.json`, close it in the chain, return its record.

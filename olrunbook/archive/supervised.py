@@ -14,8 +14,6 @@ from olrunbook.processes.left import carriers, end_carriers
 from olrunbook.processes.system import commands
 from olrunbook.record.journal import read_journal
 
-__all__ = ["Kept", "end_left", "left", "settle", "supervised"]
-
 MODULE = "olrunbook.processes.supervisor"
 HURRY_S = 2.0  # how long a supervisor may need to begin its late log
 

@@ -22,8 +22,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Room", "heads", "lines", "main", "read_kept", "resolve", "tell", "verify"]
-
 RUN = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ_[a-z][a-z0-9_]*_"
     r"([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})"

@@ -33,14 +33,6 @@ from olrunbook.events import Event
 from olrunbook.project.where import cache_dir
 from olrunbook.record.files import sha256_file, write_atomic
 
-__all__ = [
-    "Artifact",
-    "ArtifactSpec",
-    "fetch",
-    "fetch_all",
-    "read_versions",
-]
-
 Source = Literal["vendor", "maven", "stand-in"]
 Emit = Callable[[Event], None]
 ASK_AGAIN_S = 3600.0  # how long a stand-in is used before the vendor is asked again

@@ -7,8 +7,6 @@ import io
 from pyinfra.api.operation import OperationMeta
 from pyinfra.operations import files
 
-__all__ = ["DROP_IN", "failures_to_console"]
-
 # For every service: after an end that was none of success, also before a restart.
 DROP_IN = """\
 [Service]

@@ -21,15 +21,6 @@ from typing import Any
 from olrunbook.errors import ToolError
 from olrunbook.targets import tool_environment
 
-__all__ = [
-    "NoAnswerError",
-    "download",
-    "from_maven",
-    "listed_sum",
-    "require_disk",
-    "trusted",
-]
-
 ANSWER_S = 5.0  # a vendor that cannot be reached must not hold a release up
 LIST_BYTES = 1 << 20
 MAVEN_S = 900.0

@@ -9,8 +9,6 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-__all__ = ["write_stand_in"]
-
 _SCRIPT = """#!/bin/sh
 # A stand-in made by olrunbook: this is not HashiCorp's {name}.
 echo "{name} {version} (olrunbook stand-in: not HashiCorp's {name}, it does nothing)"

@@ -8,21 +8,13 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from olrunbook.archive.index import Query, Row, find, search
+from olrunbook.archive.index import find, search
+from olrunbook.archive.index_rows import Query, Row
 from olrunbook.archive.place import RunPlace, place_of, read_record
 from olrunbook.cli.common import archive, project
 from olrunbook.errors import OlrunbookError, UsageError
 from olrunbook.project.where import cache_dir
 from olrunbook.record.files import minute, short
-
-__all__ = [
-    "complete_app",
-    "complete_app_with_runs",
-    "complete_room",
-    "complete_run",
-    "complete_stage",
-    "run_named",
-]
 
 OFFERED = 40
 NAMED = 3

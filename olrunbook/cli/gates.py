@@ -23,18 +23,6 @@ if TYPE_CHECKING:
     from olrunbook.record.model import RunRecord
     from olrunbook.steps.approval.decisions import By
 
-__all__ = [
-    "answered",
-    "chosen",
-    "decider",
-    "gate_options",
-    "masked",
-    "refuse_protected",
-    "waiting_lines",
-    "waiting_run",
-    "worded",
-]
-
 EVERY = "all"
 LONGEST = 1_000  # characters of a reason
 

@@ -10,8 +10,7 @@ import click
 from olrunbook.cli.common import ensure_cloud, project
 from olrunbook.cli.lab_config import ARGUMENTS, environment
 from olrunbook.errors import UsageError
-from olrunbook.project.catalog import shipped
-from olrunbook.project.where import cache_dir
+from olrunbook.project.where import cache_dir, shipped
 
 
 @click.command()

@@ -15,8 +15,6 @@ from typing import Any
 
 from olrunbook.redact import Redactor, new_key, secrets_of_environment
 
-__all__ = ["ARGUMENTS", "LAB_VARIABLE", "environment", "masking_hook", "pre_save"]
-
 LAB_VARIABLE = "OLRUNBOOK_LAB"
 # On the command line, so that no configuration of the user's takes its place.
 ARGUMENTS = ("--ContentsManager.pre_save_hook=olrunbook.cli.lab_config.pre_save",)

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from olrunbook.cli.summary import Summary
 
-__all__ = ["markdown"]
-
 MARKS = {"succeeded": "✅", "waiting": "⏳"}
 LOG_LINES = 60
 LOG_CHARS = 8_000

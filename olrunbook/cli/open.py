@@ -11,8 +11,6 @@ from olrunbook.cli.common import command
 from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.errors import OlrunbookError, UsageError
 
-__all__ = ["open"]
-
 
 @click.command(
     epilog="""\b

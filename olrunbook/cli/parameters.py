@@ -10,8 +10,6 @@ from click.shell_completion import CompletionItem
 from olrunbook.cli.gates import gate_options
 from olrunbook.project.params import Parameter
 
-__all__ = ["VALUE", "NotebookCommand", "options_of"]
-
 # What the values are called inside, so that a parameter may be named as it likes.
 VALUE = "value_"
 

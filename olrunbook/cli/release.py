@@ -257,7 +257,8 @@ def run_release(
         _summary(console, made, record, waits)
         if waits is None or not gates.answered(found, *waits):
             return record.exit_code
-        from olrunbook.steps.resumption import Found, parts_of  # noqa: PLC0415
+        from olrunbook.steps.order import Found  # noqa: PLC0415
+        from olrunbook.steps.resumption import parts_of  # noqa: PLC0415
 
         parts = parts_of(found.outputs, Found(made.place, record))
         asked["images"] = "" if parts.images else asked["images"]

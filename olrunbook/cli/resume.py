@@ -19,7 +19,7 @@ from olrunbook.steps.flow import RELEASE
 if TYPE_CHECKING:
     from olrunbook.project.catalog import Project
     from olrunbook.record.model import RunRecord
-    from olrunbook.steps.resumption import Found
+    from olrunbook.steps.order import Found
 
 NOT_DONE = ("waiting", "interrupted", "failed", "timed-out", "kernel-died")
 
@@ -93,7 +93,8 @@ def take_up(
         RefusedError: It cannot be resumed.
 
     """
-    from olrunbook.steps.resumption import Found, require_resumable  # noqa: PLC0415
+    from olrunbook.steps.order import Found  # noqa: PLC0415
+    from olrunbook.steps.resumption import require_resumable  # noqa: PLC0415
 
     record = read_record(place)
     if record is None and state_of(place) == UNREADABLE:

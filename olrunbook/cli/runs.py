@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from olrunbook.archive import chain
-from olrunbook.archive.index import Query, Row, search
+from olrunbook.archive.index import search
+from olrunbook.archive.index_rows import Query, Row
 from olrunbook.cli.common import archive, duration, notebook_names, plain, project
 from olrunbook.cli.complete import (
     complete_app_with_runs,

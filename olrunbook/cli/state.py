@@ -8,8 +8,6 @@ from olrunbook.archive.place import RunPlace
 from olrunbook.cli.common import archive
 from olrunbook.record.files import short
 
-__all__ = ["FINISHING", "NO_RECORD", "RUNNING", "UNREADABLE", "settle", "state_of"]
-
 RUNNING, FINISHING = "running", "finishing"
 NO_RECORD, UNREADABLE = "no record", "unreadable"
 

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-__all__ = ["Stream", "lasting"]
-
 
 class Stream(io.FileIO):
     """Writes to nowhere once its reader has left, or it can no longer be written.

@@ -11,8 +11,6 @@ from olrunbook.project.imageset import format_images
 from olrunbook.record.files import short
 from olrunbook.record.model import RunRecord, StepRecord
 
-__all__ = ["MARKS", "Summary", "size", "summary"]
-
 MARKS = {
     "done": "✓",
     "kept": "=",

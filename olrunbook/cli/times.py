@@ -9,8 +9,6 @@ import click
 
 from olrunbook.project.moments import FORMS, moment
 
-__all__ = ["Moment", "both", "local", "utc"]
-
 
 class Moment(click.ParamType[datetime]):
     """A moment on the command line.

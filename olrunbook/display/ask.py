@@ -15,8 +15,6 @@ from olrunbook.display.front import Output, Seen, show
 from olrunbook.display.render import bundle, html, text
 from olrunbook.display.view import Note, View, plain
 
-__all__ = ["Answer", "Question", "ask"]
-
 TURN_S = 0.1
 OPEN = View("no answer was recorded", tone="warn", word="not decided")
 STOPPED = View("interrupted before an answer", tone="warn", word="not decided")

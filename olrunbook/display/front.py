@@ -8,8 +8,6 @@ from typing import Any
 from olrunbook.display.render import bundle
 from olrunbook.display.view import Note, View
 
-__all__ = ["Output", "kernel", "note", "show"]
-
 
 def kernel() -> bool:
     """Whether we run in a kernel, so that outputs reach a notebook."""

@@ -12,8 +12,6 @@ from olrunbook.record.provenance import operator
 from olrunbook.steps.serving import serving_now
 from olrunbook.targets import Target
 
-__all__ = ["header_view"]
-
 BANNER = "REHEARSAL: nothing outside this machine is touched"
 COMMIT = 12
 FILES_NAMED = 5

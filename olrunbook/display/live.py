@@ -14,8 +14,6 @@ from olrunbook.display.render import bundle
 from olrunbook.display.view import Note, View, seconds, status, table
 from olrunbook.events import Event
 
-__all__ = ["Board", "Live"]
-
 EVERY_S = 0.25  # four redraws a second are enough for a person …
 HEADLESS_EVERY_S = 2.0  # … and nobody looks at a headless run
 ROWS = 40

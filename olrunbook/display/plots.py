@@ -15,8 +15,6 @@ from olrunbook.steps.rollout.model import RolloutResult, RolloutSample
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Picture", "rollout_plot"]
-
 # Told apart by everybody, also in grey: Okabe and Ito's colours, other line styles.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 INCHES_WIDE, INCHES_A_ROW, DPI = 8.0, 1.7, 96

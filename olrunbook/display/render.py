@@ -11,8 +11,6 @@ from typing import Any
 from olrunbook.display.view import LONG_WORD, Table, View
 from olrunbook.pages.text import templates
 
-__all__ = ["bundle", "html", "text"]
-
 TEMPLATE = "view.html.j2"
 WIDTH = 110
 NARROWEST = 12

@@ -9,8 +9,6 @@ from olrunbook.display.render import bundle, text
 from olrunbook.display.view import Note, View, table
 from olrunbook.steps.results import Result
 
-__all__ = ["Shown", "shows", "view_of"]
-
 Maker = Callable[[Any], View]
 _MAKERS: dict[str, Maker] = {}
 LONG = 400

@@ -10,20 +10,6 @@ from typing import Literal
 from olrunbook.adapters.aws.seen import short
 from olrunbook.pages.text import took
 
-__all__ = [
-    "Cell",
-    "Note",
-    "Table",
-    "Tone",
-    "View",
-    "clock",
-    "identifier",
-    "plain",
-    "seconds",
-    "status",
-    "table",
-]
-
 Tone = Literal["", "ok", "warn", "bad", "muted", "run"]
 
 # A status is a word and a shape; its colour only repeats them.

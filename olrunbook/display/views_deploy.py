@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from olrunbook.adapters.aws.seen import GroupSeen
 from olrunbook.display.shown import shows
 from olrunbook.display.view import (
     Cell,
@@ -20,7 +21,7 @@ from olrunbook.display.view import (
 )
 from olrunbook.steps.approval.model import GateResult
 from olrunbook.steps.release import ReleaseResult
-from olrunbook.steps.results import DeployResult, Difference, GroupSeen, ResourceChange
+from olrunbook.steps.results import DeployResult, Difference, ResourceChange
 
 if TYPE_CHECKING:
     from olrunbook.steps.deploy.plan import Finding, PreviewResult

@@ -15,8 +15,6 @@ from olrunbook.errors import (
 from olrunbook.record.model import EXIT_CODES, RunRecord, RunStatus
 from olrunbook.redact import Redactor
 
-__all__ = ["Ending", "RunEndedError", "may_be_ours", "verdict"]
-
 # Names of our errors as the kernel reports them, and how the run ended by one. Its exit
 # code is that of its status: 2 would say that nothing ran, but here a record is.
 ENDINGS: dict[str, RunStatus] = {

@@ -20,8 +20,6 @@ from olrunbook.errors import OlrunbookError
 if TYPE_CHECKING:
     from olrunbook.engine.session import Session
 
-__all__ = ["OlrunbookEngine", "PapermillEndError"]
-
 # Options of papermill's own engine that would be asked of ours in vain.
 _UNUSED = ("log_output", "stdout_file", "stderr_file", "execution_timeout")
 
@@ -97,9 +95,9 @@ class OlrunbookEngine(Engine):  # type: ignore[misc]  # papermill has no types
 
 def _run(nb: Any, early: str | None, say: Callable[[str], None]) -> Any:
     """Run a notebook papermill gave us; write its output, whole, however it ended."""
-    from olrunbook.engine.endings import Ending  # noqa: PLC0415  (heavy)
+    from olrunbook.engine.endings import Ending, RunEndedError  # noqa: PLC0415  (heavy)
     from olrunbook.engine.papermill_output import Output  # noqa: PLC0415
-    from olrunbook.engine.session import RunEndedError, Session  # noqa: PLC0415
+    from olrunbook.engine.session import Session  # noqa: PLC0415
     from olrunbook.engine.stopping import unbroken  # noqa: PLC0415
 
     output = Output(nb.metadata.papermill.get("output_path"))

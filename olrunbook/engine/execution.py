@@ -20,8 +20,6 @@ from olrunbook.record.judge import skipped
 from olrunbook.record.outputs import Outputs, is_output
 from olrunbook.redact import Redactor
 
-__all__ = ["Execution"]
-
 POLL_MS = 100
 
 

@@ -11,8 +11,6 @@ from olrunbook.record.files import as_json, write_atomic
 from olrunbook.record.judge import SKIP, skipped
 from olrunbook.redact import Redactor
 
-__all__ = ["NotebookFile", "mark_not_run"]
-
 EVERY_S = 1.0  # between two writes that are not forced
 # What papermill says of a notebook and of each cell, before it ran.
 UNKNOWN = dict.fromkeys(("start_time", "end_time", "duration", "exception"))

@@ -23,8 +23,6 @@ from olrunbook.redact import Redactor
 if TYPE_CHECKING:
     from olrunbook.engine.session import Session
 
-__all__ = ["Output"]
-
 
 class Output:
     """papermill's output, by its own handlers (S3, standard output, …).

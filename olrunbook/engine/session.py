@@ -51,8 +51,6 @@ from olrunbook.redact import (
     secrets_of_environment,
 )
 
-__all__ = ["RunEndedError", "Session", "run_notebook"]
-
 # How long tools may go on before they are left to their supervisors: a person at the
 # screen can wait for Packer's clean-up; CI kills ten seconds after SIGTERM.
 PERSON_S, CI_S = 240.0, 6.0

@@ -13,8 +13,6 @@ from olrunbook.engine.endings import Ending
 from olrunbook.engine.kernel import Kernel
 from olrunbook.engine.watch import Watch
 
-__all__ = ["StoppedError", "Stopper", "deaf", "handled", "raising", "unbroken"]
-
 HURRY_S = 3.0
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _came: list[int] = []  # signals that came while a run was opened

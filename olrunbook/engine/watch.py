@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from olrunbook.project.limits import Limits
 
-__all__ = ["Watch"]
-
 
 class Watch:
     """Knows what goes on and since when; its clock counts monotonic seconds."""

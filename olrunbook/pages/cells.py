@@ -16,8 +16,6 @@ from olrunbook.pages.clean import clean_html
 from olrunbook.pages.text import CONTROLS, as_dict, as_list, as_text, plain, terminal
 from olrunbook.pages.widgets import WIDGET, models_of, unfolded
 
-__all__ = ["Cell", "Output", "cells_of", "tone"]
-
 INSIDE = "in an Output widget, at the end of the run"
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 SCRIPTS = ("application/javascript", "text/javascript")

@@ -13,8 +13,6 @@ from collections import Counter
 from functools import lru_cache
 from html import escape, unescape
 
-__all__ = ["PRIVATE", "clean_html", "safe_link"]
-
 # Classes of the page itself; an output may not dress as the page's own head.
 PRIVATE = "olr-"
 COMMON = 400  # characters of attributes that may well come again

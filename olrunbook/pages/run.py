@@ -17,8 +17,6 @@ from olrunbook.record.model import GateRecord, Known, PartRecord, RunRecord
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["POLICY", "prepare", "render"]
-
 TEMPLATE = "record.html.j2"
 # The browser itself refuses what an output might carry past the cleaning.
 POLICY = (

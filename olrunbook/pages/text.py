@@ -13,17 +13,6 @@ from olrunbook.pages.clean import PRIVATE
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = [
-    "CONTROLS",
-    "as_dict",
-    "as_list",
-    "as_text",
-    "plain",
-    "templates",
-    "terminal",
-    "took",
-]
-
 MINUTE_S = 60
 MOST = 1_000_000  # characters of one output; a page must open on any machine
 

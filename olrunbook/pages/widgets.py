@@ -9,8 +9,6 @@ from typing import Any
 from olrunbook.pages.text import as_dict, as_list
 from olrunbook.record.executed import WIDGETS
 
-__all__ = ["WIDGET", "models_of", "unfolded"]
-
 WIDGET = "application/vnd.jupyter.widget-view+json"
 REFERENCE = "IPY_MODEL_"
 

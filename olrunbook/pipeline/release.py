@@ -26,12 +26,11 @@ from olrunbook.record.provenance import opening
 from olrunbook.redact import Redactor, new_key
 from olrunbook.steps.flow import FLOW, RELEASE, Row
 from olrunbook.steps.lock import HELD_VARIABLE
+from olrunbook.steps.order import Found
 from olrunbook.steps.results import DeployResult
-from olrunbook.steps.resumption import Found, Parts
+from olrunbook.steps.resumption import Parts
 from olrunbook.steps.rollout.probe import SAMPLES_VARIABLE, Probe
 from olrunbook.targets import Target
-
-__all__ = ["Release", "Reporter"]
 
 
 class Reporter(Protocol):

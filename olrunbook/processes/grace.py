@@ -6,8 +6,6 @@ import os
 
 from olrunbook.errors import UsageError
 
-__all__ = ["GRACE_VARIABLE", "grace_s"]
-
 GRACE_VARIABLE = "OLRUNBOOK_GRACE_S"
 
 

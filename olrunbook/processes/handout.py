@@ -19,18 +19,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-__all__ = [
-    "CHAIN",
-    "LONGEST",
-    "SOCKET",
-    "Chain",
-    "Handout",
-    "handing_out",
-    "needed",
-    "new_socket",
-    "socket_folder",
-]
-
 CHAIN = "OLRUNBOOK_CHAIN"  # in an environment: the command, as JSON
 SOCKET = "OLRUNBOOK_CREDENTIALS"  # … and where a tool asks for what it says
 TIMEOUT_S = 60

@@ -18,15 +18,6 @@ from pathlib import Path
 
 from olrunbook.processes.system import age_s, command_of, folders, since, stat_of
 
-__all__ = [
-    "VARIABLE",
-    "Carrier",
-    "carried",
-    "carriers",
-    "end_carriers",
-    "own_words",
-]
-
 VARIABLE = "OLRUNBOOK_RUN_ID"
 # They end by themselves when what they look after has ended.
 OURS = (b"olrunbook.processes.supervisor", b"olrunbook.archive.dead")

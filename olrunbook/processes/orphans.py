@@ -9,8 +9,6 @@ from collections.abc import Callable
 
 from olrunbook.processes.system import folders, since, stat_of
 
-__all__ = ["Adopted", "end_adopted", "wait_adopted"]
-
 # A tool's own helpers end a moment after it; only then they are told, then made.
 MOMENT_S, PATIENCE_S = 0.5, 2.0
 SIGNALS = (signal.SIGTERM, signal.SIGKILL)

@@ -6,8 +6,6 @@ import codecs
 
 from olrunbook.redact import Redactor, StreamMask
 
-__all__ = ["ToolOutput"]
-
 
 class ToolOutput:
     """The tool's two streams, masked and cut into lines; unfinished ones are held."""

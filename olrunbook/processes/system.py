@@ -13,22 +13,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = [
-    "NOT_DONE",
-    "adopt",
-    "age_s",
-    "boot",
-    "command_of",
-    "commands",
-    "die_with_parent",
-    "folders",
-    "is_linux",
-    "killed_for_memory",
-    "reserve",
-    "since",
-    "stat_of",
-]
-
 NOT_DONE = (
     "what a cell leaves running is not looked for when its run ends",
     "what a tool leaves running is not ended",

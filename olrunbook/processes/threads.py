@@ -6,8 +6,6 @@ import sys
 import threading
 from collections.abc import Collection, Mapping
 
-__all__ = ["still_working", "unheard"]
-
 
 def still_working(
     spare: Collection[threading.Thread] = (),

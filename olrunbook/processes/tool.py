@@ -27,19 +27,6 @@ from olrunbook.processes.grace import grace_s
 from olrunbook.processes.handout import CHAIN, SOCKET, needed, new_socket
 from olrunbook.redact import Redactor
 
-__all__ = [
-    "PACKER",
-    "POLITE",
-    "PULUMI",
-    "Command",
-    "Ended",
-    "Line",
-    "StopPolicy",
-    "Tool",
-    "merged",
-    "stopped",
-]
-
 SUPERVISOR = "olrunbook.processes.supervisor"
 
 

@@ -33,21 +33,6 @@ from olrunbook.project.target import TargetSpec
 from olrunbook.project.tools import Before, ToolName, Tools, fill_in
 from olrunbook.project.where import archive_of, find_root, shipped
 
-__all__ = [
-    "App",
-    "Catalog",
-    "Check",
-    "ImageSpec",
-    "ProbeSpec",
-    "Project",
-    "StackSpec",
-    "find_project",
-    "load_catalog",
-    "one_of",
-    "shipped",
-    "unknown",
-]
-
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
 
 

@@ -15,8 +15,6 @@ from pydantic import (
     model_validator,
 )
 
-__all__ = ["GateSpec", "Lasting", "duration", "lasting"]
-
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 LASTING = re.compile(
     r"(\d{1,8}) ?(s|seconds?|m|min|minutes?|h|hours?|d|days?|w|weeks?)"

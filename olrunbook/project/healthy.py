@@ -6,8 +6,6 @@ import re
 
 from olrunbook.errors import UsageError
 
-__all__ = ["LIMITS", "parse_percent", "require_near"]
-
 LIMITS = {"MinHealthy": (0, 100), "MaxHealthy": (100, 200)}  # least and most percent
 APART = 100
 

@@ -6,8 +6,6 @@ import re
 
 from olrunbook.errors import UsageError
 
-__all__ = ["LAST_GOOD", "format_images", "parse_images"]
-
 LAST_GOOD = "last-good"  # instead of a set: the newest one that served well before
 
 _PART = re.compile(r"([A-Za-z][\w-]*)=(ami-[0-9a-f]{8,17})")

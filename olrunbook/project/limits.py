@@ -6,8 +6,6 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-__all__ = ["Limits", "StepLimits"]
-
 
 class StepLimits(BaseModel, frozen=True, extra="forbid"):
     """Limits of one step."""

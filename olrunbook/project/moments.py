@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta, tzinfo
 
-__all__ = ["FORMS", "moment"]
-
 FORMS = "2026-11-24, 2026-11-24 15:00, 2026-11-24 15:00 UTC, today, 3h, 2d ago"
 
 _AGO = re.compile(r"(\d+)\s*(s|m|min|h|d|w|minutes?|hours?|days?|weeks?)(\s+ago)?")

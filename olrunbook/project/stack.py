@@ -8,8 +8,6 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, StringConstraints, field_validator
 
-__all__ = ["BY_NAME", "StackSpec", "Text", "called", "group_key"]
-
 BY_NAME = "name:"  # of a group that has no tag `Name`
 _SUFFIX = re.compile(r"-[0-9a-f]{7}$")  # what Pulumi puts behind a name of its own
 

@@ -11,8 +11,6 @@ from pydantic import BaseModel, Field, model_validator
 from olrunbook.project.gates import GateSpec, Lasting
 from olrunbook.project.stack import Text
 
-__all__ = ["ACCOUNT_ID", "REGION", "TargetSpec"]
-
 ACCOUNT_ID = r"^(\d{12})?$"
 REGION = r"^([a-z]{2}(-[a-z]+)+-\d)?$"
 ROLE = re.compile(r"arn:[a-z-]+:iam::\d{12}:role/.+")

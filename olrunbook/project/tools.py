@@ -16,8 +16,6 @@ from pydantic import BaseModel, Field, model_validator
 from olrunbook.errors import UsageError
 from olrunbook.project.stack import Text
 
-__all__ = ["Before", "ToolName", "ToolSpec", "Tools", "fill_in", "needed"]
-
 ToolName = Literal["packer", "pyinfra", "pulumi"]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 # `$$`, `$NAME`, `${NAME}` or `${NAME:-default}`

@@ -7,8 +7,6 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["VERSIONS", "Version", "Versions", "parse"]
-
 Version = tuple[int, ...]
 
 

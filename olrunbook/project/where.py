@@ -11,15 +11,6 @@ from pathlib import Path
 
 from olrunbook.errors import UsageError
 
-__all__ = [
-    "CATALOG",
-    "archive_of",
-    "cache_dir",
-    "find_root",
-    "shipped",
-    "working_folder",
-]
-
 CATALOG = "catalog.toml"
 
 

@@ -10,8 +10,6 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["WIDGETS", "notebook_of"]
-
 KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
 WIDGETS = "application/vnd.jupyter.widget-state+json"
 VERSION = {"version_major": 2, "version_minor": 0}

@@ -13,18 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-__all__ = [
-    "as_json",
-    "fsync_path",
-    "minute",
-    "new_run_id",
-    "replace_file",
-    "sha256_file",
-    "short",
-    "stamp",
-    "write_atomic",
-]
-
 DIRECTORY = re.compile(
     r"(?P<at>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)_(?P<notebook>[a-z][a-z0-9_]*)_"
     r"(?P<run>[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})"

@@ -20,8 +20,6 @@ from olrunbook.processes.system import boot, since
 from olrunbook.record.files import write_atomic
 from olrunbook.record.shapes import sign_fits
 
-__all__ = ["EVERY_S", "FILE", "Heartbeat", "process_facts", "read_heartbeat"]
-
 FILE = "heartbeat.json"
 EVERY_S = 4.0  # readers are promised five
 SOON_S = 1.0  # how old the name of the place may be where a killed run was

@@ -17,8 +17,6 @@ from typing import Any
 from olrunbook.record.shapes import entry_fits
 from olrunbook.redact import Redactor
 
-__all__ = ["FILE", "Journal", "Typed", "read_journal", "typed_of"]
-
 FILE = "journal.jsonl"
 
 

@@ -8,8 +8,6 @@ from typing import Any
 
 from olrunbook.record.model import StepRecord
 
-__all__ = ["SKIP", "cells_not_run", "skipped", "status", "steps"]
-
 SKIP = "skip-execution"  # the tag by which papermill and nbclient skip a cell
 _STEP_CALL = re.compile(r"""\brun\.(?:step\(\s*["']([^"']+)|([a-z_]+)\()""")
 _OF_THE_LINE = ("at", "kind", "event", "name")

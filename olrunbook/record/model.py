@@ -7,19 +7,6 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-__all__ = [
-    "EXIT_CODES",
-    "FileEntry",
-    "GateRecord",
-    "Known",
-    "PartRecord",
-    "RollbackRecord",
-    "RunRecord",
-    "RunStatus",
-    "StepRecord",
-    "StepStatus",
-]
-
 RunStatus = Literal[
     "succeeded",
     "failed",

@@ -17,8 +17,6 @@ from olrunbook.record.shapes import is_text
 from olrunbook.record.streams import StreamCap
 from olrunbook.redact import Redactor
 
-__all__ = ["Outputs", "is_output"]
-
 LONGEST = 1_000_000  # characters of one displayed text or traceback
 LARGEST = 20_000_000  # characters of one picture or document (base64)
 HEAD = 20_000  # of a longer one, at its beginning and its end

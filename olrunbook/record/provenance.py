@@ -32,18 +32,6 @@ KNOWN = {
     "started_at": "the clock of the machine that ran it",
 }
 
-__all__ = [
-    "commits_between",
-    "contents",
-    "files",
-    "git_state",
-    "opening",
-    "operator",
-    "person",
-    "uncommitted",
-    "versions",
-]
-
 # Variable that carries the build's address or number, by CI system.
 CI_VARIABLES = """
     BUILD_URL GITHUB_RUN_ID CI_PIPELINE_URL BUILDKITE_BUILD_URL CIRCLE_BUILD_URL

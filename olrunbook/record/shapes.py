@@ -12,8 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FACTS", "entry_fits", "is_text", "notebook_at", "process_fits", "sign_fits"]
-
 Test = Callable[[Any], bool]
 
 

@@ -9,8 +9,6 @@ from typing import TextIO
 
 from olrunbook.redact import Masked, Redactor, StreamMask
 
-__all__ = ["StreamCap"]
-
 HEAD, TAIL = 500, 500  # lines kept from the beginning and from the end
 LINE = 20_000  # characters of one line; of a longer one its beginning and end are shown
 

@@ -9,8 +9,6 @@ from urllib.parse import unquote
 
 from olrunbook.redact.forms import MIN_LENGTH
 
-__all__ = ["KEY_VARIABLE", "secrets_of_environment"]
-
 KEY_VARIABLE = "OLRUNBOOK_MASK_KEY"
 
 _NAME = re.compile(

@@ -8,8 +8,6 @@ import re
 from itertools import product
 from urllib.parse import quote, quote_plus
 
-__all__ = ["ENCODED", "MIN_LENGTH", "SIGNS", "forms_of"]
-
 MIN_LENGTH = 6  # shorter values would mask ordinary words
 LINE_LENGTH = 12  # of a line of a longer value that is a secret of its own
 

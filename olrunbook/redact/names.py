@@ -7,8 +7,6 @@ from functools import cache
 
 from olrunbook.redact.forms import MIN_LENGTH
 
-__all__ = ["TELLING", "compiled", "plausible", "telling"]
-
 TELLING = (
     r"(?:pass_?(?:word|wd|phrase|code)|(?<![a-z])pass(?![a-z])|pwd|secret"
     r"|contrase(?:ñ|n)a|token|credential"

@@ -13,8 +13,6 @@ from collections.abc import Iterator
 
 from olrunbook.redact.names import TELLING, compiled, plausible, telling
 
-__all__ = ["Hit", "find"]
-
 Hit = tuple[int, int, bool]  # start, end, whether it is a secret wherever it stands
 
 WINDOW = 1 << 14  # characters of a line that are looked at around a sign

@@ -20,8 +20,6 @@ from olrunbook.redact import patterns, private_keys, user_data
 from olrunbook.redact.forms import ENCODED, MIN_LENGTH, forms_of
 from olrunbook.redact.names import plausible, telling
 
-__all__ = ["Masked", "Redactor", "Span", "new_key"]
-
 Span = tuple[int, int, str]  # start, end, mask
 HIDE = "\ue000"  # stands for what was masked before
 MOST_FOUND = 2000  # values learned from their looks: each is looked for ever after

@@ -10,8 +10,6 @@ import hashlib
 import hmac
 import os
 
-__all__ = ["seal", "unseal"]
-
 NONCE = 16
 TAG = 32
 

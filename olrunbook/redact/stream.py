@@ -7,8 +7,6 @@ import re
 from olrunbook.redact.private_keys import KeyLines
 from olrunbook.redact.redactor import Redactor
 
-__all__ = ["StreamMask"]
-
 CONTEXT = 200  # characters already given that still explain what follows
 HOLD = 4096  # characters of a word without an end that are held back
 _WORD = re.compile(r"[^\s\x1b]*[\w+/=_-]\Z")

@@ -9,8 +9,6 @@ import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 
-__all__ = ["blobs", "decoded", "lines", "looks_like_user_data", "packed", "runs"]
-
 SHORTEST = 24  # letters of a blob that is looked into
 FEWEST = 6  # different letters of an encoded text, at least
 HEAD = 256  # letters that tell text from pictures and digests

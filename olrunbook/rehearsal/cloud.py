@@ -50,8 +50,6 @@ if TYPE_CHECKING:
 
     from olrunbook.rehearsal.machines.machine import Hardware
 
-__all__ = ["Cloud"]
-
 
 class Cloud:
     """Everything that lives while the rehearsal is up.

@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from olrunbook.rehearsal.groups.groups import Groups, all_groups
 from olrunbook.rehearsal.signals import Signals, log
 
-__all__ = ["Control", "advance_refreshes"]
-
 
 def advance_refreshes(groups: Groups) -> None:
     """Bring every active refresh to the present; hold the lock while calling."""

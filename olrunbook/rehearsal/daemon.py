@@ -33,8 +33,6 @@ from olrunbook.rehearsal.places import (
 from olrunbook.rehearsal.record import DaemonRecord, read_record
 from olrunbook.rehearsal.signals import log
 
-__all__ = ["Commission", "main"]
-
 BACKLOG = 128
 LOOK_S = 2.0
 

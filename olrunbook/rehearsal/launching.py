@@ -19,8 +19,6 @@ from olrunbook.rehearsal.order import Order
 from olrunbook.rehearsal.places import Places
 from olrunbook.rehearsal.record import DaemonRecord, read_record
 
-__all__ = ["end_daemon", "launch"]
-
 READY_S = 60.0
 END_S = 30.0
 KILL_S = 5.0

@@ -13,8 +13,6 @@ from olrunbook.errors import ToolError
 from olrunbook.rehearsal.machines.amis import read_records
 from olrunbook.rehearsal.places import BLOCK_LABEL, LABEL, Places
 
-__all__ = ["Removed", "ami_images", "containers", "foreign_blocks", "remove_all"]
-
 
 class Removed(BaseModel, frozen=True, extra="forbid"):
     """What was taken away."""

@@ -14,8 +14,8 @@ from olrunbook.adapters.docker import base_image
 from olrunbook.adapters.docker.command import docker
 from olrunbook.errors import ToolError, UsageError
 from olrunbook.events import Event
-from olrunbook.project.catalog import Project, find_project, shipped
-from olrunbook.project.where import CATALOG
+from olrunbook.project.catalog import Project, find_project
+from olrunbook.project.where import CATALOG, shipped
 from olrunbook.rehearsal import preflight, providers
 from olrunbook.rehearsal.api.identity_name import new_key, rehearsal_identity
 from olrunbook.rehearsal.launching import end_daemon, launch

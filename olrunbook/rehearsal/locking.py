@@ -14,8 +14,6 @@ from pathlib import Path
 
 from olrunbook.errors import OlrunbookError
 
-__all__ = ["hold"]
-
 LOOK_S = 0.1
 
 

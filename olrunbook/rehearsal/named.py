@@ -26,8 +26,6 @@ from olrunbook.rehearsal.places import BUCKET, KEY_ALIAS, STAGES
 from olrunbook.rehearsal.providers import PACKAGES, plugin_version
 from olrunbook.targets import Target
 
-__all__ = ["make_named"]
-
 SEEDED = {("s3", BUCKET), *(("awskms", KEY_ALIAS.format(one)) for one in STAGES)}
 
 

@@ -6,8 +6,6 @@ from pydantic import BaseModel, Field
 
 from olrunbook.rehearsal.settings import Settings
 
-__all__ = ["Order"]
-
 
 class Order(BaseModel, frozen=True, extra="forbid"):
     """What a cloud is started with."""

@@ -10,22 +10,6 @@ from pathlib import Path
 
 from olrunbook.targets import TARGET_FILE, state_dir
 
-__all__ = [
-    "ACCOUNT",
-    "API_PORT",
-    "BLOCK_LABEL",
-    "BUCKET",
-    "CONSUL_PORT",
-    "KEY_ALIAS",
-    "LABEL",
-    "REGION",
-    "STAGES",
-    "VAULT_PORT",
-    "Block",
-    "Places",
-    "candidate_blocks",
-]
-
 ACCOUNT = "123456789012"  # moto's; AWS uses it in its examples and gives it to nobody
 REGION = "us-east-1"
 # What the account has from the start for the stacks of its stages.

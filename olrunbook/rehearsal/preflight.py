@@ -11,15 +11,6 @@ from pathlib import Path
 from olrunbook.adapters.docker.command import docker
 from olrunbook.errors import OlrunbookError, ToolError
 
-__all__ = [
-    "BRIDGE_VARIABLE",
-    "check_disk",
-    "check_docker",
-    "check_platform",
-    "check_ports",
-    "wildcard_ports",
-]
-
 DOCKER_FREE = 3 << 30  # an image is committed beside the one it came from
 STATE_FREE = 200 << 20
 LISTEN = "0A"

@@ -13,8 +13,6 @@ from pydantic import BaseModel, ValidationError
 from olrunbook.record.files import write_atomic
 from olrunbook.rehearsal.settings import Settings
 
-__all__ = ["DaemonRecord", "read_record"]
-
 SAME_START_S = 0.5  # the kernel counts in clock ticks
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-__all__ = ["Settings"]
-
 
 class Settings(BaseModel, frozen=True, extra="forbid"):
     """What can be set about a rehearsal cloud.

@@ -6,8 +6,6 @@ import sys
 import threading
 import time
 
-__all__ = ["Signals", "log"]
-
 
 class Signals:
     """Two events that every part of one cloud shares.

@@ -23,8 +23,6 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
-__all__ = ["HEADER", "NOTE", "start"]
-
 HEADER = "X-Olrunbook-Stand-In"
 NOTE = "stand-in of a rehearsal, not the real service"
 LARGEST_BODY = 1 << 20

@@ -20,8 +20,6 @@ from olrunbook.rehearsal.survey import Survey
 from olrunbook.rehearsal.target_file import read_target
 from olrunbook.targets import Target
 
-__all__ = ["Status", "status", "survey_of"]
-
 SURVEY_S = 10
 OUTLIVES = (
     "AMIs and their tags outlive the process; "

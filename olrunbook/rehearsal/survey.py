@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from olrunbook.rehearsal.machines.amis import AmiStore
     from olrunbook.rehearsal.machines.fleet import Fleet
 
-__all__ = ["AmiSeen", "BalancerSeen", "GroupCount", "MachineSeen", "Survey", "survey"]
-
 
 class _Seen(BaseModel, frozen=True, extra="forbid"):
     """A plain value."""

@@ -22,13 +22,6 @@ from olrunbook.rehearsal.places import (
 from olrunbook.rehearsal.record import DaemonRecord
 from olrunbook.targets import Target, save_target
 
-__all__ = [
-    "check_identity",
-    "make_target",
-    "read_target",
-    "write_target",
-]
-
 STAND_INS = (
     "AWS API: moto on loopback, with its own instance refresh and repairs",
     "Vault API: a stand-in; a bound image is kept and shown, not enforced",

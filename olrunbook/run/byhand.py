@@ -22,8 +22,6 @@ from olrunbook.redact import Redactor
 from olrunbook.run.cells import Cells, kernel_shell
 from olrunbook.run.recorder import GOOD
 
-__all__ = ["ByHand"]
-
 KEPT = "olrunbook_run"
 AGAIN = "begin was called again in this kernel"
 SHUT_DOWN = "the kernel was shut down before run.conclude()"

@@ -19,8 +19,6 @@ from olrunbook.record.journal import Journal, read_journal
 from olrunbook.redact import Redactor
 from olrunbook.run.recorder import status_of
 
-__all__ = ["Cells", "kernel_shell"]
-
 EVERY_S = 1.0
 CAUSE_LENGTH = 500
 BEFORE = "outputs not recorded: the cell ran before begin"

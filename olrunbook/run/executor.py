@@ -10,8 +10,6 @@ from typing import Any
 
 from olrunbook.record.files import sha256_file
 
-__all__ = ["Executor", "executor", "judged"]
-
 ANCESTORS = 6
 PAPERMILL = (
     "executed by papermill's own engine: no limits on steps or silence",

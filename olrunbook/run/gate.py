@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     Plan = PreviewResult | RefreshPlan  # what is asked about
 
-__all__ = ["Gate"]
-
 
 @dataclass(slots=True)
 class Gate:

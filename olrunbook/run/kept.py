@@ -10,8 +10,6 @@ from olrunbook.errors import StepError
 from olrunbook.steps.results import Result
 from olrunbook.steps.step import Step
 
-__all__ = ["KeptSteps"]
-
 
 class KeptSteps:
     """The steps of an earlier run that need not run again.

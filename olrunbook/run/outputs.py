@@ -15,8 +15,6 @@ from olrunbook.record.jupyter import new_code_cell, new_notebook
 from olrunbook.record.outputs import Outputs, is_output
 from olrunbook.redact import Redactor
 
-__all__ = ["Shown"]
-
 DELIMITER = b"<IDS|MSG>"
 
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from olrunbook.steps.results import Result
     from olrunbook.steps.step import Step
 
-__all__ = ["GOOD", "Recorder", "status_of"]
-
 NEWS = ("progress", "phase", "operation", "resource", "artifact", "warning")
 GOOD = ("done", "kept")  # how a step ended well
 CAUSE_LENGTH = 500

@@ -10,8 +10,6 @@ import subprocess
 import sys
 from typing import Any
 
-__all__ = ["fail_with_shell_lines"]
-
 SHELLS = {"bash": "bash -e", "sh": "sh -e"}  # the first line that fails ends the cell
 
 

@@ -29,8 +29,6 @@ from olrunbook.steps.approval.lineage import Lineage
 from olrunbook.steps.order import images_for
 from olrunbook.targets import Target, find_target, require_target
 
-__all__ = ["begin"]
-
 HEADLESS = "olrunbook_headless"
 
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from olrunbook.steps.rollout.awaited import Awaited
     from olrunbook.steps.rollout.refresh import RefreshBegan, RefreshPlan
 
-__all__ = ["Run"]
-
 OWN_NAME = re.compile(r"[A-Za-z][\w -]{0,62}")
 
 
@@ -156,13 +154,14 @@ class Run:
     def build(self, on_error: str = "cleanup", variables: str = "") -> Shown:
         """Bake the image of every node type."""
         from olrunbook.steps.images import build  # noqa: PLC0415
+        from olrunbook.steps.images.workspace import parse_variables  # noqa: PLC0415
 
         def work() -> Result:
             return build.build(
                 self._context,
                 node_type=self._node_type,
                 on_error=on_error,
-                variables=build.parse_variables(variables),
+                variables=parse_variables(variables),
             )
 
         shown = self._do(build.BUILD, work)

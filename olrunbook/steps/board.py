@@ -37,8 +37,6 @@ from olrunbook.steps.rollout.refresh import BEGAN
 from olrunbook.steps.serving import in_words
 from olrunbook.targets import Target, load_target
 
-__all__ = ["Board", "StageStatus", "board", "changed", "last_change"]
-
 KEPT = timedelta(weeks=6)  # as long as AWS knows a refresh
 SLACK = timedelta(seconds=5)  # between AWS's clock and ours
 ROOM = ("target", "app", "room")

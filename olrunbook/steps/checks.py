@@ -16,8 +16,6 @@ from olrunbook.project.catalog import Check
 from olrunbook.steps.results import Result, Value
 from olrunbook.steps.step import Step
 
-__all__ = ["STEP", "Answered", "ChecksResult", "require", "run_checks"]
-
 TIMEOUT_S = 30.0
 EVERY_S = 0.5
 EXCERPT = 200

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["FLOW", "RELEASE", "Row"]
-
 RELEASE = "release"  # the notebook of the release itself, over those of the flow
 
 

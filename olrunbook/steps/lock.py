@@ -12,8 +12,6 @@ from pathlib import Path
 from olrunbook.errors import RefusedError
 from olrunbook.targets import state_dir
 
-__all__ = ["HELD_VARIABLE", "holder", "one_at_a_time"]
-
 HELD_VARIABLE = "OLRUNBOOK_LOCKED"  # the app whose lock our caller holds for us
 
 

@@ -20,19 +20,6 @@ from olrunbook.steps.results import DeployResult
 from olrunbook.steps.serving import in_words
 from olrunbook.targets import onto
 
-__all__ = [
-    "ROLLOUT",
-    "Found",
-    "given_up",
-    "images_for",
-    "last_build",
-    "last_deploy",
-    "not_verified",
-    "require_stage_before",
-    "rolls_out",
-    "succeeded",
-]
-
 # By name: their rooms import this module.
 BUILD, ROLLOUT = "olrunbook/image-build/1", "olrunbook/rollout/1"
 WATCHES = ("rollout", "watched")  # the steps that make a rollout

@@ -15,8 +15,6 @@ from olrunbook.errors import OlrunbookError
 from olrunbook.events import Event
 from olrunbook.targets import load_target
 
-__all__ = ["Pace", "Patience", "Patiently"]
-
 T = TypeVar("T")
 MINUTE = timedelta(minutes=1)
 

@@ -14,17 +14,6 @@ from olrunbook.steps.preflight_checks import CHECKS
 from olrunbook.steps.results import Result, Value
 from olrunbook.steps.step import Step
 
-__all__ = [
-    "NEEDS",
-    "STEP",
-    "CheckRow",
-    "PreflightResult",
-    "checks_for",
-    "look",
-    "preflight",
-    "require",
-]
-
 # What is to be done to its checks, in the order of their table.
 NEEDS: dict[str, tuple[str, ...]] = {
     what: tuple(name for name, one in CHECKS.items() if what in one.needs.split())

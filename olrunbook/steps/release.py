@@ -17,9 +17,6 @@ from olrunbook.steps.results import Result, listed
 from olrunbook.steps.step import Step
 from olrunbook.targets import onto
 
-__all__ = ["STEP", "ReleaseResult", "named", "parts", "require"]
-
-
 GOOD = ("succeeded", "kept")
 
 

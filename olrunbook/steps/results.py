@@ -9,20 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel
 
-from olrunbook.adapters.aws.seen import GroupSeen, InstanceSeen
-
-__all__ = [
-    "DeployResult",
-    "Difference",
-    "GroupSeen",
-    "InstanceSeen",
-    "OutsideChange",
-    "PropertyChange",
-    "ResourceChange",
-    "Result",
-    "listed",
-    "own",
-]
+from olrunbook.adapters.aws.seen import GroupSeen
 
 HEADLINE = 200  # characters
 

@@ -28,17 +28,6 @@ from olrunbook.steps.flow import RELEASE
 from olrunbook.steps.order import Found
 from olrunbook.targets import find_target
 
-__all__ = [
-    "Found",
-    "Parts",
-    "changed_since",
-    "differences",
-    "masked_parameters",
-    "outdated",
-    "parts_of",
-    "require_resumable",
-]
-
 MASK = "[masked:"
 
 

@@ -7,8 +7,6 @@ from olrunbook.adapters.aws.seen import GroupSeen, short
 from olrunbook.adapters.context import Context
 from olrunbook.errors import OlrunbookError
 
-__all__ = ["in_words", "serving_now"]
-
 
 def serving_now(ctx: Context) -> str:
     """Return what serves in this stage, in a line; or why that cannot be said."""

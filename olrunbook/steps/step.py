@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 from olrunbook.steps.results import Result
 
-__all__ = ["Step"]
-
 
 class Step(NamedTuple):
     """One step of a runbook."""

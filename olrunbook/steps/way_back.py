@@ -18,8 +18,6 @@ from olrunbook.record.model import RollbackRecord
 from olrunbook.steps.approval.lineage import Lineage
 from olrunbook.steps.order import ROLLOUT, Found, given_up, not_verified, succeeded
 
-__all__ = ["WayBack", "in_words", "taken_up", "way_back"]
-
 
 class WayBack(NamedTuple):
     """Where a stage goes back to."""

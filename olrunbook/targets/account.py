@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
     from olrunbook.project.target import TargetSpec
 
-__all__ = ["DIGEST_KEY", "UNREACHED", "AccountTarget", "account_of"]
-
 DIGEST_KEY = "OLRUNBOOK_DIGEST_KEY"
 PROXIES = "HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy"
 ASK_S = 60

@@ -17,8 +17,6 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-__all__ = ["main"]
-
 # What of a profile tools need to find AWS; nothing that gives credentials.
 SETTINGS = """
     region endpoint_url services ca_bundle use_fips_endpoint use_dualstack_endpoint

@@ -14,8 +14,6 @@ from olrunbook.targets.target import Target
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["find_target", "load_target", "not_up", "require_target", "save_target"]
-
 
 def save_target(target: Target) -> None:
     """Write a target's private file, whole."""

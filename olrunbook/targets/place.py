@@ -11,16 +11,6 @@ from pathlib import Path
 
 from olrunbook.processes.left import VARIABLE
 
-__all__ = [
-    "KEEP",
-    "TARGET_FILE",
-    "caller",
-    "onto",
-    "state_dir",
-    "tool_environment",
-    "user",
-]
-
 TARGET_FILE = "target.json"
 
 # What tools inherit from the caller's shell: nothing that names an account, an

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts import STSClient
 
-__all__ = ["Target"]
-
 # Where a profile names no session, AWS's libraries name it after the clock, each time.
 _CLOCK = re.compile(r"(?<=/botocore-session-)\d+$")
 

@@ -21,8 +21,6 @@ from olrunbook.toolchain.golang import build_environment, find_go, go_version, m
 from olrunbook.toolchain.model import ToolFound
 from olrunbook.toolchain.pins import Pin
 
-__all__ = ["build", "drop", "room"]
-
 Emit = Callable[[Event], None]
 NEED_BYTES = 6 * 1024**3  # sources, what is compiled, and the linker's work
 NEWS_S = 3.0

@@ -21,8 +21,6 @@ from olrunbook.record.files import fsync_path, sha256_file, write_atomic
 from olrunbook.toolchain.model import How, ToolFound
 from olrunbook.toolchain.pins import Pin
 
-__all__ = ["Cache"]
-
 MANIFEST = "manifest.json"
 CHECKED = "checked.json"
 SCHEMA = "olrunbook/tool/1"

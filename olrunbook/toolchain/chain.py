@@ -15,8 +15,6 @@ from olrunbook.toolchain.find import look
 from olrunbook.toolchain.model import Toolchain, ToolFound
 from olrunbook.toolchain.pins import PINS, Pin
 
-__all__ = ["ensure"]
-
 
 def chosen(names: Iterable[str] | None) -> list[Pin]:
     """Return the pins of these tools, all by default, in building order."""

@@ -35,8 +35,6 @@ from olrunbook.toolchain.cache import Cache
 from olrunbook.toolchain.model import ToolFound
 from olrunbook.toolchain.pins import Pin
 
-__all__ = ["base", "from_vendor"]
-
 NONE = "none"  # instead of an address: build, whatever the vendor has
 SILENT_S = 900.0  # how long a host that did not answer is not asked again
 BROKEN = (

@@ -14,8 +14,6 @@ from olrunbook.toolchain.cache import Cache
 from olrunbook.toolchain.model import ToolFound
 from olrunbook.toolchain.pins import Pin, machine
 
-__all__ = ["look", "plugin_folders"]
-
 PLUGIN_SOURCE = Path("github.com/hashicorp/amazon")
 PLUGIN_FILE = re.compile(
     r"packer-plugin-amazon_v(?P<version>\d+\.\d+\.\d+)_x5\.\d+_"

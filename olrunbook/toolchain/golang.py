@@ -14,8 +14,6 @@ from olrunbook.errors import ToolError
 from olrunbook.project.versions import parse
 from olrunbook.toolchain.pins import GO_MINIMUM
 
-__all__ = ["build_environment", "find_go", "go_version", "modules"]
-
 USUAL = Path("/usr/local/go/bin/go")
 # Go's own settings for where modules come from and what they are checked by are the
 # user's and stay in force. GOFLAGS is not among them: it could change what is built.

@@ -8,8 +8,6 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-__all__ = ["How", "ToolFound", "Toolchain"]
-
 How = Literal["path", "plugins", "downloaded", "built"]
 HOW = {
     "path": "on the PATH",

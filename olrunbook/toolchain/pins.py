@@ -14,8 +14,6 @@ from pydantic import BaseModel
 
 from olrunbook.project.versions import Version
 
-__all__ = ["GO_MINIMUM", "PINS", "Pin", "machine"]
-
 GO_MINIMUM: Version = (1, 25, 11)
 
 

@@ -14,8 +14,9 @@ from botocore.exceptions import EndpointConnectionError
 
 from olrunbook.errors import StepError, ToolError, UsageError
 from olrunbook.project.tools import Tools
-from olrunbook.steps.images.build import build, parse_variables, validate
+from olrunbook.steps.images.build import build, validate
 from olrunbook.steps.images.watch import Watch, leftovers
+from olrunbook.steps.images.workspace import parse_variables
 from tests.images.conftest import DATA
 
 AMI = "ami-505533bcdcc73e857"

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from olrunbook.project.params import read_notebook
 
-__all__ = ["by_nbval"]
-
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 
 

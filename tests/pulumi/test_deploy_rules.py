@@ -8,7 +8,7 @@ import pytest
 
 from olrunbook.adapters.aws.seen import GroupSeen, InstanceSeen, RefreshSeen, short
 from olrunbook.adapters.pulumi.stack import Change, Found, State
-from olrunbook.project.catalog import StackSpec
+from olrunbook.project.stack import StackSpec
 from olrunbook.steps.deploy.rules import (
     GROUP,
     TEMPLATE,

@@ -12,16 +12,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from olrunbook.adapters.aws.seen import GroupSeen, InstanceSeen
 from olrunbook.adapters.context import Commit, Context
 from olrunbook.events import Event
 from olrunbook.project.catalog import App, Project
 from olrunbook.redact import Redactor, new_key
-from olrunbook.steps.results import (
-    DeployResult,
-    GroupSeen,
-    InstanceSeen,
-    ResourceChange,
-)
+from olrunbook.steps.results import DeployResult, ResourceChange
 from olrunbook.targets import Target
 
 ROOT = Path(__file__).parents[2]

@@ -12,14 +12,16 @@ import pytest
 from botocore.stub import Stubber
 
 from olrunbook.adapters.aws import reads
+from olrunbook.adapters.aws.seen import GroupSeen
 from olrunbook.adapters.context import Context
 from olrunbook.errors import ToolError
 from olrunbook.events import Event
 from olrunbook.project.stack import StackSpec
 from olrunbook.steps.pace import Patience
-from olrunbook.steps.results import DeployResult, GroupSeen
+from olrunbook.steps.results import DeployResult
 from olrunbook.steps.rollout.awaited import by_groups
-from olrunbook.steps.rollout.rollout import RolloutResult, rollout
+from olrunbook.steps.rollout.model import RolloutResult
+from olrunbook.steps.rollout.rollout import rollout
 from tests.rehearsal.support import FAST, Account, cloud_at
 from tests.rehearsal.world import World
 

@@ -16,7 +16,8 @@ from olrunbook.errors import RefusedError, StepError, UsageError
 from olrunbook.events import Event
 from olrunbook.steps.pace import Patience
 from olrunbook.steps.results import DeployResult
-from olrunbook.steps.rollout.rollout import RolloutResult, require, rollout
+from olrunbook.steps.rollout.model import RolloutResult
+from olrunbook.steps.rollout.rollout import require, rollout
 
 OLD, NEW = "ami-0df7e95b351bd8408", "ami-0a17c0ffee5511223"
 ID1 = "2de4959a-0000-4000-8000-000000000001"

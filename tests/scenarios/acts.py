@@ -26,8 +26,6 @@ from tests.scenarios.scene import Scene, When
 from tests.scenarios.support import Desk
 from tests.scenarios.world import World, commit, settings, until
 
-__all__ = ["Acts", "Child"]
-
 CHAINED = ("n", "kind", "at", "prev")  # the chain's own facts of an entry
 
 

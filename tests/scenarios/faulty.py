@@ -15,8 +15,6 @@ from urllib.parse import urlsplit
 
 from olrunbook.rehearsal.api.faults import Fault, respond
 
-__all__ = ["Faulty", "Mood", "faulty"]
-
 Mood = Literal["well", "throttling", "expired", "down"]
 SERVICE = re.compile(r"/([a-z0-9-]+)/aws4_request")
 FAULTS = {

@@ -18,8 +18,6 @@ from olrunbook.redact import Redactor, new_key
 from tests.scenarios.support import Desk
 from tests.scenarios.world import target_of
 
-__all__ = ["update"]
-
 ALONE = Path(__file__).with_name("alone.py")
 
 

@@ -14,8 +14,6 @@ from pathlib import Path
 
 from tests.scenarios.scene import Scene, Typed
 
-__all__ = ["PAGES", "Command", "commands", "key", "told_by"]
-
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = ("operating.md", "approvals.md", "stuck.md", "rules.md")
 PART = re.compile(

@@ -20,8 +20,6 @@ from tests.scenarios.scene import Act, Group, Typed
 from tests.scenarios.support import OLRUNBOOK
 from tests.scenarios.world import until
 
-__all__ = ["Play"]
-
 TYPED_S = 240
 SHOWN = 2_000  # characters of what a command has said, in an error
 RECORD = re.compile(r"^\s*(?:record|Records:) (/\S+)", re.MULTILINE)

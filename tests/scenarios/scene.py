@@ -14,27 +14,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = [
-    "Act",
-    "Api",
-    "CopyImage",
-    "ForgetImage",
-    "Group",
-    "HoldLock",
-    "KillEngine",
-    "OneInstance",
-    "OtherCloud",
-    "Outside",
-    "Refresh",
-    "Replay",
-    "Resize",
-    "Scene",
-    "Typed",
-    "When",
-    "Write",
-    "read_scene",
-]
-
 
 class Strict(BaseModel):
     """A part of a scenario; a key that is not known is an error."""

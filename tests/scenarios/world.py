@@ -27,18 +27,6 @@ from tests.rehearsal.support import Account, cloud_at, state_in
 from tests.scenarios.scene import KillEngine, Replay, Scene
 from tests.scenarios.support import Desk
 
-__all__ = [
-    "ACCOUNT",
-    "IMAGES",
-    "PEOPLE",
-    "World",
-    "commit",
-    "settings",
-    "target_of",
-    "until",
-    "world_at",
-]
-
 ACCOUNT = "account"  # the target of kind aws
 LIGHT = Path(__file__).with_name("light")
 # AWS's hour, after which a refresh gives up, is 36 s: enough to boot when all is busy.

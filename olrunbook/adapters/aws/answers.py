@@ -17,19 +17,6 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import type_defs as ec2
     from mypy_boto3_elbv2 import type_defs as elb
 
-__all__ = [
-    "AwsError",
-    "asked",
-    "health_of",
-    "instance_seen",
-    "pages",
-    "refresh_seen",
-    "status_of",
-    "tags_of",
-    "template_of",
-    "utc",
-]
-
 Page = TypeVar("Page", bound=Mapping[str, object])
 
 SERVER_ERROR = 500  # HTTP statuses from here on are the API's own fault

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from mypy_boto3_autoscaling.type_defs import AutoScalingGroupTypeDef
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
 
-__all__ = ["Account", "as_ourselves", "images_exist", "require_identity", "unseen"]
-
 T = TypeVar("T")
 CHUNK = 100  # ids in one request
 BALANCED = 20  # load balancers and target groups in one request

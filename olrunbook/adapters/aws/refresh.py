@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from olrunbook.targets import Target
 
-__all__ = ["start_refresh"]
-
 
 def start_refresh(target: Target, group: str, preferences: Mapping[str, int]) -> str:
     """Start to replace a group's instances, matching ones too; return the refresh's id.

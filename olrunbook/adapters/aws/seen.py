@@ -6,19 +6,6 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
-__all__ = [
-    "ACTIVE",
-    "REVOKED",
-    "ActivitySeen",
-    "GroupSeen",
-    "ImageSeen",
-    "InstanceSeen",
-    "RefreshSeen",
-    "Seen",
-    "TemplateSeen",
-    "short",
-]
-
 # A refresh in one of these is still at work; every other status is an end. The API
 # spells it `Cancelling`.
 ACTIVE = frozenset(

@@ -10,8 +10,6 @@ from email import message_from_string
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Source", "debian_sources", "parse_sources", "proxy_options"]
-
 APT = Path("/etc/apt")
 _RELEASE = re.compile(
     r"(stable|testing|unstable|oldstable|oldoldstable|sid|buster|bullseye|bookworm|trixie"

@@ -31,8 +31,6 @@ from olrunbook.project.where import cache_dir
 from olrunbook.redact import Redactor, new_key
 from olrunbook.targets import tool_environment
 
-__all__ = ["Recipe", "ensure", "recipe_hash", "tag_of"]
-
 LABEL = "olrunbook.base"
 NO_MIRROR = r"Could not (resolve|connect)|Temporary failure|Failed to fetch"
 UNREAD = ("man", "locale", "doc")  # nobody reads them in an image

@@ -11,8 +11,6 @@ from pathlib import Path
 from olrunbook.errors import ToolError
 from olrunbook.targets import tool_environment
 
-__all__ = ["docker", "environment", "exists", "explain", "systemd_arguments"]
-
 # How the command finds its daemon. Nothing here names a registry or a credential.
 _KEEP = "HOME DOCKER_CONFIG DOCKER_CONTEXT DOCKER_CERT_PATH DOCKER_TLS_VERIFY"
 

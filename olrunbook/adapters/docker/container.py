@@ -12,8 +12,6 @@ import psutil
 from olrunbook.adapters.docker.command import docker, systemd_arguments
 from olrunbook.errors import ToolError
 
-__all__ = ["LABEL", "Box", "container", "sweep"]
-
 LABEL = "olrunbook.test"
 OWNER = "olrunbook.test.owner"  # pid and start of the process that must remove it
 BOOT_S = 30.0

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from olrunbook.project.catalog import App, Project
     from olrunbook.targets import Target
 
-__all__ = ["BY_HAND", "StackSeen", "Update", "look_at", "readable"]
-
 UPDATES = 50  # the newest of a stack's history
 BY_HAND = "olrunbook tools,"  # so the message begins of what was typed by it
 

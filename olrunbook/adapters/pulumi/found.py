@@ -6,8 +6,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-__all__ = ["Change", "Found", "State"]
-
 
 class _Value(BaseModel, frozen=True, extra="ignore"):
     pass

@@ -16,8 +16,6 @@ from olrunbook.adapters.pulumi.settings import Prepared, prepare, read_yaml
 from olrunbook.errors import ToolError, UsageError
 from olrunbook.processes.handout import handing_out
 
-__all__ = ["secret_config"]
-
 READ_TIMEOUT_S = 120
 
 

@@ -22,21 +22,8 @@ import yaml
 
 from olrunbook.adapters.context import Context
 from olrunbook.errors import RefusedError, UsageError
-from olrunbook.project.catalog import StackSpec
+from olrunbook.project.stack import StackSpec
 from olrunbook.record.files import write_atomic
-
-__all__ = [
-    "OURS",
-    "Prepared",
-    "keep_settings",
-    "led_elsewhere",
-    "prepare",
-    "read_yaml",
-    "reopen",
-    "require_project",
-    "settings_pin",
-    "stack_spec",
-]
 
 KEPT = ("secretsprovider", "encryptedkey", "encryptionsalt")
 COMPONENTS = "components"  # beside the stack's folder, imported by it

@@ -19,21 +19,6 @@ from olrunbook.adapters.pulumi.settings import read_yaml
 from olrunbook.errors import UsageError
 from olrunbook.project.versions import parse
 
-__all__ = [
-    "BACKEND",
-    "digest",
-    "find_locks",
-    "history",
-    "look",
-    "open_backend",
-    "pending_line",
-    "project_backend",
-    "require_backend",
-    "saved",
-    "scope",
-    "written_by",
-]
-
 BACKEND = "PULUMI_BACKEND_URL"
 PACKED = ".gz"
 

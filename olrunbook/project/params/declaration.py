@@ -17,15 +17,6 @@ from olrunbook.errors import UsageError
 from olrunbook.project.catalog import Catalog
 from olrunbook.project.params.values import TYPES, Parameter, typed
 
-__all__ = [
-    "declared",
-    "injected",
-    "python_of",
-    "read_notebook",
-    "require_python",
-    "tagged",
-]
-
 # IPython's own lines are no Python: magics, shell lines, and what they are assigned to.
 _MAGIC = re.compile(r"^([ \t]*)(?:[%!?]|[\w, \t]+=[ \t]*[%!]).*$", re.MULTILINE)
 

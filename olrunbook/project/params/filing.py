@@ -11,8 +11,6 @@ from olrunbook.errors import UsageError
 from olrunbook.project.params.declaration import python_of
 from olrunbook.project.params.values import Parameter
 
-__all__ = ["NONE", "begins", "filed"]
-
 KINDS = {"target": ("Target", "TargetName"), "app": ("App",), "stage": ("Stage",)}
 NONE = "none"  # the folder's name where there is no target or app
 BY_BEGIN = "rehearsal"  # the target of a `begin` that names none

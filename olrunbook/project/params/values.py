@@ -15,16 +15,6 @@ from olrunbook.project.catalog import unknown
 from olrunbook.project.healthy import LIMITS, parse_percent, require_near
 from olrunbook.project.imageset import LAST_GOOD, parse_images
 
-__all__ = [
-    "PAPERMILLS_OWN",
-    "TYPES",
-    "Parameter",
-    "check",
-    "defaults",
-    "from_text",
-    "typed",
-]
-
 # What papermill's --inject-paths adds to what was given.
 PAPERMILLS_OWN = ("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")
 

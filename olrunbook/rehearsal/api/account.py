@@ -22,16 +22,6 @@ from olrunbook.rehearsal.places import (
     STAGES,
 )
 
-__all__ = [
-    "ALIAS",
-    "DOMAIN",
-    "KEY_PAIR",
-    "ROLES",
-    "VPC_NAME",
-    "BaseImage",
-    "seed",
-]
-
 VPC_NAME = "applications_vpc"
 KEY_PAIR = "oldevops"
 DOMAIN = "odl.mit.edu"

@@ -17,8 +17,6 @@ from moto.core.request import Request
 from moto.core.routing import get_service_router
 from werkzeug.exceptions import NotFound
 
-__all__ = ["Calls"]
-
 MOST = 20_000  # rows that are kept; those called longest ago are dropped
 REST = frozenset({"route53", "s3"})
 # What a caller says of itself in the setting AWS_SDK_UA_APP_ID, as every SDK sends it.

@@ -12,8 +12,6 @@ from moto.ec2.responses import EC2Response
 from olrunbook.rehearsal.api.patching import fault, override
 from olrunbook.rehearsal.machines.fleet import Fleet
 
-__all__ = ["install"]
-
 HOLD_S = 10.0
 
 

@@ -17,8 +17,6 @@ from moto.ec2.responses import EC2Response
 from olrunbook.rehearsal.api.patching import fault, override
 from olrunbook.rehearsal.machines.fleet import Fleet
 
-__all__ = ["install"]
-
 HOLD_S = 5.0
 CONSOLE_BYTES = 65536  # AWS keeps the last 64 KB
 ON_ITS_WAY = ("pending", "stopping", "shutting-down")

@@ -11,8 +11,6 @@ from moto.ec2.utils import parse_user_data
 
 from olrunbook.rehearsal.api.patching import fault, override
 
-__all__ = ["install"]
-
 
 def install() -> None:
     """Repair launch templates; refuse what would leave loopback."""

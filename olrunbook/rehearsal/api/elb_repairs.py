@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from olrunbook.rehearsal.balancers.draining import Draining
     from olrunbook.rehearsal.balancers.health import TargetRecord
 
-__all__ = ["install"]
-
 
 class Records(Protocol):
     """Has a record for each target."""

@@ -8,8 +8,6 @@ from xml.sax.saxutils import escape
 
 from moto.core.exceptions import ServiceException
 
-__all__ = ["Fault", "FaultError", "fault_of", "respond"]
-
 # Services whose requests and errors are JSON even without an X-Amz-Target header.
 _REST_JSON = {"lambda", "apigateway", "eks", "batch", "backup", "efs", "kafka", "xray"}
 

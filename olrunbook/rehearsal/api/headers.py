@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["KEY_HEADER", "OWN_PREFIX", "PACE_PREFIX", "TOKENS"]
-
 KEY_HEADER = "X-Olrunbook-Key"  # carries the access key id
 OWN_PREFIX = "/_rehearsal/"
 TOKENS = "tokens"  # after it: how long temporary keys live

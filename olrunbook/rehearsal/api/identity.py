@@ -16,8 +16,6 @@ from olrunbook.rehearsal.api.keys import Keys
 from olrunbook.rehearsal.api.patching import override
 from olrunbook.rehearsal.places import ACCOUNT
 
-__all__ = ["install"]
-
 SHORTEST_S, LONGEST_S = 900, 3600  # how long a role's keys live: AWS's own limits
 NAME = re.compile(r"[\w+=,.@-]{2,64}")
 

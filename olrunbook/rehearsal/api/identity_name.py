@@ -8,8 +8,6 @@ import secrets
 from olrunbook.rehearsal.places import ACCOUNT
 from olrunbook.targets.place import user
 
-__all__ = ["new_key", "rehearsal_identity"]
-
 ROLE = "olrunbook-rehearsal"
 
 

@@ -10,8 +10,6 @@ from datetime import UTC, datetime, timedelta
 from olrunbook.rehearsal.api.faults import Fault
 from olrunbook.rehearsal.api.identity_name import new_key
 
-__all__ = ["Keys", "Session"]
-
 _MISSING = Fault("MissingAuthenticationToken", "Request is missing a key.", 403)
 _INVALID = Fault(
     "InvalidClientTokenId",

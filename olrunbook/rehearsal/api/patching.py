@@ -8,8 +8,6 @@ from typing import Any
 
 from moto.ec2.exceptions import EC2ClientError
 
-__all__ = ["fault", "override"]
-
 
 def fault(words: str, code: str) -> EC2ClientError:
     """Return an EC2 error with AWS's code and words."""

@@ -22,8 +22,6 @@ from olrunbook.rehearsal.api.headers import (
 from olrunbook.rehearsal.api.keys import Keys
 from olrunbook.rehearsal.signals import log
 
-__all__ = ["SERVICES", "RequestFilter"]
-
 # What a release meets, by signing name. Not here: whatever could reach out of loopback
 # (SNS and EventBridge deliver to URLs, Lambda and Batch start containers of their own).
 SERVICES = frozenset(

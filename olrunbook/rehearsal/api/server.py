@@ -17,8 +17,6 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from olrunbook.rehearsal.api.keys import Keys
 from olrunbook.rehearsal.api.request_filter import RequestFilter
 
-__all__ = ["Server"]
-
 
 class _QuietHandler(MotoRequestHandler):
     """One request; the log is for what goes wrong."""

@@ -18,8 +18,6 @@ from moto.iam.responses import IamResponse
 
 from olrunbook.rehearsal.api.patching import override
 
-__all__ = ["decide", "install", "matches"]
-
 Document = Mapping[str, Any]
 
 

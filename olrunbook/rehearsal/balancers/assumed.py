@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 from olrunbook.rehearsal.balancers.health import TargetRecord
 
-__all__ = ["AssumedHealth"]
-
 
 class AssumedHealth:
     """Answers like a health book of services that are always well.

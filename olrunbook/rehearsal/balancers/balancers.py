@@ -15,8 +15,6 @@ from olrunbook.rehearsal.signals import log
 if TYPE_CHECKING:
     from olrunbook.rehearsal.machines.fleet import Fleet
 
-__all__ = ["Balancers"]
-
 
 class Balancers:
     """Keeps one haproxy for each load balancer.

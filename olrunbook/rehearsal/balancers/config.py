@@ -11,8 +11,6 @@ from olrunbook.rehearsal.balancers.targets import target_group
 if TYPE_CHECKING:
     from moto.elbv2.models import FakeListener, FakeLoadBalancer
 
-__all__ = ["Route", "Server", "backend_name", "render", "routes_of", "tls_options"]
-
 INSIDE = "/run/balancer"  # where the private folder is seen in the container
 SOCKET = "s"
 

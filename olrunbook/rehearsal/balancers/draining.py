@@ -9,8 +9,6 @@ from collections.abc import Callable
 from olrunbook.rehearsal.balancers.targets import target_group
 from olrunbook.rehearsal.signals import Signals
 
-__all__ = ["Draining"]
-
 DELAY_ATTRIBUTE = "deregistration_delay.timeout_seconds"
 SHORTEST_DELAY_S = 0.5
 SETTLE_S = 0.3  # until the balancers have been told

@@ -36,8 +36,6 @@ from olrunbook.rehearsal.signals import log
 if TYPE_CHECKING:
     from moto.elbv2.models import FakeLoadBalancer
 
-__all__ = ["Haproxy"]
-
 READY_S = 5.0
 FILE = "haproxy.cfg"
 SOCKET_TIMEOUT_S = 2.0

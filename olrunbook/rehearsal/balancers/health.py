@@ -23,8 +23,6 @@ from olrunbook.rehearsal.signals import Signals, log
 if TYPE_CHECKING:
     from moto.elbv2.models import FakeTargetGroup
 
-__all__ = ["HealthBook", "Miss", "TargetRecord", "matches", "probe"]
-
 PROBES_AT_ONCE = 8
 SHORTEST_INTERVAL_S = 0.2
 HANG_UP_S = 0.3  # docker's proxy accepts for a dead port and hangs up within this

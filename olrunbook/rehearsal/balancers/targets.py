@@ -6,8 +6,6 @@ from typing import Any
 
 from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup, elbv2_backends
 
-__all__ = ["load_balancers", "target_group", "target_groups"]
-
 
 def _every(kind: str) -> list[Any]:
     backends = [b for one in list(elbv2_backends.values()) for b in list(one.values())]

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from moto.ec2.models.instances import Instance
     from moto.elbv2.models import FakeTargetGroup
 
-__all__ = ["Groups", "TargetHealth", "all_groups", "suspended"]
-
 RETRY_S = 2.0  # after a failed launch; AWS waits longer and longer
 
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from olrunbook.rehearsal.groups.source import LaunchSource
 
-__all__ = ["ActiveRefresh", "GroupState", "Ledger", "Member", "moment"]
-
 ACTIVITIES_KEPT = 200
 
 

@@ -20,8 +20,6 @@ from olrunbook.rehearsal.api.patching import override
 from olrunbook.rehearsal.groups.groups import RETRY_S, Groups, suspended
 from olrunbook.rehearsal.groups.refresh.calls import fault, group_of
 
-__all__ = ["install"]
-
 _FROM_DESIRED_CONFIGURATION = (
     "An active instance refresh with a desired configuration exists. All configuration "
     "options derived from the desired configuration are not available for update while "

@@ -13,8 +13,6 @@ from moto.autoscaling.models import FakeAutoScalingGroup
 if TYPE_CHECKING:
     from moto.ec2.models.launch_templates import LaunchTemplateVersion
 
-__all__ = ["LaunchSource"]
-
 _FIELDS = (
     "launch_config",
     "launch_configuration_name",

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from olrunbook.rehearsal.machines.machine import Hardware
 
-__all__ = ["AMI_LABEL", "AmiRecord", "AmiStore", "read_records"]
-
 AMI_LABEL = "olrunbook.ami"
 
 

@@ -11,8 +11,6 @@ from olrunbook.rehearsal.machines.first_boot import first_boot_tar
 from olrunbook.rehearsal.machines.machine import Machine
 from olrunbook.rehearsal.places import BLOCK_LABEL, Block, Places
 
-__all__ = ["INSTANCE_LABEL", "Containers", "container_runs"]
-
 INSTANCE_LABEL = "olrunbook.instance"
 CONSOLE_LINES = 500
 STOP_S = 20  # systemd needs under one; a hanging unit gets this long

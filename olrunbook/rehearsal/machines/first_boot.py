@@ -14,8 +14,6 @@ import tarfile
 
 from olrunbook.rehearsal.machines.user_data import Instructions, parse_user_data
 
-__all__ = ["first_boot_tar"]
-
 FOLDER = "var/lib/cloud/ol"
 SCRIPTS = 8  # slots; those of an earlier life of the image are overwritten, not kept
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from moto.ec2.models.amis import Ami
     from moto.ec2.models.instances import Instance
 
-__all__ = ["Fleet"]
-
 CONSOLES = 20
 
 

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from moto.ec2.models.instances import Instance
 
-__all__ = ["CODES", "Hardware", "Machine"]
-
 # EC2's instance states and their numbers.
 CODES = {
     "pending": 0,

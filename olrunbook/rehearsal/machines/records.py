@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 from olrunbook.rehearsal.machines.machine import Machine
 
-__all__ = ["Records"]
-
 
 class Records:
     """Instances without machines.

@@ -12,8 +12,6 @@ from typing import Any
 
 import yaml
 
-__all__ = ["Instructions", "WrittenFile", "parse_user_data"]
-
 
 @dataclass(frozen=True, slots=True)
 class WrittenFile:

@@ -10,8 +10,6 @@ from olrunbook.adapters.docker.command import environment
 from olrunbook.rehearsal.places import Places
 from olrunbook.rehearsal.signals import Signals, log
 
-__all__ = ["DeathWatch"]
-
 
 class DeathWatch:
     """Follows docker's events in a thread of its own.

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
-__all__ = ["AwsClients", "HttpClient", "on_loopback"]
-
 ATTEMPTS = 25  # as the real provider does when the API throttles
 
 

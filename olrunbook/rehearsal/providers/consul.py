@@ -11,8 +11,6 @@ from olrunbook.rehearsal.providers.clients import HttpClient
 from olrunbook.rehearsal.providers.handler import Caller, Function, Handler
 from olrunbook.rehearsal.providers.values import Props
 
-__all__ = ["FUNCTIONS", "RESOURCES", "connect"]
-
 DEFAULT_ADDRESS = "http://127.0.0.1:8500"
 
 

@@ -13,8 +13,6 @@ from botocore.configloader import load_config
 from botocore.credentials import DeferredRefreshableCredentials
 from botocore.exceptions import ConfigNotFound, CredentialRetrievalError
 
-__all__ = ["profile_of", "refreshed_by"]
-
 METHOD = "custom-process"  # as botocore calls a profile's credential_process
 PROCESS_S = 60.0
 

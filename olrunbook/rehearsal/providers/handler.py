@@ -11,8 +11,6 @@ from typing import Any, ClassVar
 
 from olrunbook.rehearsal.providers.values import Props
 
-__all__ = ["AutoName", "Caller", "Function", "Handler", "is_gone"]
-
 
 @dataclass(frozen=True, slots=True)
 class AutoName:

@@ -19,8 +19,6 @@ from pathlib import Path
 
 from olrunbook.rehearsal.providers.light import light_pulumi
 
-__all__ = ["main", "start"]
-
 
 def start(file: Path) -> subprocess.Popen[bytes]:
     """Start the host as a child; plugins can connect when this returns.

@@ -8,8 +8,6 @@ import sys
 import types
 from pathlib import Path
 
-__all__ = ["light_pulumi"]
-
 
 def light_pulumi() -> None:
     """Make `pulumi.runtime.proto` importable without running `pulumi/__init__`.

@@ -17,8 +17,6 @@ from pulumi.runtime.proto import provider_pb2_grpc
 from olrunbook.rehearsal.providers import PACKAGES, plugin_version
 from olrunbook.rehearsal.providers.servicer import Package, Provider
 
-__all__ = ["main", "package", "serve"]
-
 THREADS = 16
 LARGEST_MESSAGE = 400 << 20  # as the engine's own limit
 GRACE_S = 60.0  # for calls in flight when we are told to end

@@ -33,8 +33,6 @@ from olrunbook.rehearsal.providers.wire import (
     struct,
 )
 
-__all__ = ["Package", "Provider"]
-
 DEFAULTS = "__defaults"  # the bridge's own mark for inputs nobody wrote
 
 

@@ -6,20 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
-__all__ = [
-    "UNKNOWN",
-    "Difference",
-    "Props",
-    "api",
-    "differences",
-    "keep_form",
-    "normal",
-    "same",
-    "top",
-    "unset",
-    "whole",
-]
-
 Props = dict[str, Any]
 Difference = Literal["add", "delete", "update"]
 

@@ -14,8 +14,6 @@ from pulumi.runtime.proto import provider_pb2, status_pb2
 
 from olrunbook.rehearsal.providers.values import UNKNOWN, Props, whole
 
-__all__ = ["dump", "half_made", "has_unknown", "load", "say", "struct"]
-
 
 def load(struct: struct_pb2.Struct) -> Props:
     """Return a protobuf struct as plain values."""

@@ -15,21 +15,6 @@ from olrunbook.errors import RefusedError, ToolError
 from olrunbook.record.files import short
 from olrunbook.steps.approval.model import Approval, Asked
 
-__all__ = [
-    "By",
-    "decide",
-    "does_not_count",
-    "listed",
-    "may_be_used",
-    "message",
-    "of_kind",
-    "require_not_rejected",
-    "signed",
-    "signer_of",
-    "standing",
-    "use",
-]
-
 SIGNED = (
     *("kind", "run_id", "gate", "digest", "signed_at", "until", "reason"),
     *("emergency", "of"),

@@ -17,8 +17,6 @@ from typing import Any
 from olrunbook.adapters.aws.seen import GroupSeen
 from olrunbook.steps.results import ResourceChange
 
-__all__ = ["canonical_groups", "differences", "digest", "part_digests"]
-
 # Masks are under the key of one run. What they hide is in the worker's fingerprint of
 # the resource's inputs, under a key of the target.
 MASK = re.compile(r"\[masked:[0-9a-f]{8}\]")

@@ -20,8 +20,6 @@ from olrunbook.steps.approval.decisions import (
 )
 from olrunbook.steps.approval.model import Asked
 
-__all__ = ["Emergency", "countersign", "emergencies"]
-
 
 class Emergency(NamedTuple):
     """A change that one person approved where more were demanded."""

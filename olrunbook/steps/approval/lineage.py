@@ -24,18 +24,6 @@ from olrunbook.steps.approval.decisions import (
 from olrunbook.steps.approval.model import Asked
 from olrunbook.steps.flow import RELEASE
 
-__all__ = [
-    "PLANS",
-    "Lineage",
-    "asked_of",
-    "goes_on",
-    "names_of",
-    "refuse_rejected",
-    "require_verified",
-    "signers_of",
-    "standing_of",
-]
-
 PLANS = ("olrunbook/preview/1", "olrunbook/refresh-plan/1")  # what gates ask about
 
 

@@ -10,8 +10,6 @@ from olrunbook.project.gates import GateSpec
 from olrunbook.steps.results import Result, Value
 from olrunbook.steps.step import Step
 
-__all__ = ["STEP", "Approval", "Asked", "GateResult", "question_of"]
-
 Status = Literal["no gate", "no change", "not asked", "approved"]
 
 

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from olrunbook.adapters.aws.seen import InstanceSeen, RefreshSeen, TemplateSeen, short
 
-__all__ = ["availability", "cancels", "consequences", "replaced_first", "serving"]
-
 AWS_MIN_HEALTHY = 90  # where a refresh does not say
 
 

@@ -17,8 +17,6 @@ from olrunbook.errors import UsageError
 from olrunbook.steps.deploy.plan import Finding, PreviewResult
 from olrunbook.steps.deploy.rules import TEMPLATE, apart, guarded, taken_off
 
-__all__ = ["Said", "deny", "findings", "require_rules", "rules_of", "warn"]
-
 FOLDER = "rules"
 
 

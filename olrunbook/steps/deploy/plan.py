@@ -6,18 +6,16 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from olrunbook.adapters.aws.seen import GroupSeen
 from olrunbook.record.model import RollbackRecord
 from olrunbook.steps.deploy.rules import apart, is_roll
 from olrunbook.steps.results import (
     Difference,
-    GroupSeen,
     OutsideChange,
     ResourceChange,
     Result,
     Value,
 )
-
-__all__ = ["Finding", "PreviewResult"]
 
 
 class Finding(Value):

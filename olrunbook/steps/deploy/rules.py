@@ -10,24 +10,9 @@ from typing import Any
 
 from olrunbook.adapters.aws.seen import GroupSeen, RefreshSeen, short
 from olrunbook.adapters.pulumi.stack import Found
-from olrunbook.project.catalog import StackSpec
-from olrunbook.project.stack import group_key
+from olrunbook.project.stack import StackSpec, group_key
 from olrunbook.steps.deploy.availability import availability, cancels, serving
 from olrunbook.steps.results import OutsideChange, PropertyChange, ResourceChange
-
-__all__ = [
-    "apart",
-    "guarded",
-    "is_roll",
-    "left_behind",
-    "outlook",
-    "outside",
-    "resource_changes",
-    "shares",
-    "sizes",
-    "taken_off",
-    "wrong_images",
-]
 
 GROUP = "aws:autoscaling/group:Group"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"

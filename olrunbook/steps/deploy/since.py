@@ -18,8 +18,6 @@ from olrunbook.record.provenance import commits_between
 from olrunbook.steps.images.results import BuiltImage, ImageBuildResult, ImageTestResult
 from olrunbook.steps.results import Difference
 
-__all__ = ["Archived", "archived", "doubts", "since"]
-
 MOST = 25  # commits, packages
 COMMIT = "commit"
 Row = tuple[str, str, str]  # what, old, new

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from olrunbook.adapters.aws.reads import Account, images_exist, require_identity
+from olrunbook.adapters.aws.seen import GroupSeen
 from olrunbook.adapters.context import Context
 from olrunbook.adapters.pulumi import stack as pulumi
 from olrunbook.adapters.pulumi.settings import stack_spec
@@ -29,10 +30,8 @@ from olrunbook.steps.deploy.rules import (
 from olrunbook.steps.deploy.since import archived, doubts, since
 from olrunbook.steps.order import require_stage_before
 from olrunbook.steps.pace import Pace, Patience, Patiently
-from olrunbook.steps.results import DeployResult, Difference, GroupSeen
+from olrunbook.steps.results import DeployResult, Difference
 from olrunbook.steps.step import Step
-
-__all__ = ["PREVIEW", "UP", "PreviewResult", "preview", "up"]
 
 LOOKUP = (
     "Its program looks the newest image up by itself. Deploy what it chose (images=…), "

@@ -36,12 +36,9 @@ from olrunbook.steps.images.workspace import (
     Workspace,
     artifacts_of,
     node_types,
-    parse_variables,
     workspace,
 )
 from olrunbook.steps.step import Step
-
-__all__ = ["BUILD", "VALIDATE", "build", "parse_variables", "validate"]
 
 ON_ERROR = ("cleanup", "abort")
 

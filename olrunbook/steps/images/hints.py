@@ -6,8 +6,6 @@ import re
 import tomllib
 from pathlib import Path
 
-__all__ = ["hint_for"]
-
 _KNOWN = tomllib.loads(Path(__file__).with_name("hints.toml").read_text("utf-8"))
 
 

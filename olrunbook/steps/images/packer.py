@@ -12,15 +12,6 @@ from olrunbook.adapters.packer import Packer, build_arguments, plugin_folder
 from olrunbook.errors import UsageError
 from olrunbook.steps.images.workspace import Workspace
 
-__all__ = [
-    "check_declared",
-    "commit_text",
-    "packer_of",
-    "shown_arguments",
-    "shown_template",
-    "variables_of",
-]
-
 
 def packer_of(ctx: Context, place: Workspace, log: str) -> Packer:
     """Return Packer for a run: the target's environment, and nothing written elsewhere.

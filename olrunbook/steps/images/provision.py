@@ -35,8 +35,6 @@ from olrunbook.steps.images.workspace import (
 from olrunbook.steps.step import Step
 from olrunbook.targets import state_dir
 
-__all__ = ["STEP", "image_test", "require"]
-
 NOT_TESTED = (
     "booting: a container uses this machine's kernel and has no disks of its own",
     "systemd's sandboxing of services: a container may not set it up",

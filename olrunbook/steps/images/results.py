@@ -10,18 +10,6 @@ from pydantic import Field
 from olrunbook.project.imageset import format_images
 from olrunbook.steps.results import Result, Value
 
-__all__ = [
-    "ArtifactUsed",
-    "BuiltImage",
-    "CheckSeen",
-    "ImageBuildResult",
-    "ImageTestResult",
-    "Operation",
-    "Phase",
-    "TestedImage",
-    "ValidateResult",
-]
-
 OperationState = Literal["changed", "no change", "failed", "running", "not reached"]
 
 

@@ -13,8 +13,6 @@ from olrunbook.errors import OlrunbookError, RefusedError, UsageError
 from olrunbook.project.catalog import App, Catalog
 from olrunbook.targets import Target, onto
 
-__all__ = ["revoke"]
-
 LONGEST = 256  # characters of a tag's value
 
 

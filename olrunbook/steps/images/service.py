@@ -11,8 +11,6 @@ from olrunbook.events import Event
 from olrunbook.project.catalog import Check
 from olrunbook.steps.images.results import CheckSeen
 
-__all__ = ["service_checks"]
-
 UP_S = 90.0  # a slow machine's JVM
 MARK = "\n--status "
 

@@ -11,8 +11,6 @@ from olrunbook.events import Event
 from olrunbook.steps.images.hints import hint_for
 from olrunbook.steps.images.results import Operation, Phase
 
-__all__ = ["Watch", "explain", "leftovers"]
-
 GONE = ("terminated", "shutting-down")
 TAIL = 12  # lines of output that go into an error
 

@@ -24,8 +24,6 @@ from olrunbook.project.where import cache_dir
 from olrunbook.record.provenance import files
 from olrunbook.steps.images.results import ArtifactUsed
 
-__all__ = ["Workspace", "artifacts_of", "node_types", "parse_variables", "workspace"]
-
 _VARIABLE = re.compile(r'^\s*variable\s+"([^"]+)"', re.MULTILINE)
 _IGNORED = ("__pycache__", "*.pyc", "pyinfra-debug.log", ".git")
 

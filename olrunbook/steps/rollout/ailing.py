@@ -14,8 +14,6 @@ from olrunbook.events import Event
 from olrunbook.steps.rollout.group import GroupWatch
 from olrunbook.steps.rollout.model import Ailment, InstanceTrack
 
-__all__ = ["Wards"]
-
 MOST = 50  # instances; nobody reads more consoles
 LAST_LINES = 15
 LINE_LENGTH = 300

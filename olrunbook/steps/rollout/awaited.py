@@ -15,8 +15,6 @@ from olrunbook.project.moments import FORMS, moment
 from olrunbook.project.stack import called
 from olrunbook.steps.results import DeployResult, Value
 
-__all__ = ["Awaited", "by_groups", "chosen", "of_deploy"]
-
 
 class Awaited(Value):
     """An update whose rollout is watched."""

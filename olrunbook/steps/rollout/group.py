@@ -17,8 +17,6 @@ from olrunbook.events import Event
 from olrunbook.steps.rollout.model import InstanceTrack, RolloutSample
 from olrunbook.steps.rollout.verdict import Evidence, Verdict, on_image
 
-__all__ = ["GroupWatch"]
-
 SAMPLE_S = 5.0  # the plot needs no more while nothing changes
 
 

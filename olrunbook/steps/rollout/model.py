@@ -11,15 +11,6 @@ from olrunbook.adapters.aws.seen import ActivitySeen, InstanceSeen, RefreshSeen,
 from olrunbook.steps.results import Result, Value
 from olrunbook.steps.rollout.samples import ProbeSecond, ProbeSummary
 
-__all__ = [
-    "Ailment",
-    "GroupRollout",
-    "InstanceTrack",
-    "Outcome",
-    "RolloutResult",
-    "RolloutSample",
-]
-
 Outcome = Literal["launched", "refreshed", "unchanged", "failed"]
 
 

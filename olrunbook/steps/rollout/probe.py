@@ -20,8 +20,6 @@ from olrunbook.errors import OlrunbookError
 from olrunbook.project.catalog import ProbeSpec
 from olrunbook.steps.rollout.samples import Sample
 
-__all__ = ["SAMPLES_VARIABLE", "Probe"]
-
 # Names an existing file of samples, made by whoever runs the notebook.
 SAMPLES_VARIABLE = "OLRUNBOOK_PROBE"
 TIMEOUT_S = 2.0

@@ -13,8 +13,6 @@ from olrunbook.steps.rollout.awaited import Awaited
 from olrunbook.steps.rollout.probe import Probe
 from olrunbook.steps.rollout.samples import ProbeSummary, Sample, read_samples
 
-__all__ = ["collected", "probe_notes", "probing"]
-
 SAMPLES_FILE = "probe.jsonl"
 TAIL_S = 3.0  # how long the last answers of somebody else's probe may take
 

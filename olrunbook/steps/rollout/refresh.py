@@ -29,18 +29,6 @@ from olrunbook.steps.rollout.model import GroupRollout, RolloutResult
 from olrunbook.steps.rollout.rollout import require, rollout
 from olrunbook.steps.step import Step
 
-__all__ = [
-    "BEGAN",
-    "PLANNED",
-    "WATCHED",
-    "RefreshBegan",
-    "RefreshPlan",
-    "awaited",
-    "began",
-    "planned",
-    "watched",
-]
-
 ROOM, WHOLE = 10, 100  # percent
 BY_HAND = "aws autoscaling start-instance-refresh --auto-scaling-group-name"
 

@@ -24,8 +24,6 @@ from olrunbook.steps.rollout.verdict import Verdict
 from olrunbook.steps.rollout.watching import Watching
 from olrunbook.steps.step import Step
 
-__all__ = ["STEP", "RolloutResult", "require", "rollout"]
-
 MAX_ACTIVITIES = 20
 SHOW = "aws autoscaling describe-instance-refreshes --auto-scaling-group-name"
 ORDER: tuple[Outcome, ...] = ("failed", "refreshed", "launched", "unchanged")

@@ -12,15 +12,6 @@ from pydantic import Field, ValidationError
 
 from olrunbook.steps.results import Value
 
-__all__ = [
-    "ProbeSecond",
-    "ProbeSummary",
-    "Sample",
-    "per_second",
-    "read_samples",
-    "summarise",
-]
-
 
 class Sample(Value):
     """One request."""

@@ -16,8 +16,6 @@ from olrunbook.project.stack import called
 from olrunbook.steps.pace import Patience
 from olrunbook.steps.rollout.model import Outcome
 
-__all__ = ["Evidence", "Verdict", "judge", "on_image", "shortcomings"]
-
 
 class Evidence(NamedTuple):
     """What is known of one group at one moment."""

@@ -17,8 +17,6 @@ from olrunbook.steps.rollout.ailing import Wards
 from olrunbook.steps.rollout.group import GroupWatch
 from olrunbook.steps.rollout.verdict import Verdict, judge
 
-__all__ = ["Watching"]
-
 # Calls of a look: for all groups (groups, instances), and for each (refreshes, health,
 # template).
 ALL, EACH = 2, 3

@@ -9,20 +9,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = [
-    "DEFAULTS",
-    "SECRET",
-    "facts",
-    "is_hidden",
-    "is_secret",
-    "made_up",
-    "property_changes",
-    "resource_name",
-    "sealed_fingerprint",
-    "shown",
-    "value_at",
-]
-
 SECRET = "[secret]"  # noqa: S105  (how the engine prints one)
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 WHOLE_MASKED = {"userdata", "userdatabase64"}  # often a secret nobody marked as one

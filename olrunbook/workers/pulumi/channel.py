@@ -9,8 +9,6 @@ from typing import Any, TextIO
 
 from olrunbook.redact import Redactor
 
-__all__ = ["Channel"]
-
 
 @dataclass(frozen=True, slots=True)
 class Channel:

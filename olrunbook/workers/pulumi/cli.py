@@ -22,8 +22,6 @@ from pulumi.automation import CommandResult, PulumiCommand
 from pulumi.automation.errors import create_command_error
 from semver import VersionInfo
 
-__all__ = ["SafeCommand", "StoppedError"]
-
 POLL_S = 0.05
 DEAF_S = 5.0  # how long the CLI may take to its first event before it is asked
 LineSink = Callable[[str], object]

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Captured", "preload", "secret_texts", "stack_program"]
-
 # Resource type, name and property (no case, no underscores) to a value in clear.
 Captured = dict[tuple[str, str, str], str]
 

@@ -9,8 +9,6 @@ from typing import Any
 
 from olrunbook.workers.pulumi import changes
 
-__all__ = ["Rows", "plain_text"]
-
 STACK = "pulumi:pulumi:Stack"
 PROVIDER = "pulumi:providers:"
 SKIPPED_OPS = {"refresh", "refresh-done"}

@@ -24,8 +24,6 @@ from olrunbook.redact import Redactor
 from olrunbook.redact.names import plausible
 from olrunbook.redact.user_data import decoded
 
-__all__ = ["Files", "differences", "files"]
-
 Files = dict[str, dict[str, str]]  # file to key to value; key "": the whole text
 
 MOST = 1 << 20  # bytes a packed text may unpack to

@@ -26,8 +26,6 @@ from olrunbook.workers.pulumi.program import (
 from olrunbook.workers.pulumi.rows import Rows, plain_text
 from olrunbook.workers.pulumi.user_data import differences, files
 
-__all__ = ["Work"]
-
 
 class QuickStack(auto.Stack):
     """A stack whose `up` is one call of the CLI: outputs come from its events."""

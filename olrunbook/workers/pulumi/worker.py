@@ -22,8 +22,6 @@ from pathlib import Path
 from olrunbook.redact import Redactor
 from olrunbook.workers.pulumi.channel import Channel
 
-__all__ = ["main"]
-
 
 def main() -> int:
     """Do what the request says; return the exit code."""

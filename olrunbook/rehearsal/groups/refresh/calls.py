@@ -25,8 +25,6 @@ from olrunbook.rehearsal.groups.refresh.values import Pace
 from olrunbook.rehearsal.groups.source import LaunchSource
 from olrunbook.rehearsal.settings import Settings
 
-__all__ = ["PACE_MODEL", "current_pace", "fault", "group_of", "install"]
-
 PACE_MODEL = "autoscaling::instancerefresh"  # name in moto's state manager
 SIX_WEEKS_S = 42 * 86400
 DEFAULT_WARMUP_S = 300

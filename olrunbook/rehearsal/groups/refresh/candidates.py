@@ -8,8 +8,6 @@ from moto.cloudwatch.models import cloudwatch_backends
 from olrunbook.rehearsal.groups.refresh.preferences import Preferences
 from olrunbook.rehearsal.groups.source import LaunchSource
 
-__all__ = ["due", "held_back", "ringing"]
-
 
 def due(
     states: list[InstanceState], source: LaunchSource, preferences: Preferences

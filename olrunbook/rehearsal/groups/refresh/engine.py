@@ -27,8 +27,6 @@ from olrunbook.rehearsal.groups.refresh.values import ACTIVE, Arrival, Pace
 from olrunbook.rehearsal.groups.source import LaunchSource
 from olrunbook.rehearsal.signals import log
 
-__all__ = ["Refresh"]
-
 MOST_EVENTS = 10_000  # of one call of `advance`
 LOOK_AGAIN_S = 0.1  # at an instance that is not InService yet
 SHORTEST_RETRY_S = 0.05

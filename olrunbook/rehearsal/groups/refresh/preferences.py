@@ -10,8 +10,6 @@ from moto.autoscaling.exceptions import ValidationError
 
 from olrunbook.rehearsal.groups.source import LaunchSource
 
-__all__ = ["HOUR", "Preferences"]
-
 HOUR = 3600
 _DEFAULTS = {
     "MinHealthyPercentage": 90,

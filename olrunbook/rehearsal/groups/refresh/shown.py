@@ -7,8 +7,6 @@ from typing import Any
 from olrunbook.rehearsal.groups.members import moment
 from olrunbook.rehearsal.groups.refresh.engine import Refresh
 
-__all__ = ["shown"]
-
 
 def shown(refresh: Refresh) -> dict[str, Any]:
     """Return a refresh in AWS's shape; what has no value yet is left out."""

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from moto.autoscaling.models import InstanceState
 
-__all__ = ["ACTIVE", "Arrival", "Pace"]
-
 ACTIVE = ("Pending", "InProgress", "Baking", "Cancelling", "RollbackInProgress")
 
 

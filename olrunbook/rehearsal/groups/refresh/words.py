@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from moto.autoscaling.models import InstanceState
 
-__all__ = ["checkpoint", "held", "of", "waiting_for", "warming_up"]
-
 
 def waiting_for(state: InstanceState, how: str) -> str:
     """Return the words while a new instance is not in service."""

@@ -14,8 +14,6 @@ from olrunbook.rehearsal.providers.aws.refresh import (
 from olrunbook.rehearsal.providers.handler import AutoName, Caller, Handler, is_gone
 from olrunbook.rehearsal.providers.values import Props, api, keep_form
 
-__all__ = ["RESOURCES", "Group"]
-
 NAME = "AutoScalingGroupName"
 DEFAULT_GRACE_S = 300  # the real provider's default, not the API's
 SCALARS = {

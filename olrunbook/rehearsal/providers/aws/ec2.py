@@ -14,8 +14,6 @@ from olrunbook.rehearsal.providers.aws.tags import (
 from olrunbook.rehearsal.providers.handler import AutoName, Caller, Handler
 from olrunbook.rehearsal.providers.values import Props
 
-__all__ = ["RESOURCES", "SecurityGroup"]
-
 ANY_PROTOCOL = "-1"
 Rule = tuple[str, int, int, str, str]  # protocol, from, to, kind of peer, peer
 

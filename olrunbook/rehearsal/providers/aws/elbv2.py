@@ -15,8 +15,6 @@ from olrunbook.rehearsal.providers.aws.target_group import TargetGroup
 from olrunbook.rehearsal.providers.handler import AutoName, Caller, Handler
 from olrunbook.rehearsal.providers.values import Props, api, keep_form
 
-__all__ = ["RESOURCES", "Listener", "LoadBalancer"]
-
 BALANCER_ATTRIBUTES = {
     "dropInvalidHeaderFields": "routing.http.drop_invalid_header_fields.enabled",
     "enableDeletionProtection": "deletion_protection.enabled",

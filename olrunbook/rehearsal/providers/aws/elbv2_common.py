@@ -8,8 +8,6 @@ from olrunbook.rehearsal.providers.aws import tags
 from olrunbook.rehearsal.providers.handler import Caller
 from olrunbook.rehearsal.providers.values import Props
 
-__all__ = ["attributes", "read_attributes", "retag", "seen_tags"]
-
 
 def retag(call: Caller, ident: str, old: Props | None, new: Props | None) -> None:
     """Make the tags what they should be, removal included."""

@@ -12,8 +12,6 @@ from olrunbook.rehearsal.providers.aws.tags import listed, seen_tags
 from olrunbook.rehearsal.providers.handler import AutoName, Caller, Handler
 from olrunbook.rehearsal.providers.values import Props, keep_form
 
-__all__ = ["RESOURCES", "InstanceProfile", "Policy", "Role", "RolePolicyAttachment"]
-
 
 def document(recorded: Any, actual: Any) -> Any:
     """Return the recorded policy document if it says the same as the actual one."""

@@ -10,8 +10,6 @@ from olrunbook.rehearsal.providers.aws.tags import ec2_tags, listed, tag_specifi
 from olrunbook.rehearsal.providers.handler import AutoName, Caller, Handler
 from olrunbook.rehearsal.providers.values import Props, api, keep_form
 
-__all__ = ["RESOURCES", "LaunchTemplate"]
-
 PLAIN = (
     "blockDeviceMappings",
     "disableApiTermination",

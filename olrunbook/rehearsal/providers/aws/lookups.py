@@ -9,8 +9,6 @@ from olrunbook.rehearsal.providers.aws.tags import from_api
 from olrunbook.rehearsal.providers.handler import Caller, Function
 from olrunbook.rehearsal.providers.values import Props
 
-__all__ = ["FUNCTIONS"]
-
 NONE = (
     "Your query returned no results. Please change your search criteria and try again."
 )

@@ -9,8 +9,6 @@ from typing import Any
 from olrunbook.rehearsal.providers.handler import Caller
 from olrunbook.rehearsal.providers.values import Props, api
 
-__all__ = ["seconds", "start_refresh", "wait_for_capacity", "wait_until_gone"]
-
 NAME = "AutoScalingGroupName"
 CAPACITY_TIMEOUT = "10m"  # the real provider's default
 START_TIMEOUT_S = 600.0

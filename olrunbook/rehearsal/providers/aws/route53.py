@@ -9,8 +9,6 @@ from typing_extensions import override
 from olrunbook.rehearsal.providers.handler import Caller, Handler
 from olrunbook.rehearsal.providers.values import Props, keep_form
 
-__all__ = ["RESOURCES", "Record"]
-
 
 def _name(name: str) -> str:
     return name.rstrip(".").lower()

@@ -7,15 +7,6 @@ from typing import Any
 from olrunbook.rehearsal.providers.handler import Caller
 from olrunbook.rehearsal.providers.values import Props, keep_form
 
-__all__ = [
-    "ec2_tags",
-    "from_api",
-    "listed",
-    "seen_tags",
-    "tag_specification",
-    "tags_argument",
-]
-
 
 def listed(tags: Props | None) -> list[dict[str, str]]:
     """Return a map of tags as the APIs take it."""

@@ -14,8 +14,6 @@ from olrunbook.rehearsal.providers.aws.tags import tags_argument
 from olrunbook.rehearsal.providers.handler import AutoName, Caller, Handler
 from olrunbook.rehearsal.providers.values import Props, api, keep_form
 
-__all__ = ["TargetGroup"]
-
 HEALTH = {
     "enabled": "HealthCheckEnabled",
     "healthyThreshold": "HealthyThresholdCount",
