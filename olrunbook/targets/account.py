@@ -64,7 +64,10 @@ class AccountTarget(Target, frozen=True, extra="forbid"):
     def _keys(self) -> dict[str, str]:
         """Return what leads a tool to the account; its config is written first."""
         _write_config(self)
-        return {CHAIN: json.dumps(self.chain), "AWS_SDK_LOAD_CONFIG": "1"}
+        # They are held to whoever STS said we are, as long as the tool runs.
+        who = {"account": self.account, "identity": self.identity_arn}
+        chain = _asked(self, "credentials", **who)
+        return {CHAIN: json.dumps(chain), "AWS_SDK_LOAD_CONFIG": "1"}
 
     @override
     def client(self, service: str) -> Any:
@@ -203,9 +206,9 @@ def _own_environment() -> dict[str, str]:
     return {**found, "PULUMI_HOME": home, "PULUMI_SKIP_UPDATE_CHECK": "true"}
 
 
-def _asked(target: AccountTarget, ask: str) -> list[str]:
+def _asked(target: AccountTarget, ask: str, **more: str) -> list[str]:
     *command, words = target.chain
-    return [*command, json.dumps({**json.loads(words), "ask": ask})]
+    return [*command, json.dumps({**json.loads(words), "ask": ask, **more})]
 
 
 def _write_config(target: AccountTarget) -> Path:

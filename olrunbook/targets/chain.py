@@ -2,7 +2,9 @@
 
 The argument is a JSON object: `profile`, `role` (assumed with what the profile gives;
 empty: none), `session` (its name), `region`, `shell` (patterns of the `AWS_*` variables
-that count), `ask` (`credentials`, or `settings`: what else the profile says).
+that count), `ask` (`credentials`, or `settings`: what else the profile says). For a
+tool also `account` and `identity`: those of anybody else are not handed to it, even
+where a profile changes while it runs.
 
 A process of its own, because AWS's libraries read the environment wherever they are:
 here it holds what the catalog says counts, and nothing else.
@@ -13,7 +15,9 @@ from __future__ import annotations
 import fnmatch
 import json
 import os
+import re
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,6 +28,25 @@ SETTINGS = """
 """
 BY_SHELL = {"AWS_ENDPOINT_URL": "endpoint_url", "AWS_CA_BUNDLE": "ca_bundle"}
 NO_EXPIRY = timedelta(minutes=15)  # static keys: looked at again so often
+# Where a profile names no session, AWS's libraries name it after the clock, each time.
+_CLOCK = re.compile(r"(?<=/botocore-session-)\d+$")
+
+
+def wrong_identity(answer: Mapping[str, Any], account: str, identity: str) -> str:
+    """Return how GetCallerIdentity answers otherwise than it must; empty: not.
+
+    Args:
+        answer: What it answers.
+        account: AWS account id.
+        identity: ARN, or a pattern (`*`, `?`) of it.
+
+    """
+    found, arn = answer["Account"], str(answer["Arn"])
+    if found != account:
+        return f"the AWS account is {found} ({arn}), wanted {account}"
+    if not fnmatch.fnmatchcase(_CLOCK.sub("0", arn), _CLOCK.sub("0", identity)):
+        return f"the AWS identity is {arn}, wanted {identity}"
+    return ""
 
 
 def main() -> int:
@@ -41,6 +64,9 @@ def main() -> int:
             found = settings(session)
         else:
             found = credentials(session, asked)
+            if wrong := _not_ours(session, asked, found):
+                sys.stderr.write(f"{wrong}\n")
+                return 1
     except (BotoCoreError, ClientError, EOFError) as error:
         text = (
             " ".join(str(error).split()) or "a code was asked for, and nobody is here"
@@ -84,6 +110,22 @@ def credentials(session: Any, asked: dict[str, Any]) -> dict[str, Any]:
         # botocore has no public name for it
         expires = getattr(own, "_expiry_time", None) or datetime.now(UTC) + NO_EXPIRY
     return {"Version": 1, **found, "Expiration": expires.astimezone(UTC).isoformat()}
+
+
+def _not_ours(session: Any, asked: dict[str, Any], found: dict[str, Any]) -> str:
+    """Return whose the credentials are, where that is not who is wanted."""
+    if "identity" not in asked:
+        return ""
+    sts = session.create_client(
+        "sts",
+        asked["region"],
+        aws_access_key_id=found["AccessKeyId"],
+        aws_secret_access_key=found["SecretAccessKey"],
+        aws_session_token=found.get("SessionToken"),
+    )
+    return wrong_identity(
+        sts.get_caller_identity(), asked["account"], asked["identity"]
+    )
 
 
 if __name__ == "__main__":

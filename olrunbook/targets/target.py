@@ -6,12 +6,10 @@ Steps and notebooks need not know which of the two it is.
 
 from __future__ import annotations
 
-import fnmatch
 import functools
 import hashlib
 import hmac
 import os
-import re
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, overload
 
 from pydantic import BaseModel, Field, SecretStr
 
+from olrunbook.targets.chain import wrong_identity
 from olrunbook.targets.place import caller, tool_environment
 
 if TYPE_CHECKING:
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts import STSClient
-
-# Where a profile names no session, AWS's libraries name it after the clock, each time.
-_CLOCK = re.compile(r"(?<=/botocore-session-)\d+$")
 
 
 class Target(BaseModel, frozen=True, extra="forbid"):
@@ -99,13 +95,7 @@ class Target(BaseModel, frozen=True, extra="forbid"):
 
     def wrong(self, identity: Mapping[str, object]) -> str:
         """Return how GetCallerIdentity answers otherwise than it must; empty: not."""
-        account, arn = identity["Account"], str(identity["Arn"])
-        if account != self.account:
-            return f"the AWS account is {account} ({arn}), wanted {self.account}"
-        wanted = _CLOCK.sub("0", self.identity_arn)
-        if not fnmatch.fnmatchcase(_CLOCK.sub("0", arn), wanted):
-            return f"the AWS identity is {arn}, wanted {self.identity_arn}"
-        return ""
+        return wrong_identity(identity, self.account, self.identity_arn)
 
     def secret_values(self) -> list[str]:
         """Return the values that must never be shown."""

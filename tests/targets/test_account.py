@@ -42,7 +42,7 @@ ASKS = """
 import botocore.session, sys
 session = botocore.session.Session()
 sts = session.create_client("sts")
-print(sts.get_caller_identity()["Arn"], sts.meta.endpoint_url)
+print(sts.get_caller_identity()["Arn"], sts.meta.endpoint_url, flush=True)
 for line in sys.stdin:
     print(session.create_client("sts").get_caller_identity()["Arn"], flush=True)
 """
@@ -363,6 +363,33 @@ class TestTools:
                 assert first().startswith(ROLE)
                 assert first().startswith(ROLE)
                 assert tool.wait(30) == 0
+        finally:
+            person.account.tokens(0)
+
+    def test_a_profile_that_changes_meanwhile_gives_a_tool_nothing(
+        self, make: Make, person: Person
+    ) -> None:
+        """Neither at its first question nor at a later one: who we are was checked."""
+        person.account.tokens(2)
+        try:
+            target = make().identified()
+            with handing_out(target.environment()) as env:
+                tool = [sys.executable, "-c", ASKS]
+                pipes = {"text": True, "stderr": subprocess.PIPE}
+                pipes |= {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+                begun = subprocess.Popen(tool, env=env, **pipes)
+                assert begun.stdout
+                assert begun.stdout.readline().startswith(f"{ROLE}ann")
+                person.write("qa")
+                again = subprocess.run(tool, env=env, check=False, **pipes)
+                while again.returncode == 0:
+                    assert again.stdout.startswith(f"{ROLE}ann")
+                    again = subprocess.run(tool, env=env, check=False, **pipes)
+                said, errors = begun.communicate("again\n", timeout=60)
+            assert "qa" not in said + again.stdout
+            for text in (errors, again.stderr):
+                assert "the AWS identity is " in text, text
+                assert f"/olrunbook-qa/ann, wanted {ROLE}ann" in text
         finally:
             person.account.tokens(0)
 
