@@ -130,9 +130,24 @@ def commits_between(folder: Path, old: str, new: str) -> list[str] | None:
 
 
 def files(folder: Path) -> list[str]:
-    """Return the files below a folder that git has or would add; without git: none."""
+    """Return the files below a folder that git has or would add; without git: none.
+
+    Of a submodule that is checked out, those of the submodule.
+    """
     words = ("ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    return _git(folder, *words, errors="surrogateescape").split("\0")[:-1]
+    found = list[str]()
+    for name in _git(folder, *words, errors="surrogateescape").split("\0")[:-1]:
+        inner = folder / name
+        # A checkout that only lies there is not one: git ends its name with a slash.
+        if (
+            not name.endswith("/")
+            and not inner.is_symlink()
+            and (inner / ".git").exists()
+        ):
+            found += [f"{name}/{file}" for file in files(inner)]
+        else:
+            found.append(name)
+    return found
 
 
 def uncommitted(folder: Path, name: str) -> bool:

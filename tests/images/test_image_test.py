@@ -162,6 +162,30 @@ def test_the_copy_has_every_file_of_the_checkout(
     assert (other / "words.txt").read_text() == "newer"
 
 
+def test_the_copy_has_the_files_of_submodules(context, hello, tmp_path) -> None:
+    """Of one that is checked out; what is not is an empty folder."""
+    theirs = tmp_path / "theirs"
+    (theirs / "roles").mkdir(parents=True)
+    (theirs / "roles" / "web.yml").write_text("a role")
+    author = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    git(theirs, "init", "--quiet")
+    git(theirs, "add", "roles")
+    git(theirs, *author, "commit", "--quiet", "--message", "roles")
+    git(hello.root, "init", "--quiet")
+    add = ("-c", "protocol.file.allow=always", "submodule", "--quiet", "add")
+    for folder in ("shared", "gone"):
+        git(hello.root, *add, str(theirs), folder)
+    git(hello.root, "submodule", "--quiet", "deinit", "--force", "gone")
+    (hello.root / "shared" / "new.yml").write_text("not committed there yet")
+    git(hello.root, "clone", "--quiet", str(theirs), "another")
+    root = workspace(context("hello", project=hello)).root
+    assert not (root / "another").exists()
+    assert (root / "shared" / "roles" / "web.yml").read_text() == "a role"
+    assert (root / "shared" / "new.yml").is_file()
+    assert not (root / "shared" / ".git").exists()
+    assert not (root / "gone").exists()
+
+
 def test_what_is_behind_a_link_of_the_checkout_is_left_alone(
     context, hello, tmp_path
 ) -> None:

@@ -123,7 +123,7 @@ def _copy(source: Path, copy: Path, root: Path) -> None:
         if source.is_dir() and not stays:
             return  # what is written below it would be written there
     elif not source.is_file():
-        return  # it is gone, or a submodule
+        return  # it is gone
     copy.parent.mkdir(parents=True, exist_ok=True)
     new = source.lstat()
     with suppress(FileNotFoundError):
