@@ -153,6 +153,8 @@ def test_a_tool_gets_the_files_of_the_home_that_are_named(
         ('{"user":"ann9@example.org","token":"qwertzuiop"}', "qwertzuiop"),
         ('{"auths": {"x.org": {"auth": "YW5uOnNlY3JldA=="}}}', "YW5uOnNlY3JldA=="),
         ('{"auth": "kerberos", "tokens": [{"a": 1}, "qwertzuiop"]}', "qwertzuiop"),
+        ("a=b\n//npm.x.org/team/:_authToken=qwertzuiop\n", "qwertzuiop"),
+        ("machine x.org login ann9@example.org password qwertzuiop\n", "qwertzuiop"),
     ],
 )
 def test_what_the_files_of_a_home_hold_is_masked(

@@ -30,10 +30,11 @@ START = Path(__file__).parents[1] / "workers" / "start.py"
 ELSEWHERE = ("sh", "-c", 'cd "$1" && shift && exec "$@"', "sh")
 
 MOST = 1 << 14  # bytes of a file in which secrets are looked for
-# `NAME=value`, `name: value`, `"name": "value",`
+# `NAME=value`, `name: value`, `"name": "value",`; of npm `//host/:name=value`
 _PAIR = re.compile(
-    r"^\s*(?:export\s+)?[\"']?([\w.-]+)[\"']?\s*[=:]\s*(.*?)\s*,?\s*$",
+    r"^\s*(?:export\s+|//\S+?:)?[\"']?([\w.-]+)[\"']?\s*[=:]\s*(.*?)\s*,?\s*$",
 )
+_NETRC = re.compile(r"\b(password)\s+(\S+)")
 
 
 def find_tool(name: str, env: Mapping[str, str]) -> str:
@@ -165,7 +166,7 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
             yield from _leaves("", found)
             return
     for line in text.splitlines():
-        pair = _PAIR.match(line)
+        pair = _PAIR.match(line) or _NETRC.search(line)
         name, value = pair.groups() if pair else ("", line.strip())
         yield name, value.strip("\"'")
 
