@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from olrunbook.display.shown import shows
+from olrunbook.display.shown import view_of
 from olrunbook.display.view import Cell, Note, View, table
 from olrunbook.record.files import minute, short
 from olrunbook.steps.board import Board, StageStatus
 
 
-@shows(Board.schema_name)
+@view_of.register
 def board_view(board: Board) -> View:
     """Return the table of the stages; the first line answers the question."""
     rows = [

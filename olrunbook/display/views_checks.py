@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from olrunbook.display.shown import shows
+from olrunbook.display.shown import view_of
 from olrunbook.display.view import Cell, Note, View, plain, seconds, status, table
 from olrunbook.steps.checks import ChecksResult
 from olrunbook.steps.doctor import Diagnosis
 from olrunbook.steps.preflight import CheckRow, PreflightResult
 
 
-@shows(PreflightResult.schema_name)
+@view_of.register
 def preflight_view(result: PreflightResult) -> View:
     """Return the table of a preflight; what can be done stands below it."""
     rows = [
@@ -31,7 +31,7 @@ def preflight_view(result: PreflightResult) -> View:
     )
 
 
-@shows(Diagnosis.schema_name)
+@view_of.register
 def doctor_view(found: Diagnosis) -> View:
     """Return the table of all checks; what to type stands below it, unbroken."""
     alike: dict[CheckRow, list[str]] = {}
@@ -60,7 +60,7 @@ def doctor_view(found: Diagnosis) -> View:
     )
 
 
-@shows(ChecksResult.schema_name)
+@view_of.register
 def checks_view(result: ChecksResult) -> View:
     """Return the table of a stage's checks."""
     rows = [

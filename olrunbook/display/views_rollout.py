@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from olrunbook.adapters.aws.seen import RefreshSeen
 from olrunbook.display.plots import rollout_plot
-from olrunbook.display.shown import shows
+from olrunbook.display.shown import view_of
 from olrunbook.display.view import (
     Cell,
     Note,
@@ -23,7 +23,7 @@ from olrunbook.steps.rollout.samples import ProbeSummary
 MILLI = 1000
 
 
-@shows(RolloutResult.schema_name)
+@view_of.register
 def rollout_view(result: RolloutResult) -> View:
     """Return the tables of a rollout."""
     failed = result.outcome == "failed"
@@ -144,7 +144,7 @@ def _probe(probe: ProbeSummary) -> Table:
     return table("Availability through the load balancer", ("", "", ""), cells)
 
 
-@shows(RefreshPlan.schema_name)
+@view_of.register
 def plan_view(plan: RefreshPlan) -> View:
     """Return the table of what would be replaced, and how."""
     rows = [
@@ -168,7 +168,7 @@ def plan_view(plan: RefreshPlan) -> View:
     )
 
 
-@shows(RefreshBegan.schema_name)
+@view_of.register
 def began_view(began: RefreshBegan) -> View:
     """Return which refreshes began."""
     text = "Began does not mean replaced: the next cell watches it."
