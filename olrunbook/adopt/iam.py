@@ -30,6 +30,8 @@ PLACEHOLDER = "ACCOUNT_ID"  # AWS refuses it: nobody attaches a policy of no acc
 OF_STACKS = "alias bucket group group_name key prefix reads stack"
 _HOLE = re.compile(r"\{(\w+)\}")
 
+Place = dict[str, list[str]]  # the values of each hole in a stage
+
 
 class Strict(BaseModel, frozen=True, extra="forbid"):
     """A part of permissions.toml."""
@@ -167,7 +169,7 @@ def policies(
 
 
 def _policies(
-    kind: Kind, app: str, places: list[dict[str, list[str]]], tags: Mapping[str, str]
+    kind: Kind, app: str, places: list[Place], tags: Mapping[str, str]
 ) -> Iterator[Policy]:
     """Yield the policies of a kind: as many as its size needs."""
     stage = "".join(places[0]["stage"]) if kind.each_stage else ""
@@ -202,7 +204,7 @@ def _policies(
 
 
 def _statement(
-    row: Row, kind: Kind, places: list[dict[str, list[str]]], tags: Mapping[str, str]
+    row: Row, kind: Kind, places: list[Place], tags: Mapping[str, str]
 ) -> dict[str, Any] | None:
     """Return a row as IAM takes it; None: nothing of it is needed here."""
     actions = row.actions(kind.notebooks)
@@ -232,7 +234,7 @@ def _short(values: list[str]) -> str | list[str]:
     return values[0] if len(values) == 1 else values
 
 
-def _filled(text: str, places: list[dict[str, list[str]]]) -> list[str]:
+def _filled(text: str, places: list[Place]) -> list[str]:
     """Return a text for each value its holes have in each stage."""
     holes = list(dict.fromkeys(_HOLE.findall(text)))
     if unknown := [hole for hole in holes if hole not in places[0]]:
@@ -250,9 +252,7 @@ def _fill(text: str, values: Mapping[str, str]) -> str:
     return _HOLE.sub(lambda hole: values[hole[1]], text)
 
 
-def _known(
-    project: Project, app: str, stage: str, target: str, given: Given
-) -> dict[str, list[str]]:
+def _known(project: Project, app: str, stage: str, target: str, given: Given) -> Place:
     """Return what the catalog says of an app in a stage."""
     place = project.catalog.targets[target]
     return {
@@ -268,7 +268,7 @@ def _known(
 
 def _place(
     project: Project, app: str, stage: str, target: str, given: Given
-) -> tuple[dict[str, list[str]], list[str]]:
+) -> tuple[Place, list[str]]:
     """Return what is known of an app in a stage, and what a reader should know."""
     found = _known(project, app, stage, target, given)
     stack = project.catalog.app(app).stack
@@ -304,7 +304,7 @@ def _place(
     }, notes
 
 
-def _groups(words: list[str], notes: list[str]) -> dict[str, list[str]]:
+def _groups(words: list[str], notes: list[str]) -> Place:
     """Return by what a policy knows the groups: all by tag, or all by name."""
     named = [word.removeprefix(BY_NAME) for word in words if word.startswith(BY_NAME)]
     if len(named) == len(words):
@@ -314,7 +314,7 @@ def _groups(words: list[str], notes: list[str]) -> dict[str, list[str]]:
     return {"group": [] if named else words, "group_name": ["*"]}
 
 
-def _key(provider: str, found: dict[str, list[str]]) -> tuple[list[str], list[str]]:
+def _key(provider: str, found: Place) -> tuple[list[str], list[str]]:
     """Return ARN and alias of the key that encrypts a stack's secrets; empty: none.
 
     A policy cannot name a key by its alias: any key, on condition that it has that one.

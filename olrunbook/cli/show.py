@@ -167,6 +167,5 @@ def _line(name: str, text: str, width: int) -> None:
     indent = " " * (NAME + 1)
     room = max(width - len(indent), 40)
     pieces = textwrap.wrap(text, room) if width and len(text) > room else [text]
-    click.echo(f"{name:<{NAME}} {pieces[0] if pieces else ''}".rstrip())
-    for piece in pieces[1:]:
-        click.echo(indent + piece)
+    lines = f"\n{indent}".join(pieces)
+    click.echo(f"{name:<{NAME}} {lines}".rstrip())

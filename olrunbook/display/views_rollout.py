@@ -39,8 +39,6 @@ def rollout_view(result: RolloutResult) -> View:
     if result.consequences:
         notes.append(Note("What the failed rollout leaves:", tone="bad"))
         notes += plain(result.consequences)
-    # Its notebook ends here and never comes to the cell with the plot.
-    picture = rollout_plot(result) if failed else None
     return View(
         result.headline(),
         tone="bad" if failed else "ok",
@@ -48,8 +46,8 @@ def rollout_view(result: RolloutResult) -> View:
         tables=tables,
         notes=notes,
         by_hand=result.by_hand,
-        png=picture.base64 if picture else "",
-        alt=picture.alt if picture else "",
+        # Its notebook ends here and never comes to the cell with the plot.
+        picture=rollout_plot(result) if failed else None,
     )
 
 
