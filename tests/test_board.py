@@ -14,7 +14,7 @@ import pytest
 import olrunbook
 from olrunbook import cli
 from olrunbook.archive import chain
-from olrunbook.display.views_board import board_view
+from olrunbook.display.views_checks import board_view
 from olrunbook.project.catalog import Project, find_project
 from olrunbook.redact import Redactor
 from olrunbook.steps.board import Board, StageStatus, board

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from olrunbook.archive.place import RESUMES_VARIABLE, list_runs
 from olrunbook.cli import cli
-from olrunbook.display.views_board import board_view
+from olrunbook.display.views_checks import board_view
 from olrunbook.engine.session import Session, run_notebook
 from olrunbook.project.catalog import Project
 from olrunbook.record.files import short

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from olrunbook.archive.place import list_runs
-from olrunbook.cli.lab_config import masking_hook
+from olrunbook.cli.lab import masking_hook
 from olrunbook.engine.session import Session, run_notebook
 from olrunbook.redact import Redactor, new_key
 

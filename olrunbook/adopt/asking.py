@@ -59,12 +59,7 @@ def principal(target: Target) -> str:
 
 
 def ask(target: Target, who: str, policies: Sequence[Policy]) -> Iterator[Answer]:
-    """Yield for each notebook and stage what the identity may not do.
-
-    Args:
-        target: Where IAM is asked.
-        who: ARN of the role or user.
-        policies: What it should be allowed.
+    """Yield for each notebook and stage what of the policies an ARN may not do.
 
     Raises:
         AwsError: IAM does not answer: it may not be asked, or knows no such identity.

@@ -27,17 +27,10 @@ from olrunbook.project.target import ACCOUNT_ID, REGION
 LARGEST = 6144  # characters of a managed policy, white space not counted
 PLACEHOLDER = "ACCOUNT_ID"  # AWS refuses it: nobody attaches a policy of no account
 # Holes that only a stack fills; without one, what needs them is left out.
-OF_STACKS = (
-    "alias",
-    "bucket",
-    "group",
-    "group_name",
-    "key",
-    "prefix",
-    "reads",
-    "stack",
-)
+OF_STACKS = "alias bucket group group_name key prefix reads stack"
 _HOLE = re.compile(r"\{(\w+)\}")
+
+Place = dict[str, list[str]]  # the values of each hole in a stage
 
 
 class Strict(BaseModel, frozen=True, extra="forbid"):
@@ -105,44 +98,26 @@ def permissions() -> Permissions:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the catalog and the stack do not say.
+    """What the catalog and the stack do not say."""
 
-    Args:
-        account: AWS account id; empty: the target's, else a placeholder.
-        region: AWS region; empty: the stack's, else the target's, else any.
-        tags: Tag to value: on everything that the stack and the builder make.
-        names: Pattern of the names of what the stack makes; empty: they hold the app's.
-
-    """
-
-    account: str = ""
-    region: str = ""
+    account: str = ""  # AWS account id; empty: the target's, else a placeholder
+    region: str = ""  # AWS region; empty: the stack's, else the target's, else any
+    # Tag to value: on everything that the stack and the builder make.
     tags: Mapping[str, str] = field(default_factory=dict)
-    names: str = ""
+    names: str = ""  # pattern of what the stack makes; empty: they hold the app's
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A managed policy.
+    """A managed policy."""
 
-    Args:
-        name: Its name in IAM.
-        kind: What sort it is: `build`, `deploy`, `roles`, `review`.
-        who: Who should have it.
-        stage: The stage it is for; empty: all that were asked for.
-        document: As `aws iam create-policy` takes it.
-        notebooks: Sid to action to the notebooks that need it.
-        remarks: Sid to what a reader should know of the statement.
-
-    """
-
-    name: str
-    kind: str
-    who: str
-    stage: str
-    document: dict[str, Any]
-    notebooks: dict[str, dict[str, list[str]]]
-    remarks: dict[str, str]
+    name: str  # in IAM
+    kind: str  # `build`, `deploy`, `roles`, `review`
+    who: str  # who should have it
+    stage: str  # the stage it is for; empty: all that were asked for
+    document: dict[str, Any]  # as `aws iam create-policy` takes it
+    notebooks: dict[str, dict[str, list[str]]]  # sid to action to those that need it
+    remarks: dict[str, str]  # sid to what a reader should know of the statement
 
     @property
     def size(self) -> int:
@@ -151,20 +126,12 @@ class Policy:
 
 
 def policies(
-    project: Project,
-    app: str,
-    stage: str,
-    target: str,
-    given: Given,
+    project: Project, app: str, stage: str, target: str, given: Given
 ) -> tuple[list[Policy], list[str]]:
     """Return an app's policies, and what a reader should know of all of them.
 
-    Args:
-        project: The project in use.
-        app: The app.
-        stage: Only this stage's; empty: all.
-        target: The target that says the account; empty: the first of kind aws.
-        given: What else is known.
+    `stage` means only this one's, `target` is the one that says the account; empty:
+    all stages, the first target of kind aws.
 
     Raises:
         UsageError: There is no such app, stage or target; a tag has an unknown hole;
@@ -202,7 +169,7 @@ def policies(
 
 
 def _policies(
-    kind: Kind, app: str, places: list[dict[str, list[str]]], tags: Mapping[str, str]
+    kind: Kind, app: str, places: list[Place], tags: Mapping[str, str]
 ) -> Iterator[Policy]:
     """Yield the policies of a kind: as many as its size needs."""
     stage = "".join(places[0]["stage"]) if kind.each_stage else ""
@@ -237,7 +204,7 @@ def _policies(
 
 
 def _statement(
-    row: Row, kind: Kind, places: list[dict[str, list[str]]], tags: Mapping[str, str]
+    row: Row, kind: Kind, places: list[Place], tags: Mapping[str, str]
 ) -> dict[str, Any] | None:
     """Return a row as IAM takes it; None: nothing of it is needed here."""
     actions = row.actions(kind.notebooks)
@@ -267,7 +234,7 @@ def _short(values: list[str]) -> str | list[str]:
     return values[0] if len(values) == 1 else values
 
 
-def _filled(text: str, places: list[dict[str, list[str]]]) -> list[str]:
+def _filled(text: str, places: list[Place]) -> list[str]:
     """Return a text for each value its holes have in each stage."""
     holes = list(dict.fromkeys(_HOLE.findall(text)))
     if unknown := [hole for hole in holes if hole not in places[0]]:
@@ -285,18 +252,13 @@ def _fill(text: str, values: Mapping[str, str]) -> str:
     return _HOLE.sub(lambda hole: values[hole[1]], text)
 
 
-def _known(
-    project: Project, app: str, stage: str, target: str, given: Given
-) -> dict[str, list[str]]:
+def _known(project: Project, app: str, stage: str, target: str, given: Given) -> Place:
     """Return what the catalog says of an app in a stage."""
-    catalog = project.catalog
-    place = catalog.targets[target]
-    account = given.account or place.account or PLACEHOLDER
-    region = given.region or place.region or "*"
+    place = project.catalog.targets[target]
     return {
-        **{hole: [] for hole in OF_STACKS},
-        "account": [account],
-        "region": [region],
+        **{hole: [] for hole in OF_STACKS.split()},
+        "account": [given.account or place.account or PLACEHOLDER],
+        "region": [given.region or place.region or "*"],
         "app": [app],
         "stage": [stage],
         "stage_lower": [stage.lower()],
@@ -306,12 +268,10 @@ def _known(
 
 def _place(
     project: Project, app: str, stage: str, target: str, given: Given
-) -> tuple[dict[str, list[str]], list[str]]:
+) -> tuple[Place, list[str]]:
     """Return what is known of an app in a stage, and what a reader should know."""
-    found, stack = (
-        _known(project, app, stage, target, given),
-        project.catalog.app(app).stack,
-    )
+    found = _known(project, app, stage, target, given)
+    stack = project.catalog.app(app).stack
     assert stack
     folder = project.path(stack.path)
     settings = read_yaml(folder / f"Pulumi.{stack.stack_name(stage)}.yaml")
@@ -326,7 +286,7 @@ def _place(
     if not backend.startswith("s3://"):
         bucket = ""
         notes.append(f"{stage}: no S3 backend in Pulumi.yaml, so nothing for the state")
-    refers = any("StackReference" in _text(file) for file in folder.rglob("*.py"))
+    refers = any(b"StackReference" in f.read_bytes() for f in folder.rglob("*.py"))
     if refers:
         notes.append("the program refers to other stacks: it may read all their states")
     own = f"{stack.project}/{stack.stack_name(stage)}"
@@ -344,7 +304,7 @@ def _place(
     }, notes
 
 
-def _groups(words: list[str], notes: list[str]) -> dict[str, list[str]]:
+def _groups(words: list[str], notes: list[str]) -> Place:
     """Return by what a policy knows the groups: all by tag, or all by name."""
     named = [word.removeprefix(BY_NAME) for word in words if word.startswith(BY_NAME)]
     if len(named) == len(words):
@@ -354,11 +314,7 @@ def _groups(words: list[str], notes: list[str]) -> dict[str, list[str]]:
     return {"group": [] if named else words, "group_name": ["*"]}
 
 
-def _text(file: Path) -> str:
-    return file.read_text(encoding="utf-8", errors="replace")
-
-
-def _key(provider: str, found: dict[str, list[str]]) -> tuple[list[str], list[str]]:
+def _key(provider: str, found: Place) -> tuple[list[str], list[str]]:
     """Return ARN and alias of the key that encrypts a stack's secrets; empty: none.
 
     A policy cannot name a key by its alias: any key, on condition that it has that one.

@@ -48,11 +48,7 @@ def lint(
 ) -> Report:
     """Look at apps of the catalog and at notebooks; run and change nothing.
 
-    Args:
-        project: The project in use.
-        apps: The apps' names.
-        notebooks: The notebooks' paths.
-        run: The class of what `begin` returns.
+    `run` is the class of what `begin` returns.
 
     Raises:
         UsageError: There is no such app.

@@ -24,10 +24,6 @@ HEAD = """\
 def start(root: Path, name: str) -> list[Path]:
     """Write a project with one app; return its files, relative to the folder.
 
-    Args:
-        root: The folder; it is made where there is none.
-        name: The app.
-
     Raises:
         UsageError: The name cannot be one, or a file is there already.
 

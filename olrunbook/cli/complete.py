@@ -55,9 +55,7 @@ def _about(row: Row) -> str:
 
 
 def complete_run(
-    ctx: click.Context,  # noqa: ARG001
-    param: click.Parameter,  # noqa: ARG001
-    incomplete: str,
+    _ctx: click.Context, _param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Return the runs whose id begins (else: ends) as typed, newest first."""
     if "/" in incomplete:

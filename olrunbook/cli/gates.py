@@ -59,9 +59,10 @@ def gate_options() -> list[click.Option]:
 def chosen(
     project: Project,
     app: str,
-    gates: Sequence[str],
-    *,
+    target: str,
     stages: Sequence[str],
+    *,
+    gates: Sequence[str],
     approve_all: bool,
     rules: Sequence[str],
     reason: str,
@@ -70,6 +71,7 @@ def chosen(
 
     Raises:
         UsageError: There is no such stage or rule, or a reason is missing or too much.
+        RefusedError: All is to be approved, and a gate wants more than that.
 
     """
     if approve_all or rules:
@@ -89,6 +91,12 @@ def chosen(
         if stage not in stages:
             msg = f"--gate {stage}: this changes {', '.join(stages)} only"
             raise UsageError(msg)
+    for stage in stages if approve_all else ():
+        spec = catalog.gate(target, stage)
+        if spec and spec.protected:
+            msg = f"--approve-all opens no gate like that of {stage}: {spec}"
+            hint = "Leave --approve-all out; the run waits there until it is approved."
+            raise RefusedError(msg, hint)
     why = masked(project, reason) if rules else ""
     return Typed(
         gates=",".join(named),
@@ -97,31 +105,12 @@ def chosen(
     )
 
 
-def refuse_protected(
-    project: Project, target: str, stages: Sequence[str], approve_all: str
-) -> None:
-    """Raise RefusedError where all is to be approved, and a gate wants more than that.
-
-    `approve_all` is the reason; empty: nothing is approved.
-    """
-    for stage in stages if approve_all else ():
-        spec = project.catalog.gate(target, stage)
-        if spec and spec.protected:
-            msg = f"--approve-all opens no gate like that of {stage}: {spec}"
-            hint = "Leave --approve-all out; the run waits there until it is approved."
-            raise RefusedError(msg, hint)
-
-
 def waiting_run(
     place: RunPlace, record: RunRecord | None = None
 ) -> tuple[RunPlace, RunRecord] | None:
-    """Return the run that waits at a gate: the one given, or its part; None: none.
+    """Return the run that waits at a gate: the one given, or a release's part.
 
-    Args:
-        place: The run, or a release.
-        record: Its record; None: it is read, or made of what is there of a run that
-            goes on.
-
+    Without its record, that is read, or made of what is there of a run that goes on.
     """
     from olrunbook.archive.place import place_of, read_record  # noqa: PLC0415
     from olrunbook.archive.seal import build_record  # noqa: PLC0415
@@ -204,11 +193,9 @@ def _terminal() -> bool:
 
 
 def answered(project: Project, place: RunPlace, record: RunRecord) -> bool:
-    """Ask the person at the terminal whether a run that waits may go on.
+    """Return whether the person at the terminal lets a run that waits go on.
 
-    Returns:
-        Whether it was approved; False also where nobody is there to ask, or nobody
-        may decide alone.
+    Not where nobody is there to ask, or nobody may decide alone.
 
     Raises:
         RefusedError: It was rejected.

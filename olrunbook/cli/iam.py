@@ -58,12 +58,10 @@ def iam(
     app: str,
     stage: str,
     target: str,
-    account: str,
-    region: str,
     tags: tuple[str, ...],
-    names: str,
     out: Path | None,
     as_json: bool,
+    **known: str,
 ) -> None:
     """Print IAM policies for build, for deploys of each stage, and for review.
 
@@ -71,8 +69,7 @@ def iam(
     """
     from olrunbook.adopt.iam import Given, policies  # noqa: PLC0415  (heavy)
 
-    pairs = dict(_pair(tag) for tag in tags)
-    given = Given(account=account, region=region, tags=pairs, names=names)
+    given = Given(tags=dict(map(_pair, tags)), **known)
     found, notes = policies(project(), app, stage, target, given)
     if out:
         out.mkdir(parents=True, exist_ok=True)

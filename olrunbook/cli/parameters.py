@@ -27,11 +27,10 @@ class NotebookCommand(click.Command):
         return super().parse_args(ctx, args)
 
 
-def words_of(parameter: Parameter) -> list[str]:
+def words_of(parameter: Parameter) -> dict[str, str]:
     """Return what can be typed for a parameter; empty: anything of its type."""
-    if parameter.kind == "bool":
-        return ["true", "false"]
-    return [str(choice) for choice in parameter.choices]
+    words = ("true", "false") if parameter.kind == "bool" else parameter.choices
+    return dict.fromkeys(map(str, words), "")
 
 
 def options_of(parameters: dict[str, Parameter]) -> list[click.Parameter]:
@@ -46,8 +45,7 @@ def options_of(parameters: dict[str, Parameter]) -> list[click.Parameter]:
         """Offer a name, and after a name its choices."""
         args: list[str] = ctx.meta.get(_ARGS, [])
         if args[-1:] in (["-p"], ["--parameter"]):
-            texts = {p.name: p.help for p in parameters.values()}
-            return _offer(list(parameters), incomplete, texts)
+            return _offer({p.name: p.help for p in parameters.values()}, incomplete)
         if args and args[-1] in parameters:
             return _offer(words_of(parameters[args[-1]]), incomplete)
         return []
@@ -78,13 +76,11 @@ def _option(parameter: Parameter) -> click.Parameter:
     )
 
 
-def _offer(
-    words: list[str], incomplete: str, texts: dict[str, str] | None = None
-) -> list[CompletionItem]:
-    texts = texts or {}
+def _offer(words: dict[str, str], incomplete: str) -> list[CompletionItem]:
+    """Return the words that begin as typed, with their help."""
     return [
-        CompletionItem(word, help=texts.get(word) or None)
-        for word in words
+        CompletionItem(word, help=text or None)
+        for word, text in words.items()
         if word.startswith(incomplete)
     ]
 

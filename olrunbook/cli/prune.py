@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from functools import cache
 
 import click
 
@@ -87,18 +87,10 @@ def prune(
 
     who = person(operator(found.root))
     said = {"who": masked(found, who), "reason": masked(found, reason)}
-    _remove(chosen, **said)
+    for place in chosen:
+        _remove(place, **said)
     click.echo(f"{len(chosen)} runs removed; the chain still names them.")
     return 0
-
-
-def _remove(places: list[RunPlace], **said: str) -> None:
-    for place in places:
-        try:
-            _bury(place, **said)
-        except OSError as error:
-            msg = f"run {place.run_id} could not be removed: {error.strerror}"
-            raise OlrunbookError(msg, "Those before it were. Try again.") from None
 
 
 def _old(places: list[RunPlace], older_than: str, keep: int | None) -> list[RunPlace]:
@@ -155,13 +147,10 @@ def _approved(place: RunPlace) -> str:
 
 def _refuse(places: list[RunPlace]) -> None:
     """Refuse to remove what goes on, and what would be evidence of a change."""
-    rooms: dict[Path, verifier.Room] = {}
+    room_of = cache(verifier.Room)
     for place in places:
-        folder = place.folder.parent
         name = f"{place.target}/{place.app}/{place.room}"
-        if folder not in rooms:
-            rooms[folder] = verifier.Room(str(place.outputs), name)
-        room = rooms[folder]
+        room = room_of(str(place.outputs), name)
         entered = room.runs.get(place.run_id, {})
         if entered.get("pruned"):
             continue  # a prune that was cut off: it is repeated
@@ -183,14 +172,18 @@ def _refuse(places: list[RunPlace]) -> None:
             raise RefusedError(msg, f"Look at it: olrunbook verify {place.run_id}")
 
 
-def _bury(place: RunPlace, **said: str) -> None:
+def _remove(place: RunPlace, **said: str) -> None:
     """Enter a run's tombstone into its chain, then remove its directory."""
     room = place.folder.parent
-    with chain.locked(room):
-        mine = chain.entries_of(room, place.run_id)
-        if not any(entry["kind"] == "pruned" for entry in mine):
-            end = next(entry for entry in mine if entry["kind"] == "close")
-            data = {"run_id": place.run_id, "folder": place.folder.name}
-            data |= {key: end[key] for key in ("record_sha256", "status")}
-            chain.append(room, "pruned", held=True, **data, **said)
-        shutil.rmtree(place.folder)
+    try:
+        with chain.locked(room):
+            mine = chain.entries_of(room, place.run_id)
+            if not any(entry["kind"] == "pruned" for entry in mine):
+                end = next(entry for entry in mine if entry["kind"] == "close")
+                data = {"run_id": place.run_id, "folder": place.folder.name}
+                data |= {key: end[key] for key in ("record_sha256", "status")}
+                chain.append(room, "pruned", held=True, **data, **said)
+            shutil.rmtree(place.folder)
+    except OSError as error:
+        msg = f"run {place.run_id} could not be removed: {error.strerror}"
+        raise OlrunbookError(msg, "Those before it were. Try again.") from None

@@ -88,9 +88,8 @@ class Rows:
         self.step, self.stage = step, stage
         self._print(f"kept: {record.headline}", "✓", 0.0, "dim")
 
-    def ended(self, step: str, stage: str, record: RunRecord, seconds: float) -> None:
+    def ended(self, record: RunRecord, seconds: float) -> None:
         """Close the row."""
-        del step, stage
         if self.live:
             self.live.stop()
             self.live = None
@@ -176,8 +175,7 @@ def release(
     for path in [*built, *([spec.stack.path] if spec.stack else [])]:
         found.path(path)
     stages = _through(found, app, to)
-    typed = gates.chosen(found, app, stages=stages, **asked)
-    gates.refuse_protected(found, target, stages, typed.approve_all)
+    typed = gates.chosen(found, app, target, stages, **asked)
     what = {"to": to, "images": images, "variables": ";".join(variables)}
     return run_release(found, app, target, as_json=as_json, typed=typed, **what)
 
@@ -219,8 +217,7 @@ def rollback(
     found = project()
     found.catalog.stage(stage, app)
     asked["rules"] += ("by-hand",) if by_hand_done else ()
-    typed = gates.chosen(found, app, stages=[stage], **asked)
-    gates.refuse_protected(found, target, [stage], typed.approve_all)
+    typed = gates.chosen(found, app, target, [stage], **asked)
     back = {"to": stage, "images": LAST_GOOD}
     return run_release(found, app, target, as_json=as_json, typed=typed, **back)
 

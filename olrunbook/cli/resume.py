@@ -153,8 +153,10 @@ def _run(
         raise RefusedError(msg, f"Give it again: -p {missing[0]} VALUE")
     parameters = declared(read_notebook(path), here.catalog)
     values = check({**record.parameters, **given}, parameters, record.notebook)
-    needed = targets_of(parameters, values) if record.cloud_id else []
-    cloud_id = _cloud_id(here, needed[0], record.stage) if needed else ""
+    cloud_id = ""
+    if record.cloud_id and (needed := targets_of(parameters, values)):
+        place = ensure_cloud(here, needed[0], start=False, stage=record.stage)
+        cloud_id = place.cloud_id
     differs = resumption.differences(record, path, cloud_id=cloud_id, parameters=values)
     if rolls_out(record) or any(map(changed, record.steps)):
         differs += resumption.changed_since(found)  # what it did is not what is there
@@ -167,11 +169,6 @@ def _run(
     return code
 
 
-def _cloud_id(here: Project, target: str, stage: str) -> str:
-    """Return the id of a target's cloud, which must be up."""
-    return ensure_cloud(here, target, start=False, stage=stage).cloud_id
-
-
 def _release(found: Found, reason: str, *, as_json: bool) -> int:
     from olrunbook.cli.release import run_release  # noqa: PLC0415
     from olrunbook.steps.approval import lineage  # noqa: PLC0415
@@ -179,7 +176,7 @@ def _release(found: Found, reason: str, *, as_json: bool) -> int:
 
     here, record, asked = project(), found.record, found.record.parameters
     parts = parts_of(here.outputs, found)
-    cloud_id = _cloud_id(here, record.target, record.parameters.get("to", ""))
+    place = ensure_cloud(here, record.target, start=False, stage=asked.get("to", ""))
     differs: list[str] = []
     warnings: list[str] = []
     going = {stage for _, stage in parts.cut}
@@ -189,14 +186,13 @@ def _release(found: Found, reason: str, *, as_json: bool) -> int:
     for part in [*parts.done.values(), *parts.cut.values()]:
         path = notebook_path(here, part.record.notebook)
         kept = part.record.status == "succeeded"
-        texts = differences(part.record, path, cloud_id=cloud_id)
+        texts = differences(part.record, path, cloud_id=place.cloud_id)
         # What is kept is not executed: only its cloud must be there.
         differs += [text for text in texts if not kept or "cloud" in text]
         # What is to be done is done where it was; what is kept may be old by now.
         since = changed_since(part) if part.record.stage else []
         (differs if part.record.stage in going else warnings).extend(since)
-    differs = list(dict.fromkeys(differs))
-    warnings = list(dict.fromkeys(warnings))
+    agreed = _agreed(list(dict.fromkeys(differs)), reason)
     return run_release(
         here,
         record.app,
@@ -208,5 +204,5 @@ def _release(found: Found, reason: str, *, as_json: bool) -> int:
         as_json=as_json,
         resumes=record.run_id,
         parts=parts,
-        warnings=[*_agreed(differs, reason), *warnings],
+        warnings=[*agreed, *dict.fromkeys(warnings)],
     )

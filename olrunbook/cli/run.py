@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,10 +146,8 @@ def _typed(
     kinds = {p.kind.replace("Name", ""): values[p.name] for p in parameters.values()}
     if "Stage" not in kinds or "App" not in kinds:
         return Typed()
-    typed = gates.chosen(found, kinds["App"], stages=[kinds["Stage"]], **given)
     target = kinds.get("Target", "rehearsal")
-    gates.refuse_protected(found, target, [kinds["Stage"]], typed.approve_all)
-    return typed
+    return gates.chosen(found, kinds["App"], target, [kinds["Stage"]], **given)
 
 
 def execute(
@@ -232,12 +229,8 @@ def _print(record: RunRecord, place: RunPlace, *, waits: bool, as_json: bool) ->
         news = "" if record.status == "waiting" else news
         took = f"{record.status} after {duration(seconds)}"
         click.echo(f"{mark} {line} {took}{f': {news}' if news else ''}")
-        if waits:
-            click.echo("\n".join(gates.waiting_lines(record)))
-        else:
-            for line in hints(record):
-                click.echo(line)
+        for line in gates.waiting_lines(record) if waits else hints(record):
+            click.echo(line)
         click.echo(f"  record {place.folder}")
         for left in record.finishing:
             click.echo(f"  still finishing: {left}", err=True)
-    sys.stdout.flush()

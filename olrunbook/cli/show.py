@@ -16,10 +16,9 @@ from olrunbook.archive.seal import build_record
 from olrunbook.cli.common import command, duration, plain
 from olrunbook.cli.complete import complete_run, run_named
 from olrunbook.cli.gates import waiting_run
-from olrunbook.cli.markdown import markdown
 from olrunbook.cli.runs import COLOURS
 from olrunbook.cli.state import UNREADABLE, settle, state_of
-from olrunbook.cli.summary import Summary, summary
+from olrunbook.cli.summary import Summary, markdown, summary
 from olrunbook.cli.times import both
 from olrunbook.record.files import short
 from olrunbook.record.heartbeat import read_heartbeat
@@ -168,6 +167,5 @@ def _line(name: str, text: str, width: int) -> None:
     indent = " " * (NAME + 1)
     room = max(width - len(indent), 40)
     pieces = textwrap.wrap(text, room) if width and len(text) > room else [text]
-    click.echo(f"{name:<{NAME}} {pieces[0] if pieces else ''}".rstrip())
-    for piece in pieces[1:]:
-        click.echo(indent + piece)
+    lines = f"\n{indent}".join(pieces)
+    click.echo(f"{name:<{NAME}} {lines}".rstrip())

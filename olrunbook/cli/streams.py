@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 class Stream(io.FileIO):
     """Writes to nowhere once its reader has left, or it can no longer be written.
 
-    Args:
-        descriptor: Where it writes; it stays open.
-
+    The descriptor stays open.
     """
 
     fault: OSError | None = None  # why it could not be written, if its reader is there

@@ -11,12 +11,7 @@ from olrunbook.project.moments import FORMS, moment
 
 
 class Moment(click.ParamType[datetime]):
-    """A moment on the command line.
-
-    Args:
-        end: A day means its end.
-
-    """
+    """A moment on the command line; with `end` a day means its end."""
 
     name = "time"
 

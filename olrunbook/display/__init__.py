@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from olrunbook.display import (  # noqa: F401  (each registers what it shows)
-    views_board,
     views_checks,
     views_deploy,
     views_images,

@@ -89,7 +89,7 @@ class _Form:
             layout={"width": "40em", "max_width": "100%"},
             style={"description_width": "initial"},
         )
-        self._reason.observe(self._heard, "value")
+        self._reason.observe(lambda _: self._heard(), "value")
         self._hint = w.HTML()
         self._yes, self._no = (
             w.Button(description=word, tooltip=f"{word}: {title}", icon=icon)
@@ -133,13 +133,12 @@ class _Form:
         if self._approved is None:
             self._approved = approved
 
-    def _heard(self, change: Any) -> None:
+    def _heard(self) -> None:
         """Tell the front end that its text has arrived.
 
         While a cell awaits, ipykernel does not; and ipywidgets keeps the next text back
         until it is told.
         """
-        del change
         kernel = self._kernel
         for state, parent in (
             ("idle", kernel.get_parent("shell")),

@@ -30,16 +30,8 @@ def header_view(
 ) -> View:
     """Return the head of a run.
 
-    Args:
-        context: What the steps get.
-        notebook: Name of the notebook.
-        images: The image set; empty: none yet.
-        images_from: Where it comes from.
-        folder: The run's directory.
-        headless: An engine runs us.
-        warning: What the reader must know about secrets.
-        rollback: What it goes back to, and from what; empty: it is no rollback.
-
+    `images_from` says where the image set comes from, `warning` what the reader must
+    know about secrets, `rollback` what it goes back to, and from what.
     """
     place = context.place
     # The record's page lists those of the cloud, once.
@@ -58,11 +50,10 @@ def header_view(
         ("secrets", warning),
         ("stand-ins", "\n".join(filter(None, stand_ins))),
     ]
-    alarm = place is not None and place.kind == "aws"
     return View(
         " · ".join(filter(None, (notebook, context.app_name, context.stage))),
         banner=_banner(place),
-        alarm=alarm,
+        alarm=place is not None and place.kind == "aws",
         tables=[table("", ("", ""), [row for row in rows if row[1]])],
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from olrunbook.display.front import Output
 from olrunbook.display.render import bundle
-from olrunbook.display.view import Note, View, seconds, status, table
+from olrunbook.display.view import Cell, Note, View, seconds, status, table
 from olrunbook.events import Event
 
 EVERY_S = 0.25  # four redraws a second are enough for a person …
@@ -23,16 +23,6 @@ HEADLESS = "OLRUNBOOK_TELL_FD"
 
 
 @dataclass(slots=True)
-class Row:
-    """One operation, resource or instance as it is now."""
-
-    name: str
-    state: str
-    detail: str
-    seconds: float | None = None
-
-
-@dataclass(slots=True)
 class Board:
     """What the events said so far."""
 
@@ -40,7 +30,8 @@ class Board:
     began: float = 0.0  # when it began, by the clock
     phase: str = ""
     progress: str = ""
-    rows: dict[str, Row] = field(default_factory=dict)
+    # name, state, detail and time of each operation, resource or instance as it is now
+    rows: dict[str, tuple[str, Cell, str, Cell]] = field(default_factory=dict)
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=LINES))
     troubles: deque[Note] = field(default_factory=lambda: deque(maxlen=TROUBLES))
 
@@ -70,20 +61,16 @@ class Board:
         state = first("state", "op", default=event.kind)
         detail = first("found", "image", "type", "detail")
         took = event.data.get("seconds")
-        row = Row(name, state, detail, float(took) if took else None)
-        self.rows[first("urn", default=name)] = row
+        time = seconds(float(took) if took else None)
+        self.rows[first("urn", default=name)] = name, status(state), detail, time
 
     def view(self, now: float, *, ended: bool = False, failed: bool = False) -> View:
         """Return what is to be seen at a moment, by the clock."""
         rows = list(self.rows.values())
-        counts = Counter(row.state for row in rows)
+        counts = Counter(state.text for _, state, _, _ in rows)
         counted = ", ".join(f"{number} {state}" for state, number in counts.items())
         said = counted if ended else self.progress or self.phase or counted
         title = [self.name, seconds(now - self.began).text, said]
-        shown = [
-            (row.name, status(row.state), row.detail, seconds(row.seconds))
-            for row in rows[-ROWS:]
-        ]
         caption = f"the last {ROWS} of {len(rows)}" if len(rows) > ROWS else ""
         notes = list(self.troubles)
         if self.lines and (failed or not ended):
@@ -92,7 +79,7 @@ class Board:
             " · ".join(filter(None, title)),
             tone="bad" if failed else "ok" if ended else "run",
             word="failed" if failed else "ended" if ended else "running",
-            tables=[table(caption, ("what", "state", "detail", "took"), shown)],
+            tables=[table(caption, ("what", "state", "detail", "took"), rows[-ROWS:])],
             notes=notes,
         )
 

@@ -20,6 +20,8 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 INCHES_WIDE, INCHES_A_ROW, DPI = 8.0, 1.7, 96
 STYLES = ("-", "--", ":", "-.")
 
+ByGroup = dict[str, list[RolloutSample]]
+
 
 @dataclass(frozen=True, repr=False, slots=True)
 class Picture:
@@ -56,7 +58,7 @@ def rollout_plot(result: RolloutResult) -> Picture:
     # The first moment of which anything is known.
     start = min([result.started_at, *(item.at for item in result.probe_seconds[:1])])
     end = (result.ended_at - start).total_seconds()
-    by_group: dict[str, list[RolloutSample]] = {}
+    by_group: ByGroup = {}
     for sample in result.timeline:
         by_group.setdefault(sample.group, []).append(sample)
     if refreshed:
@@ -95,9 +97,7 @@ def _stairs(
     axis.step([*times, end], [*values, values[-1]], where="post", **look)
 
 
-def _percent(
-    axis: Axes, by_group: dict[str, list[RolloutSample]], start: datetime, end: float
-) -> None:
+def _percent(axis: Axes, by_group: ByGroup, start: datetime, end: float) -> None:
     for style, (group, samples) in zip(cycle(STYLES), by_group.items(), strict=False):
         look = {"linestyle": style, "label": f"{group}: {samples[-1].status}"}
         _stairs(axis, samples, "percent", start, end, color=BLUE, **look)
@@ -105,9 +105,7 @@ def _percent(
     axis.set_ylim(-4, 104)
 
 
-def _instances(
-    axis: Axes, by_group: dict[str, list[RolloutSample]], start: datetime, end: float
-) -> None:
+def _instances(axis: Axes, by_group: ByGroup, start: datetime, end: float) -> None:
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415  (heavy)
 
     for style, (group, samples) in zip(cycle(STYLES), by_group.items(), strict=False):

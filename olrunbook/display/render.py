@@ -11,21 +11,14 @@ from typing import Any
 from olrunbook.display.view import LONG_WORD, Table, View
 from olrunbook.pages.text import templates
 
-TEMPLATE = "view.html.j2"
 WIDTH = 110
 NARROWEST = 12
 LINES = ("br", "caption", "div", "li", "p", "pre", "tr")
 
 
 def html(view: View, *, folded: bool = False) -> str:
-    """Return a view as HTML.
-
-    Args:
-        view: What is shown.
-        folded: Only its title is open; the rest opens on a click, without a script.
-
-    """
-    page = templates("olrunbook.display").get_template(TEMPLATE)
+    """Return a view as HTML; folded, it opens on a click, without a script."""
+    page = templates("olrunbook.display").get_template("view.html.j2")
     return page.render(view=view, folded=folded)
 
 

@@ -1,62 +1,20 @@
-"""A result that shows itself, and the registry of who knows how to show what."""
+"""A result that shows itself; the modules `views_*` register how."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import singledispatch
 from typing import Any
 
 from olrunbook.display.render import bundle, text
 from olrunbook.display.view import Note, View, table
 from olrunbook.steps.results import Result
 
-Maker = Callable[[Any], View]
-_MAKERS: dict[str, Maker] = {}
 LONG = 400
 
 
-def shows(schema: str) -> Callable[[Maker], Maker]:
-    """Register a function that makes the view of results of a schema."""
-
-    def register(maker: Maker) -> Maker:
-        _MAKERS[schema] = maker
-        return maker
-
-    return register
-
-
+@singledispatch
 def view_of(result: Result) -> View:
     """Return the view of a result: its own, else all its fields as they are."""
-    return _MAKERS.get(result.schema_name, _fields)(result)
-
-
-class Shown:
-    """A step's result that shows itself as a table and otherwise is the result.
-
-    Args:
-        result: The result; its attributes are this object's too.
-
-    """
-
-    def __init__(self, result: Result) -> None:
-        self.result = result
-
-    def __getattr__(self, name: str) -> Any:
-        """Return the result's attribute."""
-        if name.startswith("_"):  # what front ends look for, and copy and pickle
-            raise AttributeError(name)
-        return getattr(self.result, name)
-
-    def __repr__(self) -> str:
-        """Return the tables as text."""
-        return text(view_of(self.result))
-
-    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        """Return the tables as HTML and as text."""
-        return bundle(view_of(self.result))
-
-
-def _fields(result: Result) -> View:
-    """Return the view of a result nobody knows better."""
     data = result.model_dump(mode="json")
     rows = [
         (name, _word(value))
@@ -78,6 +36,27 @@ def _fields(result: Result) -> View:
         elif isinstance(value, list):
             notes += [Note(f"{name}: {_word(item)}") for item in value]
     return View(result.headline(), tables=tables, notes=notes)
+
+
+class Shown:
+    """A step's result that shows itself as a table and otherwise is the result."""
+
+    def __init__(self, result: Result) -> None:
+        self.result = result
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the result's attribute."""
+        if name.startswith("_"):  # what front ends look for, and copy and pickle
+            raise AttributeError(name)
+        return getattr(self.result, name)
+
+    def __repr__(self) -> str:
+        """Return the tables as text."""
+        return text(view_of(self.result))
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        """Return the tables as HTML and as text."""
+        return bundle(view_of(self.result))
 
 
 def _word(value: object) -> str:

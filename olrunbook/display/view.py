@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from olrunbook.adapters.aws.seen import short
+from olrunbook.display.plots import Picture
 from olrunbook.pages.text import took
 
 Tone = Literal["", "ok", "warn", "bad", "muted", "run"]
@@ -114,8 +115,7 @@ class View:
     notes: Sequence[Note] = ()  # sentences below them
     html: str = ""  # HTML above the tables, escaped already
     by_hand: str = ""  # the command that does the same without olrunbook
-    png: str = ""  # a picture below the tables, in base64
-    alt: str = ""  # what the picture shows
+    picture: Picture | None = None  # below the tables
 
     @property
     def heading(self) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from olrunbook.adapters.aws.seen import GroupSeen
-from olrunbook.display.shown import shows
+from olrunbook.display.shown import view_of
 from olrunbook.display.view import (
     Cell,
     Note,
@@ -20,11 +19,9 @@ from olrunbook.display.view import (
     table,
 )
 from olrunbook.steps.approval.model import GateResult
+from olrunbook.steps.deploy.plan import Finding, PreviewResult
 from olrunbook.steps.release import ReleaseResult
 from olrunbook.steps.results import DeployResult, Difference, ResourceChange
-
-if TYPE_CHECKING:
-    from olrunbook.steps.deploy.plan import Finding, PreviewResult
 
 SIGNS = {"create": "+", "update": "~", "delete": "-", "replace": "±"}
 USER_DATA = "What would change in the user data"
@@ -33,7 +30,7 @@ SINCE, TIMES = "What else changed in the image", ("serves now", "is to serve")
 KEPT_LINES = 12  # of a value that changes; the rest is in the record
 
 
-@shows("olrunbook/preview/1")
+@view_of.register
 def preview_view(result: PreviewResult) -> View:
     """Return the table of what would change, and what an operator must know."""
     apart = len(result.apart)
@@ -83,7 +80,7 @@ def _differences(
     return table(caption, (*columns, "this update"), texts)
 
 
-@shows(GateResult.schema_name)
+@view_of.register
 def gate_view(result: GateResult) -> View:
     """Return the table of the approvals that were used."""
     rows = [(a.person, a.known, a.at, a.reason, a.until) for a in result.approvals]
@@ -98,7 +95,7 @@ def gate_view(result: GateResult) -> View:
     )
 
 
-@shows(DeployResult.schema_name)
+@view_of.register
 def deploy_view(result: DeployResult) -> View:
     """Return the tables of an update."""
     took = (result.ended_at - result.started_at).total_seconds()
@@ -122,7 +119,7 @@ def deploy_view(result: DeployResult) -> View:
     )
 
 
-@shows(ReleaseResult.schema_name)
+@view_of.register
 def release_view(result: ReleaseResult) -> View:
     """Return the table of a release's runs."""
     rows = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from olrunbook.adapters.aws.seen import short
-from olrunbook.display.shown import shows
+from olrunbook.display.shown import view_of
 from olrunbook.display.view import Cell, Note, Table, View, seconds, status, table
 from olrunbook.steps.images.results import (
     ArtifactUsed,
@@ -21,7 +21,7 @@ from olrunbook.steps.images.results import (
 DIGEST = 12
 
 
-@shows(ImageTestResult.schema_name)
+@view_of.register
 def test_view(result: ImageTestResult) -> View:
     """Return the tables of a local test, the failed operation with its output."""
     tables: list[Table] = []
@@ -46,7 +46,7 @@ def test_view(result: ImageTestResult) -> View:
     )
 
 
-@shows(ValidateResult.schema_name)
+@view_of.register
 def validate_view(result: ValidateResult) -> View:
     """Return what Packer says about a template."""
     good = all(check.ok for check in result.checks)
@@ -59,7 +59,7 @@ def validate_view(result: ValidateResult) -> View:
     )
 
 
-@shows(ImageBuildResult.schema_name)
+@view_of.register
 def build_view(result: ImageBuildResult) -> View:
     """Return the tables of a build: image, phases, operations, what is in it."""
     tables = [_built(result.builds)]

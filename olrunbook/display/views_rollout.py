@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from olrunbook.adapters.aws.seen import RefreshSeen
 from olrunbook.display.plots import rollout_plot
-from olrunbook.display.shown import shows
+from olrunbook.display.shown import view_of
 from olrunbook.display.view import (
     Cell,
     Note,
@@ -23,7 +23,7 @@ from olrunbook.steps.rollout.samples import ProbeSummary
 MILLI = 1000
 
 
-@shows(RolloutResult.schema_name)
+@view_of.register
 def rollout_view(result: RolloutResult) -> View:
     """Return the tables of a rollout."""
     failed = result.outcome == "failed"
@@ -39,8 +39,6 @@ def rollout_view(result: RolloutResult) -> View:
     if result.consequences:
         notes.append(Note("What the failed rollout leaves:", tone="bad"))
         notes += plain(result.consequences)
-    # Its notebook ends here and never comes to the cell with the plot.
-    picture = rollout_plot(result) if failed else None
     return View(
         result.headline(),
         tone="bad" if failed else "ok",
@@ -48,8 +46,8 @@ def rollout_view(result: RolloutResult) -> View:
         tables=tables,
         notes=notes,
         by_hand=result.by_hand,
-        png=picture.base64 if picture else "",
-        alt=picture.alt if picture else "",
+        # Its notebook ends here and never comes to the cell with the plot.
+        picture=rollout_plot(result) if failed else None,
     )
 
 
@@ -144,7 +142,7 @@ def _probe(probe: ProbeSummary) -> Table:
     return table("Availability through the load balancer", ("", "", ""), cells)
 
 
-@shows(RefreshPlan.schema_name)
+@view_of.register
 def plan_view(plan: RefreshPlan) -> View:
     """Return the table of what would be replaced, and how."""
     rows = [
@@ -168,7 +166,7 @@ def plan_view(plan: RefreshPlan) -> View:
     )
 
 
-@shows(RefreshBegan.schema_name)
+@view_of.register
 def began_view(began: RefreshBegan) -> View:
     """Return which refreshes began."""
     text = "Began does not mean replaced: the next cell watches it."

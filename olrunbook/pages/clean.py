@@ -97,9 +97,7 @@ _SCHEME = re.compile(r"[^/?#]*?:")
 def safe_link(address: str) -> str:
     """Return an address a reader may follow by a click; empty where it is none.
 
-    Args:
-        address: http, https, mailto, a part of this page, or a path beside it.
-
+    That is http, https, mailto, a part of this page, or a path beside it.
     """
     bare = _IGNORED.sub("", address)
     scheme = _SCHEME.match(bare)
@@ -162,13 +160,10 @@ def _after(text: str, name: str, at: int, missing: set[str]) -> int:
 
 
 def _close(name: str, out: list[str], opened: list[str]) -> None:
-    if name not in opened:
-        return
-    while True:
-        last = opened.pop()
-        out.append(f"</{last}>")
-        if last == name:
-            return
+    if name in opened:
+        while (inner := opened.pop()) != name:
+            out.append(f"</{inner}>")
+        out.append(f"</{name}>")
 
 
 def _open(name: str, rest: str, out: list[str], opened: list[str]) -> None:

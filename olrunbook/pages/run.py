@@ -62,10 +62,7 @@ class Mark(NamedTuple):
 def render(record: RunRecord, notebook: dict[str, Any]) -> str:
     """Return a run's page; the same record and notebook give the same bytes.
 
-    Args:
-        record: The run's record; its files need not be listed yet.
-        notebook: Its executed notebook as JSON; `{}` where there is none.
-
+    The record's files need not be listed yet; the notebook is JSON, `{}` where none is.
     """
     cells = cells_of(notebook)
     where = [part for part in (record.app, record.stage) if part]
@@ -153,8 +150,7 @@ def _target(record: RunRecord) -> Iterable[Fact]:
 
 def _source(record: RunRecord) -> Iterable[Fact]:
     if record.commit:
-        commit = record.commit[:12]
-        yield Fact(f"commit {commit}", title=record.commit, code=True)
+        yield Fact(f"commit {record.commit[:12]}", title=record.commit, code=True)
         if not record.dirty:
             yield Fact("clean")
     else:

@@ -24,13 +24,9 @@ def models_of(notebook: Any) -> dict[str, Any]:
 def unfolded(
     outputs: list[Any], models: dict[str, Any]
 ) -> Iterator[tuple[bool, list[Any]]]:
-    """Yield outputs in groups: those of the cell, and those of one Output widget.
+    """Yield outputs in groups, and whether the group stands in an Output widget.
 
     Each widget is unfolded once: what refers to itself comes to an end.
-
-    Yields:
-        Whether they stand in an Output widget; the outputs.
-
     """
     for owner, found in groupby(_flat(outputs, models), lambda pair: pair[0]):
         yield bool(owner), [output for _, output in found]
@@ -64,9 +60,5 @@ def _held(name: Any, models: dict[str, Any], seen: set[str]) -> list[tuple[str, 
         if model.get("model_name") == "OutputModel":
             found += [(name, output) for output in as_list(state.get("outputs"))]
         children = as_list(state.get("children"))
-        names += [
-            child.removeprefix(REFERENCE)
-            for child in reversed(children)
-            if isinstance(child, str)
-        ]
+        names += [str(child).removeprefix(REFERENCE) for child in reversed(children)]
     return found

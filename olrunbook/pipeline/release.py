@@ -45,7 +45,7 @@ class Reporter(Protocol):
     def progress(self, text: str) -> None:
         """Tell the news of the run that goes on."""
 
-    def ended(self, step: str, stage: str, record: RunRecord, seconds: float) -> None:
+    def ended(self, record: RunRecord, seconds: float) -> None:
         """Tell how a run ended."""
 
 
@@ -189,7 +189,7 @@ class Release:
         if kept:
             self.report.kept(*key, record)
         else:
-            self.report.ended(*key, record, seconds)
+            self.report.ended(record, seconds)
         if record.status != "succeeded":
             return False
         if row.gives == "images":

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from olrunbook.cli.lab_config import ARGUMENTS
+from olrunbook.cli.lab import ARGUMENTS
 from tests.conftest import ROOT, UNSET
 from tests.lab import CHROMIUM, Page, chromium, server
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from olrunbook.cli.lab_config import ARGUMENTS
+from olrunbook.cli.lab import ARGUMENTS
 from olrunbook.project.catalog import find_project
 from tests.conftest import ROOT, UNSET
 from tests.gates import IMAGES, Stand

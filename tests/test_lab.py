@@ -10,7 +10,7 @@ import pytest
 from jupyter_server.services.contents.largefilemanager import LargeFileManager
 from tornado.web import HTTPError
 
-from olrunbook.cli.lab_config import (
+from olrunbook.cli.lab import (
     ARGUMENTS,
     LAB_VARIABLE,
     environment,
