@@ -14,10 +14,9 @@ from olrunbook.errors import UsageError
 from olrunbook.record.files import stamp
 
 UNREADABLE = "unreadable"
-UNREAD = "stamp = ''"
-COLUMNS = (
-    "at, run_id, room_id, notebook, target, app, room, stamp,"
-    " status, seconds, text, who, resumes"
+ROWS = (
+    "SELECT at, run_id, target, app, room, notebook, stamp,"
+    " status, seconds, text, who, resumes FROM runs"
 )
 MIN_REFERENCE = 3
 
@@ -57,8 +56,8 @@ class Row(RunPlace):
 
 
 def row_of(outputs: Path, line: tuple[Any, ...]) -> Row:
-    """Return the row of a line of `COLUMNS`."""
-    at, run_id, _, notebook, target, app, room, _, *told = line
+    """Return the row of a line of `ROWS`."""
+    at, run_id, target, app, room, notebook, _, *told = line
     began = datetime.strptime(at, "%Y-%m-%dT%H-%M-%SZ").replace(tzinfo=UTC)
     folder = outputs / target / app / room / f"{at}_{notebook}_{run_id}"
     return Row(folder, run_id, notebook, target, app, room, began, *told)
