@@ -53,18 +53,13 @@ class Redactor:
     Args:
         key: The run's mask key (hex), from `new_key`.
         secrets: Values known to be secret from the start.
-        on_learn: Called with each new value, to hand it to another process by pipe.
 
     """
 
-    def __init__(
-        self,
-        key: str,
-        secrets: Iterable[str] = (),
-        on_learn: Callable[[str], None] | None = None,
-    ) -> None:
+    def __init__(self, key: str, secrets: Iterable[str] = ()) -> None:
         self._key = bytes.fromhex(key)
-        self.on_learn = on_learn
+        # Called with each new value, to hand it to another process by pipe.
+        self.on_learn: Callable[[str], object] | None = None
         self._values: dict[str, str] = {}
         self._forms: dict[str, dict[str, str]] = {}  # by sign: form, mask
         self._found = 0
