@@ -47,6 +47,11 @@ def stamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
 
 
+def now() -> str:
+    """Return the present as it stands in records: UTC, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
 def minute(at: datetime) -> str:
     """Return a time as people read it: UTC, to the minute."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

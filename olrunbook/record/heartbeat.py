@@ -12,12 +12,11 @@ import os
 import socket
 import threading
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from olrunbook.processes.system import boot, since
-from olrunbook.record.files import write_atomic
+from olrunbook.record.files import now, write_atomic
 from olrunbook.record.shapes import sign_fits
 
 FILE = "heartbeat.json"
@@ -88,7 +87,7 @@ class Heartbeat:
         clock = self._wrote = time.monotonic()
         self._written = self._where
         sign = {
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "at": now(),
             "elapsed_s": round(clock - self._began, 1),
             "silent_s": round(clock - self._heard, 1),
             "where": self._written,
