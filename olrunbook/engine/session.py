@@ -165,11 +165,8 @@ class Session:
     ) -> Session:
         """Return a session for a notebook that papermill's own command line gave us.
 
-        Args:
-            nb: The notebook, parameters injected.
-            base: Where papermill was called: its relative paths start there.
-            cwd: The kernel's working directory (papermill's `--cwd`).
-            on_progress: As for the class.
+        Parameters are injected. papermill was called in `base`, where its relative
+        paths start; `cwd` is its `--cwd`, the kernel's working directory.
 
         Raises:
             UsageError: As for the class; nothing was written.
@@ -228,10 +225,8 @@ class Session:
     ) -> RunRecord:
         """Write the closing line and seal the record; the second call does nothing.
 
-        Args:
-            ending: How the run ended where it did not end well.
-            save: Writes the notebook if that was not possible before.
-
+        No ending: it ended well. `save` writes the notebook if it was not possible
+        before.
         """
         if self.record is None:
             if self.kernel.process.poll() is None:

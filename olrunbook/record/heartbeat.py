@@ -25,10 +25,7 @@ SOON_S = 1.0  # how old the name of the place may be where a killed run was
 
 
 def process_facts(pid: int | None = None) -> dict[str, Any]:
-    """Return what tells a process from every other one, also after a reboot.
-
-    Args:
-        pid: The process; None: this one.
+    """Return what tells a process (None: this one) from all others, after a reboot too.
 
     Returns:
         `host`, `boot` (id of the system's start), `pid`, `start` (when it began, in the
