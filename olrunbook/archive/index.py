@@ -18,14 +18,15 @@ from contextlib import closing
 from pathlib import Path
 
 from olrunbook.archive.index_rows import (
-    ROWS,
     Query,
     Row,
+    name_tests,
     pattern,
     read_facts,
     record_stamp,
+    record_tests,
     row_of,
-    where_of,
+    select,
 )
 from olrunbook.archive.place import RECORD
 from olrunbook.errors import UsageError
@@ -74,8 +75,8 @@ def find(outputs: Path, cache: Path, reference: str) -> list[Row]:
         UsageError: The archive cannot be read.
 
     """
-    test, values = pattern("run_id", reference)
-    sql = f"{ROWS} WHERE {test} ORDER BY at DESC"
+    sql, values = select([pattern("run_id", reference)])
+    sql += " ORDER BY at DESC"
     return _ask(outputs, cache, lambda db: _rows(db, outputs, sql, values))
 
 
@@ -206,11 +207,11 @@ def _seen(folder: Path) -> str:
 
 
 def _search(db: sqlite3.Connection, outputs: Path, query: Query) -> list[Row]:
-    if query.asks_records:
-        names, values = where_of(query, names_only=True)
-        _read(db, outputs, f"{ROWS} WHERE {names} AND stamp = ''", values)
-    tests, values = where_of(query)
-    sql = f"{ROWS} WHERE {tests} ORDER BY at DESC, run_id DESC"
+    names, told = name_tests(query), record_tests(query)
+    if told:
+        _read(db, outputs, *select([*names, ("stamp = ''", [])]))
+    sql, values = select([*names, *told])
+    sql += " ORDER BY at DESC, run_id DESC"
     sql += f" LIMIT {int(query.limit)}" if query.limit is not None else ""
     # What is shown is compared with its file once more: one that changed is read again.
     for _ in range(LOOKS):
