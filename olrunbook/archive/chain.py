@@ -73,12 +73,9 @@ def append(
     Where head and chain do not agree, somebody changed them: an entry `broken` keeps
     what was found, for the head that showed it is about to be written anew.
 
-    Args:
-        room: The folder of the room.
-        kind: What happened: `open`, `close`, `after`, `pruned`; what a person said at a
-            gate: `approved`, `rejected`, `used`, `countersigned`.
-        held: The caller holds the lock.
-        data: What it says beside `n`, `prev`, `at` and `kind`.
+    Its kind says what happened (`open`, `close`, `after`, `pruned`), or what a person
+    said at a gate (`approved`, `rejected`, `used`, `countersigned`). The caller may
+    hold the lock (`held`).
 
     Raises:
         OSError: The chain cannot be written.

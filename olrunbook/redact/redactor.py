@@ -50,10 +50,7 @@ class Masked(str):  # noqa: SLOT000  (a str cannot have slots with values)
 class Redactor:
     """Masks secret values in text and in plain trees: known ones and look-alikes.
 
-    Args:
-        key: The run's mask key (hex), from `new_key`.
-        secrets: Values known to be secret from the start.
-
+    The run's mask key (hex) is from `new_key`; `secrets` are known from the start.
     """
 
     def __init__(self, key: str, secrets: Iterable[str] = ()) -> None:
