@@ -250,7 +250,7 @@ def test_without_a_cache_the_files_answer(places, tmp_path) -> None:
 
 def test_a_busy_index_is_left_alone(places, monkeypatch) -> None:
     """While another process writes for long, the answer comes from the files."""
-    monkeypatch.setattr("olrunbook.archive.index_store.BUSY_S", 0.05)
+    monkeypatch.setattr("olrunbook.archive.index.BUSY_S", 0.05)
     first = make(places[0])
     search(*places, Query())
     holder = sqlite3.connect(index_file(*places), isolation_level=None)

@@ -15,13 +15,8 @@ from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_cla
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olrunbook.redact import (
-    MIN_LENGTH,
-    Redactor,
-    StreamMask,
-    new_key,
-    secrets_of_environment,
-)
+from olrunbook.redact import Redactor, StreamMask, new_key, secrets_of_environment
+from olrunbook.redact.forms import MIN_LENGTH
 
 SECRET = 'pa"ss\\word+42/ü'
 SECRETS = st.text(
@@ -104,7 +99,8 @@ def test_look_alikes_stay(redactor) -> None:
 def test_what_is_learned_is_told(redactor) -> None:
     """A value learned in one process is handed on, once."""
     heard: list[str] = []
-    told = Redactor(new_key(), on_learn=heard.append)
+    told = Redactor(new_key())
+    told.on_learn = heard.append
     told.learn("secret-value")
     told.learn("secret-value")
     assert heard == ["secret-value"]

@@ -15,17 +15,15 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from olrunbook.record.files import replace_file
+from olrunbook.record.files import now, replace_file
 
 CHAIN = "chain.jsonl"
 HEAD = "chain.head"
 VERIFIER = "verify.py"
 NOTHING = "0" * 64  # what the first entry names as the one before it
-_BLOCK = 4096
 
 
 @contextlib.contextmanager
@@ -75,20 +73,16 @@ def append(
     Where head and chain do not agree, somebody changed them: an entry `broken` keeps
     what was found, for the head that showed it is about to be written anew.
 
-    Args:
-        room: The folder of the room.
-        kind: What happened: `open`, `close`, `after`, `pruned`; what a person said at a
-            gate: `approved`, `rejected`, `used`, `countersigned`.
-        held: The caller holds the lock.
-        data: What it says beside `n`, `prev`, `at` and `kind`.
+    Its kind says what happened (`open`, `close`, `after`, `pruned`), or what a person
+    said at a gate (`approved`, `rejected`, `used`, `countersigned`). The caller may
+    hold the lock (`held`).
 
     Raises:
         OSError: The chain cannot be written.
 
     """
     with contextlib.nullcontext() if held else locked(room), _file(room) as handle:
-        last = _last_line(handle)
-        number = _number(last, handle)
+        number, last = _last(handle)
         if found := _disagreement(room, number, last):
             last, _ = _write(room, handle, (number, last), "broken", found)
             number += 1
@@ -169,8 +163,7 @@ def disagreement(room: Path) -> str:
     to `verify` it is no fault, and whoever writes next brings it up to date.
     """
     with _file(room) as handle:
-        last = _last_line(handle)
-        found = _disagreement(room, _number(last, handle), last)
+        found = _disagreement(room, *_last(handle))
     return str(found.get("text", ""))
 
 
@@ -193,30 +186,18 @@ def _sha256(line: bytes) -> str:
     return hashlib.sha256(line).hexdigest() if line else NOTHING
 
 
-def _last_line(handle: int) -> bytes:
-    """Return the last whole line without its end; what follows it is cut off."""
-    size = end = os.fstat(handle).st_size
-    tail = b""
-    # Two ends of line, or all of it: a chain of years is not read to add a line.
-    while end and tail.count(b"\n") < 2:  # noqa: PLR2004
-        start = max(0, end - _BLOCK)
-        tail = os.pread(handle, end - start, start) + tail
-        end = start
-    whole, newline, torn = tail.rpartition(b"\n")
+def _last(handle: int) -> tuple[int, bytes]:
+    """Return number and text of the last whole line; what follows it is cut off."""
+    raw = os.pread(handle, os.fstat(handle).st_size, 0)
+    *whole, torn = raw.split(b"\n")
     if torn:
-        os.ftruncate(handle, size - len(torn))
+        os.ftruncate(handle, len(raw) - len(torn))
         os.fsync(handle)
-    return whole.rpartition(b"\n")[2] if newline else b""
-
-
-def _number(last: bytes, handle: int) -> int:
-    if not last:
-        return 0
+    last = whole[-1] if whole else b""
     with contextlib.suppress(ValueError, TypeError, KeyError):
         if type(number := json.loads(last)["n"]) is int:  # True is none
-            return int(number)
-    # Spoilt: its place is its number.
-    return os.pread(handle, os.fstat(handle).st_size, 0).count(b"\n")
+            return number, last
+    return len(whole), last  # spoilt, or none: its place is its number
 
 
 def _disagreement(room: Path, number: int, last: bytes) -> dict[str, Any]:
@@ -242,8 +223,7 @@ def _write(
 ) -> tuple[bytes, dict[str, Any]]:
     """Append one line, then name it in the head: both, or neither."""
     number, before = last[0] + 1, _sha256(last[1])
-    at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    entry = {"n": number, "prev": before, "at": at, "kind": kind, **data}
+    entry = {"n": number, "prev": before, "at": now(), "kind": kind, **data}
     line = json.dumps(entry, ensure_ascii=False).encode()
     named = (number, _sha256(line))
     end = os.lseek(handle, 0, os.SEEK_END)

@@ -38,11 +38,7 @@ Life = Literal["alive", "finishing", "dead", "presumed", "closed"]
 
 
 def life(place: RunPlace, now: datetime | None = None) -> Life:
-    """Return whether a run goes on.
-
-    Args:
-        place: The run.
-        now: The present (UTC); None: the clock's.
+    """Return whether a run goes on, now (UTC; None: by the clock).
 
     Returns:
         `closed` (it has its record), `alive`, `finishing` (only its tools are left),

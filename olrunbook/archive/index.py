@@ -13,22 +13,21 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from olrunbook.archive.index_rows import (
-    COLUMNS,
-    UNREAD,
     Query,
     Row,
+    name_tests,
     pattern,
     read_facts,
     record_stamp,
+    record_tests,
     row_of,
-    where_of,
+    select,
 )
-from olrunbook.archive.index_store import WRITE, SpoiltError, opened, remove, spoilt
 from olrunbook.archive.place import RECORD
 from olrunbook.errors import UsageError
 from olrunbook.record.files import DIRECTORY
@@ -37,9 +36,20 @@ from olrunbook.record.files import DIRECTORY
 SETTLED_NS = 2_000_000_000
 BATCH = 500
 LOOKS = 3
-_FROM = " FROM runs JOIN rooms ON rooms.id = runs.room_id"
+TABLES = Path(__file__).with_name("index.sql")
+SCHEMA = 3
+BUSY_S = 5.0
+WRITE = "BEGIN IMMEDIATE"  # a transaction with the right to write from its beginning
+SPOILT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+OF_ROOM = "target=? AND app=? AND room=?"
 
 Look = Callable[[sqlite3.Connection], list[Row]]
+
+
+class SpoiltError(sqlite3.DatabaseError):
+    """The index is of another version or archive: as good as none."""
+
+    sqlite_errorcode = sqlite3.SQLITE_NOTADB
 
 
 def index_file(outputs: Path, cache: Path) -> Path:
@@ -65,8 +75,8 @@ def find(outputs: Path, cache: Path, reference: str) -> list[Row]:
         UsageError: The archive cannot be read.
 
     """
-    test, values = pattern("run_id", reference)
-    sql = f"SELECT {COLUMNS}{_FROM} WHERE {test} ORDER BY at DESC"
+    sql, values = select([pattern("run_id", reference)])
+    sql += " ORDER BY at DESC"
     return _ask(outputs, cache, lambda db: _rows(db, outputs, sql, values))
 
 
@@ -76,22 +86,62 @@ def _ask(outputs: Path, cache: Path, work: Look) -> list[Row]:
     for _ in range(2):
         try:
             return _answer(outputs, path, work)
-        except (SpoiltError, sqlite3.Error, OSError) as error:
-            if not spoilt(error):
+        except (sqlite3.Error, OSError) as error:
+            # One that is busy, or on a disk that is full or read-only, is left alone.
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in SPOILT:
                 break
-            remove(path)
+            _remove(path)
     return _answer(outputs, None, work)
 
 
 def _answer(outputs: Path, path: Path | None, work: Look) -> list[Row]:
-    with closing(opened(path, outputs)) as db:
+    """Answer from the index in a file; without one, from one in memory."""
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # sqlite would make it as the umask says; what lies beside it follows suit.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    db = sqlite3.connect(path or ":memory:", timeout=BUSY_S, isolation_level=None)
+    with closing(db):
+        _prepare(db, str(outputs))
         _update(db, outputs)
         return work(db)
 
 
+def _remove(path: Path) -> None:
+    for end in ("-wal", "-shm", ""):
+        try:
+            path.with_name(path.name + end).unlink(missing_ok=True)
+        except OSError:
+            return  # then it will not open either, and memory has to do
+
+
+def _prepare(db: sqlite3.Connection, archive: str) -> None:
+    """Make the tables where the index is new; see that it is ours."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if not version:
+        db.execute("PRAGMA journal_mode = WAL")
+        with db:
+            db.execute(WRITE)
+            for table in TABLES.read_text(encoding="utf-8").split(";"):
+                db.execute(table)
+            if not db.execute("SELECT 1 FROM about").fetchone():
+                db.execute("INSERT INTO about VALUES (?)", [archive])
+            db.execute(f"PRAGMA user_version = {SCHEMA}")
+    elif version != SCHEMA:
+        raise SpoiltError
+    if db.execute("SELECT archive FROM about").fetchall() != [(archive,)]:
+        raise SpoiltError
+    db.execute("PRAGMA synchronous = NORMAL")
+
+
 def _update(db: sqlite3.Connection, outputs: Path) -> None:
     """Bring the names up to date; look only into rooms that changed."""
-    there = {place: _seen(path) for place, path in _rooms(outputs)}
+    there = {
+        (target, app, room): _seen(outputs / target / app / room)
+        for target in _folders(outputs)
+        for app in _folders(outputs / target)
+        for room in _folders(outputs / target / app)
+    }
     rooms = db.execute("SELECT target, app, room, seen FROM rooms")
     known = {(target, app, room): seen for target, app, room, seen in rooms}
     if there == known and all(there.values()):
@@ -99,9 +149,8 @@ def _update(db: sqlite3.Connection, outputs: Path) -> None:
     with db:
         db.execute(WRITE)
         for place in known.keys() - there.keys():
-            which = "(SELECT id FROM rooms WHERE target=? AND app=? AND room=?)"
-            db.execute(f"DELETE FROM runs WHERE room_id = {which}", place)  # noqa: S608
-            db.execute("DELETE FROM rooms WHERE target=? AND app=? AND room=?", place)
+            db.execute(f"DELETE FROM runs WHERE {OF_ROOM}", place)  # noqa: S608
+            db.execute(f"DELETE FROM rooms WHERE {OF_ROOM}", place)  # noqa: S608
         for place, seen in there.items():
             if not seen or known.get(place) != seen:
                 _update_room(db, outputs, place)
@@ -110,36 +159,24 @@ def _update(db: sqlite3.Connection, outputs: Path) -> None:
 def _update_room(
     db: sqlite3.Connection, outputs: Path, place: tuple[str, str, str]
 ) -> None:
-    db.execute("INSERT OR IGNORE INTO rooms (target, app, room) VALUES (?,?,?)", place)
-    (number,) = db.execute(
-        "SELECT id FROM rooms WHERE target=? AND app=? AND room=?", place
-    ).fetchone()
     path = outputs.joinpath(*place)
     seen = _seen(path)  # before it is read: what comes later is seen the next time
-    names = set(_names(path))
-    known = {
-        f"{at}_{notebook}_{run_id}": (at, run_id, number)
-        for at, notebook, run_id in db.execute(
-            "SELECT at, notebook, run_id FROM runs WHERE room_id=?", [number]
-        )
+    there = {
+        (found["at"], found["run"], found["notebook"])
+        for found in map(DIRECTORY.fullmatch, _names(path))
+        if found
     }
-    gone = [known[name] for name in known.keys() - names]
-    db.executemany("DELETE FROM runs WHERE at=? AND run_id=? AND room_id=?", gone)
-    new = [
-        (found["at"], found["run"], number, found["notebook"])
-        for name in names - known.keys()
-        if (found := DIRECTORY.fullmatch(name))
-    ]
-    put = "INSERT OR REPLACE INTO runs (at, run_id, room_id, notebook) VALUES (?,?,?,?)"
-    db.executemany(put, new)
-    db.execute("UPDATE rooms SET seen=? WHERE id=?", [seen, number])
-
-
-def _rooms(outputs: Path) -> Iterator[tuple[tuple[str, str, str], Path]]:
-    for target in _folders(outputs):
-        for app in _folders(outputs / target):
-            for room in _folders(outputs / target / app):
-                yield (target, app, room), outputs / target / app / room
+    sql = f"SELECT at, run_id, notebook FROM runs WHERE {OF_ROOM}"  # noqa: S608
+    known = set(db.execute(sql, place))
+    names = f"at=? AND run_id=? AND notebook=? AND {OF_ROOM}"
+    gone = [(*name, *place) for name in known - there]
+    db.executemany(f"DELETE FROM runs WHERE {names}", gone)  # noqa: S608
+    db.executemany(
+        "INSERT OR REPLACE INTO runs (at, run_id, notebook, target, app, room)"
+        " VALUES (?,?,?,?,?,?)",
+        [(*name, *place) for name in there - known],
+    )
+    db.execute("INSERT OR REPLACE INTO rooms VALUES (?,?,?,?)", (*place, seen))
 
 
 def _folders(folder: Path) -> list[str]:
@@ -170,13 +207,11 @@ def _seen(folder: Path) -> str:
 
 
 def _search(db: sqlite3.Connection, outputs: Path, query: Query) -> list[Row]:
-    if query.asks_records:
-        names, values = where_of(query, names_only=True)
-        _read(
-            db, outputs, f"SELECT {COLUMNS}{_FROM} WHERE {names} AND {UNREAD}", values
-        )
-    tests, values = where_of(query)
-    sql = f"SELECT {COLUMNS}{_FROM} WHERE {tests} ORDER BY at DESC, run_id DESC"
+    names, told = name_tests(query), record_tests(query)
+    if told:
+        _read(db, outputs, *select([*names, ("stamp = ''", [])]))
+    sql, values = select([*names, *told])
+    sql += " ORDER BY at DESC, run_id DESC"
     sql += f" LIMIT {int(query.limit)}" if query.limit is not None else ""
     # What is shown is compared with its file once more: one that changed is read again.
     for _ in range(LOOKS):
@@ -198,18 +233,18 @@ def _read(db: sqlite3.Connection, outputs: Path, sql: str, values: list[str]) ->
     for start in range(0, len(lines), BATCH):
         found = []
         for line in lines[start : start + BATCH]:
-            at, run_id, room_id, notebook, target, app, room, seen = line[:8]
+            at, run_id, target, app, room, notebook, seen = line[:7]
             path = f"{root}/{target}/{app}/{room}/{at}_{notebook}_{run_id}/{RECORD}"
             stamp = record_stamp(path)
             if stamp != seen:
-                found.append((*read_facts(path, stamp), at, run_id, room_id))
+                found.append((*read_facts(path, stamp), *line[:5]))
         if found:
             with db:
                 db.execute(WRITE)
                 db.executemany(
                     "UPDATE runs SET stamp=?, status=?, seconds=?, text=?, who=?,"
                     " operator=?, images=?, release=?, resumes=?"
-                    " WHERE at=? AND run_id=? AND room_id=?",
+                    " WHERE at=? AND run_id=? AND target=? AND app=? AND room=?",
                     found,
                 )
             changed += len(found)

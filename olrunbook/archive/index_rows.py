@@ -14,12 +14,12 @@ from olrunbook.errors import UsageError
 from olrunbook.record.files import stamp
 
 UNREADABLE = "unreadable"
-UNREAD = "stamp = ''"
-COLUMNS = (
-    "at, run_id, room_id, notebook, target, app, room, stamp,"
-    " status, seconds, text, who, resumes"
+ROWS = (
+    "SELECT at, run_id, target, app, room, notebook, stamp,"
+    " status, seconds, text, who, resumes FROM runs"
 )
 MIN_REFERENCE = 3
+Test = tuple[str, list[str]]  # a condition in SQL, and its values
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,6 @@ class Query:
     release: str = ""  # a release's id, its beginning, its end, or `0193…d02`
     limit: int | None = None  # at most so many; None: all
 
-    @property
-    def asks_records(self) -> bool:
-        """Whether names alone cannot answer."""
-        return bool(self.statuses or self.operator or self.image or self.release)
-
 
 @dataclass(frozen=True, slots=True)
 class Row(RunPlace):
@@ -57,8 +52,8 @@ class Row(RunPlace):
 
 
 def row_of(outputs: Path, line: tuple[Any, ...]) -> Row:
-    """Return the row of a line of `COLUMNS`."""
-    at, run_id, _, notebook, target, app, room, _, *told = line
+    """Return the row of a line of `ROWS`."""
+    at, run_id, target, app, room, notebook, _, *told = line
     began = datetime.strptime(at, "%Y-%m-%dT%H-%M-%SZ").replace(tzinfo=UTC)
     folder = outputs / target / app / room / f"{at}_{notebook}_{run_id}"
     return Row(folder, run_id, notebook, target, app, room, began, *told)
@@ -102,7 +97,13 @@ def read_facts(path: str, seen: str) -> tuple[Any, ...]:
         return (seen, UNREADABLE, None, text, "", "", "", "", "")
 
 
-def pattern(column: str, reference: str) -> tuple[str, list[str]]:
+def select(tests: list[Test]) -> Test:
+    """Return the statement for the rows that pass all tests, and its values."""
+    condition = " AND ".join(["1", *(test for test, _ in tests)])
+    return f"{ROWS} WHERE {condition}", [v for _, values in tests for v in values]
+
+
+def pattern(column: str, reference: str) -> Test:
     """Return the SQL by which a column holds an id, its start or end, or `0193…d02`.
 
     Raises:
@@ -120,13 +121,9 @@ def pattern(column: str, reference: str) -> tuple[str, list[str]]:
     return f"({joined})", [value for _, values in tests for value in values]
 
 
-def where_of(query: Query, *, names_only: bool = False) -> tuple[str, list[str]]:
-    """Return the condition of a query and its values.
-
-    With `names_only` without what only a record can answer.
-    """
-    tests: list[tuple[str, list[str]]] = [("1", [])]
-    tests += [
+def name_tests(query: Query) -> list[Test]:
+    """Return what of a query the names of directories answer."""
+    tests: list[Test] = [
         (f"{column} = ?", [value])
         for column in ("target", "app", "room", "notebook")
         if (value := getattr(query, column))
@@ -135,14 +132,12 @@ def where_of(query: Query, *, names_only: bool = False) -> tuple[str, list[str]]
         tests.append(("at >= ?", [stamp(query.since)]))
     if query.until:
         tests.append(("at < ?", [stamp(query.until)]))
-    if not names_only:
-        tests += _record_tests(query)
-    condition = " AND ".join(test for test, _ in tests)
-    return condition, [value for _, values in tests for value in values]
+    return tests
 
 
-def _record_tests(query: Query) -> list[tuple[str, list[str]]]:
-    tests: list[tuple[str, list[str]]] = []
+def record_tests(query: Query) -> list[Test]:
+    """Return what of a query only records can answer."""
+    tests: list[Test] = []
     if query.statuses:
         marks = ",".join("?" * len(query.statuses))
         tests.append((f"status IN ({marks})", list(query.statuses)))

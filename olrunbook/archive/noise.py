@@ -37,12 +37,9 @@ _PATTERNS = [(re.compile(pattern), word) for pattern, word in _NOISE]
 
 
 def quiet(value: Any, key: str = "") -> Any:
-    """Return a value without what differs between any two runs.
+    """Return plain JSON without what differs between any two runs.
 
-    Args:
-        value: Plain JSON.
-        key: The key it stands under; a clock's value is none, whatever it is.
-
+    Under a key that is a clock's no value counts, whatever it is.
     """
     if key and _CLOCK.fullmatch(key):
         return "<noise>" if value not in (None, "", [], {}) else None

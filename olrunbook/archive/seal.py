@@ -132,10 +132,6 @@ def finish(
         )
 
 
-def _latest(entries: list[dict[str, Any]], kind: str) -> dict[str, Any]:
-    return next((entry for entry in reversed(entries) if entry["kind"] == kind), {})
-
-
 def build_record(place: RunPlace, notebook: dict[str, Any] | None = None) -> RunRecord:
     """Return a run's record, its files not listed yet: a function of what is given.
 
@@ -164,11 +160,10 @@ def _record(
         if entry["kind"] == "release":
             own = ("parameters", "resumes")
             opened.update({name: entry[name] for name in own if name in entry})
-    end = _latest(entries, "end")
-    concluded = _latest(entries, "conclude")
+    last = {entry["kind"]: entry for entry in entries}
+    end, concluded = last.get("end", {}), last.get("conclude", {})
     steps = judge.steps(entries, notebook)
-    begun = any(entry["kind"] == "begin" for entry in entries)
-    status, cause = judge.status(end, concluded, steps, begun=begun)
+    status, cause = judge.status(end, concluded, steps, begun="begin" in last)
     given = end if status == end.get("status") else {}
     moments = [entry["at"] for entry in entries if "at" in entry]
     moments = moments or [place.at.isoformat()]

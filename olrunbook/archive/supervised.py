@@ -50,11 +50,7 @@ def supervised(place: RunPlace) -> list[Kept]:
 
 
 def settle(place: RunPlace, wait_s: float) -> list[str]:
-    """Wait for a run's tools; have those that are left go on beside its record.
-
-    Args:
-        place: The run.
-        wait_s: Seconds they get to end by their stop policies.
+    """Wait so long for a run's tools to end by their stop policies.
 
     Returns:
         What is still finishing. From now on it writes into late logs, so that the run

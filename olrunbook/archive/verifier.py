@@ -106,13 +106,9 @@ def _walk(path: str, below: str = "") -> Iterator[tuple[str, bool]]:
 class _Run:
     """One run: its directory, held against its record and the chain.
 
-    Args:
-        path: Its directory.
-        room: Its room.
-        run: What the chain says: `id`, `close` (sha256 and status, or None), `after`
-            (sha256 of each log that was written after the end), `used` (gate, digest,
-            runs, emergency or not, and number of approvals of each use).
-
+    `run` is what the chain says: `id`, `close` (sha256 and status, or None), `after`
+    (sha256 of each log that was written after the end), `used` (gate, digest, runs,
+    emergency or not, and number of approvals of each use).
     """
 
     def __init__(self, path: str, room: str, run: dict[str, Any]) -> None:
@@ -221,13 +217,7 @@ def _check_runs(jobs: list[Any]) -> list[tuple[list[Finding], int, int]]:
 
 
 class Room:
-    """One room: its chain, its directories, and what is to be said about them.
-
-    Args:
-        outputs: The archive.
-        name: The room: `target/app/stage`.
-
-    """
+    """The room `target/app/stage`: its chain, its directories, what is to be said."""
 
     def __init__(self, outputs: str, name: str) -> None:
         self.name, self.path = name, f"{outputs}/{name}"
@@ -498,11 +488,7 @@ def rooms(outputs: str) -> tuple[list[str], list[Finding]]:
 def resolve(outputs: str, reference: str) -> list[tuple[str, str]]:
     """Return room and id of the runs a reference fits.
 
-    Args:
-        outputs: The archive.
-        reference: An id, its first or last characters (3 or more), `0193…d02`, or the
-            path of a directory.
-
+    It is an id, its first or last characters (3 or more), `0193…d02`, or a directory.
     """
     path = Path(reference).absolute()
     if RUN.fullmatch(path.name) and path.is_dir():

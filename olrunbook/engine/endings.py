@@ -18,14 +18,12 @@ from olrunbook.redact import Redactor
 # Names of our errors as the kernel reports them, and how the run ended by one. Its exit
 # code is that of its status: 2 would say that nothing ran, but here a record is.
 ENDINGS: dict[str, RunStatus] = {
-    **{
-        kind.__name__: kind.status
-        for kind in (RefusedError, UsageError, WaitingError, InterruptedRunError)
-    },
-    "KeyboardInterrupt": "interrupted",
+    kind.__name__: kind.status
+    for kind in (RefusedError, UsageError, WaitingError, InterruptedRunError)
 }
+OURS = {"StepError", "ToolError", "OlrunbookError", *ENDINGS}
+ENDINGS["KeyboardInterrupt"] = "interrupted"
 WELL = ("", "0")  # what sys.exit says when nothing is wrong
-OURS = ("StepError", "ToolError", "OlrunbookError")
 
 
 class RunEndedError(OlrunbookError):
@@ -54,8 +52,7 @@ class Ending:
 
 def may_be_ours(reply: Any) -> bool:
     """Whether a cell's reply names an error as we do; others may do so, too."""
-    name = reply.get("ename", "")
-    return name in OURS or (name in ENDINGS and name != "KeyboardInterrupt")
+    return reply.get("ename", "") in OURS
 
 
 def verdict(

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import KW_ONLY, InitVar, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import zmq
 
 from olrunbook.engine.endings import Ending, may_be_ours, verdict
-from olrunbook.engine.kernel import Kernel, KernelError
+from olrunbook.engine.kernel import KernelError
 from olrunbook.engine.notebook_file import UNKNOWN, NotebookFile, mark_not_run
 from olrunbook.engine.stopping import Stopper, handled
+from olrunbook.record.files import now
 from olrunbook.record.heartbeat import EVERY_S, Heartbeat
 from olrunbook.record.judge import skipped
 from olrunbook.record.outputs import Outputs, is_output
 from olrunbook.redact import Redactor
 
 POLL_MS = 100
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(eq=False)
@@ -34,12 +29,9 @@ class Execution:
     notebook: Any  # nbformat 4, changed in place
     file: NotebookFile  # where it is written
     logs: InitVar[Path]  # folder for long streams
-    kernel: Kernel
     redactor: Redactor
-    _: KW_ONLY
-    stopper: Stopper  # its watch knows the limits
+    stopper: Stopper  # knows the kernel, and by its watch the limits
     heartbeat: Heartbeat  # the run's sign of life, told what goes on
-    on_progress: Callable[[str], None]  # called with a line whenever there is news
     changed: bool = field(default=False, init=False)  # by a step
     unsaved: bool = field(default=False, init=False)  # the last state is not written
     index: int = field(default=0, init=False)
@@ -48,7 +40,7 @@ class Execution:
     def __post_init__(self, logs: Path) -> None:
         """Say of every cell that it has not run."""
         self.client = Outputs(self.notebook, logs, self.redactor)
-        self.watch = self.stopper.watch
+        self.kernel, self.watch = self.stopper.kernel, self.stopper.watch
         mark_not_run(self.notebook)
 
     def run(self) -> Ending | None:
@@ -60,7 +52,7 @@ class Execution:
         ending: Ending | None = None
         try:
             meta = self.notebook.metadata.setdefault("papermill", {})
-            meta.update(UNKNOWN, start_time=_now())
+            meta.update(UNKNOWN, start_time=now())
             self._save(0, force=True)
             # nbclient's stand-ins for front ends (the Output widget) answer by it.
             self.channels = self.client.kc = self.kernel.client()
@@ -90,7 +82,7 @@ class Execution:
             return None
         meta, began = cell.metadata["papermill"], time.monotonic()
         self.file.forget([self.index])
-        meta.update(start_time=_now(), status="running", exception=False)
+        meta.update(start_time=now(), status="running", exception=False)
         cell.metadata["olrunbook"]["status"] = "running"
         ending = None
         if cell.cell_type == "code" and cell.source.strip():
@@ -98,7 +90,7 @@ class Execution:
             ending = self._code(cell, meta, began)
         status = ending.cell_status if ending else "done"
         meta.update(
-            end_time=_now(),
+            end_time=now(),
             duration=round(time.monotonic() - began, 3),
             status={"done": "completed"}.get(status, "failed"),
             exception=bool(ending) and status != "done",
@@ -147,7 +139,7 @@ class Execution:
                 beat = clock
                 self.kernel.look_at_memory()
                 meta["heartbeat"] = {
-                    "at": _now(),
+                    "at": now(),
                     "elapsed_s": round(clock - began, 1),
                     "silent_s": round(silent, 1),
                 }
@@ -205,7 +197,7 @@ class Execution:
                 self.heartbeat.beat(f"{where}{step}")
             if "progress" in said:
                 self._heard(clock)
-                self.on_progress(said["progress"])
+                self.stopper.on_progress(said["progress"])
 
     def _save(self, running: int | None, *, force: bool = False) -> None:
         changed = self.client.changed
@@ -244,7 +236,7 @@ class Execution:
             self.channels.stop_channels()
             self.channels.context.destroy(linger=0)
         self.notebook.metadata["papermill"].update(
-            end_time=_now(),
+            end_time=now(),
             duration=round(time.monotonic() - self.watch.began, 3),
             exception=True if ending and ending.status != "succeeded" else None,
         )

@@ -37,12 +37,9 @@ class NotebookFile:
         self._last = 0.0
 
     def save(self, notebook: Any, running: int | None, *, force: bool = False) -> None:
-        """Write the notebook unless that was done a moment ago.
+        """Write the notebook unless that was done a moment ago (`force`: always).
 
-        Args:
-            notebook: The notebook.
-            running: Index of the cell that may still change; None: none does.
-            force: Write in any case.
+        `running` is the index of the cell that may still change; None: none does.
 
         Raises:
             OSError: It could not be written; the file before is untouched.

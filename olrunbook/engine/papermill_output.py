@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 class Output:
     """papermill's output, by its own handlers (S3, standard output, …).
 
-    Args:
-        path: Its path as papermill knows it; None: no output is wanted.
-
+    Its path is as papermill knows it; None: no output is wanted.
     """
 
     def __init__(self, path: str | None) -> None:

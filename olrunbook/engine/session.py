@@ -11,19 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from olrunbook.archive.place import (
-    NOTEBOOK,
-    RESUMES_VARIABLE,
-    RunPlace,
-    new_place,
-)
+from olrunbook.archive.place import NOTEBOOK, RESUMES_VARIABLE, RunPlace, new_place
 from olrunbook.archive.seal import finish
 from olrunbook.archive.supervised import end_left, settle, supervised
 from olrunbook.engine.endings import Ending, RunEndedError
 from olrunbook.engine.kernel import Kernel
 from olrunbook.engine.notebook_file import NotebookFile, mark_not_run
-from olrunbook.engine.stopping import StoppedError, Stopper, deaf, raising
-from olrunbook.engine.watch import Watch
+from olrunbook.engine.stopping import StoppedError, Stopper, Watch, deaf, raising
 from olrunbook.pages.run import prepare
 from olrunbook.processes.grace import GRACE_VARIABLE, grace_s
 from olrunbook.processes.left import VARIABLE
@@ -117,7 +111,7 @@ class Session:
         secrets = secrets_of_environment(os.environ, project.catalog.secrets)
         self.redactor = Redactor(key, secrets)
         self.journal = Journal(self.place.folder, self.redactor)
-        typed, told = typed or Typed(), dict(env or {})
+        typed = typed or Typed()
         # A gate that was asked for stays one, and so does what was overridden.
         before = typed_of(resumes.folder) if resumes else Typed()
         self.journal.add(
@@ -157,7 +151,7 @@ class Session:
                 VARIABLE: self.place.run_id,
                 # A shell does not say what is kept.
                 RESUMES_VARIABLE: str(resumes.folder) if resumes else "",
-                **told,
+                **(env or {}),
             },
         )
         # For whoever finds the run dead.
@@ -171,11 +165,8 @@ class Session:
     ) -> Session:
         """Return a session for a notebook that papermill's own command line gave us.
 
-        Args:
-            nb: The notebook, parameters injected.
-            base: Where papermill was called: its relative paths start there.
-            cwd: The kernel's working directory (papermill's `--cwd`).
-            on_progress: As for the class.
+        Parameters are injected. papermill was called in `base`, where its relative
+        paths start; `cwd` is its `--cwd`, the kernel's working directory.
 
         Raises:
             UsageError: As for the class; nothing was written.
@@ -218,11 +209,9 @@ class Session:
             nb,
             NotebookFile(self.place.folder / NOTEBOOK, self.redactor),
             self.place.logs,
-            self.kernel,
             self.redactor,
-            stopper=stopper,
-            heartbeat=self.heartbeat,
-            on_progress=self.on_progress,
+            stopper,
+            self.heartbeat,
         )
         with deaf():  # but for the cells: the execution hears
             record = self.close(execution.run(), execution.save_late)
@@ -236,10 +225,8 @@ class Session:
     ) -> RunRecord:
         """Write the closing line and seal the record; the second call does nothing.
 
-        Args:
-            ending: How the run ended where it did not end well.
-            save: Writes the notebook if that was not possible before.
-
+        No ending: it ended well. `save` writes the notebook if it was not possible
+        before.
         """
         if self.record is None:
             if self.kernel.process.poll() is None:

@@ -22,9 +22,7 @@ DIRECTORY = re.compile(
 def new_run_id(clock_ns: int | None = None) -> str:
     """Return a UUIDv7 (RFC 9562): sortable by its millisecond, then random.
 
-    Args:
-        clock_ns: Nanoseconds since the epoch; None: now.
-
+    Its clock counts nanoseconds since the epoch; None: now.
     """
     milliseconds = (time.time_ns() if clock_ns is None else clock_ns) // 1_000_000
     random = int.from_bytes(os.urandom(10))
@@ -45,6 +43,11 @@ def short(run_id: str) -> str:
 def stamp(at: datetime) -> str:
     """Return a time as it stands in directory names: UTC, seconds, no colons."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+
+
+def now() -> str:
+    """Return the present as it stands in records: UTC, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def minute(at: datetime) -> str:
@@ -75,11 +78,7 @@ def write_atomic(path: Path, data: str | bytes, mode: int = 0o644) -> None:
 def replace_file(path: Path, data: bytes, aside: Path, mode: int | None = None) -> None:
     """Write a file aside, then put it in place: a reader sees the old or the new.
 
-    Args:
-        path: The file.
-        data: Its new bytes.
-        aside: Where they are written first, in the same folder.
-        mode: Permissions of the new file; None: as the umask says.
+    `aside` is in the same folder. Without a mode, permissions are as the umask says.
 
     Raises:
         OSError: It could not be written; the old file is untouched.

@@ -12,12 +12,11 @@ import os
 import socket
 import threading
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from olrunbook.processes.system import boot, since
-from olrunbook.record.files import write_atomic
+from olrunbook.record.files import now, write_atomic
 from olrunbook.record.shapes import sign_fits
 
 FILE = "heartbeat.json"
@@ -26,10 +25,7 @@ SOON_S = 1.0  # how old the name of the place may be where a killed run was
 
 
 def process_facts(pid: int | None = None) -> dict[str, Any]:
-    """Return what tells a process from every other one, also after a reboot.
-
-    Args:
-        pid: The process; None: this one.
+    """Return what tells a process (None: this one) from all others, after a reboot too.
 
     Returns:
         `host`, `boot` (id of the system's start), `pid`, `start` (when it began, in the
@@ -88,7 +84,7 @@ class Heartbeat:
         clock = self._wrote = time.monotonic()
         self._written = self._where
         sign = {
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "at": now(),
             "elapsed_s": round(clock - self._began, 1),
             "silent_s": round(clock - self._heard, 1),
             "where": self._written,

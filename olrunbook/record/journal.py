@@ -10,10 +10,10 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from olrunbook.record.files import now
 from olrunbook.record.shapes import entry_fits
 from olrunbook.redact import Redactor
 
@@ -34,8 +34,7 @@ class Journal:
             OSError: It could not be written (disk full, folder gone).
 
         """
-        at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        clean = self._redactor.tree({"at": at, "kind": kind, **data})
+        clean = self._redactor.tree({"at": now(), "kind": kind, **data})
         line = json.dumps(clean, ensure_ascii=False) + "\n"
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:

@@ -46,11 +46,7 @@ class Piece:
 class Outputs(NotebookClient):
     """nbclient's handling of messages (display ids, widgets) with its outputs capped.
 
-    Args:
-        notebook: The notebook (nbformat 4) whose cells' outputs are changed in place.
-        logs: Folder for what is long.
-        redactor: Masks what goes there.
-
+    They are changed in the notebook (nbformat 4); what is long goes to `logs`, masked.
     """
 
     def __init__(self, notebook: Any, logs: Path, redactor: Redactor) -> None:
@@ -145,14 +141,10 @@ class Outputs(NotebookClient):
     def flush(
         self, cell_index: int, *, final: bool = False, seldom: bool = False
     ) -> None:
-        """Put what the streams have shown so far into a cell's outputs.
+        """Put what the streams have shown so far (`final`: all) into a cell's outputs.
 
-        Args:
-            cell_index: Its index.
-            final: The cell has ended.
-            seldom: A stream whose middle is left out already waits until there is as
-                much again: whoever writes it down anew each time writes a lot.
-
+        With `seldom` a stream whose middle is left out already waits until there is as
+        much again: whoever writes it down anew each time writes a lot.
         """
         for piece in self.pieces.get(cell_index, []):
             if seldom and piece.cap.dropped and piece.cap.fed < 2 * piece.shown:
@@ -237,13 +229,12 @@ class Outputs(NotebookClient):
 def _formed(content: dict[str, Any]) -> dict[str, Any]:
     """Give what is displayed the form a notebook allows: text, but for JSON."""
     data = content["data"] if isinstance(content["data"], dict) else {}
-    content["data"] = {
+    shown = content["data"] = {
         mime: value if _is_json(mime) or is_text(value) else _plain(value)
         for mime, value in data.items()
     }
     if not isinstance(content.get("metadata"), dict):
         content["metadata"] = {}
-    shown: dict[str, Any] = content["data"]
     return shown
 
 
@@ -253,11 +244,7 @@ def _is_json(mime: str) -> bool:
 
 def _plain(value: Any) -> str:
     """Return a value as text: lines joined, anything else as JSON."""
-    if isinstance(value, str):
-        return value
-    if is_text(value):
-        return "".join(value)
-    return _json(value)
+    return "".join(value) if is_text(value) else _json(value)
 
 
 def _json(value: Any) -> str:

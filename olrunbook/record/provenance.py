@@ -61,9 +61,7 @@ def _git(folder: Path, *words: str, errors: str = "replace") -> str:
 def git_state(folder: Path, without: Path) -> tuple[str, tuple[str, ...]]:
     """Return a checkout's commit and the files that differ from it.
 
-    Args:
-        folder: A folder in the checkout.
-        without: A folder that does not count: the archive grows with every run.
+    The folder `without` does not count: the archive grows with every run.
 
     Returns:
         The full hash and the changed paths; empty where there is no checkout.
@@ -93,12 +91,8 @@ def _changes(root: Path, without: Path, *how: str) -> str:
 def contents(folder: Path, without: Path) -> str:
     """Return a sha256 over the files of a checkout that differ from its commit.
 
-    Each is read once; those that do not differ are not read.
-
-    Args:
-        folder: A folder in the checkout.
-        without: A folder that does not count: the archive grows with every run.
-
+    Each is read once; those that do not differ are not read. The folder `without` does
+    not count: the archive grows with every run.
     """
     root, found = _root(folder), hashlib.sha256()
     lines = _changes(root, without, "-z", "--untracked-files=all").split("\0")

@@ -16,10 +16,7 @@ LINE = 20_000  # characters of one line; of a longer one its beginning and end a
 class StreamCap:
     """Keep the first and last lines of a stream; the whole goes to a log.
 
-    Args:
-        log: The log file, opened at the first line left out.
-        redactor: Masks it; a value that is cut by a flush is still found.
-
+    The log is opened at the first line left out; a value cut by a flush is masked too.
     """
 
     def __init__(self, log: Path, redactor: Redactor) -> None:
@@ -78,9 +75,7 @@ class StreamCap:
     def text(self, *, final: bool = False) -> str:
         """Return what the notebook shows of the stream so far.
 
-        Args:
-            final: Nothing more will come; else what may begin a secret is held back.
-
+        Unless nothing more will come (`final`), what may begin a secret is held back.
         """
         note = f"… {self.dropped} lines left out; all of them: logs/{self._path.name} …"
         if final:

@@ -9,13 +9,11 @@ the standard library is imported: a tool's supervisor starts in a blink.
 from __future__ import annotations
 
 from olrunbook.redact.environment import KEY_VARIABLE, secrets_of_environment
-from olrunbook.redact.forms import MIN_LENGTH
 from olrunbook.redact.redactor import Masked, Redactor, new_key
 from olrunbook.redact.stream import StreamMask
 
 __all__ = [
     "KEY_VARIABLE",
-    "MIN_LENGTH",
     "Masked",
     "Redactor",
     "StreamMask",

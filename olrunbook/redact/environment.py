@@ -36,10 +36,7 @@ def secrets_of_environment(
 ) -> list[str]:
     """Return the values of the variables whose names say that they are secret.
 
-    Args:
-        environ: The environment.
-        names: More variables that are secret (from the catalog), whatever they hold.
-
+    Those that the catalog names are secret, too, whatever they hold.
     """
     wanted = set(names)
     found: dict[str, None] = {}

@@ -15,7 +15,6 @@ LINE_LENGTH = 12  # of a line of a longer value that is a secret of its own
 SIGNS = "%\\&"
 ENCODED = "base64"  # forms that only stand inside a run of such letters
 
-_ENCODED = re.compile(r"[A-Za-z0-9+/=_-]+")
 _LATEX = re.compile(r"([&%$#_{}])")
 
 

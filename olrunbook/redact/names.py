@@ -69,10 +69,7 @@ def telling(name: str) -> bool:
 def plausible(value: str, *, quoted: bool) -> bool:
     """Tell whether a value beside a telling name may be the secret itself.
 
-    Args:
-        value: The value.
-        quoted: It is a literal; else it may be a word of a sentence or of a program.
-
+    One that is not quoted may be a word of a sentence or of a program.
     """
     value = value.strip()
     if len(value) < MIN_LENGTH or "\ue000" in value:  # what was masked before

@@ -141,12 +141,9 @@ _AROUND: tuple[tuple[str, str], ...] = (
 
 
 def find(text: str, mapped: bytes) -> Iterator[Hit]:
-    """Yield what looks like a secret in a text.
+    """Yield what looks like a secret in a text, whose map is from `user_data.runs`.
 
-    Args:
-        text: Any text; what was masked before is hidden from us by the caller.
-        mapped: Its map, from `user_data.runs`.
-
+    What was masked before is hidden from us by the caller.
     """
     rare = _before_runs(text, mapped)
     for signs, pattern in _TOKENS:

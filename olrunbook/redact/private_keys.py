@@ -51,7 +51,7 @@ class KeyLines:
 
     def body(self, line: str) -> bool:
         """Tell whether a line is part of a key that began on a line before."""
-        if re.search(_BEGIN, line) if SIGN in line else None:
+        if SIGN in line and re.search(_BEGIN, line):
             self.inside = not re.search(_END, line)
             return False
         if self.inside and (

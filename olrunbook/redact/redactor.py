@@ -50,21 +50,13 @@ class Masked(str):  # noqa: SLOT000  (a str cannot have slots with values)
 class Redactor:
     """Masks secret values in text and in plain trees: known ones and look-alikes.
 
-    Args:
-        key: The run's mask key (hex), from `new_key`.
-        secrets: Values known to be secret from the start.
-        on_learn: Called with each new value, to hand it to another process by pipe.
-
+    The run's mask key (hex) is from `new_key`; `secrets` are known from the start.
     """
 
-    def __init__(
-        self,
-        key: str,
-        secrets: Iterable[str] = (),
-        on_learn: Callable[[str], None] | None = None,
-    ) -> None:
+    def __init__(self, key: str, secrets: Iterable[str] = ()) -> None:
         self._key = bytes.fromhex(key)
-        self.on_learn = on_learn
+        # Called with each new value, to hand it to another process by pipe.
+        self.on_learn: Callable[[str], object] | None = None
         self._values: dict[str, str] = {}
         self._forms: dict[str, dict[str, str]] = {}  # by sign: form, mask
         self._found = 0
