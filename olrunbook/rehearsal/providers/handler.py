@@ -59,9 +59,9 @@ class Handler(ABC):
     what it cannot do.
     """
 
-    inputs: ClassVar[frozenset[str]] = frozenset()
-    replace: ClassVar[frozenset[str]] = frozenset()
-    unordered: ClassVar[frozenset[str]] = frozenset()
+    inputs: ClassVar[tuple[str, ...]] = ()
+    replace: ClassVar[tuple[str, ...]] = ()
+    unordered: ClassVar[tuple[str, ...]] = ()
     computed: ClassVar[tuple[str, ...]] = ()
     autoname: ClassVar[AutoName | None] = None
     tagged: ClassVar[bool] = False

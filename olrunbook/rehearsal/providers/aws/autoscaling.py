@@ -36,24 +36,22 @@ ALWAYS = {"launchTemplate", "launchConfiguration", "mixedInstancesPolicy"}
 class Group(Handler):
     """`aws:autoscaling/group:Group` with a launch template."""
 
-    inputs = frozenset(
-        {
-            *SCALARS,
-            "forceDelete",
-            "instanceRefresh",
-            "launchTemplate",
-            "metricsGranularity",
-            "minElbCapacity",
-            "name",
-            "namePrefix",
-            "tags",
-            "targetGroupArns",
-            "vpcZoneIdentifiers",
-            "waitForCapacityTimeout",
-        }
+    inputs = (
+        *SCALARS,
+        "forceDelete",
+        "instanceRefresh",
+        "launchTemplate",
+        "metricsGranularity",
+        "minElbCapacity",
+        "name",
+        "namePrefix",
+        "tags",
+        "targetGroupArns",
+        "vpcZoneIdentifiers",
+        "waitForCapacityTimeout",
     )
-    replace = frozenset({"name", "namePrefix"})
-    unordered = frozenset({"tags", "targetGroupArns", "vpcZoneIdentifiers"})
+    replace = ("name", "namePrefix")
+    unordered = ("tags", "targetGroupArns", "vpcZoneIdentifiers")
     computed = (
         "arn",
         "name",

@@ -30,19 +30,17 @@ READ_BACK = ("imageId", "instanceType", "keyName", "userData")
 class LaunchTemplate(Handler):
     """`aws:ec2/launchTemplate:LaunchTemplate`."""
 
-    inputs = frozenset(
-        DATA
-        | {
-            "defaultVersion",
-            "description",
-            "name",
-            "namePrefix",
-            "tags",
-            "updateDefaultVersion",
-        }
+    inputs = (
+        *DATA,
+        "defaultVersion",
+        "description",
+        "name",
+        "namePrefix",
+        "tags",
+        "updateDefaultVersion",
     )
-    replace = frozenset({"name", "namePrefix"})
-    unordered = frozenset({"vpcSecurityGroupIds"})
+    replace = ("name", "namePrefix")
+    unordered = ("vpcSecurityGroupIds",)
     computed = ("arn", "latestVersion", "defaultVersion", "name", "tagsAll")
     autoname = AutoName(125)
     tagged = True

@@ -48,7 +48,6 @@ def wait_for_capacity(call: Caller, name: str, wanted: Props) -> None:
     limit_s = seconds(str(wanted.get("waitForCapacityTimeout") or CAPACITY_TIMEOUT))
     target = int(wanted.get("desiredCapacity") or wanted.get("minSize") or 0)
     end = time.monotonic() + limit_s
-    have = 0
     while limit_s and target:
         have = _launched(call, name)
         if have >= target:
