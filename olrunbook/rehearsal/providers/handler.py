@@ -62,7 +62,7 @@ class Handler(ABC):
     inputs: ClassVar[tuple[str, ...]] = ()
     replace: ClassVar[tuple[str, ...]] = ()
     unordered: ClassVar[tuple[str, ...]] = ()
-    computed: ClassVar[tuple[str, ...]] = ()
+    computed: ClassVar[tuple[str, ...]] = ()  # outputs that are no inputs
     autoname: ClassVar[AutoName | None] = None
     tagged: ClassVar[bool] = False
 

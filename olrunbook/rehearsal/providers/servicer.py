@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import grpc  # type: ignore[import-untyped]
-from google.protobuf import (  # type: ignore[import-untyped]
-    empty_pb2,
-    struct_pb2,
-)
+from google.protobuf import empty_pb2, struct_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from olrunbook.rehearsal.providers.handler import Caller, Function, Handler, is_gone
@@ -49,12 +46,7 @@ class Package:
 
 
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
-    """The servicer. Secrets are unwrapped and marked again by the engine.
-
-    Args:
-        package: What is served.
-
-    """
+    """The servicer. Secrets are unwrapped and marked again by the engine."""
 
     def __init__(self, package: Package) -> None:
         self.package = package
@@ -65,15 +57,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     # -- the plugin itself ----------------------------------------------------------
 
     def Handshake(self, request: Any, context: Any) -> Any:
-        return provider_pb2.ProviderHandshakeResponse(
-            accept_secrets=False, accept_resources=False, accept_outputs=False
-        )
+        return provider_pb2.ProviderHandshakeResponse()  # accepts nothing special
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
         return plugin_pb2.PluginInfo(version=self.package.version)
-
-    def Attach(self, request: Any, context: Any) -> Any:
-        return empty_pb2.Empty()
 
     def Cancel(self, request: Any, context: Any) -> Any:
         """Set a flag that waits look at.

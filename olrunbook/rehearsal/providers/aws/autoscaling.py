@@ -52,13 +52,7 @@ class Group(Handler):
     )
     replace = ("name", "namePrefix")
     unordered = ("tags", "targetGroupArns", "vpcZoneIdentifiers")
-    computed = (
-        "arn",
-        "name",
-        "availabilityZones",
-        "desiredCapacity",
-        "defaultCooldown",
-    )
+    computed = ("arn", "availabilityZones", "desiredCapacity", "defaultCooldown")
     autoname = AutoName(255)
 
     def arguments(self, wanted: Props) -> Props:

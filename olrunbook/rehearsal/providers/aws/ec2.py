@@ -34,7 +34,7 @@ class SecurityGroup(Handler):
     )
     replace = ("name", "namePrefix", "description", "vpcId")
     unordered = ("egress", "ingress")
-    computed = ("arn", "name", "ownerId", "tagsAll")
+    computed = ("arn", "ownerId")
     autoname = AutoName(255)
     tagged = True
 

@@ -48,7 +48,7 @@ class LoadBalancer(Handler):
     )
     replace = ("name", "namePrefix", "internal", "loadBalancerType")
     unordered = ("securityGroups", "subnets")
-    computed = ("arn", "arnSuffix", "name", "dnsName", "zoneId", "vpcId", "tagsAll")
+    computed = ("arn", "arnSuffix", "dnsName", "zoneId", "vpcId")
     autoname = AutoName(32)
     tagged = True
 
@@ -136,7 +136,7 @@ class Listener(Handler):
         "tags",
     )
     replace = ("loadBalancerArn",)
-    computed = ("arn", "tagsAll")
+    computed = ("arn",)
     tagged = True
 
     def arguments(self, wanted: Props) -> Props:
@@ -144,14 +144,11 @@ class Listener(Handler):
         actions = []
         for action in wanted["defaultActions"]:
             item = api(action)
-            if "RedirectConfig" not in item and "Redirect" in item:
-                item["RedirectConfig"] = item.pop("Redirect")
-            if "FixedResponse" in item:
-                item["FixedResponseConfig"] = item.pop("FixedResponse")
-            for config in ("RedirectConfig", "FixedResponseConfig"):
-                for name in ("Port", "StatusCode"):
-                    if name in item.get(config, {}):
-                        item[config][name] = str(item[config][name])
+            for kind in ("Redirect", "FixedResponse"):
+                if config := item.pop(kind, None):
+                    item[f"{kind}Config"] = config
+                    for name in {"Port", "StatusCode"} & set(config):
+                        config[name] = str(config[name])
             actions.append(item)
         args: Props = {
             "Port": int(wanted.get("port") or 80),
@@ -227,7 +224,7 @@ class TargetGroup(Handler):
         "targetType",
         "vpcId",
     )
-    computed = ("arn", "arnSuffix", "name", "tagsAll")
+    computed = ("arn", "arnSuffix")
     autoname = AutoName(32)
     tagged = True
 

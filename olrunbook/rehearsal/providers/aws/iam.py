@@ -48,7 +48,7 @@ class Role(Handler):
         "tags",
     )
     replace = ("name", "namePrefix", "path")
-    computed = ("arn", "createDate", "name", "uniqueId", "tagsAll")
+    computed = ("arn", "createDate", "uniqueId")
     autoname = AutoName(64)
     tagged = True
 
@@ -112,7 +112,7 @@ class Policy(Handler):
 
     inputs = ("description", "name", "namePrefix", "path", "policy", "tags")
     replace = ("description", "name", "namePrefix", "path")
-    computed = ("arn", "name", "policyId", "tagsAll")
+    computed = ("arn", "policyId")
     autoname = AutoName(128)
     tagged = True
 
@@ -200,7 +200,7 @@ class InstanceProfile(Handler):
 
     inputs = ("name", "namePrefix", "path", "role", "tags")
     replace = ("name", "namePrefix", "path")
-    computed = ("arn", "createDate", "name", "uniqueId", "tagsAll")
+    computed = ("arn", "createDate", "uniqueId")
     autoname = AutoName(128)
     tagged = True
 

@@ -41,7 +41,7 @@ class LaunchTemplate(Handler):
     )
     replace = ("name", "namePrefix")
     unordered = ("vpcSecurityGroupIds",)
-    computed = ("arn", "latestVersion", "defaultVersion", "name", "tagsAll")
+    computed = ("arn", "latestVersion", "defaultVersion")
     autoname = AutoName(125)
     tagged = True
 

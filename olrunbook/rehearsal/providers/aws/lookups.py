@@ -217,24 +217,24 @@ def get_policy_document(_call: Caller, args: Props) -> Props:
             ("resources", "Resource"),
         ):
             if given.get(key):
-                value = given[key]
-                one = isinstance(value, list) and len(value) == 1
-                statement[name] = value[0] if one else value
+                statement[name] = _plain(given[key])
         for who in given.get("principals") or []:
-            names = who["identifiers"]
             principal = statement.setdefault("Principal", {})
-            principal[who["type"]] = names[0] if len(names) == 1 else names
+            principal[who["type"]] = _plain(who["identifiers"])
         for test in given.get("conditions") or []:
-            values = test["values"]
-            condition = statement.setdefault("Condition", {}).setdefault(
-                test["test"], {}
-            )
-            condition[test["variable"]] = values[0] if len(values) == 1 else values
+            conditions = statement.setdefault("Condition", {})
+            condition = conditions.setdefault(test["test"], {})
+            condition[test["variable"]] = _plain(test["values"])
         statements.append(statement)
     document: Props = {"Version": args.get("version") or "2012-10-17"}
     document["Statement"] = statements
     text = json.dumps(document, indent=2)
     return {"id": "policy", "json": text, "minifiedJson": json.dumps(document)}
+
+
+def _plain(value: Any) -> Any:
+    """Return the only item of a list; anything else as it is."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 FUNCTIONS: dict[str, Function] = {

@@ -131,12 +131,7 @@ def start_refresh(
 ) -> None:
     """Start an instance refresh; one in progress is cancelled first.
 
-    Args:
-        call: API clients.
-        name: The group's name.
-        refresh: The `instanceRefresh` input.
-        template: The group's launch template, the desired configuration of an
-            automatic rollback.
+    The group's launch template is the desired configuration of an automatic rollback.
 
     Raises:
         TimeoutError: The refresh in progress could not be cancelled in time.
