@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from olrunbook.rehearsal import standins
 from olrunbook.rehearsal.api import (
@@ -25,10 +25,9 @@ from olrunbook.rehearsal.api import (
 )
 from olrunbook.rehearsal.api.keys import Keys
 from olrunbook.rehearsal.api.server import Server
-from olrunbook.rehearsal.balancers.assumed import AssumedHealth
 from olrunbook.rehearsal.balancers.balancers import Balancers
 from olrunbook.rehearsal.balancers.draining import Draining
-from olrunbook.rehearsal.balancers.health import HealthBook
+from olrunbook.rehearsal.balancers.health import Health, HealthBook
 from olrunbook.rehearsal.control import Control, advance_refreshes
 from olrunbook.rehearsal.groups import repairs
 from olrunbook.rehearsal.groups.groups import Groups
@@ -37,7 +36,7 @@ from olrunbook.rehearsal.groups.refresh import calls
 from olrunbook.rehearsal.machines.amis import AmiStore
 from olrunbook.rehearsal.machines.containers import Containers
 from olrunbook.rehearsal.machines.fleet import Fleet
-from olrunbook.rehearsal.machines.records import Records
+from olrunbook.rehearsal.machines.machine import Hardware
 from olrunbook.rehearsal.machines.watch import DeathWatch
 from olrunbook.rehearsal.order import Order
 from olrunbook.rehearsal.places import CONSUL_PORT, VAULT_PORT, Block, Places
@@ -45,22 +44,9 @@ from olrunbook.rehearsal.providers import host
 from olrunbook.rehearsal.signals import Signals, log
 from olrunbook.rehearsal.survey import survey
 
-if TYPE_CHECKING:
-    from moto.ec2.models.instances import Instance
-
-    from olrunbook.rehearsal.machines.machine import Hardware
-
 
 class Cloud:
-    """Everything that lives while the rehearsal is up.
-
-    Args:
-        order: What was asked for.
-        places: Where it keeps things.
-        block: Its addresses.
-        listening: The API's socket, listening already.
-
-    """
+    """Everything that lives while it is up; `listening` is the API's socket."""
 
     def __init__(
         self, order: Order, places: Places, block: Block, listening: socket.socket
@@ -69,27 +55,22 @@ class Cloud:
         self.settings = settings = order.settings
         self.signals = Signals()
         self.lock = threading.RLock()
-        hardware: Hardware = (
+        hardware = (
             Containers(places, block, bridge=settings.bridge)
             if settings.containers
-            else Records(
+            else Hardware(
                 settings.boot_s, lambda: calls.current_pace(settings).scale == 0
             )
         )
-        self.amis = AmiStore(
-            places.amis_file,
-            places.ami_repository,
-            hardware,
-            containers=settings.containers,
-        )
+        self.amis = AmiStore(places.amis_file, places.ami_repository, hardware)
         self.fleet = Fleet(block, hardware, self.amis, self.signals)
         self.draining = Draining(
             settings.time_scale, self.signals, balanced=settings.containers
         )
-        self.health: HealthBook | AssumedHealth = (
+        self.health = (
             HealthBook(self.fleet.address_of, settings.health_scale, self.signals)
             if settings.containers
-            else AssumedHealth(self.fleet.address_of)
+            else Health(self.fleet.address_of)
         )
         self.groups = Groups(Ledger(), settings, self.health, self.draining.leave)
         self.balancers: Balancers | None = None
@@ -113,8 +94,7 @@ class Cloud:
     def start(self) -> None:
         """Put moto right, fill the account, and begin to serve."""
         self._install()
-        base = account.BaseImage.parse(self.order.base, self.order.base_created)
-        account.seed(self.amis, base)
+        account.seed(self.amis, self.order.base, self.order.base_created)
         self._stand_ins = list(
             standins.start(
                 self.block.api_host,
@@ -131,11 +111,9 @@ class Cloud:
         self._server.start()
 
     def end(self, *, images: bool = False) -> None:
-        """Take everything down. First what heals, then what would be healed.
+        """Take everything down: first what heals, then what would be healed.
 
-        Args:
-            images: Also the AMIs: nobody can find them again.
-
+        With `images` also the AMIs: nobody can find them again.
         """
         log("going down")
         self.signals.ending.set()
@@ -166,7 +144,7 @@ class Cloud:
         identity.install(self._keys)
         simulation.install()
         ec2_repairs.install()
-        ec2_instances.install(self.fleet, self.lock, self._leaving)
+        ec2_instances.install(self.fleet, self.lock, self.groups.leave_targets)
         ec2_images.install(self.fleet)
         addresses = (self.block.balancer(number) for number in itertools.count())
         elb_repairs.install(
@@ -180,9 +158,6 @@ class Cloud:
             self.signals.changed,
         )
         self.fleet.before_removal = lambda machine: self.draining.wait_for(machine.id)
-
-    def _leaving(self, instance: Instance) -> None:
-        self.groups.leave_targets(instance)
 
     def _died(self, container: str) -> None:
         self.fleet.died(container)

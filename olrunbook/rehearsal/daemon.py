@@ -19,21 +19,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from olrunbook.errors import OlrunbookError
-from olrunbook.rehearsal.order import Order
-from olrunbook.rehearsal.places import (
-    API_PORT,
-    CONSUL_PORT,
-    VAULT_PORT,
-    Block,
-    Places,
-)
+from olrunbook.rehearsal.order import Commission
+from olrunbook.rehearsal.places import API_PORT, CONSUL_PORT, VAULT_PORT, Block, Places
 from olrunbook.rehearsal.record import DaemonRecord, read_record
 from olrunbook.rehearsal.signals import log
 
-BACKLOG = 128
 LOOK_S = 2.0
 
 # Read by moto when it is imported.
@@ -49,18 +40,9 @@ MOTO = {
 }
 
 
-class Commission(BaseModel, frozen=True, extra="forbid"):
-    """What the process is told."""
-
-    checkout: str  # the checkout's id
-    root: Path  # private folder of the rehearsal
-    blocks: list[int]  # blocks of addresses to try, in order
-    order: Order  # what the cloud is started with
-
-
 def main() -> int:
     """Read the commission, leave the caller, be the cloud until SIGTERM."""
-    commission = Commission.model_validate(json.loads(sys.stdin.buffer.read()))
+    commission = Commission.model_validate_json(sys.stdin.buffer.read())
     if os.fork():
         os._exit(0)  # the child belongs to init: no caller ever has to wait for it
     stop = threading.Event()
@@ -131,14 +113,14 @@ def take_block(numbers: Iterable[int]) -> tuple[Block, socket.socket]:
     for number in numbers:
         block = Block(number)
         try:
-            listening = _listen(block.api_host, API_PORT)
+            listening = socket.create_server((block.api_host, API_PORT))
         except OSError as error:
             _must_be_taken(error)
             taken.add(API_PORT)
             continue
         for port in (VAULT_PORT, CONSUL_PORT):
             try:
-                _listen(block.api_host, port).close()
+                socket.create_server((block.api_host, port)).close()
             except OSError as error:
                 listening.close()
                 _must_be_taken(error)
@@ -150,18 +132,6 @@ def take_block(numbers: Iterable[int]) -> tuple[Block, socket.socket]:
     msg = f"port {ports} is taken on every loopback address the rehearsal may use"
     hint = "A program listens there on all addresses; `ss -ltnp` names it."
     raise OlrunbookError(msg, hint)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen(BACKLOG)
-    except OSError:
-        listening.close()
-        raise
-    return listening
 
 
 def _must_be_taken(error: OSError) -> None:

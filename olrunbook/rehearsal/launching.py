@@ -15,7 +15,7 @@ import psutil
 
 from olrunbook.adapters.docker.command import environment
 from olrunbook.errors import OlrunbookError
-from olrunbook.rehearsal.order import Order
+from olrunbook.rehearsal.order import Commission, Order
 from olrunbook.rehearsal.places import Places
 from olrunbook.rehearsal.record import DaemonRecord, read_record
 
@@ -28,21 +28,13 @@ LOG_TAIL = 400
 def launch(places: Places, order: Order, blocks: list[int]) -> DaemonRecord:
     """Start the daemon, detached from the caller, and return its record.
 
-    Args:
-        places: The cloud's folders.
-        order: What it is started with; goes by pipe.
-        blocks: Blocks of addresses to try.
-
     Raises:
         OlrunbookError: It could not start; with its own words.
 
     """
-    commission = {
-        "checkout": places.checkout,
-        "root": str(places.root),
-        "blocks": blocks,
-        "order": order.model_dump(mode="json"),
-    }
+    commission = Commission(
+        checkout=places.checkout, root=places.root, blocks=blocks, order=order
+    )
     process = subprocess.Popen(
         # -P: a folder of the user's must not shadow modules of ours
         [sys.executable, "-P", "-m", "olrunbook.rehearsal.daemon"],
@@ -54,7 +46,7 @@ def launch(places: Places, order: Order, blocks: list[int]) -> DaemonRecord:
         env={**environment(), "PYTHONUNBUFFERED": "1", **_python()},
     )
     try:
-        said = _converse(process, json.dumps(commission).encode())
+        said = _converse(process, commission.model_dump_json().encode())
     except BaseException:  # also Ctrl-C: what was started is ended again
         if record := read_record(places.daemon_file):
             end_daemon(record)
@@ -70,12 +62,7 @@ def launch(places: Places, order: Order, blocks: list[int]) -> DaemonRecord:
 
 
 def end_daemon(record: DaemonRecord) -> bool:
-    """End the daemon: ask, wait for its clean-up, and only then by force.
-
-    Returns:
-        Whether there was one.
-
-    """
+    """End the daemon: ask, wait for its clean-up, then by force; False: it is gone."""
     process = record.process()
     if process is None:
         return False

@@ -21,7 +21,6 @@ class Removed(BaseModel, frozen=True, extra="forbid"):
     containers: list[str] = []  # names of containers
     images: list[str] = []  # AMI images
     kept_images: list[str] = []  # AMI images that stay
-    files: bool = False  # whether there was a state folder
 
     def __str__(self) -> str:
         """Return one line for a person."""
@@ -48,10 +47,7 @@ def containers(places: Places) -> list[str]:
         ToolError: docker cannot be asked.
 
     """
-    listing = docker(
-        "ps", "--all", "--filter", f"label={places.label}", "--format", "{{.Names}}"
-    )
-    return listing.split()
+    return _of_containers(places.label, "{{.Names}}").split()
 
 
 def ami_images(places: Places) -> list[str]:
@@ -71,11 +67,8 @@ def foreign_blocks(places: Places) -> set[int]:
 
     Their process may be gone (so its socket is free) while their ports are held.
     """
-    listing = docker(
-        "ps", "--all", "--filter", f"label={LABEL}", "--format", "{{json .Labels}}"
-    )
     blocks = set()
-    for line in listing.splitlines():
+    for line in _of_containers(LABEL, "{{json .Labels}}").splitlines():
         pairs = (pair.partition("=") for pair in json.loads(line).split(","))
         labels = {key: value for key, _, value in pairs}
         if (
@@ -86,14 +79,12 @@ def foreign_blocks(places: Places) -> set[int]:
     return blocks
 
 
+def _of_containers(label: str, form: str) -> str:
+    return docker("ps", "--all", "--filter", f"label={label}", "--format", form)
+
+
 def remove_all(places: Places, *, images: bool) -> Removed:
-    """Remove containers, files, and where asked the AMI images.
-
-    Args:
-        places: The cloud's labels and folders.
-        images: Also the AMIs, which otherwise outlive the cloud.
-
-    """
+    """Remove containers and files; the AMIs outlive the cloud but where `images`."""
     names: list[str] = []
     gone: list[str] = []
     kept: list[str] = []
@@ -109,8 +100,7 @@ def remove_all(places: Places, *, images: bool) -> Removed:
         if gone:
             # By name: removing by id would take every other name of the image, too.
             docker("rmi", *gone)
-    there = places.root.exists()
-    if there:
+    if places.root.exists():
         for entry in places.root.iterdir():
             if entry == places.amis_file and not images:
                 continue
@@ -121,4 +111,4 @@ def remove_all(places: Places, *, images: bool) -> Removed:
         with contextlib.suppress(OSError):  # the kept AMIs are in it
             places.root.rmdir()
             places.root.parent.rmdir()
-    return Removed(containers=names, images=gone, kept_images=kept, files=there)
+    return Removed(containers=names, images=gone, kept_images=kept)

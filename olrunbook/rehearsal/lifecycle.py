@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from olrunbook.adapters.docker import base_image
 from olrunbook.adapters.docker.command import docker
@@ -19,14 +20,8 @@ from olrunbook.project.where import CATALOG, shipped
 from olrunbook.rehearsal import preflight, providers
 from olrunbook.rehearsal.api.identity_name import new_key, rehearsal_identity
 from olrunbook.rehearsal.launching import end_daemon, launch
-from olrunbook.rehearsal.leftovers import (
-    Removed,
-    foreign_blocks,
-    remove_all,
-)
-from olrunbook.rehearsal.leftovers import (
-    containers as containers_of,
-)
+from olrunbook.rehearsal.leftovers import Removed, foreign_blocks, remove_all
+from olrunbook.rehearsal.leftovers import containers as containers_of
 from olrunbook.rehearsal.locking import hold
 from olrunbook.rehearsal.order import Order
 from olrunbook.rehearsal.places import Places, candidate_blocks
@@ -90,11 +85,7 @@ def down(
 ) -> Removed:
     """Take the checkout's cloud down: process, containers, addresses, keys, files.
 
-    Args:
-        project_root: The project in use.
-        images: Also the AMIs, which otherwise stay for the next time.
-        emit: Where progress goes.
-
+    With `images` also the AMIs, which otherwise stay for the next time.
     """
     places = Places.of(project_root)
     if not places.root.exists() and not images and not places.root.parent.exists():
@@ -134,13 +125,14 @@ def _start(places: Places, project_root: Path, wanted: Settings, emit: Emit) -> 
     left = _take_down(places, images=False, emit=emit)
     if left.process or left.containers:
         _say(emit, f"cleaned up after an earlier rehearsal: {left.headline()}")
-    base = balancer = base_created = ""
+    images, taken = dict[str, Any](), set[int]()
     if wanted.containers:
         project = _project(project_root)
         base = base_image.ensure("base", project=project, emit=emit)
+        created = docker("image", "inspect", "--format", "{{.Created}}", base)
         balancer = base_image.ensure("balancer", project=project, emit=emit)
-        base_created = docker("image", "inspect", "--format", "{{.Created}}", base)
-    taken = foreign_blocks(places) if wanted.containers else set()
+        images = {"base": base, "base_created": created, "balancer": balancer}
+        taken = foreign_blocks(places)
     access_key, secret_key = new_key("AKIA")
     order = Order(
         cloud_id=f"cloud-{secrets.token_hex(6)}",
@@ -149,9 +141,7 @@ def _start(places: Places, project_root: Path, wanted: Settings, emit: Emit) -> 
         access_key=access_key,
         vault_token=f"hvs.{secrets.token_urlsafe(18)}",
         consul_token=secrets.token_hex(16),
-        base=base,
-        base_created=base_created,
-        balancer=balancer,
+        **images,
     )
     places.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     places.root.chmod(0o700)
@@ -179,17 +169,16 @@ def _start(places: Places, project_root: Path, wanted: Settings, emit: Emit) -> 
 
 def _take_down(places: Places, *, images: bool, emit: Emit) -> Removed:
     record = read_record(places.daemon_file)
-    ended = 0
-    if record and record.process():
-        _say(emit, f"ending process {record.pid} and what it runs")
-        before = list[str]()
-        with suppress(ToolError):
-            before = containers_of(places)
-        ended = record.pid if end_daemon(record) else 0
-        rest = remove_all(places, images=images)
-        names = sorted({*before, *rest.containers})
-        return rest.model_copy(update={"process": ended, "containers": names})
-    return remove_all(places, images=images)
+    if record is None or record.process() is None:
+        return remove_all(places, images=images)
+    _say(emit, f"ending process {record.pid} and what it runs")
+    before = list[str]()
+    with suppress(ToolError):
+        before = containers_of(places)
+    ended = record.pid if end_daemon(record) else 0
+    rest = remove_all(places, images=images)
+    names = sorted({*before, *rest.containers})
+    return rest.model_copy(update={"process": ended, "containers": names})
 
 
 def _project(root: Path) -> Project:

@@ -69,8 +69,6 @@ def hold(
 def _is_file(handle: int, path: Path) -> bool:
     """Whether the locked file still is the one at the path."""
     try:
-        there = path.stat()
+        return os.path.samestat(path.stat(), os.fstat(handle))
     except FileNotFoundError:
         return False
-    mine = os.fstat(handle)
-    return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)

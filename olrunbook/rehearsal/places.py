@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from olrunbook.targets import TARGET_FILE, state_dir
@@ -27,14 +26,33 @@ FIRST_BALANCER, LAST_BALANCER = 200, 250  # third octet; instances have 1 … 19
 HOSTS_PER_NET = 250
 
 
-@dataclass(frozen=True, slots=True)
 class Places:
-    """The places of one checkout's cloud."""
+    """The places of one checkout's cloud.
 
-    # the cloud's id among all on this machine: checkout and state folder; the value of
-    # the label on all it makes
-    checkout: str
-    root: Path  # private folder of the rehearsal's state
+    Args:
+        checkout: The cloud's id among all on this machine: checkout and state folder.
+        root: Private folder of the rehearsal's state.
+
+    """
+
+    def __init__(self, checkout: str, root: Path) -> None:
+        self.checkout, self.root = checkout, root
+        self.target_file = root / TARGET_FILE  # what everything else reads
+        self.daemon_file = root / "daemon.json"  # which process is the cloud
+        self.amis_file = root / "amis.json"  # the AMIs that outlive the process
+        self.log_file = root / "daemon.log"  # what the process said
+        # Held while a command changes the cloud; beside what `down` removes.
+        self.lock_file = root.with_name("rehearsal.lock")
+        self.balancers = root / "balancers"  # their configuration and sockets
+        self.home = root / "home"  # HOME of the tools
+        self.pulumi_home = root / "pulumi"  # PULUMI_HOME, with the stand-in plugins
+        # Where the stand-in plugins ask for their providers.
+        self.providers_socket = root / "providers.socket"
+        self.label = f"{LABEL}={checkout}"  # on every container and image of this cloud
+        plain = re.sub(r"[^a-z0-9]+", "-", checkout.lower()).strip("-")
+        self.slug = plain or "checkout"  # the id as docker allows it in a name
+        # Name of the AMIs' images, without their tag.
+        self.ami_repository = f"olrunbook/{self.slug}/ami"
 
     @classmethod
     def of(cls, project_root: Path) -> Places:
@@ -43,68 +61,6 @@ class Places:
         # One checkout may have two clouds in two state folders: another user's, …
         where = hashlib.sha256(str(base.absolute()).encode()).hexdigest()[:4]
         return cls(f"{base.name}-{where}", base / "rehearsal")
-
-    @property
-    def target_file(self) -> Path:
-        """What everything else reads."""
-        return self.root / TARGET_FILE
-
-    @property
-    def daemon_file(self) -> Path:
-        """Which process is the cloud."""
-        return self.root / "daemon.json"
-
-    @property
-    def amis_file(self) -> Path:
-        """The AMIs that outlive the process, with their tags."""
-        return self.root / "amis.json"
-
-    @property
-    def log_file(self) -> Path:
-        """What the process said."""
-        return self.root / "daemon.log"
-
-    @property
-    def lock_file(self) -> Path:
-        """Held while a command changes the cloud; beside what `down` removes."""
-        return self.root.with_name("rehearsal.lock")
-
-    @property
-    def balancers(self) -> Path:
-        """Configuration and sockets of the load balancers."""
-        return self.root / "balancers"
-
-    @property
-    def home(self) -> Path:
-        """HOME of the tools."""
-        return self.root / "home"
-
-    @property
-    def pulumi_home(self) -> Path:
-        """PULUMI_HOME, with the stand-in plugins."""
-        return self.root / "pulumi"
-
-    @property
-    def providers_socket(self) -> Path:
-        """Where the stand-in plugins ask for their providers."""
-        return self.root / "providers.socket"
-
-    @property
-    def label(self) -> str:
-        """The label on every container and image of this cloud."""
-        return f"{LABEL}={self.checkout}"
-
-    @property
-    def slug(self) -> str:
-        """The checkout's id as docker allows it in a name."""
-        return (
-            re.sub(r"[^a-z0-9]+", "-", self.checkout.lower()).strip("-") or "checkout"
-        )
-
-    @property
-    def ami_repository(self) -> str:
-        """Name of the AMIs' images, without their tag."""
-        return f"olrunbook/{self.slug}/ami"
 
 
 def candidate_blocks(project_root: Path) -> Iterator[int]:
@@ -115,21 +71,13 @@ def candidate_blocks(project_root: Path) -> Iterator[int]:
         yield FIRST_BLOCK + (first + step) % BLOCKS
 
 
-@dataclass(frozen=True, slots=True)
 class Block:
     """One block of loopback addresses, 127.B.0.0/16."""
 
-    number: int  # b
-
-    @property
-    def api_host(self) -> str:
-        """Address of the API and the stand-ins."""
-        return f"127.{self.number}.0.1"
-
-    @property
-    def endpoint(self) -> str:
-        """URL of the AWS API."""
-        return f"http://{self.api_host}:{API_PORT}"
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.api_host = f"127.{number}.0.1"  # of the API and the stand-ins
+        self.endpoint = f"http://{self.api_host}:{API_PORT}"  # of the AWS API
 
     def instance(self, number: int) -> str:
         """Return the address of the n-th instance (from 0); 49,750 are different."""

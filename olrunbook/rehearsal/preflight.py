@@ -8,12 +8,14 @@ import shutil
 import sys
 from pathlib import Path
 
+import psutil
+
 from olrunbook.adapters.docker.command import docker
 from olrunbook.errors import OlrunbookError, ToolError
 
 DOCKER_FREE = 3 << 30  # an image is committed beside the one it came from
 STATE_FREE = 200 << 20
-LISTEN = "0A"
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (looked for, never bound)
 BRIDGE_VARIABLE = "OLRUNBOOK_REHEARSAL_BRIDGE"
 # What instances and balancers publish on their own loopback addresses.
 SSH_PORT = 22
@@ -60,17 +62,7 @@ def check_docker() -> None:
             msg, "Use the engine of docker.io: sudo apt-get install docker.io"
         )
     root = Path(info.get("DockerRootDir") or "/var/lib/docker")
-    _check_free(root, DOCKER_FREE, "images")
-
-
-def check_disk(folder: Path) -> None:
-    """Refuse a full disk under the state folder.
-
-    Raises:
-        OlrunbookError: It is full.
-
-    """
-    _check_free(folder, STATE_FREE, "the rehearsal's state")
+    check_disk(root, DOCKER_FREE, "images")
 
 
 def check_ports(*, bridge: bool = False) -> None:
@@ -101,25 +93,23 @@ def check_ports(*, bridge: bool = False) -> None:
 
 
 def wildcard_ports() -> set[int]:
-    """Return the TCP ports somebody listens on at all addresses.
+    """Return the TCP ports somebody listens on at all addresses; it needs no rights."""
+    return {
+        one.laddr.port
+        for one in psutil.net_connections("tcp")
+        if one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.ip in EVERYWHERE
+    }
 
-    From /proc, so that it needs no rights and binds nothing.
+
+def check_disk(
+    folder: Path, wanted: int = STATE_FREE, what: str = "the rehearsal's state"
+) -> None:
+    """Refuse a disk with fewer bytes free than wanted.
+
+    Raises:
+        OlrunbookError: It is full.
+
     """
-    ports: set[int] = set()
-    for name in ("tcp", "tcp6"):
-        try:
-            lines = Path(f"/proc/net/{name}").read_text(encoding="ascii").splitlines()
-        except OSError:
-            continue
-        for line in lines[1:]:
-            cells = line.split()
-            address, _, port = cells[1].rpartition(":")
-            if cells[3] == LISTEN and not address.strip("0"):
-                ports.add(int(port, 16))
-    return ports
-
-
-def _check_free(folder: Path, wanted: int, what: str) -> None:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     try:

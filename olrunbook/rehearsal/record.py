@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from olrunbook.record.files import write_atomic
 from olrunbook.rehearsal.settings import Settings
@@ -64,6 +63,6 @@ class DaemonRecord(BaseModel, frozen=True, extra="forbid"):
 def read_record(file: Path) -> DaemonRecord | None:
     """Return the record in a file; None where there is none that can be read."""
     try:
-        return DaemonRecord.model_validate(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, ValidationError):
+        return DaemonRecord.model_validate_json(file.read_bytes())
+    except (OSError, ValueError):
         return None

@@ -26,6 +26,7 @@ from typing_extensions import override
 HEADER = "X-Olrunbook-Stand-In"
 NOTE = "stand-in of a rehearsal, not the real service"
 LARGEST_BODY = 1 << 20
+POLICIES = "sys/policies/acl/"
 _PATH = re.compile(r"(?:/(?P<name>[a-z0-9-]+))?/v1/(?P<path>[^?]*)(?:\?(?P<query>.*))?")
 
 Answer = tuple[int, Any]
@@ -36,8 +37,10 @@ class Store:
     """What one named server holds."""
 
     # vault policies by name
-    policies: dict[str, str] = field(
-        default_factory=lambda: {"default": "", "root": ""}
+    policies: dict[str, Any] = field(
+        default_factory=lambda: {
+            name: {"name": name, "policy": ""} for name in ("default", "root")
+        }
     )
     # auth mounts by path
     auth: dict[str, dict[str, Any]] = field(
@@ -45,7 +48,7 @@ class Store:
     )
     # secret mounts by path
     mounts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    # everything else by path: roles, secrets, keys
+    # everything else by path: roles, keys
     data: dict[str, Any] = field(default_factory=dict)
     index: int = 0  # counts changes (Consul's ModifyIndex)
 
@@ -60,6 +63,7 @@ class _Service(BaseHTTPRequestHandler, ABC):
 
     service: ClassVar[str]
     token_header: ClassVar[str]
+    public: ClassVar[tuple[str, ...]]  # paths that are answered without the token
     token: ClassVar[str]
     stores: ClassVar[dict[str, Store]]
     lock: ClassVar[threading.RLock]
@@ -83,7 +87,7 @@ class _Service(BaseHTTPRequestHandler, ABC):
             self._send(HTTPStatus.NOT_FOUND, {"errors": []})
             return
         path = found["path"].strip("/")
-        if not self.public(path) and not hmac.compare_digest(
+        if path not in self.public and not hmac.compare_digest(
             self.headers.get(self.token_header, "").encode(), self.token.encode()
         ):
             self._send(HTTPStatus.FORBIDDEN, {"errors": ["permission denied"]})
@@ -108,10 +112,6 @@ class _Service(BaseHTTPRequestHandler, ABC):
         self.wfile.write(raw)
 
     @abstractmethod
-    def public(self, path: str) -> bool:
-        """Whether a path is answered without the token."""
-
-    @abstractmethod
     def respond(self, store: Store, path: str, query: str, body: bytes) -> Answer:
         """Return status and body."""
 
@@ -119,10 +119,7 @@ class _Service(BaseHTTPRequestHandler, ABC):
 class _Vault(_Service):
     service = "vault"
     token_header = "X-Vault-Token"  # noqa: S105  (a header's name)
-
-    @override
-    def public(self, path: str) -> bool:
-        return path in ("sys/health", "sys/seal-status")
+    public = ("sys/health", "sys/seal-status")
 
     @override
     def respond(self, store: Store, path: str, query: str, body: bytes) -> Answer:
@@ -130,16 +127,18 @@ class _Vault(_Service):
         for base, mounts in (("sys/auth", store.auth), ("sys/mounts", store.mounts)):
             if path == base or path.startswith(f"{base}/"):
                 return self._mounts(mounts, path[len(base) + 1 :], given)
-        if path.startswith("sys/policies/acl/"):
-            return self._policy(store, path.removeprefix("sys/policies/acl/"), given)
-        if path in ("sys/health", "sys/seal-status"):
+        if path.startswith(POLICIES):
+            name = path.removeprefix(POLICIES)
+            return self._kept(store.policies, name, {"name": name}, given)
+        if path in self.public:
             state = {"initialized": True, "sealed": False, "standby": False}
             return HTTPStatus.OK, {**state, "version": "stand-in", "note": NOTE}
         if path == "auth/token/lookup-self":
             return HTTPStatus.OK, {"data": {"policies": ["root"], "display_name": NOTE}}
         found = re.fullmatch(r"auth/(.+)/role/([^/]+)", path)
         if found and found[1] in store.auth:
-            return self._role(store, path, given)
+            new = {"role_id": str(uuid.uuid4())}
+            return self._kept(store.data, path, new, given)
         error = f"no handler for {path!r}: not mounted, or not part of the stand-in"
         return HTTPStatus.NOT_FOUND, {"errors": [error]}
 
@@ -160,42 +159,28 @@ class _Vault(_Service):
             mounts[path] = _mount(given["type"], given.get("description", ""))
         return HTTPStatus.NO_CONTENT, None
 
-    def _policy(self, store: Store, name: str, given: dict[str, Any]) -> Answer:
+    def _kept(
+        self, kept: dict[str, Any], key: str, new: dict[str, Any], given: dict[str, Any]
+    ) -> Answer:
         if self.command == "GET":
-            if name not in store.policies:
+            if key not in kept:
                 return HTTPStatus.NOT_FOUND, {"errors": []}
-            data = {"name": name, "policy": store.policies[name]}
-            return HTTPStatus.OK, {"data": data}
+            return HTTPStatus.OK, {"data": kept[key]}
         if self.command == "DELETE":
-            store.policies.pop(name, None)
+            kept.pop(key, None)
         else:
-            store.policies[name] = given["policy"]
-        return HTTPStatus.NO_CONTENT, None
-
-    def _role(self, store: Store, path: str, given: dict[str, Any]) -> Answer:
-        if self.command == "GET":
-            if path not in store.data:
-                return HTTPStatus.NOT_FOUND, {"errors": []}
-            return HTTPStatus.OK, {"data": store.data[path]}
-        if self.command == "DELETE":
-            store.data.pop(path, None)
-        else:
-            known = store.data.get(path) or {"role_id": str(uuid.uuid4())}
-            store.data[path] = {**known, **given}
+            kept[key] = {**kept.get(key, new), **given}
         return HTTPStatus.NO_CONTENT, None
 
 
 class _Consul(_Service):
     service = "consul"
     token_header = "X-Consul-Token"  # noqa: S105  (a header's name)
-
-    @override
-    def public(self, path: str) -> bool:
-        return path == "status/leader"
+    public = ("status/leader",)
 
     @override
     def respond(self, store: Store, path: str, query: str, body: bytes) -> Answer:
-        if path == "status/leader":
+        if path in self.public:
             return HTTPStatus.OK, "127.0.0.1:8300"
         if path == "agent/self":
             return HTTPStatus.OK, {"Config": {"Version": "stand-in", "NodeName": NOTE}}
@@ -258,16 +243,9 @@ def start(
     try:
         for kind, port, token in kinds:
             # A class of its own: two rehearsals in one process share nothing.
-            own: dict[str, Any] = {
-                "token": token,
-                "stores": {},
-                "lock": threading.RLock(),
-            }
-            server = ThreadingHTTPServer(
-                (host, port), type(kind.__name__, (kind,), own)
-            )
-            server.daemon_threads = True
-            servers.append(server)
+            own = {"token": token, "stores": {}, "lock": threading.RLock()}
+            handler = type(kind.__name__, (kind,), own)
+            servers.append(ThreadingHTTPServer((host, port), handler))
     except OSError:
         for server in servers:
             server.server_close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import urllib.request
 from collections.abc import Iterator
 from datetime import datetime
@@ -45,18 +44,13 @@ class Status(BaseModel, frozen=True, extra="forbid"):
 
     def __str__(self) -> str:
         """Return it as lines for a person; the first says whether it is up."""
-        if not self.up:
-            return "\n".join(_down_lines(self))
-        return "\n".join(_up_lines(self))
+        return "\n".join(_up_lines(self) if self.up else _down_lines(self))
 
 
 def status(project_root: Path, *, docker: bool = True) -> Status:
     """Look at the checkout's cloud; nothing is changed.
 
-    Args:
-        project_root: The project in use.
-        docker: Also look for what an earlier one left there, and for kept images.
-
+    With `docker` also at what an earlier one left there, and at kept images.
     """
     places = Places.of(project_root)
     record, target = read_record(places.daemon_file), read_target(places.target_file)
@@ -95,7 +89,7 @@ def survey_of(record: DaemonRecord, target: Target) -> Survey | None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=SURVEY_S) as answer:
-            return Survey.model_validate(json.load(answer))
+            return Survey.model_validate_json(answer.read())
     except (OSError, ValueError):
         return None
 

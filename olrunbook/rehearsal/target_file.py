@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from olrunbook.errors import OlrunbookError
 from olrunbook.rehearsal.order import Order
@@ -87,8 +86,8 @@ def write_target(places: Places, target: Target) -> None:
 def read_target(file: Path) -> Target | None:
     """Return the target in a file; None where there is none that can be read."""
     try:
-        return Target.model_validate(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, ValidationError):
+        return Target.model_validate_json(file.read_bytes())
+    except (OSError, ValueError):
         return None
 
 

@@ -15,8 +15,8 @@ URN = "urn:pulumi:CI::project::test:index/thing:Thing::my-thing"
 class Thing(Handler):
     """Keeps things in a dictionary; a size of 13 fails after creation."""
 
-    inputs = frozenset({"name", "namePrefix", "size", "zone", "tags"})
-    replace = frozenset({"name", "zone"})
+    inputs = ("name", "namePrefix", "size", "zone", "tags")
+    replace = ("name", "zone")
     computed = ("arn", "tagsAll")
     autoname = AutoName(20)
     tagged = True

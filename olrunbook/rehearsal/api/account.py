@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from moto.acm.models import CertBundle, acm_backends
 from moto.ec2.models import ec2_backends
@@ -14,13 +14,7 @@ from moto.route53.models import route53_backends
 from moto.s3.models import s3_backends
 
 from olrunbook.rehearsal.machines.amis import AmiStore
-from olrunbook.rehearsal.places import (
-    ACCOUNT,
-    BUCKET,
-    KEY_ALIAS,
-    REGION,
-    STAGES,
-)
+from olrunbook.rehearsal.places import ACCOUNT, BUCKET, KEY_ALIAS, REGION, STAGES
 
 VPC_NAME = "applications_vpc"
 KEY_PAIR = "oldevops"
@@ -32,32 +26,17 @@ ZONES = ("us-east-1a", "us-east-1b")
 DEBIAN, BASELINE = "136693071363", "610119931565"  # owners of the base AMIs
 
 
-@dataclass(frozen=True, slots=True)
-class BaseImage:
-    """The container image both base AMIs stand for, and when it was made (UTC)."""
-
-    name: str = ""
-    created: datetime = datetime(2026, 11, 1, tzinfo=UTC)
-
-    @classmethod
-    def parse(cls, name: str, created: str) -> BaseImage:
-        """Return it from docker's own words (ISO 8601 with nanoseconds)."""
-        if not created:
-            return cls(name)
-        seconds = created.partition(".")[0].rstrip("Z")
-        return cls(name, datetime.fromisoformat(seconds).replace(tzinfo=UTC))
-
-
-def seed(amis: AmiStore, base: BaseImage) -> None:
+def seed(amis: AmiStore, base: str, created: datetime) -> None:
     """Fill the account.
 
     Args:
         amis: Takes the base AMIs, and has those that outlived the last incarnation.
-        base: What the base AMIs are.
+        base: The container image both base AMIs stand for.
+        created: When it was made.
 
     """
     _network()
-    _images(amis, base)
+    _images(amis, base, created)
     _roles()
     ec2_backends[ACCOUNT][REGION].create_key_pair(KEY_PAIR, "ed25519", {})
     route53_backends[ACCOUNT]["aws"].create_hosted_zone(
@@ -82,17 +61,14 @@ def _network() -> None:
     vpc = ec2.create_vpc(f"{NETWORK}.0.0/16", tags=[{"Key": "Name", "Value": VPC_NAME}])
     gateway = ec2.create_internet_gateway(tags=[{"Key": "Name", "Value": VPC_NAME}])
     ec2.attach_internet_gateway(gateway.id, vpc.id)
-    number = 0
-    for stage in STAGES:
-        for zone in ZONES:
-            number += 1
-            cidr = f"{NETWORK}.{number}.0/24"
-            subnet = ec2.create_subnet(vpc.id, cidr, availability_zone=zone)
-            name = f"{VPC_NAME}-{stage}-{zone[-1]}"
-            subnet.add_tags({"Name": name, "Environment": f"operations-{stage}"})
-            ec2.modify_subnet_attribute(
-                subnet.id, "map_public_ip_on_launch", attr_value=True
-            )
+    for number, (stage, zone) in enumerate(itertools.product(STAGES, ZONES), 1):
+        cidr = f"{NETWORK}.{number}.0/24"
+        subnet = ec2.create_subnet(vpc.id, cidr, availability_zone=zone)
+        name = f"{VPC_NAME}-{stage}-{zone[-1]}"
+        subnet.add_tags({"Name": name, "Environment": f"operations-{stage}"})
+        ec2.modify_subnet_attribute(
+            subnet.id, "map_public_ip_on_launch", attr_value=True
+        )
 
 
 def _roles() -> None:
@@ -110,14 +86,12 @@ def _roles() -> None:
         iam.create_role(f"olrunbook-{name}", policy, "/", None, words, [], None)
 
 
-def _images(amis: AmiStore, base: BaseImage) -> None:
+def _images(amis: AmiStore, base: str, created: datetime) -> None:
     ec2 = ec2_backends[ACCOUNT][REGION]
-    day = f"{base.created:%Y%m%d}"
+    day = f"{created:%Y%m%d}"
     for name, owner in (
         (f"debian-12-amd64-{day}-1", DEBIAN),
         (f"docker_baseline_ami-{day}", BASELINE),
     ):
-        amis.add_base(
-            ec2, name=name, owner=owner, image=base.name, created=base.created
-        )
+        amis.add_base(ec2, name=name, owner=owner, image=base, created=created)
     amis.restore(ec2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from moto.elbv2.models import (
     ELBv2Backend,
@@ -13,34 +13,17 @@ from moto.elbv2.models import (
 )
 
 from olrunbook.rehearsal.api.patching import override
-
-if TYPE_CHECKING:
-    from olrunbook.rehearsal.balancers.draining import Draining
-    from olrunbook.rehearsal.balancers.health import TargetRecord
-
-
-class Records(Protocol):
-    """Has a record for each target."""
-
-    def record(self, group_arn: str, target_id: str) -> TargetRecord | None:
-        """Return what is known of a target."""
+from olrunbook.rehearsal.balancers.draining import Draining
+from olrunbook.rehearsal.balancers.health import Health
 
 
 def install(
-    health: Records,
+    health: Health,
     draining: Draining,
     next_address: Callable[[], str],
     changed: Callable[[], None],
 ) -> None:
-    """Repair load balancers and target health.
-
-    Args:
-        health: How the targets are.
-        draining: What drains.
-        next_address: Gives the next load balancer its address.
-        changed: Wakes the control loop.
-
-    """
+    """Repair load balancers and target health; `changed` wakes the control loop."""
 
     @override(ELBv2Backend)
     def create_load_balancer(
@@ -88,7 +71,7 @@ def _verdict(
     target_id: str,
     known: dict[str, Any] | None,
     ec2_backend: Any,
-    health: Records,
+    health: Health,
 ) -> tuple[str, str | None, str | None]:
     """Return state, reason code and description of a target's health."""
     if known is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from http import HTTPStatus
 from xml.sax.saxutils import escape
 
 from moto.core.exceptions import ServiceException
@@ -27,15 +28,6 @@ class FaultError(Exception):
     def __init__(self, fault: Fault) -> None:
         super().__init__(f"{fault.code}: {fault.message}")
         self.fault = fault
-
-
-_REASONS = {
-    400: "Bad Request",
-    403: "Forbidden",
-    404: "Not Found",
-    500: "Internal Server Error",
-    501: "Not Implemented",
-}
 
 
 def fault_of(error: Exception, service: str, action: str) -> Fault:
@@ -66,13 +58,9 @@ def fault_of(error: Exception, service: str, action: str) -> Fault:
 def respond(fault: Fault, service: str, *, json_target: bool) -> tuple[str, str, bytes]:
     """Return status line, content type and body of an error.
 
-    Args:
-        fault: The error.
-        service: The service by its signing name.
-        json_target: Whether the request had an X-Amz-Target header.
-
+    With `json_target`, the request had an X-Amz-Target header.
     """
-    status = f"{fault.status} {_REASONS.get(fault.status, 'Error')}"
+    status = f"{fault.status} {HTTPStatus(fault.status).phrase}"
     if json_target or service in _REST_JSON:
         code = (
             "UnknownOperationException" if fault.code == "InvalidAction" else fault.code

@@ -39,30 +39,17 @@ class Session:
 
 
 class Keys:
-    """The cloud's own key, which lasts, and those of the roles that were assumed.
-
-    Args:
-        access_key: The cloud's own access key id.
-        identity_arn: Whose that is.
-        token_s: The longest that temporary keys live, in seconds; 0: as long as asked.
-
-    """
+    """The cloud's own key, which lasts, and those of the roles that were assumed."""
 
     def __init__(self, access_key: str, identity_arn: str, token_s: float) -> None:
         self._own, self.identity_arn = access_key, identity_arn
+        # The longest that temporary keys live, in seconds; 0: as long as asked.
         self.token_s = token_s
         # Old ones, too: AWS tells `expired` from `never heard of`.
         self._sessions: dict[str, Session] = {}
 
     def issue(self, arn: str, user_id: str, asked_s: float) -> Session:
-        """Return new temporary keys, served from now on.
-
-        Args:
-            arn: What GetCallerIdentity answers for them.
-            user_id: Id of the role, and the session's name.
-            asked_s: How long they are to live, in seconds.
-
-        """
+        """Return new temporary keys, served from now on, for `asked_s` at most."""
         lives = timedelta(seconds=min(asked_s, self.token_s or asked_s))
         expires = datetime.now(UTC) + lives
         token = f"FwoGZXIvYXdz{secrets.token_urlsafe(110)}"  # AWS's begin so

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import threading
@@ -9,16 +10,11 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 from olrunbook.rehearsal.api.calls import Calls
 from olrunbook.rehearsal.api.faults import Fault, fault_of, respond
-from olrunbook.rehearsal.api.headers import (
-    KEY_HEADER,
-    OWN_PREFIX,
-    PACE_PREFIX,
-    TOKENS,
-)
+from olrunbook.rehearsal.api.headers import KEY_HEADER, OWN_PREFIX, PACE_PREFIX, TOKENS
 from olrunbook.rehearsal.api.keys import Keys
 from olrunbook.rehearsal.signals import log
 
@@ -200,18 +196,18 @@ def _signed_by(environ: Environ) -> tuple[str, str]:
     """Return access key id and service of a signed request; both empty: it is not."""
     found = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
     if not found:
-        query = parse_qs(environ.get("QUERY_STRING", ""))
-        given = (query.get("X-Amz-Credential") or [""])[0]
-        found = _CREDENTIAL.search(f"Credential={unquote(given)}")
+        found = _CREDENTIAL.search(f"Credential={_query(environ, 'X-Amz-Credential')}")
     return (found.group(1), found.group(2).lower()) if found else ("", "")
 
 
 def _token(environ: Environ) -> str:
     """Return the session token of a request, from a header or a signed URL."""
-    if token := environ.get("HTTP_X_AMZ_SECURITY_TOKEN"):
-        return str(token)
-    query = parse_qs(environ.get("QUERY_STRING", ""))
-    return str((query.get("X-Amz-Security-Token") or [""])[0])
+    token = str(environ.get("HTTP_X_AMZ_SECURITY_TOKEN", ""))
+    return token or _query(environ, "X-Amz-Security-Token")
+
+
+def _query(environ: Environ, name: str) -> str:
+    return parse_qs(str(environ.get("QUERY_STRING", ""))).get(name, [""])[0]
 
 
 def _action(environ: Environ) -> str:
@@ -222,8 +218,6 @@ def _action(environ: Environ) -> str:
     length = int(environ.get("CONTENT_LENGTH") or 0)
     if not form or not 0 < length < MOST_PEEKED:
         return f"{environ.get('REQUEST_METHOD')} {environ.get('PATH_INFO')}"
-    import io  # noqa: PLC0415  (here only)
-
     body = environ["wsgi.input"].read(length)
     environ["wsgi.input"] = io.BytesIO(body)
     found = _ACTION.search(body)

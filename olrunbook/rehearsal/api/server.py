@@ -28,11 +28,7 @@ class _QuietHandler(MotoRequestHandler):
 class Server:
     """Serves the API in a thread of its own.
 
-    Args:
-        listening: The socket that already listens: it is this cloud's mutex.
-        keys: The access keys that are served.
-        status: Returns what `GET /_rehearsal/status` answers.
-
+    The socket listens already: it is this cloud's mutex.
     """
 
     def __init__(

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from olrunbook.rehearsal.balancers.config import Server, backend_name, routes_of
 from olrunbook.rehearsal.balancers.draining import Draining
 from olrunbook.rehearsal.balancers.haproxy import Haproxy
 from olrunbook.rehearsal.balancers.health import HealthBook
 from olrunbook.rehearsal.balancers.targets import load_balancers, target_group
+from olrunbook.rehearsal.machines.fleet import Fleet
 from olrunbook.rehearsal.places import Places
 from olrunbook.rehearsal.signals import log
 
-if TYPE_CHECKING:
-    from olrunbook.rehearsal.machines.fleet import Fleet
-
 
 class Balancers:
-    """Keeps one haproxy for each load balancer.
-
-    Args:
-        places: Labels and folders.
-        image: Container image with haproxy.
-        fleet: Knows the addresses.
-        health: Knows which targets may get requests.
-        draining: Knows which get no new ones.
-
-    """
+    """Keeps one haproxy for each load balancer."""
 
     def __init__(
         self,

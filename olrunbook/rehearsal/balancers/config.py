@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from moto.elbv2.models import FakeListener, FakeLoadBalancer
 
 from olrunbook.rehearsal.balancers.targets import target_group
-
-if TYPE_CHECKING:
-    from moto.elbv2.models import FakeListener, FakeLoadBalancer
 
 INSIDE = "/run/balancer"  # where the private folder is seen in the container
 SOCKET = "s"

@@ -53,12 +53,7 @@ class Draining:
             return [target for arn, target in self._leaving if arn == group_arn]
 
     def settle(self, idle: Callable[[str, str], bool]) -> None:
-        """End the draining of what is idle or over its time.
-
-        Args:
-            idle: Whether nothing is in flight to a target any more.
-
-        """
+        """End the draining of what is idle (nothing is in flight) or over its time."""
         now = time.monotonic()
         for (arn, target), (since, until) in list(self._leaving.items()):
             if now > until or (now - since > SETTLE_S and idle(arn, target)):

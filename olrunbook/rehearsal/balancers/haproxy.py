@@ -14,7 +14,9 @@ import shutil
 import socket
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+
+from moto.acm.models import acm_backends
+from moto.elbv2.models import FakeLoadBalancer
 
 from olrunbook.adapters.docker.command import docker
 from olrunbook.errors import ToolError
@@ -33,9 +35,6 @@ from olrunbook.rehearsal.machines.containers import container_runs
 from olrunbook.rehearsal.places import Places
 from olrunbook.rehearsal.signals import log
 
-if TYPE_CHECKING:
-    from moto.elbv2.models import FakeLoadBalancer
-
 READY_S = 5.0
 FILE = "haproxy.cfg"
 SOCKET_TIMEOUT_S = 2.0
@@ -43,14 +42,7 @@ SESSIONS_COLUMN = 4  # scur of `show stat`
 
 
 class Haproxy:
-    """One load balancer's haproxy.
-
-    Args:
-        balancer: moto's record of it.
-        places: Labels and folders.
-        image: Container image with haproxy.
-
-    """
+    """One load balancer's haproxy."""
 
     def __init__(self, balancer: FakeLoadBalancer, places: Places, image: str) -> None:
         self.balancer, self._places, self._image = balancer, places, image
@@ -66,12 +58,7 @@ class Haproxy:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="haproxy")
 
     def tick(self, wanted: dict[str, dict[str, Server]]) -> None:
-        """Bring haproxy to what is wanted now.
-
-        Args:
-            wanted: Target group to target id to server.
-
-        """
+        """Bring haproxy to what is wanted now: target group to target id to server."""
         if self._work:
             if not self._work.done():
                 return
@@ -173,17 +160,13 @@ class Haproxy:
 
     def _certificate(self, arn: str) -> str | None:
         """Write an ACM certificate with its key beside the configuration."""
-        from moto.acm.models import acm_backends  # noqa: PLC0415  (only in the daemon)
-
-        for account in list(acm_backends.values()):
-            for backend in list(account.values()):
-                if found := backend._certificates.get(arn):  # noqa: SLF001
-                    name = arn.rsplit("/", 1)[1] + ".pem"
-                    write_atomic(
-                        self.folder / name, found.cert + b"\n" + found.key, 0o600
-                    )
-                    return name
-        return None
+        region, account = arn.split(":")[3:5]
+        found = acm_backends[account][region]._certificates.get(arn)  # noqa: SLF001
+        if found is None:
+            return None
+        name = arn.rsplit("/", 1)[1] + ".pem"
+        write_atomic(self.folder / name, found.cert + b"\n" + found.key, 0o600)
+        return name
 
     # -- targets -------------------------------------------------------------------
 

@@ -15,13 +15,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+from moto.elbv2.models import FakeTargetGroup
 
 from olrunbook.rehearsal.balancers.targets import target_groups
 from olrunbook.rehearsal.signals import Signals, log
-
-if TYPE_CHECKING:
-    from moto.elbv2.models import FakeTargetGroup
 
 PROBES_AT_ONCE = 8
 SHORTEST_INTERVAL_S = 0.2
@@ -67,20 +66,45 @@ class TargetRecord:
             self.text = "Initial health checks in progress"
 
 
-class HealthBook:
-    """Probes the targets and remembers how they are.
+class Health:
+    """How the targets are; by itself: well as soon as their instance runs.
 
     Args:
         address_of: Address of a running instance; None: it does not run.
-        scale: Factor on the interval of the target group.
-        signals: Told of every change.
 
     """
+
+    def __init__(self, address_of: Callable[[str], str | None]) -> None:
+        self._address_of = address_of
+
+    def address(self, target_id: str) -> str | None:
+        """Return where a target is; instances only while they run."""
+        return self._address_of(target_id) if target_id.startswith("i-") else target_id
+
+    def record(self, group_arn: str, target_id: str) -> TargetRecord | None:  # noqa: ARG002
+        """Return what is known of a target; None: it was never asked."""
+        return TargetRecord("healthy", None, None) if self.address(target_id) else None
+
+    def state(self, group_arn: str, target_id: str) -> str | None:
+        """Return `initial`, `healthy`, `unhealthy`, or None: it was never asked."""
+        record = self.record(group_arn, target_id)
+        return record.state if record else None
+
+    def tick(self) -> None:
+        """Ask those that are due."""
+
+    def end(self) -> None:
+        """Ask no more."""
+
+
+class HealthBook(Health):
+    """Probes the targets, at their intervals times `scale`; keeps how they are."""
 
     def __init__(
         self, address_of: Callable[[str], str | None], scale: float, signals: Signals
     ) -> None:
-        self._address_of, self._scale, self._signals = address_of, scale, signals
+        super().__init__(address_of)
+        self._scale, self._signals = scale, signals
         self._records: dict[tuple[str, str], TargetRecord] = {}
         self._pool = ThreadPoolExecutor(PROBES_AT_ONCE, thread_name_prefix="probe")
         self._tls = ssl.create_default_context()
@@ -91,15 +115,6 @@ class HealthBook:
     def record(self, group_arn: str, target_id: str) -> TargetRecord | None:
         """Return what is known of a target."""
         return self._records.get((group_arn, target_id))
-
-    def state(self, group_arn: str, target_id: str) -> str | None:
-        """Return `initial`, `healthy`, `unhealthy`, or None: it was never asked."""
-        record = self.record(group_arn, target_id)
-        return record.state if record else None
-
-    def address(self, target_id: str) -> str | None:
-        """Return where a target is; instances only while they run."""
-        return self._address_of(target_id) if target_id.startswith("i-") else target_id
 
     def tick(self) -> None:
         """Start the probes that are due; forget targets that are gone."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from moto.autoscaling.exceptions import ValidationError
 from moto.autoscaling.models import (
@@ -13,26 +13,18 @@ from moto.autoscaling.models import (
     InstanceState,
     autoscaling_backends,
 )
+from moto.ec2.models.instances import Instance
 from moto.elbv2.exceptions import InvalidTargetError, TargetGroupNotFoundError
+from moto.elbv2.models import FakeTargetGroup
 
+from olrunbook.rehearsal.balancers.health import Health
 from olrunbook.rehearsal.balancers.targets import target_group
 from olrunbook.rehearsal.groups.members import Ledger
 from olrunbook.rehearsal.groups.source import LaunchSource
 from olrunbook.rehearsal.settings import Settings
 from olrunbook.rehearsal.signals import log
 
-if TYPE_CHECKING:
-    from moto.ec2.models.instances import Instance
-    from moto.elbv2.models import FakeTargetGroup
-
 RETRY_S = 2.0  # after a failed launch; AWS waits longer and longer
-
-
-class TargetHealth(Protocol):
-    """Answers how a target of a target group is."""
-
-    def state(self, group_arn: str, target_id: str) -> str | None:
-        """Return `initial`, `healthy`, `unhealthy`, or None: it was never asked."""
 
 
 def all_groups() -> list[FakeAutoScalingGroup]:
@@ -65,7 +57,7 @@ class Groups:
         self,
         ledger: Ledger,
         settings: Settings,
-        health: TargetHealth,
+        health: Health,
         draining: Callable[[str, str], None],
     ) -> None:
         self.ledger, self._settings = ledger, settings
@@ -116,10 +108,9 @@ class Groups:
         if version:
             template = {
                 "LaunchTemplateId": version.template.id,
+                "LaunchTemplateName": version.template.name,
                 "Version": str(version.number),
             }
-            tags["aws:ec2launchtemplate:id"] = version.template.id
-            tags["aws:ec2launchtemplate:version"] = str(version.number)
         subnets = (group.vpc_zone_identifier or "").split(",")
         used = [state.instance.subnet_id for state in group.instance_states]
         config: Any = group.launch_config  # None where a template is used
@@ -142,13 +133,7 @@ class Groups:
         instance.autoscaling_group = group
         protected = group.new_instances_protected_from_scale_in
         state = InstanceState(instance, "Pending", protected_from_scale_in=protected)
-        member = self.ledger.member(state)
-        if version:
-            member.template = {
-                "LaunchTemplateId": version.template.id,
-                "LaunchTemplateName": version.template.name,
-                "Version": str(version.number),
-            }
+        self.ledger.member(state).template = template
         group.instance_states.append(state)
         what = f"Launching a new EC2 instance: {instance.id}"
         self.ledger.note(group, what, "an instance was started to match capacity.")
@@ -188,12 +173,11 @@ class Groups:
         refresh = kept.refresh
         arriving = refresh.arriving() if refresh else []
         for state in list(group.instance_states):
-            self.observe(group, state, now)
+            self.observe(group, state)
             if state.health_status == "Healthy" or state in arriving:
                 continue
-            if state.lifecycle_state == "Standby" or suspended(
-                group, "ReplaceUnhealthy"
-            ):
+            in_standby = state.lifecycle_state == "Standby"
+            if in_standby or suspended(group, "ReplaceUnhealthy"):
                 continue
             log(group.name, state.instance.id, "unhealthy: replaced")
             if refresh:
@@ -208,65 +192,52 @@ class Groups:
         elif missing < 0 and not refresh:
             group.set_desired_capacity(group.desired_capacity)
 
-    def observe(
-        self, group: FakeAutoScalingGroup, state: InstanceState, now: float
-    ) -> None:
+    def observe(self, group: FakeAutoScalingGroup, state: InstanceState) -> None:
         """Write what is true of one instance now: registered, InService, unhealthy."""
         instance, member = state.instance, self.ledger.member(state)
-        targets = self._target_groups(group)
+        now = time.time()
         if instance.state == "running":
             member.up_since = member.up_since or now
-            self._register(state, targets)
-        if state.lifecycle_state == "Pending" and self._serves(group, state, targets):
+            self._register(group, state)
+        if state.lifecycle_state == "Pending" and self._serves(group, state):
             state.lifecycle_state = "InService"
             took = f"{now - member.born:.1f} s after its launch"
             log(group.name, instance.id, "InService", took)
-        if instance.state not in ("pending", "running") or self._elb_says_no(
-            group, state, targets, now
-        ):
+        up = instance.state in ("pending", "running")
+        if not up or self._elb_says_no(group, state):
             state.health_status = "Unhealthy"
 
-    def _register(self, state: InstanceState, targets: list[FakeTargetGroup]) -> None:
+    def _register(self, group: FakeAutoScalingGroup, state: InstanceState) -> None:
         if state.lifecycle_state == "Standby":
             self.leave_targets(state.instance)
             return
-        for group in targets:
-            if state.instance.id not in group.targets:
-                group.register([{"Id": state.instance.id, "Port": group.port}])
+        for targets in self._target_groups(group):
+            if state.instance.id not in targets.targets:
+                targets.register([{"Id": state.instance.id, "Port": targets.port}])
 
-    def _serves(
-        self,
-        group: FakeAutoScalingGroup,
-        state: InstanceState,
-        targets: list[FakeTargetGroup],
-    ) -> bool:
+    def _serves(self, group: FakeAutoScalingGroup, state: InstanceState) -> bool:
         if state.instance.state != "running":
             return False
         if self._settings.aws_order or (group.health_check_type or "EC2") != "ELB":
             return True
-        states = [
-            self._health.state(targets_.arn, state.instance.id) for targets_ in targets
-        ]
-        return all(found == "healthy" for found in states)
+        return all(found == "healthy" for found in self._states(group, state))
 
-    def _elb_says_no(
-        self,
-        group: FakeAutoScalingGroup,
-        state: InstanceState,
-        targets: list[FakeTargetGroup],
-        now: float,
-    ) -> bool:
+    def _elb_says_no(self, group: FakeAutoScalingGroup, state: InstanceState) -> bool:
         up = self.ledger.member(state).up_since
         if group.health_check_type != "ELB" or up is None:
             return False
         if state.lifecycle_state not in ("Pending", "InService"):
             return False
-        if now - up <= float(group.health_check_grace_period or 0):
+        if time.time() - up <= float(group.health_check_grace_period or 0):
             return False
-        states = [
-            self._health.state(targets_.arn, state.instance.id) for targets_ in targets
-        ]
+        states = self._states(group, state)
         return any(found not in ("healthy", None) for found in states)
+
+    def _states(
+        self, group: FakeAutoScalingGroup, state: InstanceState
+    ) -> list[str | None]:
+        targets = self._target_groups(group)
+        return [self._health.state(one.arn, state.instance.id) for one in targets]
 
     def _note_failed_boot(
         self, group: FakeAutoScalingGroup, state: InstanceState, now: float

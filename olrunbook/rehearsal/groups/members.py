@@ -6,13 +6,12 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-if TYPE_CHECKING:
-    from moto.autoscaling.models import FakeAutoScalingGroup, InstanceState
+from moto.autoscaling.models import FakeAutoScalingGroup, InstanceState
 
-    from olrunbook.rehearsal.groups.source import LaunchSource
+from olrunbook.rehearsal.groups.source import LaunchSource
 
 ACTIVITIES_KEPT = 200
 
@@ -68,9 +67,8 @@ class Ledger:
     """Keeps both, for as long as moto keeps the group or the instance."""
 
     def __init__(self) -> None:
-        self._groups: WeakKeyDictionary[FakeAutoScalingGroup, GroupState]
-        self._members: WeakKeyDictionary[InstanceState, Member]
-        self._groups, self._members = WeakKeyDictionary(), WeakKeyDictionary()
+        self._groups = WeakKeyDictionary[FakeAutoScalingGroup, GroupState]()
+        self._members = WeakKeyDictionary[InstanceState, Member]()
 
     def group(self, group: FakeAutoScalingGroup) -> GroupState:
         """Return what is kept about a group."""
@@ -79,10 +77,6 @@ class Ledger:
     def member(self, state: InstanceState) -> Member:
         """Return what is kept about an instance."""
         return self._members.setdefault(state, Member())
-
-    def known(self, state: InstanceState) -> Member | None:
-        """Return what is kept about an instance, if it was launched by us."""
-        return self._members.get(state)
 
     def note(
         self,

@@ -62,10 +62,7 @@ def _repair_instances(groups: Groups) -> None:
 
     def launch_template(state: InstanceState) -> Any:
         """Show the version an instance was launched from, not today's default."""
-        member = groups.ledger.known(state)
-        if member is not None and member.template is not None:
-            return member.template
-        return by_moto.fget(state)
+        return groups.ledger.member(state).template or by_moto.fget(state)
 
     shown: Any = property(launch_template)
     InstanceState.launch_template = shown  # type: ignore[method-assign]
@@ -106,9 +103,8 @@ def _repair_capacity(groups: Groups) -> None:
         free = [
             state
             for state in group.instance_states
-            if not state.protected_from_scale_in
+            if not state.protected_from_scale_in and state.lifecycle_state != "Standby"
         ]
-        free = [state for state in free if state.lifecycle_state != "Standby"]
         free = [] if suspended(group, "Terminate") else free
         for state in _oldest_first(groups, group, free)[
             : max(len(group.active_instances()) - wanted, 0)
@@ -230,11 +226,8 @@ def _repair_calls(
         most = min(int(response._get_param("MaxRecords", 100)), 100)  # noqa: SLF001
         return ActionResult({"Activities": rows[:most]})
 
-    for action, key in (
-        ("describe_notification_configurations", "NotificationConfigurations"),
-        ("describe_traffic_sources", "TrafficSources"),
-    ):
-        _answers(action, {key: []})
+    _answers("describe_notification_configurations", {"NotificationConfigurations": []})
+    _answers("describe_traffic_sources", {"TrafficSources": []})
     _answers(
         "describe_account_limits",
         {

@@ -6,12 +6,10 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.autoscaling.models import FakeAutoScalingGroup
-
-if TYPE_CHECKING:
-    from moto.ec2.models.launch_templates import LaunchTemplateVersion
+from moto.ec2.models.launch_templates import LaunchTemplateVersion
 
 _FIELDS = (
     "launch_config",

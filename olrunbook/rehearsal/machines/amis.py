@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter
 
 from olrunbook.record.files import write_atomic
 from olrunbook.rehearsal.signals import log
@@ -36,14 +35,16 @@ class AmiRecord(BaseModel, frozen=True, extra="forbid"):
     snapshot_tags: dict[str, str] = {}  # tags of the snapshot behind it
 
 
+_ROWS = TypeAdapter(list[AmiRecord])
+
+
 def read_records(file: Path) -> list[AmiRecord] | None:
     """Return the AMIs kept in a file; None where it cannot be read."""
     try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
-        return [AmiRecord.model_validate(row) for row in rows]
+        return _ROWS.validate_json(file.read_bytes())
     except FileNotFoundError:
         return []
-    except (ValueError, ValidationError, TypeError) as error:
+    except ValueError as error:
         log("the kept AMIs cannot be read:", type(error).__name__)
         return None
 
@@ -55,15 +56,11 @@ class AmiStore:
         file: Where they are kept.
         repository: Name of their images, without the tag.
         hardware: Has the images.
-        containers: Whether there are images at all.
 
     """
 
-    def __init__(
-        self, file: Path, repository: str, hardware: Hardware, *, containers: bool
-    ) -> None:
+    def __init__(self, file: Path, repository: str, hardware: Hardware) -> None:
         self._file, self._repository, self._hardware = file, repository, hardware
-        self._containers = containers
         self._images: dict[str, str] = {}  # where it is not the usual name
         self._kept: dict[str, Ami] = {}
         self._others: list[AmiRecord] = []  # of the other mode: kept, not used
@@ -84,26 +81,18 @@ class AmiStore:
         created: datetime,
     ) -> Ami:
         """Add a public AMI of another owner that a container image stands for."""
-        from moto.ec2.models.amis import Ami  # noqa: PLC0415  (only in the daemon)
-
         # The same name has the same id in every incarnation: templates may name it.
         ami_id = "ami-0" + hashlib.sha256(f"{owner}/{name}".encode()).hexdigest()[:16]
-        ami = Ami(
+        ami = _make(
             backend,
             ami_id,
             name=name,
             description=f"{name} (rehearsal)",
             owner_id=owner,
             public=True,
-            virtualization_type="hvm",
-            architecture="x86_64",
-            hypervisor="xen",
             creation_date=created,
             image_location=f"{owner}/{name}",
-            root_device_type="ebs",
-            root_device_name="/dev/xvda",
         )
-        backend.amis[ami_id] = ami
         self._images[ami_id] = image
         return ami
 
@@ -131,7 +120,7 @@ class AmiStore:
         """Drop a deregistered AMI; its image goes as soon as nothing uses it."""
         with self._lock:
             known = self._kept.pop(ami_id, None) is not None
-            if known and self._containers:
+            if known and self._hardware.containers:
                 self._doomed.add(self.image_of(ami_id))
         if known:
             self.save()
@@ -139,7 +128,7 @@ class AmiStore:
 
     def doom_all(self) -> None:
         """Let `sweep` remove the images of all AMIs that were made here."""
-        if self._containers:
+        if self._hardware.containers:
             self._doomed |= {self.image_of(ami.id) for ami in self.kept()}
 
     def sweep(self) -> None:
@@ -152,39 +141,30 @@ class AmiStore:
         """Write the file whole, or leave it as it was."""
         with self._lock:
             records = [self._record(ami) for ami in self._kept.values()]
-            rows = [one.model_dump(mode="json") for one in (*self._others, *records)]
-            write_atomic(self._file, json.dumps(rows, indent=1), 0o600)
+            rows = _ROWS.dump_json([*self._others, *records], indent=1)
+            write_atomic(self._file, rows, 0o600)
 
-    def restore(self, backend: EC2Backend) -> list[str]:
-        """Make AMIs of what an earlier incarnation kept; return their ids."""
-        from moto.ec2.models.amis import Ami  # noqa: PLC0415  (only in the daemon)
-
-        found = []
+    def restore(self, backend: EC2Backend) -> None:
+        """Make AMIs of what an earlier incarnation kept."""
         for record in read_records(self._file) or []:
-            if bool(record.image) != self._containers:
+            if bool(record.image) != self._hardware.containers:
                 self._others.append(record)
                 continue
             if not self._hardware.has(record.image or record.id):
                 continue
-            ami = Ami(
+            ami = _make(
                 backend,
                 record.id,
                 name=record.name,
                 description=record.description,
                 creation_date=record.created,
-                virtualization_type="hvm",
-                architecture="x86_64",
-                hypervisor="xen",
-                root_device_type="ebs",
                 root_device_name=record.root_device,
             )
             if record.image:
                 self._images[ami.id] = record.image
             ami.add_tags(record.tags)
             ami.ebs_snapshot.add_tags(record.snapshot_tags)
-            backend.amis[ami.id] = self._kept[ami.id] = ami
-            found.append(ami.id)
-        return found
+            self._kept[ami.id] = ami
 
     def _record(self, ami: Ami) -> AmiRecord:
         return AmiRecord(
@@ -192,11 +172,24 @@ class AmiStore:
             name=ami.name or "",
             description=ami.description or "",
             created=_aware(ami.creation_date),
-            image=self.image_of(ami.id) if self._containers else "",
+            image=self.image_of(ami.id) if self._hardware.containers else "",
             root_device=ami.root_device_name,
             tags=_tags(ami, ami.id),
             snapshot_tags=_tags(ami, ami.ebs_snapshot.id),
         )
+
+
+def _make(backend: EC2Backend, ami_id: str, **given: Any) -> Ami:
+    from moto.ec2.models.amis import Ami  # noqa: PLC0415  (only in the daemon)
+
+    usual = {"root_device_type": "ebs", "root_device_name": "/dev/xvda"}
+    usual |= {
+        "virtualization_type": "hvm",
+        "architecture": "x86_64",
+        "hypervisor": "xen",
+    }
+    ami = backend.amis[ami_id] = Ami(backend, ami_id, **usual | given)
+    return ami
 
 
 def _tags(ami: Ami, resource_id: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ import time
 from olrunbook.adapters.docker.command import docker, exists, systemd_arguments
 from olrunbook.errors import ToolError
 from olrunbook.rehearsal.machines.first_boot import first_boot_tar
-from olrunbook.rehearsal.machines.machine import Machine
+from olrunbook.rehearsal.machines.machine import Hardware, Machine
 from olrunbook.rehearsal.places import BLOCK_LABEL, Block, Places
 
 INSTANCE_LABEL = "olrunbook.instance"
@@ -18,19 +18,16 @@ SSH_S = 15.0
 SSH_PORT = 22
 
 
-class Containers:
+class Containers(Hardware):
     """Runs instances as systemd containers of this machine's docker.
 
-    Args:
-        places: The cloud's labels.
-        block: The cloud's addresses.
-        bridge: Address instances on docker's bridge; publish nothing.
-
+    With `bridge` they are addressed on docker's bridge, and nothing is published.
     """
 
-    instant = False
+    containers = True
 
-    def __init__(self, places: Places, block: Block, *, bridge: bool = False) -> None:
+    def __init__(self, places: Places, block: Block, *, bridge: bool) -> None:
+        super().__init__(0, lambda: False)
         self._places, self._block, self._bridge = places, block, bridge
         self._systemd = systemd_arguments()
 

@@ -26,15 +26,7 @@ CONSOLES = 20
 
 
 class Fleet:
-    """The machines behind the instances.
-
-    Args:
-        block: Gives the addresses.
-        hardware: Does the work.
-        amis: Knows the images.
-        signals: Told of every change.
-
-    """
+    """The machines behind the instances."""
 
     def __init__(
         self, block: Block, hardware: Hardware, amis: AmiStore, signals: Signals
@@ -73,13 +65,7 @@ class Fleet:
             return ""  # it is being made or removed at this moment
 
     def launch(self, instance: Instance, *, public: bool) -> None:
-        """Give a new instance its address and boot it.
-
-        Args:
-            instance: moto's record, just made.
-            public: Whether its address is also its public address.
-
-        """
+        """Boot a new instance at an address of its own; with `public`, a public one."""
         with self._lock:
             address = self._block.instance(self._given)
             self._given += 1
@@ -144,7 +130,7 @@ class Fleet:
     def _queue(self, machine: Machine, job: Callable[[Machine], Any]) -> None:
         if self._signals.ending.is_set():
             return
-        if self.hardware.instant:
+        if self.hardware.instant():
             self._run(machine, job)
             return
         machine.jobs.submit(self._run, machine, job)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from moto.ec2.models.instances import Instance
@@ -40,13 +42,7 @@ class Machine:
         return self.instance.id
 
     def move_to(self, address: str, *, public: bool) -> None:
-        """Give it an address, in moto's record too.
-
-        Args:
-            address: The address.
-            public: Whether it is its public address as well.
-
-        """
+        """Give it an address, in moto's record too; with `public`, a public one."""
         self.address = address
         nic = self.instance.nics[0]
         nic.private_ip_address = address
@@ -97,15 +93,27 @@ class Machine:
         return base64.b64decode(str(getattr(data, "_encoded_string", data)))
 
 
-class Hardware(Protocol):
-    """What does the work behind an instance; every call returns when it is done."""
+class Hardware:
+    """What does the work behind instances; every call returns when it is done.
 
-    @property
-    def instant(self) -> bool:
-        """Whether jobs take no time and may run within the API call."""
+    By itself it has no machines: instances are records, and reach their states after a
+    moment.
 
-    def boot(self, machine: Machine) -> None:
+    Args:
+        boot_s: Seconds until an instance runs.
+        instant: Whether jobs take no time now, and may run within the API call.
+
+    """
+
+    containers = False  # whether instances are containers, and AMIs their images
+
+    def __init__(self, boot_s: float, instant: Callable[[], bool]) -> None:
+        self._boot_s, self.instant = boot_s, instant
+
+    def boot(self, machine: Machine) -> None:  # noqa: ARG002
         """Make and start it."""
+        if not self.instant():
+            time.sleep(self._boot_s)
 
     def start(self, machine: Machine) -> None:
         """Start it again after a stop."""
@@ -116,11 +124,13 @@ class Hardware(Protocol):
     def restart(self, machine: Machine) -> None:
         """Reboot it."""
 
-    def runs(self, machine: Machine) -> bool:
+    def runs(self, machine: Machine) -> bool:  # noqa: ARG002
         """Whether it runs now."""
+        return True
 
     def console(self, machine: Machine) -> str:
         """Return what it has written on its console."""
+        return f"no console: {machine.id} is a record only\n"
 
     def remove(self, machine: Machine) -> None:
         """Remove it and its disk."""
@@ -131,8 +141,10 @@ class Hardware(Protocol):
     def copy(self, image: str, name: str) -> None:
         """Give an image another name."""
 
-    def discard(self, image: str) -> bool:
+    def discard(self, image: str) -> bool:  # noqa: ARG002
         """Remove an image; False: something still uses it."""
+        return True
 
-    def has(self, image: str) -> bool:
+    def has(self, image: str) -> bool:  # noqa: ARG002
         """Whether an image is there."""
+        return True

@@ -38,13 +38,6 @@ _DECODERS: dict[str, Callable[[bytes], bytes]] = {
     "gz": gzip.decompress,
     "gz+b64": lambda data: gzip.decompress(base64.b64decode(data)),
 }
-_ALIASES = {
-    "base64": "b64",
-    "gzip": "gz",
-    "gz+base64": "gz+b64",
-    "gzip+base64": "gz+b64",
-    "gzip+b64": "gz+b64",
-}
 
 
 def parse_user_data(raw: bytes) -> Instructions:
@@ -98,7 +91,7 @@ def _file(entry: dict[str, Any]) -> WrittenFile:
     content = entry.get("content") or ""
     data = content if isinstance(content, bytes) else str(content).encode()
     encoding = str(entry.get("encoding") or "")
-    decode = _DECODERS.get(_ALIASES.get(encoding, encoding))
+    decode = _DECODERS.get(encoding.replace("gzip", "gz").replace("base64", "b64"))
     return WrittenFile(
         path=str(entry["path"]),
         content=decode(data) if decode else data,

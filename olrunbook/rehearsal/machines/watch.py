@@ -12,14 +12,7 @@ from olrunbook.rehearsal.signals import Signals, log
 
 
 class DeathWatch:
-    """Follows docker's events in a thread of its own.
-
-    Args:
-        places: The cloud's label.
-        signals: Say when it is over.
-        died: Called with the name of a container that ended.
-
-    """
+    """Follows docker's events in a thread; `died` gets each container that ended."""
 
     def __init__(
         self, places: Places, signals: Signals, died: Callable[[str], None]
@@ -46,12 +39,8 @@ class DeathWatch:
                 [
                     *("setpriv", "--pdeathsig", "TERM"),
                     *("docker", "events", "--filter", f"label={self._places.label}"),
-                    *(
-                        "--filter",
-                        "event=die",
-                        "--format",
-                        "{{.Actor.Attributes.name}}",
-                    ),
+                    *("--filter", "event=die"),
+                    *("--format", "{{.Actor.Attributes.name}}"),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -24,9 +24,6 @@ PACKAGES = {"aws": "pulumi-aws", "vault": "pulumi-vault", "consul": "pulumi-cons
 def plugin_version(name: str) -> str:
     """Return the version the installed SDK of a provider asks the engine for.
 
-    Args:
-        name: `aws`, `vault` or `consul`.
-
     Raises:
         LookupError: The SDK is not installed.
 

@@ -130,13 +130,8 @@ class HttpClient:
     def __call__(self, method: str, path: str, body: Any = None) -> Any:
         """Call the API.
 
-        Args:
-            method: HTTP method.
-            path: Path after `/v1/`.
-            body: Text is sent as it is, anything else as JSON; None: no body.
-
-        Returns:
-            What the JSON answer says; None for 404.
+        A body of text is sent as it is, any other as JSON. What the JSON answer says is
+        returned; None for 404.
 
         Raises:
             RuntimeError: Any other error of the service.

@@ -17,8 +17,8 @@ DEFAULT_ADDRESS = "http://127.0.0.1:8500"
 class Keys(Handler):
     """`consul:index/keys:Keys`."""
 
-    inputs = frozenset({"datacenter", "keys"})
-    replace = frozenset({"datacenter"})
+    inputs = ("datacenter", "keys")
+    replace = ("datacenter",)
     computed = ("var",)
 
     def _put(self, call: Caller, keys: list[Props]) -> None:

@@ -46,13 +46,7 @@ class _Asked(DeferredRefreshableCredentials):
 def refreshed_by(
     command: str, environment: Mapping[str, str]
 ) -> DeferredRefreshableCredentials:
-    """Return credentials that a command prints, asked for as they are needed.
-
-    Args:
-        command: A profile's `credential_process`.
-        environment: What the command is run with.
-
-    """
+    """Return credentials that a `credential_process` prints, asked for as needed."""
 
     def ask() -> dict[str, Any]:
         done = subprocess.run(

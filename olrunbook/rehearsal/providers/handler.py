@@ -59,10 +59,10 @@ class Handler(ABC):
     what it cannot do.
     """
 
-    inputs: ClassVar[frozenset[str]] = frozenset()
-    replace: ClassVar[frozenset[str]] = frozenset()
-    unordered: ClassVar[frozenset[str]] = frozenset()
-    computed: ClassVar[tuple[str, ...]] = ()
+    inputs: ClassVar[tuple[str, ...]] = ()
+    replace: ClassVar[tuple[str, ...]] = ()
+    unordered: ClassVar[tuple[str, ...]] = ()
+    computed: ClassVar[tuple[str, ...]] = ()  # outputs that are no inputs
     autoname: ClassVar[AutoName | None] = None
     tagged: ClassVar[bool] = False
 

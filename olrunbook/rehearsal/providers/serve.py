@@ -31,23 +31,14 @@ def package(name: str, environment: Mapping[str, str]) -> Package:
     )
 
 
-def serve(provider: Provider, port: int = 0) -> tuple[Any, int]:
-    """Start the gRPC server on loopback.
-
-    Args:
-        provider: What answers.
-        port: The port; 0: any free one.
-
-    Returns:
-        The server and its port.
-
-    """
+def serve(provider: Provider) -> tuple[Any, int]:
+    """Start a provider's gRPC server on loopback; return it and its port."""
     server = grpc.server(
         futures.ThreadPoolExecutor(THREADS),
         options=[("grpc.max_receive_message_length", LARGEST_MESSAGE)],
     )
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
-    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    bound = server.add_insecure_port("127.0.0.1:0")
     server.start()
     return server, bound
 
@@ -61,11 +52,8 @@ def main(args: list[str]) -> int:
     server, port = serve(Provider(package(args[0], os.environ)))
     down = threading.Event()
 
-    def end(*_: object) -> None:
-        down.set()
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: down.set())
     print(port, flush=True)  # noqa: T201  (the protocol: the engine reads it)
     # An engine that was killed leaves nobody to stop us.
     while os.getppid() == engine and not down.wait(1):

@@ -7,21 +7,19 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import grpc  # type: ignore[import-untyped]
-from google.protobuf import (  # type: ignore[import-untyped]
-    empty_pb2,
-    struct_pb2,
-)
+from google.protobuf import empty_pb2, struct_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from olrunbook.rehearsal.providers.handler import Caller, Function, Handler, is_gone
 from olrunbook.rehearsal.providers.values import (
     UNKNOWN,
+    Difference,
     Props,
     differences,
-    same,
     top,
 )
 from olrunbook.rehearsal.providers.wire import (
@@ -36,38 +34,19 @@ from olrunbook.rehearsal.providers.wire import (
 DEFAULTS = "__defaults"  # the bridge's own mark for inputs nobody wrote
 
 
+@dataclass(frozen=True, slots=True)
 class Package:
-    """One provider: its name, version, resource types, functions and configuration.
+    """One provider."""
 
-    Args:
-        name: `aws`, `vault` or `consul`.
-        version: The version its SDK asks for.
-        resources: Type token to handler.
-        functions: Function token to function.
-        connect: Makes a `Caller` of the provider's configuration.
-
-    """
-
-    def __init__(
-        self,
-        name: str,
-        version: str,
-        resources: Mapping[str, Handler],
-        functions: Mapping[str, Function],
-        connect: Callable[[Props], Caller],
-    ) -> None:
-        self.name, self.version = name, version
-        self.resources, self.functions = resources, functions
-        self.connect = connect
+    name: str  # `aws`, `vault` or `consul`
+    version: str  # the one its SDK asks for
+    resources: Mapping[str, Handler]  # by type token
+    functions: Mapping[str, Function]  # by token
+    connect: Callable[[Props], Caller]  # takes the provider's configuration
 
 
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
-    """The servicer. Secrets are unwrapped and marked again by the engine.
-
-    Args:
-        package: What is served.
-
-    """
+    """The servicer. Secrets are unwrapped and marked again by the engine."""
 
     def __init__(self, package: Package) -> None:
         self.package = package
@@ -78,15 +57,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     # -- the plugin itself ----------------------------------------------------------
 
     def Handshake(self, request: Any, context: Any) -> Any:
-        return provider_pb2.ProviderHandshakeResponse(
-            accept_secrets=False, accept_resources=False, accept_outputs=False
-        )
+        return provider_pb2.ProviderHandshakeResponse()  # accepts nothing special
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
         return plugin_pb2.PluginInfo(version=self.package.version)
-
-    def Attach(self, request: Any, context: Any) -> Any:
-        return empty_pb2.Empty()
 
     def Cancel(self, request: Any, context: Any) -> Any:
         """Set a flag that waits look at.
@@ -136,17 +110,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Diff(self, request: Any, context: Any) -> Any:
         handler = self._handler(request.urn, context)
-        old = load(request.old_inputs) or load(request.olds)
-        new = load(request.news)
-        ignored = {top(path) for path in request.ignoreChanges}
-        found = {
-            path: kind
-            for name in sorted({*old, *new} - ignored)
-            if not name.startswith("__")
-            for path, kind in differences(
-                old.get(name), new.get(name), name, unordered=name in handler.unordered
-            )
-        }
+        new, found = load(request.news), self._differences(handler, request)
         changed = sorted({top(path) for path in found})
         replaces = [name for name in changed if name in handler.replace]
         kinds = provider_pb2.PropertyDiff.Kind
@@ -192,30 +156,22 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Update(self, request: Any, context: Any) -> Any:
         handler = self._handler(request.urn, context)
-        state, new = load(request.olds), self._with_tags(handler, load(request.news))
-        old = load(request.old_inputs) or state
-        ignored = {top(path) for path in request.ignoreChanges}
-        changed = {
-            name
-            for name in {*old, *new} - ignored
-            if not name.startswith("__")
-            and name != "tagsAll"
-            and not same(
-                old.get(name), new.get(name), unordered=name in handler.unordered
-            )
-        }
+        old, new = load(request.old_inputs), load(request.news)
+        new = self._with_tags(handler, new)
+        changed = {top(path) for path in self._differences(handler, request)}
         kept = {
-            name: value for name, value in state.items() if name in handler.computed
+            name: value
+            for name, value in load(request.olds).items()
+            if name in handler.computed
         }
+        wanted = {**kept, **new}
         if request.preview:
             unknown = dict.fromkeys(handler.moving(changed), UNKNOWN)
-            return provider_pb2.UpdateResponse(
-                properties=dump({**kept, **new, **unknown})
-            )
+            return provider_pb2.UpdateResponse(properties=dump({**wanted, **unknown}))
         call = self._caller(context)
         self._guard(context, handler.update, call, request.id, old, new, changed)
-        after = self._guard(context, handler.read, call, request.id, {**kept, **new})
-        return provider_pb2.UpdateResponse(properties=dump(after or {**kept, **new}))
+        after = self._guard(context, handler.read, call, request.id, wanted)
+        return provider_pb2.UpdateResponse(properties=dump(after or wanted))
 
     def Read(self, request: Any, context: Any) -> Any:
         handler = self._handler(request.urn, context)
@@ -264,6 +220,20 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             context.abort(grpc.StatusCode.UNIMPLEMENTED, msg)
         assert handler is not None
         return handler
+
+    @staticmethod
+    def _differences(handler: Handler, request: Any) -> dict[str, Difference]:
+        """Return the input paths that a Diff or an Update changes, and how."""
+        old, new = load(request.old_inputs), load(request.news)
+        ignored = {top(path) for path in request.ignoreChanges}
+        return {
+            path: kind
+            for name in sorted({*old, *new} - ignored)
+            if not name.startswith("__")
+            for path, kind in differences(
+                old.get(name), new.get(name), name, unordered=name in handler.unordered
+            )
+        }
 
     def _caller(self, context: Any) -> Caller:
         if self.call is None:

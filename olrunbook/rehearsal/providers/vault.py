@@ -17,8 +17,8 @@ DEFAULT_ADDRESS = "http://127.0.0.1:8200"
 class Policy(Handler):
     """`vault:index/policy:Policy`."""
 
-    inputs = frozenset({"name", "policy"})
-    replace = frozenset({"name"})
+    inputs = ("name", "policy")
+    replace = ("name",)
 
     @override
     def create(self, call: Caller, wanted: Props) -> str:
@@ -66,9 +66,9 @@ FIELDS = {
 class AuthBackendRole(Handler):
     """`vault:aws/authBackendRole:AuthBackendRole`."""
 
-    inputs = frozenset({*FIELDS, "backend", "role"})
-    replace = frozenset({"authType", "backend", "role"})
-    unordered = frozenset({name for name in FIELDS if name.endswith("s")})
+    inputs = (*FIELDS, "backend", "role")
+    replace = ("authType", "backend", "role")
+    unordered = tuple(name for name in FIELDS if name.endswith("s"))
     computed = ("roleId",)
 
     @override
@@ -113,8 +113,8 @@ class Mounted(Handler):
 
     """
 
-    inputs = frozenset({"description", "path", "type"})
-    replace = frozenset({"path", "type"})
+    inputs = ("description", "path", "type")
+    replace = ("path", "type")
     computed = ("accessor", "path")
 
     def __init__(self, base: str) -> None:

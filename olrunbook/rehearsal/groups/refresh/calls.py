@@ -18,10 +18,9 @@ from moto.moto_api import state_manager
 
 from olrunbook.rehearsal.api.patching import override
 from olrunbook.rehearsal.groups.groups import Groups
-from olrunbook.rehearsal.groups.refresh.engine import Refresh
+from olrunbook.rehearsal.groups.members import moment
+from olrunbook.rehearsal.groups.refresh.engine import Pace, Refresh
 from olrunbook.rehearsal.groups.refresh.preferences import Preferences
-from olrunbook.rehearsal.groups.refresh.shown import shown
-from olrunbook.rehearsal.groups.refresh.values import Pace
 from olrunbook.rehearsal.groups.source import LaunchSource
 from olrunbook.rehearsal.settings import Settings
 
@@ -114,10 +113,31 @@ def _install_describe(history: History) -> None:
         end = at + min(int(_get(response, "MaxRecords", 50)), MOST_RECORDS)
         return ActionResult(
             {
-                "InstanceRefreshes": [shown(refresh) for refresh in found[at:end]],
+                "InstanceRefreshes": [_shown(refresh) for refresh in found[at:end]],
                 "NextToken": str(end) if len(found) > end else None,
             }
         )
+
+
+def _shown(refresh: Refresh) -> dict[str, Any]:
+    """Return a refresh in AWS's shape; what has no value yet is left out."""
+    back = refresh.rollback
+    waiting = back["InstancesToUpdateOnRollback"] if back else len(refresh.todo)
+    fields = {
+        "InstanceRefreshId": refresh.id,
+        "AutoScalingGroupName": refresh.group.name,
+        "Status": refresh.status,
+        "StatusReason": refresh.reason,
+        "StartTime": moment(refresh.started),
+        "EndTime": moment(refresh.ended) if refresh.ended else None,
+        "PercentageComplete": refresh.percent(),
+        "InstancesToUpdate": waiting,
+        "Preferences": refresh.preferences.values,
+        "DesiredConfiguration": refresh.desired,
+        "RollbackDetails": back,
+        "Strategy": "Rolling",
+    }
+    return {key: value for key, value in fields.items() if value is not None}
 
 
 def _install_endings(groups: Groups, history: History) -> None:

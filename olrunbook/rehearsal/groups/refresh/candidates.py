@@ -12,15 +12,8 @@ from olrunbook.rehearsal.groups.source import LaunchSource
 def due(
     states: list[InstanceState], source: LaunchSource, preferences: Preferences
 ) -> list[InstanceState]:
-    """Return the instances to replace; with SkipMatching, those that differ.
-
-    Args:
-        states: The group's instances.
-        source: What new ones would be launched from.
-        preferences: Of the refresh.
-
-    """
-    if not preferences.flag("SkipMatching"):
+    """Return the instances to replace; with SkipMatching, those that differ."""
+    if not preferences.skip_matching:
         return list(states)
     return [state for state in states if not _matches(state, source)]
 
@@ -29,12 +22,11 @@ def held_back(
     todo: list[InstanceState], preferences: Preferences
 ) -> tuple[list[InstanceState], list[InstanceState]]:
     """Return the instances to ignore, and those to wait for."""
-    protected = preferences.choice("ScaleInProtectedInstances")
-    standby = preferences.choice("StandbyInstances")
 
     def told(state: InstanceState, word: str) -> bool:
-        in_standby = state.lifecycle_state == "Standby" and standby == word
-        return in_standby or bool(state.protected_from_scale_in and protected == word)
+        if state.lifecycle_state == "Standby" and preferences.standby == word:
+            return True
+        return bool(state.protected_from_scale_in and preferences.protected == word)
 
     ignored = [state for state in todo if told(state, "Ignore")]
     waited_for = [state for state in todo if told(state, "Wait")]

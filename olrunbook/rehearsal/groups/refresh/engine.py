@@ -10,6 +10,7 @@ import math
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from moto.autoscaling.models import FakeAutoScalingGroup, InstanceState
@@ -17,13 +18,8 @@ from moto.autoscaling.models import FakeAutoScalingGroup, InstanceState
 from olrunbook.rehearsal.groups.groups import Groups
 from olrunbook.rehearsal.groups.members import moment
 from olrunbook.rehearsal.groups.refresh import words
-from olrunbook.rehearsal.groups.refresh.candidates import (
-    due,
-    held_back,
-    ringing,
-)
+from olrunbook.rehearsal.groups.refresh.candidates import due, held_back, ringing
 from olrunbook.rehearsal.groups.refresh.preferences import HOUR, Preferences
-from olrunbook.rehearsal.groups.refresh.values import ACTIVE, Arrival, Pace
 from olrunbook.rehearsal.groups.source import LaunchSource
 from olrunbook.rehearsal.signals import log
 
@@ -33,17 +29,29 @@ SHORTEST_RETRY_S = 0.05
 CAUSE = "an instance refresh replaces instances."
 
 
+ACTIVE = ("Pending", "InProgress", "Baking", "Cancelling", "RollbackInProgress")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a refresh goes: seconds for a launch, factor on AWS's durations."""
+
+    launch_s: float
+    scale: float
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A new instance on its way into service in the place of an old one."""
+
+    new: InstanceState  # the new instance
+    old: InstanceState  # the one it replaces
+    at: float  # when it is looked at next (seconds since the epoch)
+    warm: bool = False  # whether its warm-up has begun
+
+
 class Refresh:
-    """One refresh of one group.
-
-    Args:
-        groups: Launches and retires instances.
-        group: The group.
-        desired: DesiredConfiguration of the call.
-        preferences: Checked preferences.
-        pace: Returns the pace of the moment.
-
-    """
+    """One refresh of one group, to its DesiredConfiguration where one is given."""
 
     def __init__(
         self,
@@ -155,7 +163,7 @@ class Refresh:
         """Move one new instance on: up, in service, warm."""
         new = arrival.new
         if new in self.group.instance_states:
-            self._groups.observe(self.group, new, time.time())
+            self._groups.observe(self.group, new)
         if new.health_status != "Healthy" or new not in self.group.instance_states:
             self._replace_again(arrival)
         elif new.lifecycle_state == "Pending":
@@ -165,10 +173,8 @@ class Refresh:
             if self._at - self._blocked_since >= HOUR * pace.scale:
                 self._fail("The new instances did not become healthy in time.")
         elif not arrival.warm:
-            arrival.warm, arrival.at = (
-                True,
-                self._at + self.preferences.warmup_s * pace.scale,
-            )
+            arrival.warm = True
+            arrival.at = self._at + self.preferences.warmup_s * pace.scale
             self.reason = words.warming_up(new)
         else:
             self.arrivals.remove(arrival)
@@ -274,7 +280,7 @@ class Refresh:
         self._finish("RollbackSuccessful" if self.rollback else "Successful")
 
     def _fail(self, why: str) -> None:
-        if self.preferences.flag("AutoRollback") and not self.rollback:
+        if self.preferences.auto_rollback and not self.rollback:
             self.roll_back(f"Automatic rollback: {why}")
             return
         self._finish("RollbackFailed" if self.rollback else "Failed", why)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from moto.autoscaling.exceptions import ValidationError
@@ -20,11 +19,26 @@ _DEFAULTS = {
 }
 
 
-@dataclass(frozen=True)
 class Preferences:
     """What a refresh was told, with AWS's defaults filled in."""
 
-    values: dict[str, Any]  # as DescribeInstanceRefreshes shows them
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values  # as DescribeInstanceRefreshes shows them
+        # Seconds: from InService until an instance counts, after the last instance,
+        # and at a checkpoint.
+        self.warmup_s = int(values.get("InstanceWarmup") or 0)
+        self.bake_s = int(values.get("BakeTime") or 0)
+        self.checkpoint_delay_s = int(values.get("CheckpointDelay", HOUR))
+        # Percentages at which to stop a while; a last one below 100 ends it.
+        self.checkpoints: list[int] = values.get("CheckpointPercentages") or []
+        # CloudWatch alarms that end it.
+        alarms = values.get("AlarmSpecification") or {}
+        self.alarms: list[str] = alarms.get("Alarms") or []
+        self.skip_matching = bool(values.get("SkipMatching"))
+        self.auto_rollback = bool(values.get("AutoRollback"))
+        # `Refresh`, `Ignore` or `Wait`.
+        self.protected = values.get("ScaleInProtectedInstances")
+        self.standby = values.get("StandbyInstances")
 
     @classmethod
     def parse(
@@ -82,39 +96,6 @@ class Preferences:
         if points:
             values.setdefault("CheckpointDelay", HOUR)
         return cls(values)
-
-    @property
-    def warmup_s(self) -> int:
-        """Seconds from InService until an instance counts."""
-        return int(self.values["InstanceWarmup"])
-
-    @property
-    def bake_s(self) -> int:
-        """Seconds to wait after the last instance."""
-        return int(self.values.get("BakeTime") or 0)
-
-    @property
-    def checkpoints(self) -> list[int]:
-        """Percentages at which to stop a while; a last one below 100 ends it."""
-        return list(self.values.get("CheckpointPercentages") or [])
-
-    @property
-    def checkpoint_delay_s(self) -> int:
-        """Seconds to wait at a checkpoint."""
-        return int(self.values.get("CheckpointDelay", HOUR))
-
-    @property
-    def alarms(self) -> list[str]:
-        """CloudWatch alarms that end it."""
-        return list((self.values.get("AlarmSpecification") or {}).get("Alarms") or [])
-
-    def flag(self, name: str) -> bool:
-        """Return a boolean preference."""
-        return bool(self.values.get(name))
-
-    def choice(self, name: str) -> str:
-        """Return `Refresh`, `Ignore` or `Wait`."""
-        return str(self.values.get(name))
 
     def batch(self, desired: int) -> tuple[int, int]:
         """Return how many instances to replace at once, and how many of them go first.

@@ -36,31 +36,23 @@ ALWAYS = {"launchTemplate", "launchConfiguration", "mixedInstancesPolicy"}
 class Group(Handler):
     """`aws:autoscaling/group:Group` with a launch template."""
 
-    inputs = frozenset(
-        {
-            *SCALARS,
-            "forceDelete",
-            "instanceRefresh",
-            "launchTemplate",
-            "metricsGranularity",
-            "minElbCapacity",
-            "name",
-            "namePrefix",
-            "tags",
-            "targetGroupArns",
-            "vpcZoneIdentifiers",
-            "waitForCapacityTimeout",
-        }
-    )
-    replace = frozenset({"name", "namePrefix"})
-    unordered = frozenset({"tags", "targetGroupArns", "vpcZoneIdentifiers"})
-    computed = (
-        "arn",
+    inputs = (
+        *SCALARS,
+        "forceDelete",
+        "instanceRefresh",
+        "launchTemplate",
+        "metricsGranularity",
+        "minElbCapacity",
         "name",
-        "availabilityZones",
-        "desiredCapacity",
-        "defaultCooldown",
+        "namePrefix",
+        "tags",
+        "targetGroupArns",
+        "vpcZoneIdentifiers",
+        "waitForCapacityTimeout",
     )
+    replace = ("name", "namePrefix")
+    unordered = ("tags", "targetGroupArns", "vpcZoneIdentifiers")
+    computed = ("arn", "availabilityZones", "desiredCapacity", "defaultCooldown")
     autoname = AutoName(255)
 
     def arguments(self, wanted: Props) -> Props:

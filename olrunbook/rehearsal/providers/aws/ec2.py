@@ -15,27 +15,26 @@ from olrunbook.rehearsal.providers.handler import AutoName, Caller, Handler
 from olrunbook.rehearsal.providers.values import Props
 
 ANY_PROTOCOL = "-1"
+PERMISSIONS = {"ingress": "IpPermissions", "egress": "IpPermissionsEgress"}
 Rule = tuple[str, int, int, str, str]  # protocol, from, to, kind of peer, peer
 
 
 class SecurityGroup(Handler):
     """`aws:ec2/securityGroup:SecurityGroup`, rules inline."""
 
-    inputs = frozenset(
-        {
-            "description",
-            "egress",
-            "ingress",
-            "name",
-            "namePrefix",
-            "revokeRulesOnDelete",
-            "tags",
-            "vpcId",
-        }
+    inputs = (
+        "description",
+        "egress",
+        "ingress",
+        "name",
+        "namePrefix",
+        "revokeRulesOnDelete",
+        "tags",
+        "vpcId",
     )
-    replace = frozenset({"name", "namePrefix", "description", "vpcId"})
-    unordered = frozenset({"egress", "ingress"})
-    computed = ("arn", "name", "ownerId", "tagsAll")
+    replace = ("name", "namePrefix", "description", "vpcId")
+    unordered = ("egress", "ingress")
+    computed = ("arn", "ownerId")
     autoname = AutoName(255)
     tagged = True
 
@@ -54,22 +53,14 @@ class SecurityGroup(Handler):
     @override
     def complete(self, call: Caller, ident: str, wanted: Props) -> None:
         """Set the rules. As the real provider: no egress given means none at all."""
-        for way in ("ingress", "egress"):
+        for way in PERMISSIONS:
             _set_rules(call, ident, way, rules(wanted.get(way), ident))
 
     @override
     def read(self, call: Caller, ident: str, state: Props) -> Props | None:
-        found = call.api("ec2").describe_security_groups(GroupIds=[ident])[
-            "SecurityGroups"
-        ]
-        if not found:
-            return None
-        group = found[0]
+        group = _group(call, ident)
         seen = {}
-        for way, key in (
-            ("ingress", "IpPermissions"),
-            ("egress", "IpPermissionsEgress"),
-        ):
+        for way, key in PERMISSIONS.items():
             actual = from_permissions(group.get(key, []))
             recorded = state.get(way)
             same = rules(recorded, ident) == actual
@@ -88,7 +79,7 @@ class SecurityGroup(Handler):
     def update(
         self, call: Caller, ident: str, old: Props, new: Props, changed: set[str]
     ) -> None:
-        for way in ("ingress", "egress"):
+        for way in PERMISSIONS:
             if way in changed:
                 _set_rules(call, ident, way, rules(new.get(way), ident))
         if "tags" in changed:
@@ -105,15 +96,12 @@ def rules(given: list[Props] | None, own: str) -> set[Rule]:
     for rule in given or []:
         protocol = str(rule.get("protocol") or ANY_PROTOCOL)
         protocol = ANY_PROTOCOL if protocol == "all" else protocol
-        ports = (int(rule.get("fromPort") or 0), int(rule.get("toPort") or 0))
-        if protocol == ANY_PROTOCOL:
-            ports = (0, 0)
         peers = [("cidr", peer) for peer in rule.get("cidrBlocks") or []]
         peers += [("cidr6", peer) for peer in rule.get("ipv6CidrBlocks") or []]
         peers += [("group", peer) for peer in rule.get("securityGroups") or []]
         if rule.get("self"):
             peers.append(("group", own))
-        found |= {(protocol, *ports, kind, peer) for kind, peer in peers}
+        found |= _each(protocol, rule.get("fromPort"), rule.get("toPort"), peers)
     return found
 
 
@@ -121,17 +109,23 @@ def from_permissions(permissions: list[dict[str, Any]]) -> set[Rule]:
     """Return what the API lists one by one."""
     found: set[Rule] = set()
     for item in permissions:
-        protocol = str(item["IpProtocol"])
-        ports = (int(item.get("FromPort") or 0), int(item.get("ToPort") or 0))
-        if protocol == ANY_PROTOCOL:
-            ports = (0, 0)
         peers = [("cidr", peer["CidrIp"]) for peer in item.get("IpRanges", [])]
         peers += [("cidr6", peer["CidrIpv6"]) for peer in item.get("Ipv6Ranges", [])]
         peers += [
             ("group", peer["GroupId"]) for peer in item.get("UserIdGroupPairs", [])
         ]
-        found |= {(protocol, *ports, kind, peer) for kind, peer in peers}
+        ports = item.get("FromPort"), item.get("ToPort")
+        found |= _each(str(item["IpProtocol"]), *ports, peers)
     return found
+
+
+def _each(
+    protocol: str, low: Any, high: Any, peers: list[tuple[str, str]]
+) -> set[Rule]:
+    if protocol == ANY_PROTOCOL:
+        low = high = 0
+    ports = int(low or 0), int(high or 0)
+    return {(protocol, *ports, kind, peer) for kind, peer in peers}
 
 
 def as_inputs(found: set[Rule]) -> list[Props]:
@@ -157,11 +151,15 @@ def _permission(rule: Rule) -> dict[str, Any]:
     return item
 
 
+def _group(call: Caller, ident: str) -> dict[str, Any]:
+    found = call.api("ec2").describe_security_groups(GroupIds=[ident])
+    group: dict[str, Any] = found["SecurityGroups"][0]
+    return group
+
+
 def _set_rules(call: Caller, ident: str, way: str, wanted: set[Rule]) -> None:
     ec2 = call.api("ec2")
-    group = ec2.describe_security_groups(GroupIds=[ident])["SecurityGroups"][0]
-    key = "IpPermissions" if way == "ingress" else "IpPermissionsEgress"
-    have = from_permissions(group.get(key, []))
+    have = from_permissions(_group(call, ident).get(PERMISSIONS[way], []))
     for rule in sorted(have - wanted):
         revoke = getattr(ec2, f"revoke_security_group_{way}")
         revoke(GroupId=ident, IpPermissions=[_permission(rule)])

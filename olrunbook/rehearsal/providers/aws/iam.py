@@ -37,20 +37,18 @@ def _retag(call: Caller, kind: str, who: Props, old: Props, new: Props) -> None:
 class Role(Handler):
     """`aws:iam/role:Role`."""
 
-    inputs = frozenset(
-        {
-            "assumeRolePolicy",
-            "description",
-            "forceDetachPolicies",
-            "maxSessionDuration",
-            "name",
-            "namePrefix",
-            "path",
-            "tags",
-        }
+    inputs = (
+        "assumeRolePolicy",
+        "description",
+        "forceDetachPolicies",
+        "maxSessionDuration",
+        "name",
+        "namePrefix",
+        "path",
+        "tags",
     )
-    replace = frozenset({"name", "namePrefix", "path"})
-    computed = ("arn", "createDate", "name", "uniqueId", "tagsAll")
+    replace = ("name", "namePrefix", "path")
+    computed = ("arn", "createDate", "uniqueId")
     autoname = AutoName(64)
     tagged = True
 
@@ -112,9 +110,9 @@ class Role(Handler):
 class Policy(Handler):
     """`aws:iam/policy:Policy`; an update makes a new default version."""
 
-    inputs = frozenset({"description", "name", "namePrefix", "path", "policy", "tags"})
-    replace = frozenset({"description", "name", "namePrefix", "path"})
-    computed = ("arn", "name", "policyId", "tagsAll")
+    inputs = ("description", "name", "namePrefix", "path", "policy", "tags")
+    replace = ("description", "name", "namePrefix", "path")
+    computed = ("arn", "policyId")
     autoname = AutoName(128)
     tagged = True
 
@@ -174,8 +172,8 @@ def _drop_versions(iam: Any, arn: str) -> None:
 class RolePolicyAttachment(Handler):
     """`aws:iam/rolePolicyAttachment:RolePolicyAttachment`."""
 
-    inputs = frozenset({"policyArn", "role"})
-    replace = frozenset({"policyArn", "role"})
+    inputs = ("policyArn", "role")
+    replace = ("policyArn", "role")
 
     @override
     def create(self, call: Caller, wanted: Props) -> str:
@@ -200,9 +198,9 @@ class RolePolicyAttachment(Handler):
 class InstanceProfile(Handler):
     """`aws:iam/instanceProfile:InstanceProfile`."""
 
-    inputs = frozenset({"name", "namePrefix", "path", "role", "tags"})
-    replace = frozenset({"name", "namePrefix", "path"})
-    computed = ("arn", "createDate", "name", "uniqueId", "tagsAll")
+    inputs = ("name", "namePrefix", "path", "role", "tags")
+    replace = ("name", "namePrefix", "path")
+    computed = ("arn", "createDate", "uniqueId")
     autoname = AutoName(128)
     tagged = True
 

@@ -30,20 +30,18 @@ READ_BACK = ("imageId", "instanceType", "keyName", "userData")
 class LaunchTemplate(Handler):
     """`aws:ec2/launchTemplate:LaunchTemplate`."""
 
-    inputs = frozenset(
-        DATA
-        | {
-            "defaultVersion",
-            "description",
-            "name",
-            "namePrefix",
-            "tags",
-            "updateDefaultVersion",
-        }
+    inputs = (
+        *DATA,
+        "defaultVersion",
+        "description",
+        "name",
+        "namePrefix",
+        "tags",
+        "updateDefaultVersion",
     )
-    replace = frozenset({"name", "namePrefix"})
-    unordered = frozenset({"vpcSecurityGroupIds"})
-    computed = ("arn", "latestVersion", "defaultVersion", "name", "tagsAll")
+    replace = ("name", "namePrefix")
+    unordered = ("vpcSecurityGroupIds",)
+    computed = ("arn", "latestVersion", "defaultVersion")
     autoname = AutoName(125)
     tagged = True
 

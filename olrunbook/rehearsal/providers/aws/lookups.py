@@ -28,6 +28,13 @@ def _filters(args: Props) -> list[dict[str, Any]]:
     ]
 
 
+def _images(call: Caller, args: Props) -> list[dict[str, Any]]:
+    """Return the AMIs that fit, the oldest first."""
+    owners = {"Owners": args["owners"]} if args.get("owners") else {}
+    found = call.api("ec2").describe_images(Filters=_filters(args), **owners)["Images"]
+    return sorted(found, key=lambda item: item.get("CreationDate") or "")
+
+
 def _only(found: list[Any], what: str) -> Any:
     if len(found) != 1:
         msg = f"{len(found)} {what} matched; use additional constraints to find one"
@@ -37,13 +44,12 @@ def _only(found: list[Any], what: str) -> Any:
 
 def get_ami(call: Caller, args: Props) -> Props:
     """Return the AMI that fits; the newest one where several do and that is asked."""
-    owners = {"Owners": args["owners"]} if args.get("owners") else {}
-    found = call.api("ec2").describe_images(Filters=_filters(args), **owners)["Images"]
+    found = _images(call, args)
     if not found:
         raise LookupError(NONE)
     if len(found) > 1 and not args.get("mostRecent"):
         raise LookupError(MANY)
-    image = max(found, key=lambda item: item.get("CreationDate") or "")
+    image = found[-1]
     return {
         **{key: value for key, value in args.items() if value is not None},
         "id": image["ImageId"],
@@ -61,9 +67,7 @@ def get_ami(call: Caller, args: Props) -> Props:
 
 def get_ami_ids(call: Caller, args: Props) -> Props:
     """Return the ids of the AMIs that fit, the newest first."""
-    owners = {"Owners": args["owners"]} if args.get("owners") else {}
-    found = call.api("ec2").describe_images(Filters=_filters(args), **owners)["Images"]
-    found.sort(key=lambda item: item.get("CreationDate") or "")
+    found = _images(call, args)
     if not args.get("sortAscending"):
         found.reverse()
     return {"id": call.region, "ids": [image["ImageId"] for image in found]}
@@ -213,24 +217,24 @@ def get_policy_document(_call: Caller, args: Props) -> Props:
             ("resources", "Resource"),
         ):
             if given.get(key):
-                value = given[key]
-                one = isinstance(value, list) and len(value) == 1
-                statement[name] = value[0] if one else value
+                statement[name] = _plain(given[key])
         for who in given.get("principals") or []:
-            names = who["identifiers"]
             principal = statement.setdefault("Principal", {})
-            principal[who["type"]] = names[0] if len(names) == 1 else names
+            principal[who["type"]] = _plain(who["identifiers"])
         for test in given.get("conditions") or []:
-            values = test["values"]
-            condition = statement.setdefault("Condition", {}).setdefault(
-                test["test"], {}
-            )
-            condition[test["variable"]] = values[0] if len(values) == 1 else values
+            conditions = statement.setdefault("Condition", {})
+            condition = conditions.setdefault(test["test"], {})
+            condition[test["variable"]] = _plain(test["values"])
         statements.append(statement)
     document: Props = {"Version": args.get("version") or "2012-10-17"}
     document["Statement"] = statements
     text = json.dumps(document, indent=2)
     return {"id": "policy", "json": text, "minifiedJson": json.dumps(document)}
+
+
+def _plain(value: Any) -> Any:
+    """Return the only item of a list; anything else as it is."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 FUNCTIONS: dict[str, Function] = {

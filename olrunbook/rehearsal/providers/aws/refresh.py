@@ -48,7 +48,6 @@ def wait_for_capacity(call: Caller, name: str, wanted: Props) -> None:
     limit_s = seconds(str(wanted.get("waitForCapacityTimeout") or CAPACITY_TIMEOUT))
     target = int(wanted.get("desiredCapacity") or wanted.get("minSize") or 0)
     end = time.monotonic() + limit_s
-    have = 0
     while limit_s and target:
         have = _launched(call, name)
         if have >= target:
@@ -132,12 +131,7 @@ def start_refresh(
 ) -> None:
     """Start an instance refresh; one in progress is cancelled first.
 
-    Args:
-        call: API clients.
-        name: The group's name.
-        refresh: The `instanceRefresh` input.
-        template: The group's launch template, the desired configuration of an
-            automatic rollback.
+    The group's launch template is the desired configuration of an automatic rollback.
 
     Raises:
         TimeoutError: The refresh in progress could not be cancelled in time.

@@ -17,11 +17,9 @@ def _name(name: str) -> str:
 class Record(Handler):
     """`aws:route53/record:Record`, simple routing with values or an alias."""
 
-    inputs = frozenset(
-        {"aliases", "allowOverwrite", "name", "records", "ttl", "type", "zoneId"}
-    )
-    replace = frozenset({"name", "type", "zoneId"})
-    unordered = frozenset({"records"})
+    inputs = ("aliases", "allowOverwrite", "name", "records", "ttl", "type", "zoneId")
+    replace = ("name", "type", "zoneId")
+    unordered = ("records",)
     computed = ("fqdn",)
 
     def _change(self, call: Caller, action: str, wanted: Props) -> None:
