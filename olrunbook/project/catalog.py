@@ -152,13 +152,15 @@ class App(Strict):
             for field in ("image_config", "groups"):
                 given, wanted = set(getattr(self.stack, field)), set(self.node_types)
                 looks = field == "image_config" and self.stack.image_lookup
-                if given != wanted and not (looks and not given):
-                    names = f"{sorted(given)}, node_types {sorted(wanted)}"
-                    msg = f"stack.{field} names {names}"
-                    if not given:
-                        msg = f"stack.{field} is missing: wanted one for each of "
-                        msg += ", ".join(sorted(wanted))
-                    raise ValueError(msg)
+                if given == wanted or (looks and not given):
+                    continue
+                msg = (
+                    f"stack.{field} names {sorted(given)}, node_types {sorted(wanted)}"
+                )
+                if not given:
+                    every = ", ".join(sorted(wanted))
+                    msg = f"stack.{field} is missing: wanted one for each of {every}"
+                raise ValueError(msg)
         return self
 
 

@@ -87,7 +87,7 @@ def build(pin: Pin, cache: Cache, emit: Emit, why: str) -> ToolFound:
     made: dict[str, Any] = {
         "package": pin.package,
         "flags": list(pin.flags),
-        "go": f"go{go_version(go)}",
+        "go": go_version(go),
         "go_sum_sha256": sha256_file(source / "go.sum"),
         "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }

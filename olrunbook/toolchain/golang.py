@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from olrunbook.adapters.tool_version import tool_version
 from olrunbook.errors import ToolError
 from olrunbook.project.versions import parse
 from olrunbook.toolchain.pins import GO_MINIMUM
@@ -50,12 +49,20 @@ def build_environment(scratch: Path) -> dict[str, str]:
 
 def go_version(go: str) -> str:
     """Return what a go program says of its version; empty where it does not run."""
-    return tool_version(go, {**os.environ, "GOTOOLCHAIN": "local"}).version
+    call = [go, "env", "GOVERSION"]
+    env = {**os.environ, "GOTOOLCHAIN": "local"}
+    try:
+        said = subprocess.run(
+            call, check=True, capture_output=True, text=True, timeout=20, env=env
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return said.stdout.strip()
 
 
 def fits(go: str) -> bool:
     """Whether a go program runs and is new enough."""
-    return (parse(go_version(go)) or ()) >= GO_MINIMUM
+    return (parse(go_version(go).removeprefix("go")) or ()) >= GO_MINIMUM
 
 
 def find_go(scratch: Path, say: Callable[[str], None]) -> str:
