@@ -167,13 +167,10 @@ def _message(line: Line) -> Any:
 
 def _failure(ctx: Context, prepared: Prepared, error: dict[str, Any]) -> ToolError:
     """Return the error for what the worker reported, with what the state holds now."""
-    state = None
+    state, now = None, " The state could not be read."
     with contextlib.suppress(ToolError):  # the first error is what counts
         state = look(ctx, prepared)
-    made = state is not None and state.made
-    now = (
-        f" Now: {state.line()}." if state and made else " The state could not be read."
-    )
+        now = f" Now: {state.line()}." if state.made else now
     hints = {
         "locked": "Wait for the other update; if its process is gone: "
         f"olrunbook tools{ctx.onto} {by_hand(ctx, 'cancel --yes')}",
