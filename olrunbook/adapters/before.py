@@ -6,8 +6,7 @@ import re
 import subprocess
 
 from olrunbook.adapters.context import Context
-from olrunbook.adapters.toolcall import learn_text
-from olrunbook.processes.handout import handing_out
+from olrunbook.adapters.toolcall import learn_text, run_in_private
 from olrunbook.project.tools import Before, ToolName
 from olrunbook.targets import tool_environment
 
@@ -17,7 +16,7 @@ ANSWER_S = 300  # it may decrypt by a service far away
 def run_before(ctx: Context, name: ToolName, before: Before) -> str:
     """Run a command as a tool is run, in the project's folder.
 
-    Its output comes by a pipe of this call alone; the redactor learns what it holds.
+    The redactor learns what its output holds.
 
     Returns:
         What is wrong, in words without any of its output; empty: nothing.
@@ -27,23 +26,11 @@ def run_before(ctx: Context, name: ToolName, before: Before) -> str:
 
     """
     call = ctx.tool(name, None if ctx.place else tool_environment())
+    argv = [*call.prefix, *before.run]
     try:
-        with handing_out(call.env, ctx.redactor.learn) as env:
-            done = subprocess.run(
-                [*call.prefix, *before.run],
-                cwd=ctx.project.root,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=ANSWER_S,
-                start_new_session=True,
-                check=False,
-            )
+        done = run_in_private(argv, ctx.project.root, call, ctx.redactor, ANSWER_S)
     except OSError as error:
-        program = [*call.prefix, *before.run][0]
-        return f"could not be started: {program}: {error.strerror}"
+        return f"could not be started: {argv[0]}: {error.strerror}"
     except subprocess.TimeoutExpired:
         return f"took longer than {ANSWER_S} s"
     learn_text(ctx.redactor, done.stdout, every=True)

@@ -85,12 +85,9 @@ class Reader:
         return []
 
     def _spoken(self, data: list[str], line: Line) -> list[Event]:
-        events: list[Event] = []
-        for row in "".join(data[1:]).split("\n"):
-            text = _PREFIX.sub("", row).rstrip()
-            if text:
-                events += self._row(text, data[0], line)
-        return events
+        rows = "".join(data[1:]).split("\n")
+        texts = (_PREFIX.sub("", row).rstrip() for row in rows)
+        return [e for text in texts if text for e in self._row(text, data[0], line)]
 
     def _row(self, text: str, how: str, line: Line) -> list[Event]:
         spoken = Event("packer", "line", text, {"stream": how}, line.at)

@@ -35,13 +35,8 @@ def deploy(
 ) -> Iterator[Event]:
     """Run a deploy file against one host; yield what happens, at last an `end`.
 
-    Args:
-        inventory: pyinfra's name of the host, such as `@docker/NAME`.
-        file: The deploy file.
-        call: How pyinfra is called.
-        log: File for its masked output.
-        redactor: The run's secrets.
-        folder: Where the deploy runs; None: in its own folder.
+    `inventory` is pyinfra's name of the host, such as `@docker/NAME`; `folder` is where
+    the deploy runs, by default its own.
 
     Raises:
         ToolError: The worker cannot be started.

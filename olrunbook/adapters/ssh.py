@@ -27,9 +27,7 @@ class Signer(NamedTuple):
 def sign(key: Path, message: bytes) -> str:
     """Return a signature; a passphrase is asked for at the terminal.
 
-    Args:
-        key: The private key, or the public one of a key that an agent holds.
-        message: What is signed.
+    `key` is the private key, or the public one of a key that an agent holds.
 
     Raises:
         UsageError: The file is no key, its passphrase is wrong, or its other half away.

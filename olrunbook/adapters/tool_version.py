@@ -80,9 +80,7 @@ def _asked(
 def provider_versions(call: ToolCall, names: Iterable[str]) -> dict[str, str]:
     """Return the versions of Pulumi's providers that a stack's program would ask for.
 
-    Args:
-        call: How Pulumi is called, and its program run.
-        names: The providers, `aws`; those that the program has not are left out.
+    Those of `names`, as `aws`, that the program has not are left out.
 
     Raises:
         ToolError: Its interpreter does not answer.

@@ -12,12 +12,14 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from olrunbook.errors import ToolError
+from olrunbook.processes.handout import handing_out
 from olrunbook.project.catalog import Project
 from olrunbook.project.tools import ToolSpec
 from olrunbook.redact import Redactor, secrets_of_environment
@@ -81,6 +83,31 @@ class ToolCall(NamedTuple):
         return shlex.join([*self.prefix, program])
 
 
+def run_in_private(
+    argv: Sequence[str], cwd: Path, call: ToolCall, redactor: Redactor, timeout_s: float
+) -> subprocess.CompletedProcess[str]:
+    """Run a tool to its end; what it says comes by a pipe of this call alone.
+
+    Raises:
+        OSError: It cannot be started.
+        TimeoutExpired: It took longer than `timeout_s`.
+
+    """
+    with handing_out(call.env, redactor.learn) as env:
+        return subprocess.run(
+            argv,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            start_new_session=True,
+            check=False,
+        )
+
+
 def tool_call(
     project: Project,
     spec: ToolSpec,
@@ -88,14 +115,10 @@ def tool_call(
     home: Path,
     redactor: Redactor,
 ) -> ToolCall:
-    """Return how a tool is called, on top of an environment.
+    """Return how a tool is called, on top of the environment of a target or of docker.
 
-    Args:
-        project: The project.
-        spec: What the catalog says of the tool.
-        env: The environment of the target, or of docker.
-        home: Where a home of the tool's own may be made.
-        redactor: Learns the secrets among its variables, and in its files of the home.
+    A home of the tool's own may be made at `home`. The redactor learns the secrets
+    among its variables, and in its files of the person's home.
 
     Raises:
         UsageError: The shell lacks a variable that the catalog names.
@@ -141,12 +164,8 @@ def _home(folder: Path, names: list[str], common: str | None) -> Path:
 def learn_text(redactor: Redactor, text: str, *, every: bool) -> None:
     """Learn the values of a text that may be secret; a word as `production` is none.
 
-    Args:
-        redactor: Learns them.
-        text: The text; of JSON, what it holds.
-        every: Any value in it may be; else, of one that has a name, the name tells. A
-            word that is the whole text is a secret then.
-
+    With `every`, any value in it may be; else, of one that has a name, the name tells,
+    and a word that is the whole text is a secret.
     """
     word = len(text.split()) == 1 and text[0] not in "[{"
     if not every and word and plausible(text, quoted=True):

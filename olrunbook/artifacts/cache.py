@@ -70,9 +70,7 @@ def read_versions(
 ) -> dict[str, ArtifactSpec]:
     """Return the artifacts a `versions.toml` names.
 
-    Args:
-        path: The file.
-        env: `NAME_VERSION` in it overrides a version, `NAME_SHA256` its checksum.
+    In `env`, `NAME_VERSION` overrides a version, `NAME_SHA256` its checksum.
 
     Raises:
         UsageError: The file is missing or wrong.
@@ -187,14 +185,15 @@ def _check(spec: ArtifactSpec, path: Path, wanted: str) -> None:
 
 def _keep(spec: ArtifactSpec, folder: Path, path: Path, source: Source) -> Artifact:
     """Move a checked file into the cache; its description last: none is half."""
-    digest = sha256_file(path)
-    place = folder / path.name
-    path.replace(place)
-    note = {"sha256": digest, "source": source, "at": time.time()}
+    found = _artifact(spec, path.replace(folder / path.name), source)
+    note = {"sha256": found.sha256, "source": source, "at": time.time()}
     write_atomic(folder / "source.json", json.dumps(note) + "\n")
-    return Artifact(
-        name=spec.name, version=spec.version, sha256=digest, source=source, path=place
-    )
+    return found
+
+
+def _artifact(spec: ArtifactSpec, path: Path, source: Source) -> Artifact:
+    facts = {"name": spec.name, "version": spec.version, "sha256": sha256_file(path)}
+    return Artifact(**facts, source=source, path=path)
 
 
 def _kept(spec: ArtifactSpec, folder: Path, wanted: str) -> Artifact | None:
@@ -206,16 +205,9 @@ def _kept(spec: ArtifactSpec, folder: Path, wanted: str) -> Artifact | None:
     try:
         note = json.loads(beside.read_text(encoding="utf-8"))
         fresh = time.time() - beside.stat().st_mtime < ASK_AGAIN_S
-        digest = sha256_file(path)
-        found = Artifact(
-            name=spec.name,
-            version=spec.version,
-            sha256=digest,
-            source=note["source"],
-            path=path,
-        )
+        found = _artifact(spec, path, note["source"])
     except (OSError, ValueError, KeyError):
         return None
-    good = digest == (wanted or note["sha256"])
+    good = found.sha256 == (wanted or note["sha256"])
     usable = found.source != "stand-in" or (spec.stand_in and fresh)
     return found if good and usable else None

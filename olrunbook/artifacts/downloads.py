@@ -58,10 +58,7 @@ def download(
 ) -> None:
     """Write what an address holds into a file.
 
-    Args:
-        url: The address, see `trusted`.
-        path: The file.
-        tell: Called with the bytes that came, and all there are (0: nobody said).
+    `tell` is called with the bytes that came, and all there are (0: nobody said).
 
     Raises:
         OSError: It cannot be had, or not all of it; NoAnswerError: nobody answers.
@@ -98,10 +95,7 @@ def listed_sum(url: str, name: str) -> str:
 def from_maven(coordinates: str, path: Path) -> str:
     """Copy an artifact by its coordinates; return why it failed, empty when it did not.
 
-    Args:
-        coordinates: `group:artifact:version`.
-        path: The file wanted; Maven itself names it.
-
+    `coordinates` are `group:artifact:version`; Maven itself names the file.
     """
     mvn = shutil.which("mvn")
     if not mvn:

@@ -111,7 +111,7 @@ def _on_a_copy(
             yield command, tool_call(found, spec, env, home, redactor)
         return
     from olrunbook.adapters.pulumi import settings  # noqa: PLC0415
-    from olrunbook.adapters.pulumi.backend import BY_HAND  # noqa: PLC0415
+    from olrunbook.adapters.pulumi.state import BY_HAND  # noqa: PLC0415
     from olrunbook.cli.gates import masked  # noqa: PLC0415
     from olrunbook.record.provenance import operator, person  # noqa: PLC0415
 

@@ -15,15 +15,9 @@ SIGNALS = (signal.SIGTERM, signal.SIGKILL)
 
 
 class Adopted:
-    """A tool whose supervisor was killed; it is not our child.
+    """A tool whose supervisor was killed; it is not our child, and leads its group."""
 
-    Args:
-        pid: Its process id, and that of its group.
-        began: What `since` said of it.
-
-    """
-
-    def __init__(self, pid: int, began: str) -> None:
+    def __init__(self, pid: int, began: str) -> None:  # `since` said when it began
         self.pid, self._began = pid, began
         self.stdin = None
 

@@ -10,6 +10,7 @@ the tool.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import os
@@ -24,9 +25,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from olrunbook.processes.orphans import Adopted, end_adopted, wait_adopted
-from olrunbook.processes.output import ToolOutput
 from olrunbook.processes.system import adopt, die_with_parent, since
-from olrunbook.redact import Redactor
+from olrunbook.redact import Redactor, StreamMask
 
 FLUSH_AFTER_S = 0.5  # how long an unfinished line is held back for its rest
 ORPHANED = "the run that started it is gone"
@@ -257,6 +257,34 @@ class Supervisor:
             self.say({"finishing": [left], "stopped": self.stopped})
             # The run may be sealed now: what follows goes into a file of its own.
             self._open_log(Path(self.spec["log"]).with_suffix(".after.log"))
+
+
+class ToolOutput:
+    """The tool's two streams, masked and cut into lines; unfinished ones are held."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self.masks = {name: StreamMask(redactor) for name in ("stdout", "stderr")}
+        # A letter may be cut in two by the pipe as well.
+        self._letters = {
+            name: codecs.getincrementaldecoder("utf-8")("replace")
+            for name in self.masks
+        }
+        self.fed = dict.fromkeys(self.masks, 0.0)
+        self.open = set(self.masks)
+
+    def cut(self, name: str, got: bytes, clock: float) -> list[str]:
+        """Return the lines that are whole with what a stream gave; nothing ends it."""
+        if not got:
+            self.open.discard(name)
+        self.fed[name] = clock
+        text = self._letters[name].decode(got, final=not got)
+        whole = self.masks[name].feed(text.replace("\r\n", "\n"))
+        return whole.split("\n")[:-1]
+
+    def give(self, name: str) -> str:
+        """Return a stream's unfinished line, without what may begin a secret."""
+        mask = self.masks[name]
+        return mask.flush() if name in self.open else mask.close()
 
 
 def _aside(work: Callable[..., None], *args: Any) -> None:

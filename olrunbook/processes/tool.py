@@ -105,18 +105,14 @@ class Ended:
 class Tool:
     """A running tool. Use it as a context manager and iterate `lines()` to its end.
 
-    Args:
-        command: What to run.
-        redactor: Its known secrets go to the supervisor by pipe.
-        launch: Starts the supervisor process; an argument so that tests can watch it.
-
     Raises:
         ToolError: The program cannot be started (on entering).
 
     """
 
     command: Command
-    redactor: Redactor
+    redactor: Redactor  # its known secrets go to the supervisor by pipe
+    # starts the supervisor process; an argument so that tests can watch it
     launch: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
     ended: Ended | None = None
     _process: subprocess.Popen[bytes] = field(init=False, repr=False)

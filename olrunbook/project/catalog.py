@@ -152,13 +152,15 @@ class App(Strict):
             for field in ("image_config", "groups"):
                 given, wanted = set(getattr(self.stack, field)), set(self.node_types)
                 looks = field == "image_config" and self.stack.image_lookup
-                if given != wanted and not (looks and not given):
-                    names = f"{sorted(given)}, node_types {sorted(wanted)}"
-                    msg = f"stack.{field} names {names}"
-                    if not given:
-                        msg = f"stack.{field} is missing: wanted one for each of "
-                        msg += ", ".join(sorted(wanted))
-                    raise ValueError(msg)
+                if given == wanted or (looks and not given):
+                    continue
+                msg = (
+                    f"stack.{field} names {sorted(given)}, node_types {sorted(wanted)}"
+                )
+                if not given:
+                    every = ", ".join(sorted(wanted))
+                    msg = f"stack.{field} is missing: wanted one for each of {every}"
+                raise ValueError(msg)
         return self
 
 
@@ -176,16 +178,11 @@ class Catalog(Strict):
     secrets: list[str] = []
 
     @model_validator(mode="after")
-    def _nothing_else_is_called_rehearsal(self) -> Self:
+    def _targets_agree(self) -> Self:
         for name, target in self.targets.items():
             if (name == "rehearsal") != (target.kind == "rehearsal"):
                 msg = f"targets.{name}: the target `rehearsal`, and no other, is one"
                 raise ValueError(msg)
-        return self
-
-    @model_validator(mode="after")
-    def _gates_are_of_stages(self) -> Self:
-        for name, target in self.targets.items():
             for stage in target.gates:
                 if stage not in self.all_stages:
                     have = ", ".join(self.all_stages)
@@ -239,19 +236,14 @@ class Catalog(Strict):
 
 
 def one_of(what: str, value: str, choices: list[str]) -> str:
-    """Return value if it is a choice.
-
-    Raises:
-        UsageError: It is not; with the choices, and the nearest one as a suggestion.
-
-    """
+    """Return value if it is a choice; a UsageError where not, see `unknown`."""
     if value in choices:
         return value
     raise unknown(what, value, choices)
 
 
 def unknown(what: str, value: object, choices: list[str]) -> UsageError:
-    """Return the error of a value that is none of the choices."""
+    """Return the error of a value that is none of the choices; it names the nearest."""
     folded = {choice.lower(): choice for choice in choices}
     near = difflib.get_close_matches(str(value).lower(), folded, n=1, cutoff=0.5)
     hint = f"Did you mean {folded[near[0]]}?" if near else ""
@@ -286,13 +278,7 @@ def load_catalog(path: Path) -> Catalog:
 
 
 class Project:
-    """A folder with a catalog; what is not in it is taken from the package.
-
-    Args:
-        root: The folder in use (absolute).
-        catalog_file: Where the catalog was found.
-
-    """
+    """A folder (absolute) with a catalog; what it lacks is taken from the package."""
 
     def __init__(self, root: Path, catalog_file: Path) -> None:
         self.root = root

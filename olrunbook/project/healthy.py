@@ -13,10 +13,7 @@ APART = 100
 def parse_percent(kind: str, name: str, text: str) -> int | None:
     """Return the percentage a text like `90` or `90 %` names; None: it is blank.
 
-    Args:
-        kind: `MinHealthy` or `MaxHealthy`.
-        name: The parameter's name, for the message.
-        text: The text.
+    `kind` is `MinHealthy` or `MaxHealthy`; `name` is the parameter's, for the message.
 
     Raises:
         UsageError: It is no whole number, or none that AWS takes.

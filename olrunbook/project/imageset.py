@@ -14,9 +14,8 @@ _PART = re.compile(r"([A-Za-z][\w-]*)=(ami-[0-9a-f]{8,17})")
 def parse_images(text: str, node_types: list[str]) -> dict[str, str]:
     """Return the image set a text like `web=ami-…,worker=ami-…` names.
 
-    Args:
-        text: The text; several images are separated by commas or blanks.
-        node_types: The app's node types; each must be named exactly once.
+    Several images are separated by commas or blanks; each of the app's node types must
+    be named exactly once.
 
     Raises:
         UsageError: A part is not `node_type=ami-…`, or the node types do not agree.

@@ -21,11 +21,7 @@ def _listed(value: Any) -> Any:
 def group_key(tags: Mapping[str, str], name: str, wanted: Collection[str]) -> str:
     """Return by which of the catalog's words a group is found; empty: by none.
 
-    Args:
-        tags: Its tags.
-        name: Its name, or that of its resource.
-        wanted: The catalog's words.
-
+    `name` is its own, or that of its resource.
     """
     words = tags.get("Name", ""), f"{BY_NAME}{name}", BY_NAME + _SUFFIX.sub("", name)
     return next((word for word in words if word in wanted), "")
@@ -77,8 +73,6 @@ class StackSpec(BaseModel, frozen=True, extra="forbid"):
 
     def group_tags(self, stage: str) -> list[tuple[str, str]]:
         """Return node type and tag `Name` of each Auto Scaling group in a stage."""
-        return [
-            (node, tag.format(stage=stage, stage_lower=stage.lower()))
-            for node, tags in self.groups.items()
-            for tag in tags
-        ]
+        names = {"stage": stage, "stage_lower": stage.lower()}
+        every = self.groups.items()
+        return [(node, tag.format(**names)) for node, tags in every for tag in tags]

@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from olrunbook.adapters.context import Context
-from olrunbook.adapters.pulumi.backend import StackSeen, look_at
+from olrunbook.adapters.pulumi.found import State
 from olrunbook.adapters.pulumi.settings import stack_spec
+from olrunbook.adapters.pulumi.state import look_at
 from olrunbook.record.model import RollbackRecord
 
 Status = Literal["ok", "warning", "failed"]
@@ -38,8 +39,8 @@ class Asked:
         return {}
 
     @cached_property
-    def backend(self) -> StackSeen:
+    def backend(self) -> State:
         """What the stack's backend holds, read once for all checks."""
         ctx = self.ctx
         stack_spec(ctx)
-        return look_at(ctx.target, ctx.project, ctx.app, ctx.stage, 1)
+        return look_at(ctx.target, ctx.project, ctx.app, ctx.stage)

@@ -16,7 +16,8 @@ from pydantic import Field
 
 from olrunbook.adapters.aws.reads import Account
 from olrunbook.adapters.aws.seen import GroupSeen, short
-from olrunbook.adapters.pulumi.backend import BY_HAND, StackSeen, look_at
+from olrunbook.adapters.pulumi.found import State
+from olrunbook.adapters.pulumi.state import BY_HAND, look_at
 from olrunbook.archive import chain
 from olrunbook.archive.place import list_runs, read_record
 from olrunbook.archive.seal import build_record
@@ -37,6 +38,7 @@ from olrunbook.steps.rollout.refresh import BEGAN
 from olrunbook.steps.serving import in_words
 from olrunbook.targets import Target, load_target
 
+UPDATES = 50  # the newest of a stack's history
 KEPT = timedelta(weeks=6)  # as long as AWS knows a refresh
 SLACK = timedelta(seconds=5)  # between AWS's clock and ours
 ROOM = ("target", "app", "room")
@@ -313,7 +315,7 @@ def _present(
     except OlrunbookError as error:
         return {"serving": f"not known: {error}"}
     try:
-        stack = look_at(place, project, spec, stage)
+        stack = look_at(place, project, spec, stage, UPDATES)
         odd += _foreign(stack, past)
         later += _refreshed(stack, past)
     except OlrunbookError as error:
@@ -340,7 +342,7 @@ def _present(
     }
 
 
-def _foreign(stack: StackSeen, past: _Past) -> list[str]:
+def _foreign(stack: State, past: _Past) -> list[str]:
     """Return the updates of a stack that no run made; what ours did is a span.
 
     What only writes the state is none: a `pulumi refresh`.
@@ -360,7 +362,7 @@ def _foreign(stack: StackSeen, past: _Past) -> list[str]:
     return odd
 
 
-def _refreshed(stack: StackSeen, past: _Past) -> list[str]:
+def _refreshed(stack: State, past: _Past) -> list[str]:
     """Return the `pulumi refresh` by hand since: they write the state alone."""
     found = []
     for one in stack.updates:

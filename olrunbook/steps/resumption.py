@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from olrunbook.adapters.aws.reads import Account
-from olrunbook.adapters.pulumi.backend import look_at
+from olrunbook.adapters.pulumi.state import look_at
 from olrunbook.archive.place import RunPlace, list_runs, place_of, read_record
 from olrunbook.errors import OlrunbookError, RefusedError
 from olrunbook.project.catalog import Project
@@ -138,9 +138,9 @@ def outdated(project: Project, record: RunRecord) -> str:
                 return f"{image.id} does not exist any more"
             if image.revoked and not (back and back.revoked):
                 return f"{image.id} was revoked {image.revoked}"
-        seen = look_at(place, project, app, record.stage, 1)
+        seen = look_at(place, project, app, record.stage)
         shown = (plan["version"], plan["state"])
-        if seen.digest and (seen.version, seen.digest) != shown:
+        if seen.made and (seen.version, seen.digest) != shown:
             return f"the state of {stack} has changed since the preview"
     return ""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import time
 from collections import deque
@@ -30,11 +29,9 @@ TAIL = 6
 class Progress:
     """Understands what `go build -v` says, and tells it now and then."""
 
-    def __init__(
-        self, pin: Pin, emit: Emit, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.pin, self.emit, self.clock = pin, emit, clock
-        self.began = clock()
+    def __init__(self, pin: Pin, emit: Emit) -> None:
+        self.pin, self.emit = pin, emit
+        self.began = time.monotonic()
         self.told = 0.0
         self.fetched = self.compiled = 0
         self.tail: deque[str] = deque(maxlen=TAIL)
@@ -43,13 +40,14 @@ class Progress:
         """Tell where the build is."""
         data = {
             "state": "doing",
-            "elapsed_s": round(self.clock() - self.began, 1),
+            "elapsed_s": round(time.monotonic() - self.began, 1),
             "expected_s": self.pin.expected_s,
         }
         self.emit(Event(self.pin.name, "progress", text, data))
 
     def line(self, text: str) -> None:
         """Take one line of `go build -v`."""
+        self.tail.append(text)
         if text.startswith("go: downloading "):
             self.fetched += 1
             news = f"fetching modules ({self.fetched}): {text.split()[2]}"
@@ -57,22 +55,16 @@ class Progress:
             self.compiled += 1
             news = f"compiling packages ({self.compiled}): {text.strip()}"
         else:
-            self.tail.append(text)
             return
-        self.tail.append(text)
-        if self.clock() - self.told >= NEWS_S:
-            self.told = self.clock()
+        if time.monotonic() - self.told >= NEWS_S:
+            self.told = time.monotonic()
             self.say(f"{self.pin.title}: {news}")
 
 
 def build(pin: Pin, cache: Cache, emit: Emit, why: str) -> ToolFound:
     """Build, keep and verify a tool; the caller holds the cache's lock.
 
-    Args:
-        pin: The tool.
-        cache: Where it is kept.
-        emit: Gets what is told.
-        why: Why it was not downloaded.
+    `why` says why it was not downloaded.
 
     Raises:
         ToolError: It cannot be built; with the end of what the compiler said.
@@ -151,5 +143,5 @@ def room(cache: Cache, need: int = NEED_BYTES) -> None:
 
 def drop(cache: Cache) -> None:
     """Remove sources and compiled packages; only the tools stay."""
-    with contextlib.suppress(FileNotFoundError):
+    if cache.build.exists():
         shutil.rmtree(cache.build)

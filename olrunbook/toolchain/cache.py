@@ -99,11 +99,8 @@ class Cache:
     ) -> ToolFound:
         """Keep and verify a tool; its folder appears whole or not at all.
 
-        Args:
-            pin: The tool.
-            fill: Called with a path in a new folder; makes the program there.
-            made: How it was made, for the manifest; read after that.
-
+        `fill` is called with a path in a new folder and makes the program there. `made`
+        is how, for the manifest; it is read after that.
         """
         self.tools.mkdir(parents=True, exist_ok=True)
         fresh = self.tools / f".new-{pin.name}-{os.getpid()}"
@@ -143,8 +140,7 @@ class Cache:
     def locked(self, waiting: Callable[[], None] | None = None) -> Iterator[None]:
         """Let one process build at a time; remove what a killed one left.
 
-        Args:
-            waiting: Called once when another process is building; None: do not wait.
+        `waiting` is called once when another is building; None: do not wait.
 
         Raises:
             OlrunbookError: The folder cannot be written.

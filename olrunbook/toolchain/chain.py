@@ -34,12 +34,8 @@ def ensure(
 ) -> Toolchain:
     """Return the tools, getting what is neither on the machine nor kept from before.
 
-    Args:
-        names: The tools; None: all.
-        emit: Gets an event when a download or build starts, goes on, and ends.
-        keep_build: Leave sources and compiled packages for the next call, which
-            shares them; else they are removed.
-        cache: Where tools are kept.
+    Without `names`: all. With `keep_build`, sources and compiled packages are left for
+    the next call, which shares them; else they are removed.
 
     Raises:
         UsageError: No such tool, or the environment names no address of a vendor.

@@ -18,7 +18,6 @@ import psutil
 import pytest
 from pulumi.automation import CommandError, ConcurrentUpdateError
 
-from olrunbook.adapters.pulumi.backend import readable
 from olrunbook.adapters.pulumi.found import State
 from olrunbook.adapters.pulumi.state import (
     FileBackend,
@@ -26,6 +25,7 @@ from olrunbook.adapters.pulumi.state import (
     find_locks,
     look,
     open_backend,
+    readable,
     scope,
 )
 from olrunbook.errors import ToolError, UsageError
@@ -215,7 +215,7 @@ def file_backend(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def kept(project: Path, pending: list[dict[str, Any]]) -> State | None:
+def kept(project: Path, pending: list[dict[str, Any]]) -> State:
     """Keep a state, and return what is seen of it."""
     resources = [{"type": "pulumi:pulumi:Stack"}, {"type": "aws:lb/listener:Listener"}]
     latest = {"resources": resources, "pending_operations": pending}
@@ -232,9 +232,8 @@ def test_a_look_tells_locks_history_and_pending_operations(file_backend: Path) -
 
     found = kept(file_backend, [{"type": "creating", "resource": {"urn": urn}}])
 
-    assert found
     assert found.locks == ["held by ann@host (pid 7) since 2026-11-23"]
-    assert (found.version, found.result) == (2, "failed")
+    assert (found.version, found.updates[0].result) == (2, "failed")
     assert found.pending == ["creating aws:lb/loadBalancer:LoadBalancer web"]
     assert found.resources == 2
     assert found.types == ["aws:lb/listener:Listener", "pulumi:pulumi:Stack"]
@@ -257,8 +256,8 @@ def test_a_state_of_before_projects_is_found(tmp_path: Path) -> None:
     backend = open_backend(tmp_path, {}, pytest.fail)
 
     found = look(backend, "p", name)
-    assert found
-    assert (found.version, found.result, found.resources) == (1, "succeeded", 1)
+    assert (found.version, found.resources) == (1, 1)
+    assert found.updates[0].result == "succeeded"
     assert found.locks == ["held by ann@host (pid 7) since 2026-11-23"]
 
 
@@ -267,7 +266,7 @@ def test_the_digest_is_over_resources_and_pending_operations(
 ) -> None:
     """The same state has the same digest; a pending operation has another."""
     found = [kept(file_backend, one) for one in ([], [], [{"type": "creating"}])]
-    digests = [one.digest for one in found if one]
+    digests = [one.digest for one in found]
 
     assert digests[0] == digests[1] != digests[2]
 

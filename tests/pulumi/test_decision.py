@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from olrunbook.adapters.pulumi import stack as pulumi
+from olrunbook.adapters.pulumi import settings
+from olrunbook.adapters.pulumi.secrets import secret_config
 from olrunbook.display.render import html, text
 from olrunbook.display.shown import view_of
 from olrunbook.steps.deploy import update as deploy
@@ -32,7 +33,7 @@ def deployed(deploys: Deploys) -> Deploys:
 @pytest.fixture
 def edited(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return a function that changes the program in the copy that Pulumi runs."""
-    prepare = pulumi.prepare
+    prepare = settings.prepare
 
     def edit(*pairs: tuple[str, str]) -> None:
         def prepared(*args: Any) -> Any:
@@ -45,7 +46,7 @@ def edited(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             program.write_text(source)
             return made
 
-        monkeypatch.setattr(pulumi, "prepare", prepared)
+        monkeypatch.setattr(deploy, "prepare", prepared)
 
     return edit
 
@@ -147,7 +148,7 @@ def test_user_data_is_a_diff_by_file_and_key_without_a_secret(
     deployed: Deploys, edited: Callable[..., None]
 ) -> None:
     """What is made of a secret output is masked, wherever it comes from."""
-    token = pulumi.secret_config(deployed.run(), "tika:access_token")
+    token = secret_config(deployed.run(), "tika:access_token")
     secret = f'pulumi.Output.secret("{ELSEWHERE}")'
     edited(
         (WRITTEN, 'content=f"ENVIRONMENT=other\\nMORE=yes\\nTHIRD={third}\\n"'),
@@ -187,7 +188,7 @@ def test_a_secret_at_a_new_place_is_masked_where_it_was_too(
     deployed: Deploys, edited: Callable[..., None]
 ) -> None:
     """The file that had it is gone: what it held is no reader's business."""
-    token = pulumi.secret_config(deployed.run(), "tika:access_token")
+    token = secret_config(deployed.run(), "tika:access_token")
     edited(("/etc/tika/access_token.env", "/etc/tika/other.env"))
 
     plan = deploy.preview(deployed.run(), {"server": deployed.images[0]})

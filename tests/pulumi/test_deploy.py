@@ -15,7 +15,10 @@ from typing import Any
 import pytest
 
 from olrunbook.adapters.aws.answers import AwsError
+from olrunbook.adapters.pulumi import settings
 from olrunbook.adapters.pulumi import stack as pulumi
+from olrunbook.adapters.pulumi.found import Found
+from olrunbook.adapters.pulumi.secrets import secret_config
 from olrunbook.errors import RefusedError, UsageError
 from olrunbook.project.tools import Tools
 from olrunbook.record.files import short
@@ -122,7 +125,7 @@ def test_what_was_done_is_told_though_aws_is_in_trouble_then(
     """The update has ended: what it has changed is looked at again and again."""
     run, real = deploys.run(), pulumi.up
 
-    def then(*given: Any) -> pulumi.Found:
+    def then(*given: Any) -> Found:
         found = real(*given)
         deploys.account.trouble("AccessDenied", 2)
         return found
@@ -142,7 +145,7 @@ def test_an_update_that_cannot_be_looked_at_says_how_it_goes_on(
     times = {"clock": lambda: datetime.now(UTC) + timedelta(seconds=sum(slept))}
     run = replace(deploys.run(), sleep=lambda _: slept.append(20.0), **times)
 
-    def then(*given: Any) -> pulumi.Found:
+    def then(*given: Any) -> Found:
         found = real(*given)
         deploys.account.trouble("AccessDenied", 600)
         return found
@@ -257,7 +260,7 @@ def test_a_replacement_of_the_group_is_denied(
 ) -> None:
     """What serves may not go without a person's word: `up` refuses such a preview."""
     run = deploys.run()
-    prepare = pulumi.prepare
+    prepare = settings.prepare
 
     def renamed(*args: Any) -> Any:
         prepared = prepare(*args)
@@ -272,7 +275,7 @@ def test_a_replacement_of_the_group_is_denied(
         program.write_text(text)
         return prepared
 
-    monkeypatch.setattr(pulumi, "prepare", renamed)
+    monkeypatch.setattr(deploy, "prepare", renamed)
     plan = deploy.preview(run, {"server": deploys.images[0]})
     assert {finding.rule for finding in plan.denied} == {"serving-goes"}
     assert any("loadBalancer" in finding.text for finding in plan.denied)
@@ -283,7 +286,7 @@ def test_secrets_are_nowhere_in_clear(
 ) -> None:
     """Not in state, settings, events, results, nor in the logs of any run before."""
     run = deploys.run()
-    token = pulumi.secret_config(run, "tika:access_token").get_secret_value()
+    token = secret_config(run, "tika:access_token").get_secret_value()
     plan = deploy.preview(run, {"server": deploys.images[0]})
 
     assert len(token) >= 32
@@ -312,14 +315,14 @@ def test_behind_a_prefix_pulumi_is_what_the_prefix_finds(deploys: Deploys) -> No
     run = replace(run, place=place, app=app)
 
     assert deploy.preview(run, {"server": deploys.images[0]}).counts
-    assert pulumi.secret_config(run, "tika:access_token")
+    assert secret_config(run, "tika:access_token")
 
 
 def test_a_changed_secret_is_a_change_of_its_mask(deploys: Deploys) -> None:
     """Another token changes the template's user data, and is never in clear."""
     run, images = deploys.run(), {"server": deploys.images[0]}
-    prepared = pulumi.prepare(run, images)
-    settings, stack = prepared.settings, ["--stack", prepared.stack]
+    prepared = settings.prepare(run, images)
+    file, stack = prepared.settings, ["--stack", prepared.stack]
     subprocess.run(
         ["pulumi", "config", "set", "--secret", "tika:access_token", *stack],
         cwd=prepared.folder,
@@ -329,7 +332,7 @@ def test_a_changed_secret_is_a_change_of_its_mask(deploys: Deploys) -> None:
         check=True,
         capture_output=True,
     )
-    assert "another-token" not in settings.read_text()
+    assert "another-token" not in file.read_text()
 
     found = pulumi.preview(run, prepared)
 
@@ -339,7 +342,7 @@ def test_a_changed_secret_is_a_change_of_its_mask(deploys: Deploys) -> None:
     assert path["old"].startswith("[masked:")
     assert path["new"].startswith("[masked:")
     assert path["old"] != path["new"]
-    again = pulumi.preview(other := deploys.run(), pulumi.prepare(other, images))
+    again = pulumi.preview(other := deploys.run(), settings.prepare(other, images))
     assert again.changes[0].inputs == change.inputs
     assert again.changes[0].changes != found.changes[0].changes  # masks of a run
     assert "another-token" not in json.dumps([e.data for e in deploys.events])
@@ -350,7 +353,7 @@ def test_stages_have_secrets_and_a_vault_of_their_own(deploys: Deploys) -> None:
     plan = deploy.preview(deploys.run("QA"), {"server": deploys.images[1]})
 
     tokens = {
-        stage: pulumi.secret_config(deploys.run(stage), "tika:access_token")
+        stage: secret_config(deploys.run(stage), "tika:access_token")
         for stage in ("CI", "QA")
     }
     assert plan.counts == {"create": 17}

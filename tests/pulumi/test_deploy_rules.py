@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from olrunbook.adapters.aws.seen import GroupSeen, InstanceSeen, RefreshSeen, short
-from olrunbook.adapters.pulumi.stack import Change, Found, State
+from olrunbook.adapters.pulumi.found import Change, Found, State
 from olrunbook.project.stack import StackSpec
 from olrunbook.steps.deploy.rules import (
     GROUP,

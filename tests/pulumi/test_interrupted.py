@@ -19,7 +19,9 @@ from typing import Any
 import psutil
 import pytest
 
+from olrunbook.adapters.pulumi import settings
 from olrunbook.adapters.pulumi import stack as pulumi
+from olrunbook.adapters.pulumi.found import State
 from olrunbook.errors import RefusedError
 from olrunbook.steps.deploy import update as deploy
 from tests.pulumi.conftest import ROOT, Deploys
@@ -141,15 +143,15 @@ def test_a_killed_kernel_leaves_an_update_that_stops_by_its_policy(
         child.until("running", GROUP)
         child.process.kill()
 
-    prepared = pulumi.prepare(run, {})
+    prepared = settings.prepare(run, {})
 
-    def ended() -> pulumi.State | None:
+    def ended() -> State | None:
         state = pulumi.look(run, prepared)
-        return state if state and state.version and not state.locks else None
+        return state if state.version and not state.locks else None
 
     state = eventually(ended)
     assert state.pending == []
-    assert state.result == "failed"
+    assert state.updates[0].result == "failed"
     assert "aws:autoscaling/group:Group" in state.types
 
 
@@ -158,11 +160,11 @@ def test_a_second_update_meets_the_lock_and_is_refused(
 ) -> None:
     """The message says who has the stack; a kill of the CLI leaves lock and pending."""
     run, images = slow_deploys.run("Production"), {"server": slow_deploys.images[0]}
-    prepared = pulumi.prepare(run, images)
+    prepared = settings.prepare(run, images)
 
     def in_the_state() -> bool:
         state = pulumi.look(run, prepared)
-        return bool(state and any("group:Group" in line for line in state.pending))
+        return any("group:Group" in line for line in state.pending)
 
     with running(slow_deploys, "Production") as child:
         child.until("previewed")
@@ -197,11 +199,11 @@ def test_it_may_be_interrupted_at_any_moment(
 ) -> None:
     """Also while Pulumi has its lock and its engine does not work yet: none is left."""
     run = slow_deploys.run()
-    prepared = pulumi.prepare(run, {})
+    prepared = settings.prepare(run, {})
 
     def free() -> bool:
         state = pulumi.look(run, prepared)
-        return state is not None and not state.locks
+        return not state.locks
 
     for tenths in range(2, 16, 2):  # from the worker's start to the engine at work
         with running(slow_deploys) as child:

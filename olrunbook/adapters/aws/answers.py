@@ -1,12 +1,12 @@
-"""How AWS's answers are asked for and read: pages, errors, times, words."""
+"""How AWS's answers are read: errors, times, words."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from olrunbook.adapters.aws.seen import HEALTHY, STATUS_OK, InstanceSeen, RefreshSeen
 from olrunbook.errors import ToolError
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from mypy_boto3_autoscaling import type_defs as asg
     from mypy_boto3_ec2 import type_defs as ec2
     from mypy_boto3_elbv2 import type_defs as elb
-
-Page = TypeVar("Page", bound=Mapping[str, object])
 
 SERVER_ERROR = 500  # HTTP statuses from here on are the API's own fault
 
@@ -76,17 +74,6 @@ def asked(what: str) -> Iterator[None]:
         unsigned = unsigned and not re.search(UNREACHED, str(error))
         trouble: Trouble = "expired" if unsigned else "silent"
         raise AwsError(msg, _HINTS[trouble], trouble) from error
-
-
-def pages(call: Callable[..., Page], **arguments: object) -> Iterator[Page]:
-    """Yield every page of an answer."""
-    token: dict[str, object] = {}
-    while True:
-        page = call(**arguments, **token)
-        yield page
-        if not page.get("NextToken"):
-            return
-        token = {"NextToken": page["NextToken"]}
 
 
 def tags_of(item: Mapping[str, Any]) -> dict[str, str]:

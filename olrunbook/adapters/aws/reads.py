@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from olrunbook.adapters.aws.answers import (
     asked,
     health_of,
     instance_seen,
-    pages,
     refresh_seen,
     status_of,
     tags_of,
@@ -104,20 +104,21 @@ class Account:
         self._known: dict[str, InstanceTypeDef] = {}
         self._templates: dict[str, tuple[str, str]] = {}
 
-    def _counted(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a call that counts."""
-
-        def counted(**arguments: object) -> Any:
-            self.calls += 1
-            return call(**arguments)
-
-        return counted
+    def _ask(self, call: Callable[..., Any], **wanted: object) -> Any:
+        """Return the answer of a call, and count it."""
+        self.calls += 1
+        return call(**wanted)
 
     def _every(
         self, call: Callable[..., Any], key: str, **wanted: object
     ) -> Iterator[Any]:
         """Yield what a call lists, page by page."""
-        return (i for page in pages(self._counted(call), **wanted) for i in page[key])
+        while True:
+            page = self._ask(call, **wanted)
+            yield from page[key]
+            if not page.get("NextToken"):
+                return
+            wanted["NextToken"] = page["NextToken"]
 
     def wrong_identity(self) -> str:
         """Return that GetCallerIdentity answers another; empty: the target's."""
@@ -212,8 +213,8 @@ class Account:
     def _target_health(self, arns: Sequence[str]) -> list[dict[str, tuple[str, str]]]:
         """Return instance to state and reason for each target group."""
         with asked("the health of the targets"):
-            call = self._counted(self.target.client("elbv2").describe_target_health)
-            answers = [call(TargetGroupArn=arn) for arn in arns]
+            call = self.target.client("elbv2").describe_target_health
+            answers = [self._ask(call, TargetGroupArn=arn) for arn in arns]
         return [
             {
                 target["Target"]["Id"]: health_of(target["TargetHealth"])
@@ -243,15 +244,15 @@ class Account:
     def console(self, instance: str) -> str:
         """Return what an instance wrote on its console; empty: nothing is kept."""
         ec2 = self.target.client("ec2")
-        call = self._counted(ec2.get_console_output)
+        call = ec2.get_console_output
         with asked(f"the console of {instance}"):
             try:
-                answer = call(InstanceId=instance, Latest=True)
+                answer = self._ask(call, InstanceId=instance, Latest=True)
             except ec2.exceptions.ClientError as error:
                 # Only newer types of instances can say what they wrote just now.
                 if error.response["Error"]["Code"] != "UnsupportedOperation":
                     raise
-                answer = call(InstanceId=instance)
+                answer = self._ask(call, InstanceId=instance)
         return str(answer.get("Output", ""))
 
     def refreshes(self, group: str) -> list[RefreshSeen]:
@@ -267,21 +268,19 @@ class Account:
         """Return what a group did since a moment, newest first."""
         with asked(f"the scaling activities of {group}"):
             call = self.target.client("autoscaling").describe_scaling_activities
-            found = []
-            for item in self._every(call, "Activities", AutoScalingGroupName=group):
-                at = utc(item["StartTime"])
-                if at is None or at < since:
-                    break  # they come newest first, and reach back for weeks
-                found.append(
-                    ActivitySeen(
-                        at=at,
-                        status=item["StatusCode"],
-                        description=item.get("Description", ""),
-                        cause=item.get("Cause", ""),
-                        message=item.get("StatusMessage", ""),
-                    )
+            every = self._every(call, "Activities", AutoScalingGroupName=group)
+            # They come newest first, and reach back for weeks.
+            recent = takewhile(lambda item: item["StartTime"] >= since, every)
+            return [
+                ActivitySeen(
+                    at=item["StartTime"].astimezone(UTC),
+                    status=item["StatusCode"],
+                    description=item.get("Description", ""),
+                    cause=item.get("Cause", ""),
+                    message=item.get("StatusMessage", ""),
                 )
-        return found
+                for item in recent
+            ]
 
     def url(self, groups: Sequence[GroupSeen]) -> str:
         """Return where the groups' load balancer answers; empty: nowhere yet."""
@@ -334,13 +333,12 @@ class Account:
             found = {one: kind for one, kind in kinds.items() if kind not in LAUNCHED}
             for tag in self._every(asg.describe_tags, "Tags", Filters=wanted):
                 found[tag["ResourceId"]] = "auto-scaling-group"
-            kinds = {}
-            for page in elb.get_paginator("describe_load_balancers").paginate():
-                arns = [item["LoadBalancerArn"] for item in page["LoadBalancers"]]
-                kinds |= dict.fromkeys(arns, "load-balancer")
-            for other in elb.get_paginator("describe_target_groups").paginate():
-                arns = [item["TargetGroupArn"] for item in other["TargetGroups"]]
-                kinds |= dict.fromkeys(arns, "target-group")
+            balancers = elb.get_paginator("describe_load_balancers").paginate()
+            behind = elb.get_paginator("describe_target_groups").paginate()
+            arns = balancers.search("LoadBalancers[].LoadBalancerArn")
+            kinds = dict.fromkeys(arns, "load-balancer")
+            arns = behind.search("TargetGroups[].TargetGroupArn")
+            kinds |= dict.fromkeys(arns, "target-group")
             for some in _chunks(list(kinds), BALANCED):
                 for item in elb.describe_tags(ResourceArns=some)["TagDescriptions"]:
                     if tags_of(item).get("Name") in names:
@@ -355,9 +353,8 @@ class Account:
             name, version = self._templates.get(group, ("", ""))
             if not name:
                 return TemplateSeen()
-            ec2 = self.target.client("ec2")
-            call = self._counted(ec2.describe_launch_template_versions)
-            answer = call(LaunchTemplateId=name, Versions=[version])
+            call = self.target.client("ec2").describe_launch_template_versions
+            answer = self._ask(call, LaunchTemplateId=name, Versions=[version])
         (launched,) = answer["LaunchTemplateVersions"]
         return TemplateSeen(
             version=version,

@@ -59,10 +59,8 @@ def ensure(
 ) -> str:
     """Return the tag of a base image, and make the image first where it is missing.
 
-    Args:
-        name: Name of the recipe's folder under `images/`.
-        project: The project in use; its recipe wins over the shipped one.
-        emit: Where progress goes.
+    `name` is that of the recipe's folder under `images/`; the project's own wins over
+    the shipped one.
 
     Raises:
         UsageError: There is no such recipe, or it cannot be read.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 
 from olrunbook.errors import ToolError
@@ -29,19 +28,10 @@ def explain(output: str) -> str:
     return next((hint for sign, hint in _HINTS.items() if sign in low), "")
 
 
-def docker(
-    *args: str,
-    data: bytes | None = None,
-    timeout_s: float = 300,
-    env: Mapping[str, str] | None = None,
-) -> str:
+def docker(*args: str, data: bytes | None = None, timeout_s: float = 300) -> str:
     """Run one docker command and return what it printed, stripped.
 
-    Args:
-        args: Its arguments; never through a shell.
-        data: Its standard input; None: none.
-        timeout_s: Seconds until it is given up.
-        env: Its environment; None: `environment()`.
+    `data` is its standard input; after `timeout_s` it is given up.
 
     Raises:
         ToolError: It is missing, ended badly, or took too long.
@@ -55,7 +45,7 @@ def docker(
             capture_output=True,
             timeout=timeout_s,
             check=False,
-            env=dict(env) if env is not None else environment(),
+            env=environment(),
         )
     except FileNotFoundError:
         msg = "docker is not installed"

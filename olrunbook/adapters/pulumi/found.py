@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -27,16 +28,30 @@ class Change(_Value):
     user_data: list[dict[str, str]] = []
 
 
-class State(_Value):
-    """What a stack's backend holds."""
+class Update(NamedTuple):
+    """One update as the history has it; `message` may hold anything."""
 
+    kind: str
+    result: str
+    message: str
+    began: datetime
+    ended: datetime
+
+
+class State(_Value):
+    """What a stack's backend holds; secrets in it stay encrypted."""
+
+    made: bool = True  # whether there is such a stack
     version: int = 0  # of the last update; 0: there was none
-    result: str = ""  # how that ended; `succeeded`, `failed`, or empty
+    updates: list[Update] = []  # its newest updates, newest first
     digest: str = ""  # over resources and pending operations
+    written: datetime | None = None  # when it was last written (UTC); None: never
+    ids: frozenset[str] = frozenset()  # the ids of its resources
     resources: int = 0  # how many there are
     types: list[str] = []  # their types
     pending: list[str] = []  # operations that were begun and never finished
     locks: list[str] = []  # who holds the stack
+    tools: dict[str, str] = {}  # `pulumi` and its providers: versions that wrote it
 
     def line(self) -> str:
         """Return what a person must know after an update that did not end well."""
@@ -47,8 +62,8 @@ class State(_Value):
             else "nothing pending",
             f"{self.resources} resources in the state",
         ]
-        if self.result:
-            parts.append(f"last update {self.version} {self.result}")
+        if self.updates and (result := self.updates[0].result):
+            parts.append(f"last update {self.version} {result}")
         return ", ".join(parts)
 
 

@@ -1,20 +1,16 @@
-"""A stack's secret settings, asked of the CLI.
-
-They come through a pipe of one call: never a log, never a file.
-"""
+"""A stack's secret settings, asked of the CLI: never in a log, never in a file."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 
 from pydantic import SecretStr
 
 from olrunbook.adapters.context import Context
 from olrunbook.adapters.pulumi.settings import Prepared, prepare, read_yaml
+from olrunbook.adapters.toolcall import run_in_private
 from olrunbook.errors import ToolError, UsageError
-from olrunbook.processes.handout import handing_out
 
 READ_TIMEOUT_S = 120
 
@@ -28,19 +24,9 @@ def read_secrets(ctx: Context, prepared: Prepared) -> dict[str, SecretStr]:
     """
     call, stack = ctx.tool("pulumi"), prepared.stack
     words = ["config", "--show-secrets", "--json", "--stack", stack]
-    program = call.program("pulumi")
-    with handing_out(call.env, ctx.redactor.learn) as env:
-        done = subprocess.run(
-            call.argv(prepared.folder, program, "--non-interactive", *words),
-            cwd=call.begins(prepared.folder),
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=READ_TIMEOUT_S,
-            start_new_session=True,
-            check=False,
-        )
+    program, cwd = call.program("pulumi"), call.begins(prepared.folder)
+    argv = call.argv(prepared.folder, program, "--non-interactive", *words)
+    done = run_in_private(argv, cwd, call, ctx.redactor, READ_TIMEOUT_S)
     if done.returncode and "no stack named" in done.stderr:
         return {}
     if done.returncode:

@@ -85,9 +85,7 @@ def stack_spec(ctx: Context) -> StackSpec:
 def prepare(ctx: Context, images: Mapping[str, str]) -> Prepared:
     """Copy the app's stack and write the settings of this stage and cloud into it.
 
-    Args:
-        ctx: The run.
-        images: Image set to pin; empty: whatever the program chooses by itself.
+    Without `images` to pin the program chooses them by itself.
 
     Raises:
         RefusedError: A secret setting is missing and this target makes none up, or a

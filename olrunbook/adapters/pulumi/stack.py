@@ -1,4 +1,4 @@
-"""Pulumi: preview and update a stack, read its secrets, look at its state.
+"""Pulumi: preview and update a stack, look at its state.
 
 A preview and an update run `olrunbook.workers.pulumi.worker` under a supervisor with
 the stop policy PULUMI. No rules here: what must be refused is decided by the steps.
@@ -11,37 +11,15 @@ import json
 from typing import Any, Literal
 
 from olrunbook.adapters.context import Context
-from olrunbook.adapters.pulumi.backend import readable
-from olrunbook.adapters.pulumi.found import Change, Found, State
-from olrunbook.adapters.pulumi.secrets import secret_config
-from olrunbook.adapters.pulumi.settings import (
-    Prepared,
-    keep_settings,
-    prepare,
-    reopen,
-    stack_spec,
-)
-from olrunbook.adapters.pulumi.state import digest, open_backend
+from olrunbook.adapters.pulumi.found import Found, State
+from olrunbook.adapters.pulumi.settings import Prepared, keep_settings, stack_spec
 from olrunbook.adapters.pulumi.state import look as see
+from olrunbook.adapters.pulumi.state import open_backend, readable
 from olrunbook.adapters.tool_version import tool_version
 from olrunbook.errors import InterruptedRunError, ToolError
 from olrunbook.events import Event
 from olrunbook.processes.tool import PULUMI, Command, Line, Tool
 from olrunbook.redact.sealed import unseal
-
-__all__ = [
-    "Change",
-    "Found",
-    "State",
-    "by_hand",
-    "look",
-    "prepare",
-    "preview",
-    "reopen",
-    "secret_config",
-    "typed",
-    "up",
-]
 
 TOOL: Literal["pulumi"] = "pulumi"
 WORKER = "olrunbook.workers.pulumi.worker"
@@ -60,12 +38,11 @@ def preview(ctx: Context, prepared: Prepared) -> Found:
         InterruptedRunError: The run was interrupted.
 
     """
-    seen = look(ctx, prepared)
-    state = seen or State(digest=digest([], []))
+    state = look(ctx, prepared)
     if state.pending or state.locks:
         return Found(state=state, refused=True)
     more = {"plan": str(prepared.plan), "digest_key": ctx.target.digest_key()}
-    return _found(ctx, prepared, "preview", state, made=seen is not None, **more)
+    return _found(ctx, prepared, "preview", state, made=state.made, **more)
 
 
 def up(ctx: Context, prepared: Prepared, state: str, message: str = "") -> Found:
@@ -76,19 +53,18 @@ def up(ctx: Context, prepared: Prepared, state: str, message: str = "") -> Found
         InterruptedRunError: The run was interrupted; likewise.
 
     """
-    before = look(ctx, prepared) or State()
+    before = look(ctx, prepared)
     if before.pending or before.locks:
         return Found(state=before, refused=True)
-    if before.digest != state:
+    if not before.made or before.digest != state:
         return Found(state=before, changed=True)
     more = {"plan": str(prepared.plan), "message": message}
     found = _found(ctx, prepared, "up", before, made=True, **more)
-    after = look(ctx, prepared) or State()
-    return found.model_copy(update={"state": after})
+    return found.model_copy(update={"state": look(ctx, prepared)})
 
 
-def look(ctx: Context, prepared: Prepared) -> State | None:
-    """Return what the backend holds; None: the stack was never made.
+def look(ctx: Context, prepared: Prepared) -> State:
+    """Return what the backend holds.
 
     Raises:
         ToolError: The backend does not answer.
@@ -191,10 +167,10 @@ def _message(line: Line) -> Any:
 
 def _failure(ctx: Context, prepared: Prepared, error: dict[str, Any]) -> ToolError:
     """Return the error for what the worker reported, with what the state holds now."""
-    state = None
+    state, now = None, " The state could not be read."
     with contextlib.suppress(ToolError):  # the first error is what counts
         state = look(ctx, prepared)
-    now = f" Now: {state.line()}." if state else " The state could not be read."
+        now = f" Now: {state.line()}." if state.made else now
     hints = {
         "locked": "Wait for the other update; if its process is gone: "
         f"olrunbook tools{ctx.onto} {by_hand(ctx, 'cancel --yes')}",
@@ -226,6 +202,6 @@ def _after_stop(
         hint = f"The state could not be read: {error}"
         return InterruptedRunError(str(stopped), hint)
     then = "The next update does the rest."
-    hint = f"{state.line()}. {then}" if state else "No stack yet."
+    hint = f"{state.line()}. {then}" if state.made else "No stack yet."
     ctx.emit(Event(TOOL, "warning", hint))
     return InterruptedRunError(str(stopped), hint)

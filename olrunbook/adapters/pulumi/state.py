@@ -10,17 +10,24 @@ import gzip
 import hashlib
 import json
 import urllib.parse
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from olrunbook.adapters.pulumi.found import State
+from olrunbook.adapters.aws.answers import asked
+from olrunbook.adapters.pulumi.found import State, Update
 from olrunbook.adapters.pulumi.settings import read_yaml
-from olrunbook.errors import UsageError
+from olrunbook.errors import ToolError, UsageError
+from olrunbook.project.catalog import App, Project
 from olrunbook.project.versions import parse
+from olrunbook.targets import Target
 
 BACKEND = "PULUMI_BACKEND_URL"
 PACKED = ".gz"
+BY_HAND = "olrunbook tools,"  # so the message begins of what was typed by it
 
 
 class S3Backend(NamedTuple):
@@ -149,25 +156,66 @@ def saved(backend: Backend, project: str, stack: str) -> dict[str, Any] | None:
     return dict(checkpoint.get("latest") or {})
 
 
-def look(backend: Backend, project: str, stack: str) -> State | None:
-    """Return what a stack's backend says; None: it has no such stack."""
+def look(backend: Backend, project: str, stack: str, updates: int = 1) -> State:
+    """Return what a stack's backend says, with so many of its newest updates."""
     project = scope(backend, project, stack)
-    deployment = saved(backend, project, stack)
-    if deployment is None:
-        return None
+    kept = saved(backend, project, stack)
+    deployment = kept or {}
     resources = deployment.get("resources") or []
     pending = deployment.get("pending_operations") or []
-    found = history(backend, project, stack)
-    last = json.loads(backend.text(found[-1])) if found else {}
+    written = (deployment.get("manifest") or {}).get("time")
+    every = history(backend, project, stack)
     return State(
-        version=len(found),
-        result=str(last.get("result", "")),
+        made=kept is not None,
+        version=len(every),
+        updates=[_update(backend.text(name)) for name in every[-updates:][::-1]],
         digest=digest(resources, pending),
+        written=datetime.fromisoformat(written).astimezone(UTC) if written else None,
+        ids=frozenset(str(item.get("id")) for item in resources),
         resources=len(resources),
         types=sorted({str(item.get("type")) for item in resources}),
         pending=[pending_line(item) for item in pending],
         locks=find_locks(backend, project, stack),
+        tools=written_by(deployment),
     )
+
+
+def look_at(
+    target: Target, project: Project, app: App, stage: str, updates: int = 1
+) -> State:
+    """Return what the backend holds of an app's stack, as `look` does.
+
+    Raises:
+        ToolError: The backend does not answer.
+        UsageError: It is one that only the CLI can read.
+
+    """
+    spec = app.stack
+    assert spec is not None
+    stack = spec.stack_name(stage)
+    env = {BACKEND: project.variable(app, "pulumi", BACKEND), **target.env}
+    with readable(stack):
+        folder = project.path(spec.path)
+        backend = open_backend(folder, env, lambda: target.client("s3"))
+        return look(backend, spec.project, stack, updates)
+
+
+@contextmanager
+def readable(stack: str) -> Iterator[None]:
+    """Raise ToolError where a backend does not answer, or holds what it should not."""
+    try:
+        with asked(f"the state of {stack}"):
+            yield
+    except (OSError, ValueError, EOFError, zlib.error) as error:
+        msg = f"the state of {stack} cannot be read: {error}"
+        raise ToolError(msg) from error
+
+
+def _update(text: str) -> Update:
+    told = json.loads(text)
+    words = (str(told.get(name) or "") for name in ("kind", "result", "message"))
+    times = (told.get(name) or 0 for name in ("startTime", "endTime"))
+    return Update._make([*words, *(datetime.fromtimestamp(at, UTC) for at in times)])
 
 
 def written_by(deployment: Mapping[str, Any]) -> dict[str, str]:

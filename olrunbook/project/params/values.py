@@ -50,10 +50,8 @@ def check(
     What no type is declared for passes as it is. A notebook that declares none at all
     takes any name, as with papermill.
 
-    Args:
-        given: Name to value; a text from a command line, or a value already typed.
-        parameters: The declarations.
-        notebook: The notebook's name, for messages.
+    A given value is a text from a command line, or already typed; the notebook's name
+    is for messages.
 
     Raises:
         UsageError: A name is unknown, or a value is not of its type or choices.
@@ -136,10 +134,7 @@ def from_text(value: str) -> Any:
 def typed(parameter: Parameter, value: Any, *, texts: bool = True) -> Any:
     """Return a value in its declared type.
 
-    Args:
-        parameter: The declaration.
-        value: The value, or where `texts` the text that was typed for it.
-        texts: Texts are read as numbers and truth values.
+    With `texts`, one that was typed is read as a number or a truth value.
 
     Raises:
         UsageError: It is of another type, or none of the choices.

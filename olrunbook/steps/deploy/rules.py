@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from olrunbook.adapters.aws.seen import GroupSeen, RefreshSeen, short
-from olrunbook.adapters.pulumi.stack import Found
+from olrunbook.adapters.pulumi.found import Found
 from olrunbook.project.stack import StackSpec, group_key
 from olrunbook.steps.deploy.availability import availability, cancels, serving
 from olrunbook.steps.results import OutsideChange, PropertyChange, ResourceChange

@@ -8,7 +8,8 @@ from olrunbook.adapters.aws.reads import Account, images_exist, require_identity
 from olrunbook.adapters.aws.seen import GroupSeen
 from olrunbook.adapters.context import Context
 from olrunbook.adapters.pulumi import stack as pulumi
-from olrunbook.adapters.pulumi.settings import stack_spec
+from olrunbook.adapters.pulumi.found import Found
+from olrunbook.adapters.pulumi.settings import prepare, reopen, stack_spec
 from olrunbook.errors import RefusedError, StepError, UsageError
 from olrunbook.project.imageset import format_images
 from olrunbook.project.stack import called
@@ -69,7 +70,7 @@ def preview(
     rules = rules_of(ctx.project.root, rollback=back)
     require_identity(ctx)
     _available(ctx, images, rollback)
-    prepared = pulumi.prepare(ctx, images)
+    prepared = prepare(ctx, images)
     found = pulumi.preview(ctx, prepared)
     _free(ctx, prepared.stack, found)
     changes, keys = resource_changes(found), spec.image_config
@@ -149,7 +150,7 @@ def up(ctx: Context, plan: PreviewResult) -> DeployResult:
         InterruptedRunError: The run was interrupted.
 
     """
-    prepared = pulumi.reopen(ctx, plan.token)
+    prepared = reopen(ctx, plan.token)
     require_identity(ctx)
     _available(ctx, plan.images, plan.rollback)
     relied = require_stage_before(ctx, plan.images, plan.rollback)
@@ -199,7 +200,7 @@ def _available(
             raise RefusedError(msg, f"Build one: olrunbook run image_build{ctx.onto}")
 
 
-def _free(ctx: Context, stack: str, found: pulumi.Found) -> None:
+def _free(ctx: Context, stack: str, found: Found) -> None:
     """Refuse a stack that somebody updates, or that an update has left half done."""
     if not found.refused:
         return

@@ -39,11 +39,8 @@ def preload(folder: Path) -> None:
 def stack_program(folder: Path, captured: Captured) -> Callable[[], None]:
     """Return a program that runs the folder's `__main__.py` as `pulumi up` would.
 
-    Args:
-        folder: The Pulumi project.
-        captured: Receives the values of the texts that resources are given, so that a
-            change of a secret one can be shown as a change of its mask.
-
+    `captured` receives the values of the texts that resources are given, so that a
+    change of a secret one can be shown as a change of its mask.
     """
 
     def program() -> None:

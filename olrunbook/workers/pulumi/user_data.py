@@ -155,13 +155,8 @@ def differences(
 ) -> list[dict[str, str]]:
     """Return what differs: file (where), key (what), old and new, with secrets masked.
 
-    Args:
-        old: What was given before.
-        new: What is given now.
-        redactor: Knows the secrets of the stack.
-        secret: The engine hides the old one. Its secrets may be known to nobody any
-            more, so each of its words that may be one is masked.
-
+    Where the engine hides the old one (`secret`), its secrets may be known to nobody
+    any more, so each of its words that may be one is masked.
     """
     rows = []
     for name in sorted({*old, *new}):

@@ -89,7 +89,7 @@ class Work:
         stack = self._open()
         self._learn_config()
         self.channel.event("phase", "previewing")
-        plan = self.request.get("plan")
+        plan = self.request["plan"]
         stack.preview(
             refresh=True,
             plan=plan,
@@ -97,11 +97,9 @@ class Work:
             on_output=_to_log,
             color="never",
         )
-        if plan:
-            Path(plan).chmod(0o600)
+        Path(plan).chmod(0o600)
         self._hand_on_secrets()
-        if key := self.request.get("digest_key"):
-            self.rows.seal_inputs(key, self.captured)
+        self.rows.seal_inputs(self.request["digest_key"], self.captured)
         return {"made_up": self.rows.made_up(), **self._found()}
 
     def up(self) -> dict[str, Any]:
@@ -111,8 +109,8 @@ class Work:
         self.channel.event("phase", "updating")
         stack.up(
             refresh=True,
-            plan=self.request.get("plan"),
-            message=self.request.get("message"),
+            plan=self.request["plan"],
+            message=self.request["message"],
             on_event=self._on_event,
             on_output=_to_log,
             color="never",
@@ -136,7 +134,7 @@ class Work:
         made = self.request["made"]
         mode = StackInitMode.SELECT if made else StackInitMode.CREATE
         stack = QuickStack(name, workspace, mode)
-        for key, value in (self.request.get("new_secrets") or {}).items():
+        for key, value in self.request["new_secrets"].items():
             # by standard input: the arguments of a process can be read by everybody
             store = ["config", "set", "--secret", key, "--stack", name]
             self._cli(store, given=value)

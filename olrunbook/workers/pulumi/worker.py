@@ -29,7 +29,7 @@ def main() -> int:
     # The program's own prints must not mix with our lines.
     own = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    redactor = Redactor(request["mask_key"], request.get("secrets") or [])
+    redactor = Redactor(request["mask_key"], request["secrets"])
     channel = Channel(own, redactor)
     scratch = Path(tempfile.mkdtemp(prefix="cli-", dir=request["scratch"]))
     channel.event("phase", "starting Pulumi")
@@ -47,7 +47,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     try:
-        command = SafeCommand(scratch, request.get("version", ""))
+        command = SafeCommand(scratch, request["version"])
         if asked.is_set():
             command.stop()
         outcome = Work(request, command, channel, redactor).run()
