@@ -116,18 +116,10 @@ def board(
     target: str = "",
     at: datetime | None = None,
 ) -> Board:
-    """Return what serves where, now or at a moment.
+    """Return what serves where, now or at a moment (aware) by the archive alone.
 
-    Args:
-        project: The project in use.
-        app: Only this app; empty: all that have a stack.
-        stage: Only this stage.
-        target: The target; empty: the rehearsal.
-        at: A moment (aware), told from the archive alone; None: now.
-
-    Raises:
-        UsageError: There is no such app or stage.
-
+    Without an app: of all that have a stack; without a target: of the rehearsal.
+    UsageError where there is no such app or stage.
     """
     catalog = project.catalog
     if stage:

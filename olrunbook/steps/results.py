@@ -1,11 +1,11 @@
-"""Results that more than one step reads: plain values, JSON in the record."""
+"""What a step is, and results that more than one step reads: JSON in the record."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel
 
@@ -26,6 +26,21 @@ class Result(Value):
     def headline(self) -> str:
         """Return one line that answers the question the step was asked."""
         raise TypeError(type(self).__name__)
+
+
+class Step(NamedTuple):
+    """One step of a runbook: everybody who needs a fact of it reads it here."""
+
+    name: str  # its name in record and journal
+    result: type[Result] = Result  # what its result is
+    # raises where the result is a failure; its table is shown first
+    require: Callable[[Any], None] | None = None
+    # it changes or builds something: silence is no reason to stop it
+    changes: bool = False
+    locks: bool = False  # only one at a time for an app: two at once would mix
+    # Done once is enough: a run that is taken up again keeps its result. What only
+    # reads runs again, since it may have changed.
+    kept: bool = False
 
 
 class OwnResult(Result):

@@ -7,8 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from olrunbook.project.gates import GateSpec
-from olrunbook.steps.results import Result, Value
-from olrunbook.steps.step import Step
+from olrunbook.steps.results import Result, Step, Value
 
 Status = Literal["no gate", "no change", "not asked", "approved"]
 

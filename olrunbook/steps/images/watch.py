@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from olrunbook.adapters.aws.answers import AwsError, asked
 from olrunbook.events import Event
-from olrunbook.steps.images.hints import hint_for
 from olrunbook.steps.images.results import Operation, Phase
 
 GONE = ("terminated", "shutting-down")
 TAIL = 12  # lines of output that go into an error
+# Known failures of provisioning and baking: what is said, and what can be done.
+HINTS = tomllib.loads(Path(__file__).with_name("hints.toml").read_text("utf-8"))
 
 
 @dataclass(slots=True)
@@ -103,6 +107,16 @@ def explain(watch: Watch) -> str:
     failed = watch.failed()
     said = failed.output if failed else []
     return hint_for("\n".join([*watch.errors, *watch.lines, *said]))
+
+
+def hint_for(output: str) -> str:
+    """Return what a reader can do about a tool's output; empty: nothing is known."""
+    for known in HINTS["known"]:
+        if found := re.search(known["pattern"], output, re.MULTILINE):
+            words = [group for group in found.groups() if group]
+            hint: str = known["hint"]
+            return hint.format(*(words or [""]))
+    return ""
 
 
 def leftovers(ec2: Any, watch: Watch) -> list[str]:

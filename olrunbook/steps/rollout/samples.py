@@ -91,15 +91,8 @@ def summarise(
 
     An outage lasts from the first failed request to the next one that was answered,
     both at the time they were sent; one that is not over lasts until its last request
-    ended.
-
-    Args:
-        samples: The samples, in any order.
-        since: Start of the span.
-        until: Its end.
-        new: The stage did not serve before: what failed before its very first answer is
-            not an outage.
-
+    ended. A stage that is `new` did not serve before: what failed before its very first
+    answer is not an outage.
     """
     span = sorted((s for s in samples if since <= s.at <= until), key=lambda s: s.at)
     first = next((n for n, sample in enumerate(span) if sample.ok), len(span))
@@ -155,13 +148,9 @@ def per_second(
     samples: Sequence[Sample], since: datetime, until: datetime
 ) -> list[ProbeSecond]:
     """Return the requests of a span counted second by second."""
-    sent: Counter[datetime] = Counter()
-    failed: Counter[datetime] = Counter()
-    for sample in samples:
-        if since <= sample.at <= until:
-            second = sample.at.replace(microsecond=0)
-            sent[second] += 1
-            failed[second] += not sample.ok
+    span = [sample for sample in samples if since <= sample.at <= until]
+    sent = Counter(sample.at.replace(microsecond=0) for sample in span)
+    failed = Counter(s.at.replace(microsecond=0) for s in span if not s.ok)
     return [
         ProbeSecond(at=at, requests=number, failed=failed[at])
         for at, number in sorted(sent.items())

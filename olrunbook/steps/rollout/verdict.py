@@ -61,16 +61,14 @@ def on_image(instance: InstanceSeen, image: str) -> bool:
     return instance.serves and instance.image == image
 
 
-def shortcomings(
-    image: str, group: GroupSeen, template: TemplateSeen | None = None
-) -> list[str]:
+def shortcomings(image: str, group: GroupSeen, newest: str) -> list[str]:
     """Return what is wrong with a group's instances; empty: all serve on the image.
 
     An instance on the right image that was made from an older version of the launch
-    template is wrong too: it lacks what changed beside the image.
+    template is wrong too: it lacks what changed beside the image. `newest` is the
+    version it launches from now; empty: that was not read.
     """
     staying = [instance for instance in group.instances if not instance.leaving]
-    newest = template.number if template else ""
     wrong = []
     for instance in staying:
         name, made_from = short(instance.id), instance.template_version
@@ -103,7 +101,7 @@ def judge(seen: Evidence, patience: Patience) -> Verdict:
     if seen.now.desired == 0:
         text = "its desired capacity is 0: nothing serves"
         return Verdict("failed", text, decided)
-    wrong = shortcomings(seen.image, seen.now, seen.template)
+    wrong = shortcomings(seen.image, seen.now, seen.template.number)
     if decided:
         return _after_refresh(seen, decided, wrong, patience)
     if seen.created:
