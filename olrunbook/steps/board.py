@@ -56,8 +56,7 @@ class StageStatus(Value):
     later: list[str] = Field(default_factory=list)
     serving: str = ""  # what the account says; empty: it was not asked
     refresh: str = ""  # the refresh in progress; empty: none
-    # how the instances differ; empty: they do not, or were not looked at
-    mixed: str = ""
+    mixed: str = ""  # how the instances differ; empty: they do not, or nobody looked
     waiting: list[str] = Field(default_factory=list)  # the runs that wait at a gate
     signed: list[str] = Field(default_factory=list)  # of these, where people must sign
     # of these, those that enough people have approved; with the run or release that
@@ -65,8 +64,7 @@ class StageStatus(Value):
     approved: dict[str, str] = Field(default_factory=dict)
     # the runs of emergencies that nobody has countersigned
     emergencies: list[str] = Field(default_factory=list)
-    # what no record explains, a line each
-    unexplained: list[str] = Field(default_factory=list)
+    unexplained: list[str] = Field(default_factory=list)  # what no record explains
 
 
 class Board(Result):

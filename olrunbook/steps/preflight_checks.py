@@ -353,8 +353,7 @@ class Check(NamedTuple):
     needs: str = ""  # what is to be done: each is preceded by its checks, in this order
     # it is made once for a machine, for each app, or for each stage
     each: Literal["machine", "app", "stage"] = "stage"
-    # it tells what an update would meet; for the doctor it is no failure
-    advice: bool = False
+    advice: bool = False  # what an update would meet; for the doctor no failure
 
 
 CHECKS: dict[str, Check] = {

@@ -35,8 +35,7 @@ class Step(NamedTuple):
     result: type[Result] = Result  # what its result is
     # raises where the result is a failure; its table is shown first
     require: Callable[[Any], None] | None = None
-    # it changes or builds something: silence is no reason to stop it
-    changes: bool = False
+    changes: bool = False  # it changes or builds: silence is no reason to stop it
     locks: bool = False  # only one at a time for an app: two at once would mix
     # Done once is enough: a run that is taken up again keeps its result. What only
     # reads runs again, since it may have changed.
@@ -121,8 +120,7 @@ class DeployResult(Result):
     project: str  # Pulumi project
     stack: str
     version: int  # version of the stack's state after the update
-    # operation to number of resources, from Pulumi's summary event
-    counts: dict[str, int]
+    counts: dict[str, int]  # operation to number, from Pulumi's summary event
     changes: list[ResourceChange]  # the resources that changed
     images: dict[str, str]  # the image set that was pinned
     outputs: dict[str, str]  # stack outputs; secret ones masked
@@ -132,8 +130,7 @@ class DeployResult(Result):
     started_at: datetime  # when the update began (UTC)
     ended_at: datetime  # when it ended (UTC)
     by_hand: str  # the command that does the same without olrunbook
-    # what allowed it: the stage before, by record or account; a rollback
-    relied: str = ""
+    relied: str = ""  # what allowed it: the stage before, or that it is a rollback
     rollback: bool = False  # it was one
 
     def headline(self) -> str:

@@ -26,10 +26,8 @@ class By(NamedTuple):
 
     person: str  # who, in one line
     known: str  # how that is known
-    # the AWS identity that the target is used with; a fact, no proof
-    identity: str = ""
-    # the private key that signs the decision; None: it is not signed
-    sign: Path | None = None
+    identity: str = ""  # the AWS identity the target is used with; a fact, no proof
+    sign: Path | None = None  # the private key that signs it; None: it is not signed
 
 
 @dataclass(slots=True)
@@ -40,8 +38,7 @@ class Standing:
     approvals: list[dict[str, Any]] = field(default_factory=list)
     # those given in an emergency: one is enough, and counts for nothing else
     alone: list[dict[str, Any]] = field(default_factory=list)
-    # who signed those that count, in lower case
-    names: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)  # who signed these, in lower case
     keys: set[str] = field(default_factory=set)  # with which keys
     notes: list[str] = field(default_factory=list)  # why other approvals do not count
 

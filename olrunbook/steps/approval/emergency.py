@@ -27,8 +27,7 @@ class Emergency(NamedTuple):
 
     use: dict[str, Any]  # the entry of its use
     approval: dict[str, Any]  # the entry of the approval
-    # the entry of who countersigned it; None: nobody has yet
-    countersigned: dict[str, Any] | None
+    countersigned: dict[str, Any] | None  # the entry of who did; None: nobody yet
 
 
 def emergencies(entries: Sequence[dict[str, Any]]) -> list[Emergency]:

@@ -25,16 +25,14 @@ class Watch:
 
     # name and beginning of each phase
     phases: list[tuple[str, datetime]] = field(default_factory=list)
-    # the operations by name, in order
-    seen: dict[str, Operation] = field(default_factory=dict)
+    seen: dict[str, Operation] = field(default_factory=dict)  # operations by name
     images: list[str] = field(default_factory=list)  # ids of the images Packer named
     # what the build made for itself, kind and name or id
     made: list[tuple[str, str]] = field(default_factory=list)
     base: str = ""  # the image it is built on
     errors: list[str] = field(default_factory=list)  # Packer's own error lines
     lines: list[str] = field(default_factory=list)  # the last lines it wrote
-    # the last lines of a provisioner that failed
-    said: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)  # last of a failed provisioner
     code: int | None = None  # its exit code; None while it runs
     seconds: float = 0.0  # the whole build
     ended_at: datetime | None = None  # when it ended (UTC)

@@ -24,8 +24,7 @@ class Awaited(Value):
     url: str  # where the load balancer answers; empty: the stage has none
     started_at: datetime  # when the update began (UTC)
     updated: bool = True  # the update changed something
-    # it is known from a deploy's record, not from the groups alone
-    recorded: bool = True
+    recorded: bool = True  # it is known from a deploy's record, not the groups alone
 
 
 def chosen(

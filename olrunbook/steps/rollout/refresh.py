@@ -47,8 +47,7 @@ class RefreshPlan(Result):
 
     schema_name: ClassVar[str] = "olrunbook/refresh-plan/1"
 
-    # the percentages that were asked for; empty: by the group's last refresh
-    asked: dict[str, str]
+    asked: dict[str, str]  # percentages as asked for; empty: as in the last refresh
     groups: list[GroupRefresh]  # what would be done to each group
     images: dict[str, str]  # the image set, which stays
     outlook: list[str]  # what it means for what serves, a sentence each

@@ -31,18 +31,15 @@ class ProbeSummary(Value):
     until: datetime  # its end
     requests: int  # requests sent, without those before a new stage's first answer
     failed: int  # how many of them failed
-    # requests before a new stage answered for the first time
-    before_first_answer: int = 0
+    before_first_answer: int = 0  # requests before a new stage answered at all
     outage_s: float = 0.0  # seconds without an answer, all runs of failures together
     longest_s: float = 0.0  # the longest run
     # false where the last request failed too: how long it really lasts is not known
     over: bool = True
     first_failure: datetime | None = None  # when the first failed request was sent
     last_failure: datetime | None = None  # when the last one was
-    # kind of failure to its number
-    errors: dict[str, int] = Field(default_factory=dict)
-    # instance to the number of its answers
-    targets: dict[str, int] = Field(default_factory=dict)
+    errors: dict[str, int] = Field(default_factory=dict)  # kind of failure to number
+    targets: dict[str, int] = Field(default_factory=dict)  # instance to answers
     p50_s: float | None = None  # median of the good answers' times
     p99_s: float | None = None  # 99th percentile
 

@@ -23,18 +23,14 @@ class Evidence(NamedTuple):
     image: str  # the image that is wanted
     before: GroupSeen  # the group before the update began
     now: GroupSeen  # the group now
-    # all its refreshes now, the one that began last first
-    refreshes: tuple[RefreshSeen, ...] = ()
+    refreshes: tuple[RefreshSeen, ...] = ()  # all its refreshes, newest first
     waited_s: float = 0.0  # seconds since the first look
     steady_s: float = 0.0  # seconds since anything changed
-    # instances that came after the update and ended before they served
-    lost: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()  # new ones that ended before they served
     # scaling activities since the update that failed
     failed_launches: tuple[ActivitySeen, ...] = ()
-    # the group's launch template, where it was read
-    template: TemplateSeen = TemplateSeen()
-    # the update changed something, so a refresh may be about to begin
-    updated: bool = True
+    template: TemplateSeen = TemplateSeen()  # its launch template, where it was read
+    updated: bool = True  # it changed something: a refresh may be about to begin
 
     @property
     def created(self) -> bool:
