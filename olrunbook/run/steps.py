@@ -167,9 +167,7 @@ class Run:
     def override(self, rule: str, reason: str) -> None:
         """Do what a rule denies nevertheless, in a notebook that you step through.
 
-        Args:
-            rule: The rule.
-            reason: Why; it stands in the record's header.
+        The reason stands in the record's header.
 
         Raises:
             RefusedError: Nobody steps through it: type `--override RULE --reason "…"`.
@@ -181,8 +179,7 @@ class Run:
     async def gate(self, plan: Shown | Plan) -> Shown:
         """Go on where the stage has no gate, or people have approved what was shown.
 
-        Args:
-            plan: What `preview` or `planned` returned.
+        The plan is what `preview` or `planned` returned.
 
         Raises:
             WaitingError: Nobody has approved it yet; it says what to type.
@@ -194,10 +191,7 @@ class Run:
         return await self._recorder.ask(GATE, lambda: self._gate.ask(asked, kept=kept))
 
     def up(self, plan: Shown | PreviewResult) -> Shown:
-        """Apply exactly what the preview showed, once it is past the gate.
-
-        Args:
-            plan: What `preview` returned.
+        """Apply exactly what `preview` returned, once it is past the gate.
 
         Raises:
             RefusedError: A rule denies it; the stage has a gate, and this preview did
@@ -244,10 +238,7 @@ class Run:
         return shown
 
     def began(self, plan: Shown | refresh.RefreshPlan) -> Shown:
-        """Start exactly the refresh that was planned, once it is past the gate.
-
-        Args:
-            plan: What `planned` returned.
+        """Start exactly the refresh that `planned` returned, once it is past the gate.
 
         Raises:
             RefusedError: It did not pass the gate, or is not as it was planned.
@@ -258,9 +249,7 @@ class Run:
     def watched(self, began: Shown | refresh.RefreshBegan) -> Shown:
         """Wait until every instance was replaced and serves, or that has failed.
 
-        Args:
-            began: What `began` returned.
-
+        It is of the refresh that `began` returned.
         """
         result: refresh.RefreshBegan = _result_of(began)
         self._awaited = refresh.awaited(result)

@@ -103,15 +103,13 @@ def _before(*names: ToolName) -> Callable[[Asked], Seen]:
     return check
 
 
-def _docker(asked: Asked) -> Seen:
-    del asked
+def _docker(_: Asked) -> Seen:
     version = docker("version", "--format", "{{.Server.Version}}", timeout_s=30)
     hint = "Debian's docker.io will do, and so will Docker's own packages."
     return _fits("docker", version, f"engine {version} answers", hint)
 
 
-def _python(asked: Asked) -> Seen:
-    del asked
+def _python(_: Asked) -> Seen:
     version = platform.python_version()
     found = f"{version}, {sys.executable}, {platform.system()} {platform.machine()}"
     seen = _fits("python", version, found, "Install a newer Python, then: make setup")

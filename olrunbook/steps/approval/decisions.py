@@ -130,11 +130,7 @@ def signed(
 ) -> dict[str, Any]:
     """Return a decision with who made it, signed where there is a key.
 
-    Raises:
-        RefusedError: The signature does not count.
-        UsageError: What is to sign is no key, or cannot be opened.
-        ToolError: ssh-keygen could not be run.
-
+    RefusedError where the signature does not count; of a key as `decide` says.
     """
     data = {**data, "person": by.person, "known": by.known}
     data |= {"identity": by.identity} if by.identity else {}

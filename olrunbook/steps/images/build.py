@@ -41,10 +41,8 @@ ON_ERROR = ("cleanup", "abort")
 def validate(ctx: Context, node_type: str = "") -> ValidateResult:
     """Let Packer check the template, for one node type or all. Nothing is made.
 
-    Raises:
-        ToolError: Packer or its plugin is missing, or a check failed.
-        UsageError: The app has no such node type, or the catalog names a missing file.
-
+    ToolError where Packer or its plugin is missing, or a check failed; UsageError where
+    the app has no such node type, or the catalog names a missing file.
     """
     nodes = node_types(ctx, node_type)
     place = workspace(ctx)
@@ -90,14 +88,9 @@ def build(
 ) -> ImageBuildResult:
     """Bake the image of every node type, side by side.
 
-    One that fails lets the others come to their end.
-
-    Args:
-        ctx: The run's surroundings.
-        node_type: Only this one; empty: all of the app's.
-        on_error: `cleanup` removes the builder of a failed build, `abort` leaves it to
-            be looked at. (`ask` waits for a key on a terminal that no notebook has.)
-        variables: More Packer variables; they win over the catalog's.
+    One that fails lets the others come to their end; `on_error=abort` leaves its
+    builder to be looked at. (`ask` waits for a key on a terminal that no notebook has.)
+    The variables given win over the catalog's.
 
     Raises:
         UsageError: A parameter is wrong; nothing was started.
