@@ -498,7 +498,7 @@ def release(
     for module in ("release", "resume"):
         name = f"olrunbook.cli.{module}.ensure_cloud"
         monkeypatch.setattr(name, lambda *_, **__: target)
-    monkeypatch.setattr("olrunbook.pipeline.release.Probe", MagicMock())
+    monkeypatch.setattr("olrunbook.pipeline.Probe", MagicMock())
     write_notebook(stand.root / "notebooks" / "rollout.ipynb", "run.conclude()")
     return ("release", "tika", "--to", "CI", "--images", IMAGES)
 

@@ -46,8 +46,8 @@ def make(
         ran.append(session)
         return record(session.path.stem, session.parameters.get("stage", ""))
 
-    monkeypatch.setattr("olrunbook.pipeline.release.run_notebook", run_notebook)
-    monkeypatch.setattr("olrunbook.pipeline.release.Probe", MagicMock())
+    monkeypatch.setattr("olrunbook.pipeline.run_notebook", run_notebook)
+    monkeypatch.setattr("olrunbook.pipeline.Probe", MagicMock())
     target = Target(
         name="rehearsal",
         cloud_id="c1",

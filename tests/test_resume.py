@@ -18,8 +18,7 @@ from olrunbook.project.catalog import Project
 from olrunbook.record.files import sha256_file, short
 from olrunbook.record.journal import Journal
 from olrunbook.redact import Redactor
-from olrunbook.run.kept import KeptSteps
-from olrunbook.run.recorder import Recorder
+from olrunbook.run.recorder import KeptSteps, Recorder
 from olrunbook.steps.images.build import BUILD, VALIDATE
 from olrunbook.steps.images.results import BuiltImage, ImageBuildResult, Phase
 from olrunbook.steps.order import Found
@@ -34,8 +33,8 @@ from tests.archives import sealed_run
 # A cell that writes what the kernel's recorder would: one step after the other.
 STEPS = """
 import os, json, datetime
-from olrunbook.run.kept import KeptSteps
-kept = KeptSteps.of_environment()
+from olrunbook.run.recorder import KeptSteps
+kept = KeptSteps(os.environ.pop("OLRUNBOOK_RESUMES", ""))
 def note(kind, **more):
     at = datetime.datetime.now(datetime.UTC).isoformat()
     with open(os.environ["OLRUNBOOK_RUN_DIR"] + "/journal.jsonl", "a") as f:

@@ -76,9 +76,7 @@ class ByHand:
     def conclude(self) -> str:
         """Seal the run: when the cell that asks for it has ended, else at once.
 
-        Returns:
-            What the reader should know of it.
-
+        Return what the reader should know of it.
         """
         self._concluded = True
         if self._cells is None:

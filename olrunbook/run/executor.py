@@ -72,12 +72,9 @@ def executor(*, cells: bool) -> Executor:
 def judged(
     chain: Sequence[tuple[int, Sequence[str], Path]], environ: Mapping[str, str]
 ) -> Executor:
-    """Return who sends the cells.
+    """Return who sends the cells, by a kernel's environment and those it comes from.
 
-    Args:
-        chain: Process id, command line and working directory of parent, grandparent, …
-        environ: The environment of the kernel.
-
+    Of these the process id, command line and working directory: parent, grandparent, …
     """
     for pid, words, cwd in chain[:1]:
         named = {Path(word).name for word in words[:3]}

@@ -50,14 +50,7 @@ class Gate:
     def override(self, rule: str, reason: str) -> None:
         """Let a rule be overridden in a run by hand; headless it is typed before.
 
-        Args:
-            rule: The rule.
-            reason: Why; the record's header has it.
-
-        Raises:
-            RefusedError: An engine runs the cells.
-            UsageError: There is no such rule, or no reason.
-
+        It raises what `Run.override` does.
         """
         if self.headless:
             msg = "a notebook overrides no rule of a run that nobody watches"
@@ -87,16 +80,9 @@ class Gate:
             raise RefusedError(msg + stage, hint)
 
     async def ask(self, plan: Plan, *, kept: bool = False) -> GateResult:
-        """Return how a preview came past the gate.
+        """Return how a preview came past the gate; raise what `Run.gate` does.
 
-        Args:
-            plan: The preview.
-            kept: The update was done in the run that this one takes up.
-
-        Raises:
-            WaitingError: Nobody has approved it yet.
-            RefusedError: A rule denies it, or it was rejected.
-
+        `kept`: the update was done in the run that this one takes up.
         """
         self.passed = None
         if not kept:

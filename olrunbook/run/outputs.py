@@ -21,11 +21,7 @@ DELIMITER = b"<IDS|MSG>"
 class Shown:
     """What the cells of one run have shown so far.
 
-    Args:
-        session: The kernel's own: it unpacks what was published.
-        logs: Folder for what is long.
-        redactor: Masks what goes there.
-
+    The kernel's own session unpacks what was published; what is long goes to `logs`.
     """
 
     def __init__(self, session: Any, logs: Path, redactor: Redactor) -> None:
@@ -50,14 +46,9 @@ class Shown:
             self._written.append([])
 
     def take(self, frames: Sequence[Any]) -> bool:
-        """Take a message as it goes over the wire.
+        """Take a message as it goes over the wire; return whether it shows anything.
 
-        Returns:
-            Whether it changes what is shown.
-
-        Raises:
-            ValueError: It is no message of a kernel.
-
+        ValueError where it is no message of a kernel.
         """
         parts = [bytes(frame) for frame in frames[:8]]
         at = parts.index(DELIMITER)
@@ -80,10 +71,8 @@ class Shown:
     def news(self, *, last: bool) -> Iterator[dict[str, Any]]:
         """Yield what changed since the last call, as lines for the journal.
 
-        Args:
-            last: The cell has ended. Before that, a line that is not whole waits: half
-                a secret would not be recognised.
-
+        Until a cell's `last` news, when it has ended, a line that is not whole waits:
+        half a secret would not be recognised.
         """
         with self._taking:
             found = {at: self._changes(at, last=last) for at in self._outputs.changed}

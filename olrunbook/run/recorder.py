@@ -8,18 +8,18 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from olrunbook.archive.place import RESUMES_VARIABLE, place_of, read_record
 from olrunbook.errors import OlrunbookError, StepError
 from olrunbook.events import Event
 from olrunbook.record.journal import Journal
-from olrunbook.run.kept import KeptSteps
 
 if TYPE_CHECKING:
     from olrunbook.display import Shown
     from olrunbook.display.live import Live
-    from olrunbook.steps.results import Result
-    from olrunbook.steps.step import Step
+    from olrunbook.steps.results import Result, Step
 
 NEWS = ("progress", "phase", "operation", "resource", "artifact", "warning")
 GOOD = ("done", "kept")  # how a step ended well
@@ -35,6 +35,31 @@ def status_of(error: BaseException) -> str:
     return "interrupted" if stopped else "failed"
 
 
+class KeptSteps:
+    """Steps of the run that is taken up, by its directory (or none): they stay done."""
+
+    def __init__(self, folder: str) -> None:
+        place = place_of(Path(folder)) if folder else None
+        record = read_record(place) if place else None
+        self.run_id = record.run_id if record else ""
+        steps = record.steps if record else []
+        self._steps = {s.name: s for s in steps if s.status in ("done", "kept")}
+
+    def result(self, step: Step) -> Result | None:
+        """Return the stored result of a step, or None where it has to run.
+
+        StepError where it is stored in a form that this version does not know.
+        """
+        before = self._steps.get(step.name) if step.kept else None
+        if before is None or before.result_schema != step.result.schema_name:
+            return None
+        try:
+            return step.result.model_validate(before.result)
+        except ValueError as error:
+            msg = f"the stored result of {step.name} cannot be read: {error}"
+            raise StepError(msg, "Run the notebook again, without resume.") from None
+
+
 class Recorder:
     """Writes down, shows and tells what the steps of one run do.
 
@@ -47,7 +72,8 @@ class Recorder:
         self.finishing: list[str] = []
         self._outcomes: dict[str, str] = {}
         self._changed = False  # by a step of this run
-        self._kept = KeptSteps.of_environment() if headless else KeptSteps("")
+        resumes = os.environ.pop(RESUMES_VARIABLE, "") if headless else ""
+        self._kept = KeptSteps(resumes)
         self._live: Live | None = None
         self._told = 0.0
         descriptor = os.environ.get("OLRUNBOOK_TELL_FD", "")
@@ -59,9 +85,7 @@ class Recorder:
     def step(self, step: Step, work: Callable[[], Result]) -> Shown:
         """Run one step by `work` and return its result, which shows itself.
 
-        Raises:
-            OlrunbookError: Whatever the step raised; it is in the journal.
-
+        What the step raises is in the journal, and goes on.
         """
         from olrunbook.display import note, show  # noqa: PLC0415
 
@@ -89,10 +113,7 @@ class Recorder:
         """Run a step that waits for a person; nothing else in the kernel is held up.
 
         It is never kept.
-
-        Raises:
-            OlrunbookError: Whatever the step raised; it is in the journal.
-
+        What the step raises is in the journal, and goes on.
         """
         self.tell(progress=step.name)
         with self._recorded(step.name) as outcome:

@@ -7,15 +7,24 @@ import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from olrunbook.adapters.aws.reads import as_ourselves
+from olrunbook.adapters.pulumi.secrets import secret_config
 from olrunbook.archive.place import RunPlace
 from olrunbook.errors import StepError, UsageError
 from olrunbook.processes.left import own_words
 from olrunbook.processes.system import since
 from olrunbook.record.files import short
 from olrunbook.record.journal import read_journal
-from olrunbook.steps import order
+from olrunbook.steps import checks, order, preflight
+from olrunbook.steps.approval.model import STEP as GATE
+from olrunbook.steps.deploy import update
+from olrunbook.steps.images import build, provision
+from olrunbook.steps.images.workspace import parse_variables
 from olrunbook.steps.lock import one_at_a_time
-from olrunbook.steps.step import Step
+from olrunbook.steps.release import STEP as PARTS
+from olrunbook.steps.release import named, parts
+from olrunbook.steps.results import DeployResult, Result, Step, own
+from olrunbook.steps.rollout import awaited, refresh, rollout
 
 if TYPE_CHECKING:
     from olrunbook.adapters.context import Context
@@ -25,9 +34,6 @@ if TYPE_CHECKING:
     from olrunbook.run.gate import Gate, Plan
     from olrunbook.run.recorder import Recorder
     from olrunbook.steps.deploy.plan import PreviewResult
-    from olrunbook.steps.results import DeployResult, Result
-    from olrunbook.steps.rollout.awaited import Awaited
-    from olrunbook.steps.rollout.refresh import RefreshBegan, RefreshPlan
 
 OWN_NAME = re.compile(r"[A-Za-z][\w -]{0,62}")
 
@@ -52,7 +58,7 @@ class Run:
         self.run_id, self.images, self.rollback = context.run_id, {}, None
         self._context, self._place, self._recorder = context, place, recorder
         self._gate, self._by_hand, self._node_type = gate, by_hand, node_type
-        self._awaited: Awaited | None = None
+        self._awaited: awaited.Awaited | None = None
 
     def __repr__(self) -> str:
         """Return who we are in one line."""
@@ -78,8 +84,6 @@ class Run:
             UsageError: The name is none.
 
         """
-        from olrunbook.steps.results import own  # noqa: PLC0415
-
         if not OWN_NAME.fullmatch(name):
             msg = f"{name!r} cannot be the name of a step"
             raise UsageError(msg, "Use letters, digits, -, _ and spaces.")
@@ -96,8 +100,6 @@ class Run:
     def _do(self, step: Step, work: Callable[[], Result]) -> Shown:
         """Run a step, alone where needed; before a change AWS says who we are."""
         if step.changes:
-            from olrunbook.adapters.aws.reads import as_ourselves  # noqa: PLC0415
-
             work = as_ourselves(self._context, work)
         if step.locks:
             root, app = self._context.project.root, self._context.app_name
@@ -114,9 +116,9 @@ class Run:
     def _apply(self, step: Step, function: Callable[..., Result], plan: Any) -> Shown:
         """Run a step that changes what was shown, once that is past the gate."""
 
-        def past_gate(context: Context, own: Any) -> Result:
-            self._gate.require(own)
-            return function(context, own)
+        def past_gate(context: Context, shown: Any) -> Result:
+            self._gate.require(shown)
+            return function(context, shown)
 
         return self._call(step, past_gate, _result_of(plan))
 
@@ -132,37 +134,26 @@ class Run:
             RefusedError: A check failed; nothing was changed.
 
         """
-        from olrunbook.steps import preflight as checks  # noqa: PLC0415
-
-        need = checks.checks_for(what)
+        need = preflight.checks_for(what)
         now = {"images": self.images, "rollback": self.rollback}
-        return self._call(checks.STEP, checks.preflight, need=need, **now)
+        return self._call(preflight.STEP, preflight.preflight, need=need, **now)
 
     def image_test(self, base: str = "") -> Shown:
         """Provision a container with the app's deploy, twice; see what it says."""
-        from olrunbook.steps.images import provision  # noqa: PLC0415
-
         node = self._node_type
         return self._call(provision.STEP, provision.image_test, base, node)
 
     def validate(self) -> Shown:
         """Let Packer check the template: init, validate, fmt."""
-        from olrunbook.steps.images import build  # noqa: PLC0415
-
         return self._call(build.VALIDATE, build.validate, self._node_type)
 
     def build(self, on_error: str = "cleanup", variables: str = "") -> Shown:
         """Bake the image of every node type."""
-        from olrunbook.steps.images import build  # noqa: PLC0415
-        from olrunbook.steps.images.workspace import parse_variables  # noqa: PLC0415
+        node = self._node_type
 
         def work() -> Result:
-            return build.build(
-                self._context,
-                node_type=self._node_type,
-                on_error=on_error,
-                variables=parse_variables(variables),
-            )
+            given = parse_variables(variables)
+            return build.build(self._context, node, on_error, given)
 
         shown = self._do(build.BUILD, work)
         self._travels(shown.images)
@@ -170,17 +161,13 @@ class Run:
 
     def preview(self) -> Shown:
         """Let Pulumi say what it would change."""
-        from olrunbook.steps.deploy import update  # noqa: PLC0415
-
         over, back = self._gate.typed.overrides, self.rollback
         return self._call(update.PREVIEW, update.preview, self.images, over, back)
 
     def override(self, rule: str, reason: str) -> None:
         """Do what a rule denies nevertheless, in a notebook that you step through.
 
-        Args:
-            rule: The rule.
-            reason: Why; it stands in the record's header.
+        The reason stands in the record's header.
 
         Raises:
             RefusedError: Nobody steps through it: type `--override RULE --reason "…"`.
@@ -192,35 +179,25 @@ class Run:
     async def gate(self, plan: Shown | Plan) -> Shown:
         """Go on where the stage has no gate, or people have approved what was shown.
 
-        Args:
-            plan: What `preview` or `planned` returned.
+        The plan is what `preview` or `planned` returned.
 
         Raises:
             WaitingError: Nobody has approved it yet; it says what to type.
             RefusedError: A rule denies it, or it was rejected; nothing was changed.
 
         """
-        from olrunbook.steps.approval.model import STEP  # noqa: PLC0415
-        from olrunbook.steps.deploy.update import UP  # noqa: PLC0415
-        from olrunbook.steps.rollout.refresh import BEGAN  # noqa: PLC0415
-
-        own: Plan = _result_of(plan)
-        kept = any(self._recorder.keeps(step) for step in (UP, BEGAN))
-        return await self._recorder.ask(STEP, lambda: self._gate.ask(own, kept=kept))
+        asked: Plan = _result_of(plan)
+        kept = any(map(self._recorder.keeps, (update.UP, refresh.BEGAN)))
+        return await self._recorder.ask(GATE, lambda: self._gate.ask(asked, kept=kept))
 
     def up(self, plan: Shown | PreviewResult) -> Shown:
-        """Apply exactly what the preview showed, once it is past the gate.
-
-        Args:
-            plan: What `preview` returned.
+        """Apply exactly what `preview` returned, once it is past the gate.
 
         Raises:
             RefusedError: A rule denies it; the stage has a gate, and this preview did
                 not pass it.
 
         """
-        from olrunbook.steps.deploy import update  # noqa: PLC0415
-
         return self._apply(update.UP, update.up, plan)
 
     def rollout(self, deploy_run: str = "", images: str = "", since: str = "") -> Shown:
@@ -236,8 +213,6 @@ class Run:
             UsageError: A deploy and images were named, or `since` without images.
 
         """
-        from olrunbook.steps.rollout import awaited, rollout  # noqa: PLC0415
-
         self._awaited = found = awaited.chosen(
             self._context, self._deploy, deploy_run, images, since
         )
@@ -256,40 +231,29 @@ class Run:
             RefusedError: There is nothing to refresh, or a refresh is in progress.
 
         """
-        from olrunbook.steps.rollout import refresh  # noqa: PLC0415
-
         kept = self._recorder.keeps(refresh.BEGAN)
         asked = {"min_healthy": str(min_healthy), "max_healthy": str(max_healthy)}
         shown = self._call(refresh.PLANNED, refresh.planned, asked, began=kept)
         self._travels(shown.images)
         return shown
 
-    def began(self, plan: Shown | RefreshPlan) -> Shown:
-        """Start exactly the refresh that was planned, once it is past the gate.
-
-        Args:
-            plan: What `planned` returned.
+    def began(self, plan: Shown | refresh.RefreshPlan) -> Shown:
+        """Start exactly the refresh that `planned` returned, once it is past the gate.
 
         Raises:
             RefusedError: It did not pass the gate, or is not as it was planned.
 
         """
-        from olrunbook.steps.rollout import refresh  # noqa: PLC0415
-
         return self._apply(refresh.BEGAN, refresh.began, plan)
 
-    def watched(self, began: Shown | RefreshBegan) -> Shown:
+    def watched(self, began: Shown | refresh.RefreshBegan) -> Shown:
         """Wait until every instance was replaced and serves, or that has failed.
 
-        Args:
-            began: What `began` returned.
-
+        It is of the refresh that `began` returned.
         """
-        from olrunbook.steps.rollout import refresh  # noqa: PLC0415
-
-        own: RefreshBegan = _result_of(began)
-        self._awaited = refresh.awaited(own)
-        return self._call(refresh.WATCHED, refresh.watched, own)
+        result: refresh.RefreshBegan = _result_of(began)
+        self._awaited = refresh.awaited(result)
+        return self._call(refresh.WATCHED, refresh.watched, result)
 
     def checks(self, deploy_run: str = "") -> Shown:
         """Ask the deployed stage what the catalog says it must answer.
@@ -299,28 +263,23 @@ class Run:
                 else the last deploy that succeeded here.
 
         """
-        from olrunbook.adapters.pulumi.secrets import secret_config  # noqa: PLC0415
-        from olrunbook.steps import checks as asked  # noqa: PLC0415
-
-        named = self._deploy(deploy_run) if deploy_run else self._awaited
-        url = (named or self._deploy("")).url
-        checks = self._context.app.checks
-        keys = {key for check in checks for key in check.secret_headers.values()}
+        deployed = self._deploy(deploy_run) if deploy_run else self._awaited
+        url = (deployed or self._deploy("")).url
+        spec = self._context.app.checks
+        keys = {key for check in spec for key in check.secret_headers.values()}
 
         def work() -> Result:
             secrets = {key: secret_config(self._context, key) for key in sorted(keys)}
-            return asked.run_checks(self._context, url, secrets)
+            return checks.run_checks(self._context, url, secrets)
 
-        return self._do(asked.STEP, work)
+        return self._do(checks.STEP, work)
 
     def parts(self, release: str = "") -> Shown:
         """Show the runs of a release: step, stage, outcome, seconds, record."""
-        from olrunbook.steps import release as shown  # noqa: PLC0415
-
         outputs, where = self._context.project.outputs, self._place.target
-        place = shown.named(outputs, where, self._context.app_name, release)
+        place = named(outputs, where, self._context.app_name, release)
         entries = read_journal(place.folder)
-        return self._do(shown.STEP, lambda: shown.parts(place.run_id, entries))
+        return self._do(PARTS, lambda: parts(place.run_id, entries))
 
     def leave(self, process: Any) -> None:
         """Declare that a process stays when the run ends; what it starts stays, too.
@@ -359,7 +318,6 @@ class Run:
 
         """
         from olrunbook.display import Shown, note  # noqa: PLC0415
-        from olrunbook.steps.results import own  # noqa: PLC0415
 
         self._recorder.require_done()
         headline = self._recorder.headline
@@ -377,8 +335,6 @@ class Run:
         self._recorder.journal.add("begin", images=self.images)
 
     def _deploy(self, deploy_run: str) -> DeployResult:
-        from olrunbook.steps.results import DeployResult  # noqa: PLC0415
-
         where = (self._place.target, self._context.app_name, self._context.stage)
         found = order.last_deploy(self._context.project.outputs, *where, deploy_run)
         result = found.record.result(DeployResult.schema_name)

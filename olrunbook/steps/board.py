@@ -58,8 +58,7 @@ class StageStatus(Value):
     later: list[str] = Field(default_factory=list)
     serving: str = ""  # what the account says; empty: it was not asked
     refresh: str = ""  # the refresh in progress; empty: none
-    # how the instances differ; empty: they do not, or were not looked at
-    mixed: str = ""
+    mixed: str = ""  # how the instances differ; empty: they do not, or nobody looked
     waiting: list[str] = Field(default_factory=list)  # the runs that wait at a gate
     signed: list[str] = Field(default_factory=list)  # of these, where people must sign
     # of these, those that enough people have approved; with the run or release that
@@ -67,8 +66,7 @@ class StageStatus(Value):
     approved: dict[str, str] = Field(default_factory=dict)
     # the runs of emergencies that nobody has countersigned
     emergencies: list[str] = Field(default_factory=list)
-    # what no record explains, a line each
-    unexplained: list[str] = Field(default_factory=list)
+    unexplained: list[str] = Field(default_factory=list)  # what no record explains
 
 
 class Board(Result):
@@ -118,18 +116,10 @@ def board(
     target: str = "",
     at: datetime | None = None,
 ) -> Board:
-    """Return what serves where, now or at a moment.
+    """Return what serves where, now or at a moment (aware) by the archive alone.
 
-    Args:
-        project: The project in use.
-        app: Only this app; empty: all that have a stack.
-        stage: Only this stage.
-        target: The target; empty: the rehearsal.
-        at: A moment (aware), told from the archive alone; None: now.
-
-    Raises:
-        UsageError: There is no such app or stage.
-
+    Without an app: of all that have a stack; without a target: of the rehearsal.
+    UsageError where there is no such app or stage.
     """
     catalog = project.catalog
     if stage:

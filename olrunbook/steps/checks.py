@@ -13,8 +13,7 @@ from olrunbook.adapters.http import Answer, ask
 from olrunbook.errors import StepError, UsageError
 from olrunbook.events import Event
 from olrunbook.project.catalog import Check
-from olrunbook.steps.results import Result, Value
-from olrunbook.steps.step import Step
+from olrunbook.steps.results import Result, Step, Value
 
 TIMEOUT_S = 30.0
 EVERY_S = 0.5
@@ -56,9 +55,7 @@ def run_checks(
 ) -> ChecksResult:
     """Make the app's checks through a stage's load balancer; secrets by config key.
 
-    Raises:
-        UsageError: The stage has no address, or a secret value is missing.
-
+    UsageError where the stage has no address, or a secret value is missing.
     """
     checks = ctx.app.checks
     missing = {key for check in checks for key in check.secret_headers.values()}

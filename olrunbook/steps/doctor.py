@@ -33,17 +33,10 @@ class Diagnosis(PreflightResult):
 def doctor(
     project: Project, app: str = "", stage: str = "", target: str = ""
 ) -> Diagnosis:
-    """Check machine, apps and stages; change nothing.
+    """Check machine, apps (or one) and stages (or one); change nothing.
 
-    Args:
-        project: The project in use.
-        app: Only this app; empty: all.
-        stage: Only this stage; empty: all of an app.
-        target: The target; empty: the rehearsal.
-
-    Raises:
-        UsageError: There is no such app, stage or target.
-
+    Without a target it is the rehearsal. UsageError where there is no such app, stage
+    or target.
     """
     catalog = project.catalog
     target = catalog.target(target)
@@ -101,11 +94,7 @@ def permitted(
 ) -> Diagnosis:
     """Ask IAM whether the identity in use may do what the notebooks do.
 
-    Args:
-        project: The project in use.
-        app: Only this app; empty: all.
-        stage: Only this stage; empty: all of an app.
-        target: The target; empty: the rehearsal.
+    Of which apps, stages and target: as for `doctor`.
 
     Raises:
         UsageError: There is no such app, stage or target.

@@ -11,8 +11,7 @@ class Row(NamedTuple):
     """One notebook of the flow; app, target and stage it is always handed."""
 
     notebook: str
-    # it runs in every stage; else once, where no image set is given
-    each_stage: bool = False
+    each_stage: bool = False  # in every stage; else once, where no image set is given
     takes: str = ""  # its parameter that is handed to it
     # what its record gives for a later one: its image set where that is `images`, else
     # its run id

@@ -34,9 +34,7 @@ def holder(root: Path, app: str) -> str:
 def one_at_a_time(root: Path, app: str, what: str) -> Iterator[None]:
     """Hold the app's lock and say there who holds it; whoever dies leaves it.
 
-    Raises:
-        RefusedError: Somebody else holds it; the message says who and since when.
-
+    RefusedError where somebody else holds it, with who and since when.
     """
     if os.environ.get(HELD_VARIABLE) == app:  # a release, for all of its runs
         yield

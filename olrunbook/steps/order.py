@@ -256,10 +256,7 @@ def images_for(
 ) -> tuple[dict[str, str], str]:
     """Return the image set of a text, else the one built last, and where it is from.
 
-    Raises:
-        UsageError: The text is wrong.
-        RefusedError: No text, and nothing was built yet.
-
+    UsageError where the text is wrong; RefusedError where none is built, and no text.
     """
     if text:
         return parse_images(text, node_types), "parameter images"

@@ -26,12 +26,10 @@ class Patience(NamedTuple):
     # seconds without any change until a picture that is not good counts as final, once
     # no refresh is at work
     settle_s: float = 60.0
-    # seconds within which a refresh must be seen to have begun
-    refresh_grace_s: float = 10.0
+    refresh_grace_s: float = 10.0  # within these a refresh must be seen to have begun
     silence_s: float = 60.0  # seconds without news until that is said
     losses: int = 2  # new instances that may be lost before they served, in a new group
-    # seconds that are borne in which the API does not answer, …
-    silent_s: float = 120.0
+    silent_s: float = 120.0  # seconds that are borne in which the API is silent, …
     throttled_s: float = 600.0  # … in which it throttles our calls, …
     expired_s: float = 1800.0  # … in which the credentials have expired, …
     refused_s: float = 30.0  # … in which it refuses a look for another reason

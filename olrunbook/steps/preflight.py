@@ -11,8 +11,7 @@ from olrunbook.events import Event
 from olrunbook.record.model import RollbackRecord
 from olrunbook.steps.asked import Asked, Seen, Status
 from olrunbook.steps.preflight_checks import CHECKS
-from olrunbook.steps.results import Result, Value
-from olrunbook.steps.step import Step
+from olrunbook.steps.results import Result, Step, Value
 
 # What is to be done to its checks, in the order of their table.
 NEEDS: dict[str, tuple[str, ...]] = {

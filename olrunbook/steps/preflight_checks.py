@@ -103,15 +103,13 @@ def _before(*names: ToolName) -> Callable[[Asked], Seen]:
     return check
 
 
-def _docker(asked: Asked) -> Seen:
-    del asked
+def _docker(_: Asked) -> Seen:
     version = docker("version", "--format", "{{.Server.Version}}", timeout_s=30)
     hint = "Debian's docker.io will do, and so will Docker's own packages."
     return _fits("docker", version, f"engine {version} answers", hint)
 
 
-def _python(asked: Asked) -> Seen:
-    del asked
+def _python(_: Asked) -> Seen:
     version = platform.python_version()
     found = f"{version}, {sys.executable}, {platform.system()} {platform.machine()}"
     seen = _fits("python", version, found, "Install a newer Python, then: make setup")
@@ -353,8 +351,7 @@ class Check(NamedTuple):
     needs: str = ""  # what is to be done: each is preceded by its checks, in this order
     # it is made once for a machine, for each app, or for each stage
     each: Literal["machine", "app", "stage"] = "stage"
-    # it tells what an update would meet; for the doctor it is no failure
-    advice: bool = False
+    advice: bool = False  # what an update would meet; for the doctor no failure
 
 
 CHECKS: dict[str, Check] = {

@@ -13,8 +13,7 @@ from olrunbook.errors import OlrunbookError, RefusedError, StepError, WaitingErr
 from olrunbook.record.journal import read_journal
 from olrunbook.record.model import PartRecord
 from olrunbook.steps.flow import FLOW, RELEASE
-from olrunbook.steps.results import Result, listed
-from olrunbook.steps.step import Step
+from olrunbook.steps.results import Result, Step, listed
 from olrunbook.targets import onto
 
 GOOD = ("succeeded", "kept")

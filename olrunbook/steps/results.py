@@ -1,11 +1,11 @@
-"""Results that more than one step reads: plain values, JSON in the record."""
+"""What a step is, and results that more than one step reads: JSON in the record."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel
 
@@ -26,6 +26,20 @@ class Result(Value):
     def headline(self) -> str:
         """Return one line that answers the question the step was asked."""
         raise TypeError(type(self).__name__)
+
+
+class Step(NamedTuple):
+    """One step of a runbook: everybody who needs a fact of it reads it here."""
+
+    name: str  # its name in record and journal
+    result: type[Result] = Result  # what its result is
+    # raises where the result is a failure; its table is shown first
+    require: Callable[[Any], None] | None = None
+    changes: bool = False  # it changes or builds: silence is no reason to stop it
+    locks: bool = False  # only one at a time for an app: two at once would mix
+    # Done once is enough: a run that is taken up again keeps its result. What only
+    # reads runs again, since it may have changed.
+    kept: bool = False
 
 
 class OwnResult(Result):
@@ -106,8 +120,7 @@ class DeployResult(Result):
     project: str  # Pulumi project
     stack: str
     version: int  # version of the stack's state after the update
-    # operation to number of resources, from Pulumi's summary event
-    counts: dict[str, int]
+    counts: dict[str, int]  # operation to number, from Pulumi's summary event
     changes: list[ResourceChange]  # the resources that changed
     images: dict[str, str]  # the image set that was pinned
     outputs: dict[str, str]  # stack outputs; secret ones masked
@@ -117,8 +130,7 @@ class DeployResult(Result):
     started_at: datetime  # when the update began (UTC)
     ended_at: datetime  # when it ended (UTC)
     by_hand: str  # the command that does the same without olrunbook
-    # what allowed it: the stage before, by record or account; a rollback
-    relied: str = ""
+    relied: str = ""  # what allowed it: the stage before, or that it is a rollback
     rollback: bool = False  # it was one
 
     def headline(self) -> str:

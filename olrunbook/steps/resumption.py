@@ -96,14 +96,9 @@ def differences(
 ) -> list[str]:
     """Return what is not as it was, in words; empty: the run can be taken up.
 
-    The image set is none of it: it is that of the run that is taken up.
-
-    Args:
-        record: The run that is to be taken up.
-        notebook: Its notebook as it is now.
-        cloud_id: The incarnation of the cloud that is up; empty: none is needed.
-        parameters: The values it will get now; None: those of the record.
-
+    The image set is none of it: it is that of the run that is taken up. `cloud_id` is
+    the incarnation of the cloud that is up (empty: none is needed), `parameters` the
+    values it will get now (None: those of the record).
     """
     found = []
     if record.source_sha256 != (now := sha256_file(notebook)):

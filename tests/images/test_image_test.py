@@ -10,7 +10,6 @@ import pytest
 
 from olrunbook.errors import StepError, UsageError
 from olrunbook.steps.images import workspace as place_of
-from olrunbook.steps.images.hints import hint_for
 from olrunbook.steps.images.provision import require
 from olrunbook.steps.images.results import (
     CheckSeen,
@@ -18,6 +17,7 @@ from olrunbook.steps.images.results import (
     Operation,
 )
 from olrunbook.steps.images.results import TestedImage as Seen
+from olrunbook.steps.images.watch import hint_for
 from olrunbook.steps.images.workspace import artifacts_of, workspace
 
 

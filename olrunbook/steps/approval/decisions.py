@@ -26,10 +26,8 @@ class By(NamedTuple):
 
     person: str  # who, in one line
     known: str  # how that is known
-    # the AWS identity that the target is used with; a fact, no proof
-    identity: str = ""
-    # the private key that signs the decision; None: it is not signed
-    sign: Path | None = None
+    identity: str = ""  # the AWS identity the target is used with; a fact, no proof
+    sign: Path | None = None  # the private key that signs it; None: it is not signed
 
 
 @dataclass(slots=True)
@@ -40,8 +38,7 @@ class Standing:
     approvals: list[dict[str, Any]] = field(default_factory=list)
     # those given in an emergency: one is enough, and counts for nothing else
     alone: list[dict[str, Any]] = field(default_factory=list)
-    # who signed those that count, in lower case
-    names: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)  # who signed these, in lower case
     keys: set[str] = field(default_factory=set)  # with which keys
     notes: list[str] = field(default_factory=list)  # why other approvals do not count
 
@@ -119,8 +116,7 @@ def decide(
             raise RefusedError(msg, "Each run asks for an approval of its own.")
         if approved:
             there, entry = standing(entries, asked, signers), {"kind": kind, **data}
-            who = (there.names, there.keys)
-            if why := outdated or does_not_count(entry, asked, signers, *who):
+            if why := outdated or does_not_count(entry, asked, signers, there):
                 msg = f"this approval would not count: {why}"
                 hint = "Somebody else must approve it."
                 if outdated:
@@ -134,11 +130,7 @@ def signed(
 ) -> dict[str, Any]:
     """Return a decision with who made it, signed where there is a key.
 
-    Raises:
-        RefusedError: The signature does not count.
-        UsageError: What is to sign is no key, or cannot be opened.
-        ToolError: ssh-keygen could not be run.
-
+    RefusedError where the signature does not count; of a key as `decide` says.
     """
     data = {**data, "person": by.person, "known": by.known}
     data |= {"identity": by.identity} if by.identity else {}
@@ -202,7 +194,6 @@ def standing(
     now = now or datetime.now(UTC)
     found = Standing()
     used = {n: e for e in of_kind(entries, "used") for n in listed(e.get("approvals"))}
-    names, keys = found.names, found.keys
     copies: set[str] = set()
     for entry in of_kind(entries, "approved", asked.gate):
         copied = str(entry.get("signature") or entry.get("n")) in copies
@@ -222,7 +213,7 @@ def standing(
             found.notes.append(f"{who} is of another preview")
         elif _expired(entry, now):
             found.notes.append(f"{who} expired at {entry.get('until')}")
-        elif why := does_not_count(entry, asked, signers, names, keys):
+        elif why := does_not_count(entry, asked, signers, found):
             found.notes.append(f"{who} does not count: {why}")
         else:
             (found.alone if entry.get("emergency") else found.approvals).append(entry)
@@ -256,11 +247,7 @@ def require_not_rejected(
 
 
 def does_not_count(
-    entry: dict[str, Any],
-    asked: Asked,
-    signers: Path | None,
-    names: set[str],
-    keys: set[str],
+    entry: dict[str, Any], asked: Asked, signers: Path | None, there: Standing
 ) -> str:
     """Return why an approval adds nobody; else note its person, and return nothing."""
     if not entry.get("signature"):
@@ -270,15 +257,14 @@ def does_not_count(
         return signer
     if asked.spec.people == 1:
         return ""
-    return _not_another(entry, signer, asked.runners, names, keys)
+    return _not_another(entry, signer, asked.runners, there)
 
 
 def _not_another(
     entry: dict[str, Any],
     signer: ssh.Signer,
     started: Sequence[str],
-    names: set[str],
-    keys: set[str],
+    there: Standing,
 ) -> str:
     """Return why a signer is not one more person; else note it, and return nothing."""
     mine = {name.lower() for name in signer.names if not set(name) & set("*?!")}
@@ -290,10 +276,10 @@ def _not_another(
     if (mine | {name.partition("@")[0] for name in mine}) & runners:
         return f"{signer.names[0]} started the run"
     why = ""
-    if mine & names or signer.key in keys:
+    if mine & there.names or signer.key in there.keys:
         why = f"{signer.names[0]} has approved it already"
-    names |= mine
-    keys.add(signer.key)
+    there.names |= mine
+    there.keys.add(signer.key)
     return why
 
 

@@ -51,12 +51,9 @@ def canonical_groups(groups: Sequence[GroupSeen]) -> list[dict[str, Any]]:
 def part_digests(
     parts: Mapping[str, Any], made_up: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Return the digest of each part of what is shown.
+    """Return the digest of each part of what is shown: name to plain JSON.
 
-    Args:
-        parts: Name to its canonical value, plain JSON.
-        made_up: Names that are others in each preview, and what stands for them.
-
+    `made_up` has names that are others in each preview, and what stands for them.
     """
     found = {}
     for name, value in parts.items():

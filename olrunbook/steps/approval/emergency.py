@@ -12,6 +12,7 @@ from olrunbook.errors import RefusedError
 from olrunbook.record.files import short
 from olrunbook.steps.approval.decisions import (
     By,
+    Standing,
     does_not_count,
     listed,
     of_kind,
@@ -26,8 +27,7 @@ class Emergency(NamedTuple):
 
     use: dict[str, Any]  # the entry of its use
     approval: dict[str, Any]  # the entry of the approval
-    # the entry of who countersigned it; None: nobody has yet
-    countersigned: dict[str, Any] | None
+    countersigned: dict[str, Any] | None  # the entry of who did; None: nobody yet
 
 
 def emergencies(entries: Sequence[dict[str, Any]]) -> list[Emergency]:
@@ -68,11 +68,12 @@ def countersign(
         data = signed("countersigned", data, by, signers, datetime.now(UTC))
         # Who approved may have another key by now, or be no signer any more.
         first = signer_of(mine[-1].approval, signers)
-        names, keys = {str(mine[-1].approval.get("person")).lower()}, set[str]()
+        there = Standing(names={str(mine[-1].approval.get("person")).lower()})
         if not isinstance(first, str):
-            names, keys = names.union(map(str.lower, first.names)), {first.key}
+            there.names.update(map(str.lower, first.names))
+            there.keys.add(first.key)
         entry = {"kind": "countersigned", **data}
-        if why := does_not_count(entry, asked, signers, names, keys):
+        if why := does_not_count(entry, asked, signers, there):
             msg = f"this does not countersign run {run}: {why}"
             raise RefusedError(msg, "Somebody else must sign it.")
         return chain.append(room, "countersigned", held=True, **data)

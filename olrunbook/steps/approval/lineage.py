@@ -69,9 +69,7 @@ class Lineage(NamedTuple):
     def strictest(self, gate: str, spec: GateSpec | None) -> GateSpec | None:
         """Return the strictest that a gate has demanded of these runs, or demands now.
 
-        Returns:
-            Each demand at its strictest; None: it demands nothing and never did.
-
+        None: it demands nothing and never did.
         """
         asked = [one for one in self._asked if one.gate == gate]
         if not asked:
@@ -114,16 +112,9 @@ def standing_of(
 ) -> Standing:
     """Return who has approved what a run asks, and what does not count.
 
-    Args:
-        project: Its catalog names the allowed signers.
-        place: The run.
-        asked: What it asks.
-        entries: What the chain of its stage says; None: it is read.
-        now: The moment (UTC) at which they must hold; None: now.
-
-    Raises:
-        RefusedError: The file of allowed signers is not as it was committed.
-
+    `entries` is what the chain of its stage says (None: it is read), `now` the moment
+    (UTC) at which they must hold (None: now). RefusedError where the file of allowed
+    signers is not as it was committed.
     """
     there = chain.entries(place.folder.parent) if entries is None else entries
     return standing(there, asked, signers_of(project, place.target, asked.spec), now)
@@ -132,10 +123,7 @@ def standing_of(
 def goes_on(place: RunPlace, record: RunRecord | None) -> RunPlace:
     """Return what is resumed where a run waits: it, or the release that waits for it.
 
-    Args:
-        place: The run.
-        record: Its record, if it can be read.
-
+    `record` is its own, if it can be read.
     """
     if record is None or not record.release:
         return place
@@ -158,11 +146,8 @@ def names_of(operator: Mapping[str, Known]) -> list[str]:
 def signers_of(project: Project, target: str, spec: GateSpec) -> Path | None:
     """Return the file of a target's allowed signers; None: the catalog names none.
 
-    Raises:
-        RefusedError: The gate wants signatures, and in a git checkout the file is not
-            as it was committed: who may sign is decided in a commit, where people see
-            it.
-
+    RefusedError where the gate wants signatures, and in a git checkout the file is not
+    as it was committed: who may sign is decided in a commit, where people see it.
     """
     found = project.catalog.targets.get(target)
     if not found or not found.signers:

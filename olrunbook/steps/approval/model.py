@@ -7,8 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from olrunbook.project.gates import GateSpec
-from olrunbook.steps.results import Result, Value
-from olrunbook.steps.step import Step
+from olrunbook.steps.results import Result, Step, Value
 
 Status = Literal["no gate", "no change", "not asked", "approved"]
 
@@ -24,8 +23,7 @@ class Asked(Value):
     gate: str  # the gate: its stage
     digest: str  # of everything that was shown
     spec: GateSpec  # how many people, how long, signed or not
-    # the run that asks, then those that it takes up again, newest first
-    runs: list[str]
+    runs: list[str]  # the run that asks, then those that it takes up, newest first
     # names of those who started these runs, as far as they are known
     runners: list[str] = Field(default_factory=list)
 

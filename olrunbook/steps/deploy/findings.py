@@ -104,11 +104,8 @@ OF_ROLLBACKS = ("serving-goes", "revoked", "rolled-back", "by-hand")
 def rules_of(root: Path, *, rollback: bool = False) -> dict[str, Rule]:
     """Return the rules by name: those that are built in, and the project's.
 
-    Of a rollback, what is wrong with a file of rules is a rule that warns of it.
-
-    Raises:
-        UsageError: A file of rules cannot be loaded, or two rules have one name.
-
+    UsageError where a file of rules cannot be loaded, or two rules have one name; of a
+    rollback, what is wrong with a file is a rule that warns of it.
     """
     found = dict(BUILT_IN)
     for path in sorted((root / FOLDER).glob("*.py")):

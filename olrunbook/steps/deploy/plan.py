@@ -22,8 +22,7 @@ class Finding(Value):
     """What a rule says of a preview."""
 
     rule: str
-    # `deny`: the update is refused; `warn`: people should know
-    verdict: Literal["deny", "warn"]
+    verdict: Literal["deny", "warn"]  # deny: it is refused; warn: people should know
     text: str  # what is the matter
     overridden: str = ""  # why it is done nevertheless; empty: it is not
 
@@ -36,15 +35,13 @@ class PreviewResult(Result):
     app: str = ""
     stage: str = ""
     target: str = ""
-    # the stage's gate demands signatures or more people than one
-    protected: bool = False
+    protected: bool = False  # its gate demands signatures or more people than one
     project: str  # Pulumi project
     stack: str
     version: int  # version of the stack's state; 0: it was never updated
     state: str  # digest of that state; the update is held to it
     token: str  # finds the copy and the plan again, in the same run
-    # operation to number of resources, from Pulumi's summary event
-    counts: dict[str, int]
+    counts: dict[str, int]  # operation to number, from Pulumi's summary event
     changes: list[ResourceChange]  # the resources that are not left as they are
     # what somebody changed outside since the last update
     outside: list[OutsideChange] = Field(default_factory=list)

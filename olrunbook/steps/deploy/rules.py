@@ -192,13 +192,8 @@ def outlook(
 ) -> list[str]:
     """Return what the update means for what serves, a sentence each.
 
-    Args:
-        found: The preview.
-        changes: Its changes.
-        seen: The groups as they are, with their refreshes.
-        images: The image set.
-        refresh: The command that replaces the stage's instances.
-
+    `seen` are the groups as they are, with their refreshes; `refresh` is the command
+    that replaces the stage's instances.
     """
     by_urn = {change.urn: change for change in changes}
     by_tag = {group.tag_name: (group, refreshes) for group, refreshes in seen}

@@ -31,8 +31,7 @@ from olrunbook.steps.deploy.rules import (
 from olrunbook.steps.deploy.since import archived, doubts, since
 from olrunbook.steps.order import require_stage_before
 from olrunbook.steps.pace import Pace, Patience, Patiently
-from olrunbook.steps.results import DeployResult, Difference
-from olrunbook.steps.step import Step
+from olrunbook.steps.results import DeployResult, Difference, Step
 
 LOOKUP = (
     "Its program looks the newest image up by itself. Deploy what it chose (images=…), "

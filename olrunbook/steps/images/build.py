@@ -32,13 +32,8 @@ from olrunbook.steps.images.results import (
     ValidateResult,
 )
 from olrunbook.steps.images.watch import Watch, explain, leftovers
-from olrunbook.steps.images.workspace import (
-    Workspace,
-    artifacts_of,
-    node_types,
-    workspace,
-)
-from olrunbook.steps.step import Step
+from olrunbook.steps.images.workspace import artifacts_of, node_types, workspace
+from olrunbook.steps.results import Step
 
 ON_ERROR = ("cleanup", "abort")
 
@@ -46,10 +41,8 @@ ON_ERROR = ("cleanup", "abort")
 def validate(ctx: Context, node_type: str = "") -> ValidateResult:
     """Let Packer check the template, for one node type or all. Nothing is made.
 
-    Raises:
-        ToolError: Packer or its plugin is missing, or a check failed.
-        UsageError: The app has no such node type, or the catalog names a missing file.
-
+    ToolError where Packer or its plugin is missing, or a check failed; UsageError where
+    the app has no such node type, or the catalog names a missing file.
     """
     nodes = node_types(ctx, node_type)
     place = workspace(ctx)
@@ -95,14 +88,9 @@ def build(
 ) -> ImageBuildResult:
     """Bake the image of every node type, side by side.
 
-    One that fails lets the others come to their end.
-
-    Args:
-        ctx: The run's surroundings.
-        node_type: Only this one; empty: all of the app's.
-        on_error: `cleanup` removes the builder of a failed build, `abort` leaves it to
-            be looked at. (`ask` waits for a key on a terminal that no notebook has.)
-        variables: More Packer variables; they win over the catalog's.
+    One that fails lets the others come to their end; `on_error=abort` leaves its
+    builder to be looked at. (`ask` waits for a key on a terminal that no notebook has.)
+    The variables given win over the catalog's.
 
     Raises:
         UsageError: A parameter is wrong; nothing was started.
@@ -121,8 +109,18 @@ def build(
     packer = packer_of(ctx, place, "packer-build.log")
     typed = ctx.tool("packer").typed("packer")
     started = ctx.clock()
-    watches = {node: Watch() for node in nodes}
-    _bake(ctx, packer, _arguments(ctx, place, nodes, on_error, given), watches)
+    watches, arguments = {node: Watch() for node in nodes}, {}
+    for node in nodes:
+        values = variables_of(ctx, place, node, given)
+        if "packages_file" in place.declared:
+            values["packages_file"] = str(ctx.logs / f"packages-{node}.txt")
+        arguments[node] = build_arguments(
+            str(place.template),
+            only=ctx.app.image.only,
+            variables=values,
+            on_error=on_error,
+        )
+    _bake(ctx, packer, arguments, watches)
     builds: list[BuiltImage] = []
     failed: dict[str, StepError] = {}
     for node, watch in watches.items():
@@ -145,28 +143,6 @@ def build(
         started_at=started,
         ended_at=ctx.clock(),
     )
-
-
-def _arguments(
-    ctx: Context,
-    place: Workspace,
-    nodes: Sequence[str],
-    on_error: str,
-    given: Mapping[str, str],
-) -> dict[str, list[str]]:
-    """Return Packer's arguments for each node type."""
-    found = {}
-    for node in nodes:
-        values = variables_of(ctx, place, node, given)
-        if "packages_file" in place.declared:
-            values["packages_file"] = str(ctx.logs / f"packages-{node}.txt")
-        found[node] = build_arguments(
-            str(place.template),
-            only=ctx.app.image.only,
-            variables=values,
-            on_error=on_error,
-        )
-    return found
 
 
 def _bake(
@@ -250,8 +226,7 @@ def _failures(
         hints.append(
             f"{kept} stays in the account. The rest alone: olrunbook run image_build "
             f"-p app {ctx.app_name} -p node_type {next(iter(failed))}{ctx.onto}; "
-            "a deploy takes "
-            "both as its `images`."
+            "a deploy takes both as its `images`."
         )
     code = getattr(first, "code", None)
     return ToolError(f"{', '.join(said)}\n{why}", " ".join(hints), code)

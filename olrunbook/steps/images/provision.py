@@ -32,7 +32,7 @@ from olrunbook.steps.images.workspace import (
     node_types,
     workspace,
 )
-from olrunbook.steps.step import Step
+from olrunbook.steps.results import Step
 from olrunbook.targets import state_dir
 
 NOT_TESTED = (
@@ -48,14 +48,9 @@ NO_SYSTEMD = "services: the base image has no systemd"
 def image_test(ctx: Context, base: str = "", node_type: str = "") -> ImageTestResult:
     """Provision a container with the app's deploy, twice, and ask its service.
 
-    Args:
-        ctx: The run's surroundings; no target is needed.
-        base: Image to start from, one that is on this machine; empty: the catalog's,
-            else the kit's own base image.
-        node_type: Only this one; empty: all of the app's.
-
-    Returns:
-        What was seen, also when an operation failed: `require` says whether it is good.
+    It returns what was seen also when an operation failed: `require` says whether that
+    is good. `base` is the image to start from, one that is on this machine; empty: the
+    catalog's, else the kit's own base image.
 
     Raises:
         ToolError: docker, the base image or an artifact is not to be had.

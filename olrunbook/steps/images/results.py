@@ -20,8 +20,7 @@ class Operation(Value):
     state: OperationState  # how it ended; `running` where it was cut off
     seconds: float = 0.0
     commands: list[str] = Field(default_factory=list)  # its first commands
-    # the last lines of its output, where it failed
-    output: list[str] = Field(default_factory=list)
+    output: list[str] = Field(default_factory=list)  # its last output, where it failed
 
 
 class ArtifactUsed(Value):
@@ -111,8 +110,7 @@ class TestedImage(Value):
     operations: list[Operation]  # the first run's operations, also those not reached
     again: list[str]  # operations that changed something in the second run
     repeated: bool  # whether there was a second run
-    # requests to the service inside the container after a restart
-    checks: list[CheckSeen]
+    checks: list[CheckSeen]  # requests to the service in it after a restart
     services: list[str]  # units that failed after the restart
     error: str  # what went wrong outside of an operation; empty: nothing
     hint: str  # what the reader can do about a failure; empty where nothing is known

@@ -23,17 +23,10 @@ def revoke(
     reason: str,
     who: str,
 ) -> list[str]:
-    """Tag images as revoked, with when, who and why.
+    """Tag images as revoked; return what was done and who serves them, a line each.
 
-    Args:
-        catalog: The catalog in use.
-        place: Returns the target as it is used for a stage; empty: for builds.
-        images: Their ids, each with the node type it was given as; empty: with none.
-        reason: Why.
-        who: Who revokes them.
-
-    Returns:
-        What was done and who serves them, a line each.
+    `place` returns the target as it is used for a stage (empty: for builds). `images`
+    are their ids, each with the node type it was given as (empty: with none).
 
     Raises:
         UsageError: The reason does not fit into a tag.

@@ -18,9 +18,7 @@ MARK = "\n--status "
 def service_checks(ctx: Context, box: Box) -> list[CheckSeen]:
     """Wait until the service answers the probe, then make the checks without a secret.
 
-    Returns:
-        One entry per request; nothing where the catalog names no answer to wait for.
-
+    None where the catalog names no answer to wait for.
     """
     probe = ctx.app.probe
     if not probe.expect:

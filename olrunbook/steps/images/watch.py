@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from olrunbook.adapters.aws.answers import AwsError, asked
 from olrunbook.events import Event
-from olrunbook.steps.images.hints import hint_for
 from olrunbook.steps.images.results import Operation, Phase
 
 GONE = ("terminated", "shutting-down")
 TAIL = 12  # lines of output that go into an error
+# Known failures of provisioning and baking: what is said, and what can be done.
+HINTS = tomllib.loads(Path(__file__).with_name("hints.toml").read_text("utf-8"))
 
 
 @dataclass(slots=True)
@@ -21,16 +25,14 @@ class Watch:
 
     # name and beginning of each phase
     phases: list[tuple[str, datetime]] = field(default_factory=list)
-    # the operations by name, in order
-    seen: dict[str, Operation] = field(default_factory=dict)
+    seen: dict[str, Operation] = field(default_factory=dict)  # operations by name
     images: list[str] = field(default_factory=list)  # ids of the images Packer named
     # what the build made for itself, kind and name or id
     made: list[tuple[str, str]] = field(default_factory=list)
     base: str = ""  # the image it is built on
     errors: list[str] = field(default_factory=list)  # Packer's own error lines
     lines: list[str] = field(default_factory=list)  # the last lines it wrote
-    # the last lines of a provisioner that failed
-    said: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)  # last of a failed provisioner
     code: int | None = None  # its exit code; None while it runs
     seconds: float = 0.0  # the whole build
     ended_at: datetime | None = None  # when it ended (UTC)
@@ -103,6 +105,16 @@ def explain(watch: Watch) -> str:
     failed = watch.failed()
     said = failed.output if failed else []
     return hint_for("\n".join([*watch.errors, *watch.lines, *said]))
+
+
+def hint_for(output: str) -> str:
+    """Return what a reader can do about a tool's output; empty: nothing is known."""
+    for known in HINTS["known"]:
+        if found := re.search(known["pattern"], output, re.MULTILINE):
+            words = [group for group in found.groups() if group]
+            hint: str = known["hint"]
+            return hint.format(*(words or [""]))
+    return ""
 
 
 def leftovers(ec2: Any, watch: Watch) -> list[str]:

@@ -142,10 +142,8 @@ def artifacts_of(
 ) -> list[ArtifactUsed]:
     """Get every artifact the deploy needs into the cache, before the tools start.
 
-    Raises:
-        ToolError: One cannot be had.
-        UsageError: `versions.toml` is wrong, or a version has no checksum.
-
+    ToolError where one cannot be had; UsageError where `versions.toml` is wrong, or a
+    version has no checksum.
     """
     asked = {name.upper(): value for name, value in variables.items()}
     found = fetch_all(place.deploy.parent / "versions.toml", ctx.emit, env=asked)

@@ -24,8 +24,7 @@ class Awaited(Value):
     url: str  # where the load balancer answers; empty: the stage has none
     started_at: datetime  # when the update began (UTC)
     updated: bool = True  # the update changed something
-    # it is known from a deploy's record, not from the groups alone
-    recorded: bool = True
+    recorded: bool = True  # it is known from a deploy's record, not the groups alone
 
 
 def chosen(
@@ -38,11 +37,8 @@ def chosen(
     """Return what is to be watched, by a deploy's record or by images.
 
     `deploy` returns a deploy by its run id; empty: the last that succeeded. `since` is
-    as for `by_groups`.
-
-    Raises:
-        UsageError: A deploy and images were named, or `since` without images.
-
+    as for `by_groups`. UsageError where a deploy and images were named, or `since`
+    without images.
     """
     if (deploy_run and images) or (since and not images):
         msg = "a rollout is watched by deploy_run, or by images and perhaps since"
@@ -66,12 +62,8 @@ def of_deploy(deploy: DeployResult) -> Awaited:
 def by_groups(ctx: Context, images: dict[str, str], since: str) -> Awaited:
     """Return what the groups themselves say of an update that no record is here of.
 
-    Args:
-        ctx: The step's context.
-        images: The image set that is wanted.
-        since: When the update began, as `2026-11-29T18:05` or `20min`, UTC unless it
-            says another zone; empty: since the newest refresh of each group began, or
-            the group.
+    `since` is when the update began, as `2026-11-29T18:05` or `20min`, UTC unless it
+    says another zone; empty: since the newest refresh of each group, or itself, began.
 
     Raises:
         UsageError: `since` is no time, or is still to come.

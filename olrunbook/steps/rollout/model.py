@@ -19,8 +19,7 @@ class InstanceTrack(Value):
 
     id: str
     image: str  # the image it runs
-    # how it was before the update; None: it was not there
-    before: InstanceSeen | None = None
+    before: InstanceSeen | None = None  # how it was before; None: it was not there
     after: InstanceSeen | None = None  # how it is at the end; None: it is gone
     launched_at: datetime | None = None  # when it was launched (UTC)
     # when it was first seen in service and healthy, after the update
@@ -42,8 +41,7 @@ class Ailment(Value):
     reason: str  # why, in AWS's words
     # the last lines it wrote on its console; secrets are masked
     console: list[str] = Field(default_factory=list)
-    # file in the run's `logs/` with more of them; empty: it wrote nothing
-    log: str = ""
+    log: str = ""  # file in the run's `logs/` with more; empty: it wrote nothing
     # it had served, its group gave it up, or the rollout failed meanwhile; else it was
     # only slow to start
     lost: bool = True

@@ -31,14 +31,8 @@ ERRORS_FROM = 400
 class Probe:
     """Repeats an app's request from `with` to the end of it.
 
-    Args:
-        find: Returns the stage's address; empty while there is none. It is asked every
-            second until it knows one.
-        spec: What to ask, and how often.
-        path: The file the samples are appended to, a line of JSON each.
-        ask_one: Makes one request.
-        timeout_s: Seconds to wait for an answer.
-
+    `find` returns the stage's address; empty while there is none. It is asked every
+    second until it knows one. The samples are appended to a file, a line of JSON each.
     """
 
     def __init__(

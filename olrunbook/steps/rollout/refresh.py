@@ -23,11 +23,10 @@ from olrunbook.steps.deploy.availability import AWS_MIN_HEALTHY, availability, s
 from olrunbook.steps.deploy.plan import Finding
 from olrunbook.steps.order import last_deploy, not_verified
 from olrunbook.steps.pace import Patience
-from olrunbook.steps.results import ResourceChange, Result, Value
+from olrunbook.steps.results import ResourceChange, Result, Step, Value
 from olrunbook.steps.rollout.awaited import Awaited
 from olrunbook.steps.rollout.model import GroupRollout, RolloutResult
 from olrunbook.steps.rollout.rollout import require, rollout
-from olrunbook.steps.step import Step
 
 ROOM, WHOLE = 10, 100  # percent
 BY_HAND = "aws autoscaling start-instance-refresh --auto-scaling-group-name"
@@ -48,8 +47,7 @@ class RefreshPlan(Result):
 
     schema_name: ClassVar[str] = "olrunbook/refresh-plan/1"
 
-    # the percentages that were asked for; empty: by the group's last refresh
-    asked: dict[str, str]
+    asked: dict[str, str]  # percentages as asked for; empty: as in the last refresh
     groups: list[GroupRefresh]  # what would be done to each group
     images: dict[str, str]  # the image set, which stays
     outlook: list[str]  # what it means for what serves, a sentence each
@@ -94,11 +92,9 @@ def planned(
 ) -> RefreshPlan:
     """Say what a refresh would do; change nothing.
 
-    Args:
-        ctx: The run.
-        asked: `min_healthy` and `max_healthy` in percent; empty: as in the group's last
-            refresh, else 90, and a little more than all.
-        began: It was started in the run that this one takes up.
+    `asked` has `min_healthy` and `max_healthy` in percent; empty: as in the group's
+    last refresh, else 90, and a little more than all. `began`: it was started in the
+    run that this one takes up.
 
     Raises:
         UsageError: A percentage is none that AWS takes.

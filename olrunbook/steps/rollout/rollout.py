@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from olrunbook.adapters.aws.reads import Account, require_identity, unseen
+from olrunbook.adapters.aws.reads import require_identity, unseen
 from olrunbook.adapters.context import Context
 from olrunbook.errors import StepError, UsageError
 from olrunbook.steps import way_back
 from olrunbook.steps.deploy.availability import availability, consequences
 from olrunbook.steps.pace import Patience
-from olrunbook.steps.results import DeployResult
+from olrunbook.steps.results import DeployResult, Step
 from olrunbook.steps.rollout.awaited import Awaited, of_deploy
 from olrunbook.steps.rollout.group import GroupWatch
 from olrunbook.steps.rollout.model import GroupRollout, Outcome, RolloutResult
-from olrunbook.steps.rollout.probe import SAMPLES_VARIABLE
-from olrunbook.steps.rollout.probing import collected, probe_notes, probing
-from olrunbook.steps.rollout.samples import Sample, per_second, summarise
+from olrunbook.steps.rollout.probe import SAMPLES_VARIABLE, Probe
+from olrunbook.steps.rollout.samples import (
+    ProbeSummary,
+    Sample,
+    per_second,
+    read_samples,
+    summarise,
+)
 from olrunbook.steps.rollout.verdict import Verdict
 from olrunbook.steps.rollout.watching import Watching
-from olrunbook.steps.step import Step
 
 MAX_ACTIVITIES = 20
 SHOW = "aws autoscaling describe-instance-refreshes --auto-scaling-group-name"
 ORDER: tuple[Outcome, ...] = ("failed", "refreshed", "launched", "unchanged")
+
+SAMPLES_FILE = "probe.jsonl"
+TAIL_S = 3.0  # how long the last answers of somebody else's probe may take
 
 
 def rollout(
@@ -38,15 +48,9 @@ def rollout(
 ) -> RolloutResult:
     """Watch until the deploy is in service on every instance, or has failed.
 
-    Args:
-        ctx: The step's context.
-        deploy: The update whose rollout this is, as its record or its groups say.
-        samples: The samples of a probe that somebody else keeps going; None: the file
-            that OLRUNBOOK_PROBE names, else a probe of its own.
-        patience: How long it may take its time.
-
-    Returns:
-        How it ended. A failed rollout is a result too; `require` raises for it.
+    A failed rollout is a result too; `require` raises for it. `samples` is the file of
+    a probe that somebody else keeps going; None: the one that OLRUNBOOK_PROBE names,
+    else a probe of its own.
 
     Raises:
         RefusedError: The AWS identity is not the target's.
@@ -62,24 +66,23 @@ def rollout(
         msg = f"the deploy's images name {have}, the app has {wanted}"
         raise UsageError(msg)
     require_identity(ctx)
-    account = Account(ctx.target)
     began = ctx.clock()
     watches = _watches(ctx, deploy, began)
     if samples is None and (named := os.environ.get(SAMPLES_VARIABLE)):
         samples = Path(named)
-    watching = Watching(ctx, account, watches, deploy.started_at, patience)
-    with probing(ctx, deploy, samples) as file:
+    watching = Watching(ctx, watches, deploy.started_at, patience)
+    with _probing(ctx, deploy, samples) as file:
         verdicts = watching.follow()
     ended = ctx.clock()
-    seen = collected(ctx, file, ended) if file else []
+    seen = _collected(ctx, file, ended) if file else []
     new = not any(group.name for group in deploy.before)
     own = samples is None
     since = began if own else deploy.started_at
     probe = summarise(seen, since, ended, new=new) if file else None
-    said = probe_notes(ctx, deploy, probe, began, own=own)
+    said = _probe_notes(ctx, deploy, probe, began, own=own)
     groups = [
-        _group(account, watch, verdicts[tag], watching, deploy.started_at)
-        for tag, watch in watches.items()
+        _group(watching, watch, verdicts[tag])
+        for tag, watch in watching.watches.items()
     ]
     outcome = next(word for word in ORDER if word in {g.outcome for g in groups})
     soak, soaked = _soak(ctx, watching.good_since, seen, ended)
@@ -96,7 +99,7 @@ def rollout(
         probe=probe,
         probe_seconds=per_second(seen, since, ended),
         notes=_notes(ctx, deploy, groups, soak, said),
-        consequences=_aftermath(ctx, account, watches, watching) if failed else [],
+        consequences=_aftermath(watching) if failed else [],
         started_at=began,
         ended_at=ended,
         by_hand="\n".join(f"{SHOW} {group.group}" for group in groups if group.group),
@@ -108,6 +111,65 @@ def require(result: RolloutResult) -> None:
     """Raise StepError if the rollout failed, with the way back as the hint."""
     if result.outcome == "failed":
         raise StepError(result.headline(), result.consequences[-1])
+
+
+@contextmanager
+def _probing(
+    ctx: Context, deploy: Awaited, samples: Path | None
+) -> Iterator[Path | None]:
+    """Keep a probe going where nobody else does; yield the file of samples."""
+    if samples or not deploy.url:
+        yield samples
+        return
+    own = ctx.logs / SAMPLES_FILE
+    with Probe(lambda: deploy.url, ctx.app.probe, own):
+        yield own
+
+
+def _collected(ctx: Context, file: Path, ended: datetime) -> list[Sample]:
+    """Return the samples up to the end, and keep a copy beside the logs."""
+    found, waited = read_samples(file), 0.0
+    if file.parent == ctx.logs:
+        return found  # our own probe was stopped: there is no more to come
+    while waited < TAIL_S and not any(sample.at >= ended for sample in found):
+        ctx.sleep(0.2)
+        waited += 0.2
+        found = read_samples(file)
+    if file.exists():
+        shutil.copyfile(file, ctx.logs / SAMPLES_FILE)
+    return found
+
+
+def _probe_notes(
+    ctx: Context,
+    deploy: Awaited,
+    probe: ProbeSummary | None,
+    began: datetime,
+    *,
+    own: bool,
+) -> list[str]:
+    """Return what is to be said about the probe and what it saw.
+
+    One that is the rollout's own began with the watching.
+    """
+    if probe is None:
+        return ["Availability was not probed: the stage has no load balancer."]
+    every = f"every {ctx.app.probe.interval_s:g} s"
+    notes = [f"Probe, GET {ctx.app.probe.path} {every}: {probe.sentence()}."]
+    if probe.before_first_answer:
+        notes.append(
+            f"{probe.before_first_answer} requests before the new stage's first "
+            "answer are not counted as an outage."
+        )
+    if own:
+        late = (began - deploy.started_at).total_seconds()
+        notes.append(
+            f"The probe began {late:.0f} s after the update and saw nothing before "
+            "that. In a release the probe starts before the update."
+        )
+    if deploy.url.startswith("https:"):
+        notes.append("The probe does not verify the certificate.")
+    return notes
 
 
 def _soak(
@@ -138,19 +200,14 @@ def _watches(ctx: Context, deploy: Awaited, began: datetime) -> dict[str, GroupW
     }
 
 
-def _group(
-    account: Account,
-    watch: GroupWatch,
-    verdict: Verdict,
-    watching: Watching,
-    since: datetime,
-) -> GroupRollout:
+def _group(watching: Watching, watch: GroupWatch, verdict: Verdict) -> GroupRollout:
     """Return how it ended for a group."""
     assert verdict.outcome is not None
     evidence = watch.evidence(watch.changed)
     refresh, name = verdict.refresh, watch.now.name
     activities = []
     if verdict.outcome == "failed" and name:
+        account, since = watching.account, watching.since
         activities = watching.afterwards(lambda: account.activities(name, since)) or []
     return GroupRollout(
         node_type=watch.before.node_type,
@@ -196,21 +253,19 @@ def _notes(
     return notes
 
 
-def _aftermath(
-    ctx: Context,
-    account: Account,
-    watches: dict[str, GroupWatch],
-    watching: Watching,
-) -> list[str]:
+def _aftermath(watching: Watching) -> list[str]:
     """Return what a failed rollout leaves behind."""
-    there = {watch.now.name: watch.now for watch in watches.values() if watch.now.name}
+    account, groups = watching.account, [one.now for one in watching.watches.values()]
+    there = {group.name: group for group in groups if group.name}
     found = watching.afterwards(
         lambda: {name: account.template(name) for name in there}
     )
     return consequences(
         {name: group.instances for name, group in there.items()},
         found or {},
-        way_back.in_words(replace(ctx, place=account.target)),  # perhaps renewed
+        way_back.in_words(
+            replace(watching.ctx, place=account.target)
+        ),  # perhaps renewed
     )
 
 

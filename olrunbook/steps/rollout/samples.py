@@ -31,18 +31,15 @@ class ProbeSummary(Value):
     until: datetime  # its end
     requests: int  # requests sent, without those before a new stage's first answer
     failed: int  # how many of them failed
-    # requests before a new stage answered for the first time
-    before_first_answer: int = 0
+    before_first_answer: int = 0  # requests before a new stage answered at all
     outage_s: float = 0.0  # seconds without an answer, all runs of failures together
     longest_s: float = 0.0  # the longest run
     # false where the last request failed too: how long it really lasts is not known
     over: bool = True
     first_failure: datetime | None = None  # when the first failed request was sent
     last_failure: datetime | None = None  # when the last one was
-    # kind of failure to its number
-    errors: dict[str, int] = Field(default_factory=dict)
-    # instance to the number of its answers
-    targets: dict[str, int] = Field(default_factory=dict)
+    errors: dict[str, int] = Field(default_factory=dict)  # kind of failure to number
+    targets: dict[str, int] = Field(default_factory=dict)  # instance to answers
     p50_s: float | None = None  # median of the good answers' times
     p99_s: float | None = None  # 99th percentile
 
@@ -91,15 +88,8 @@ def summarise(
 
     An outage lasts from the first failed request to the next one that was answered,
     both at the time they were sent; one that is not over lasts until its last request
-    ended.
-
-    Args:
-        samples: The samples, in any order.
-        since: Start of the span.
-        until: Its end.
-        new: The stage did not serve before: what failed before its very first answer is
-            not an outage.
-
+    ended. A stage that is `new` did not serve before: what failed before its very first
+    answer is not an outage.
     """
     span = sorted((s for s in samples if since <= s.at <= until), key=lambda s: s.at)
     first = next((n for n, sample in enumerate(span) if sample.ok), len(span))
@@ -155,13 +145,9 @@ def per_second(
     samples: Sequence[Sample], since: datetime, until: datetime
 ) -> list[ProbeSecond]:
     """Return the requests of a span counted second by second."""
-    sent: Counter[datetime] = Counter()
-    failed: Counter[datetime] = Counter()
-    for sample in samples:
-        if since <= sample.at <= until:
-            second = sample.at.replace(microsecond=0)
-            sent[second] += 1
-            failed[second] += not sample.ok
+    span = [sample for sample in samples if since <= sample.at <= until]
+    sent = Counter(sample.at.replace(microsecond=0) for sample in span)
+    failed = Counter(s.at.replace(microsecond=0) for s in span if not s.ok)
     return [
         ProbeSecond(at=at, requests=number, failed=failed[at])
         for at, number in sorted(sent.items())

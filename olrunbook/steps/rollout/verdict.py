@@ -23,18 +23,14 @@ class Evidence(NamedTuple):
     image: str  # the image that is wanted
     before: GroupSeen  # the group before the update began
     now: GroupSeen  # the group now
-    # all its refreshes now, the one that began last first
-    refreshes: tuple[RefreshSeen, ...] = ()
+    refreshes: tuple[RefreshSeen, ...] = ()  # all its refreshes, newest first
     waited_s: float = 0.0  # seconds since the first look
     steady_s: float = 0.0  # seconds since anything changed
-    # instances that came after the update and ended before they served
-    lost: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()  # new ones that ended before they served
     # scaling activities since the update that failed
     failed_launches: tuple[ActivitySeen, ...] = ()
-    # the group's launch template, where it was read
-    template: TemplateSeen = TemplateSeen()
-    # the update changed something, so a refresh may be about to begin
-    updated: bool = True
+    template: TemplateSeen = TemplateSeen()  # its launch template, where it was read
+    updated: bool = True  # it changed something: a refresh may be about to begin
 
     @property
     def created(self) -> bool:
@@ -61,16 +57,14 @@ def on_image(instance: InstanceSeen, image: str) -> bool:
     return instance.serves and instance.image == image
 
 
-def shortcomings(
-    image: str, group: GroupSeen, template: TemplateSeen | None = None
-) -> list[str]:
+def shortcomings(image: str, group: GroupSeen, newest: str) -> list[str]:
     """Return what is wrong with a group's instances; empty: all serve on the image.
 
     An instance on the right image that was made from an older version of the launch
-    template is wrong too: it lacks what changed beside the image.
+    template is wrong too: it lacks what changed beside the image. `newest` is the
+    version it launches from now; empty: that was not read.
     """
     staying = [instance for instance in group.instances if not instance.leaving]
-    newest = template.number if template else ""
     wrong = []
     for instance in staying:
         name, made_from = short(instance.id), instance.template_version
@@ -103,7 +97,7 @@ def judge(seen: Evidence, patience: Patience) -> Verdict:
     if seen.now.desired == 0:
         text = "its desired capacity is 0: nothing serves"
         return Verdict("failed", text, decided)
-    wrong = shortcomings(seen.image, seen.now, seen.template)
+    wrong = shortcomings(seen.image, seen.now, seen.template.number)
     if decided:
         return _after_refresh(seen, decided, wrong, patience)
     if seen.created:

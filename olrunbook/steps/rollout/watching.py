@@ -29,20 +29,19 @@ class Watching:
     def __init__(
         self,
         ctx: Context,
-        account: Account,
         watches: dict[str, GroupWatch],
         since: datetime,
         patience: Patience,
     ) -> None:
-        self._ctx, self._account, self._watches = ctx, account, watches
-        self._since, self._patience = since, patience
+        self.ctx, self.account, self.watches = ctx, Account(ctx.target), watches
+        self.since, self._patience = since, patience
         allowed, more = ctx.target.calls, len(watches) - 1
         a_minute = allowed[0] + allowed[1] * more if allowed else None
         self._pace = Pace(patience.every_s, a_minute, ALL + EACH * len(watches))
         again = "The update goes on by itself. Watch it again: "
         again += f"olrunbook run rollout {ctx.which}"
-        self.patiently = Patiently(ctx, account, patience, self._pace, again)
-        self.wards = Wards(ctx, account)
+        self.patiently = Patiently(ctx, self.account, patience, self._pace, again)
+        self.wards = Wards(ctx, self.account)
         self.good_since: datetime | None = None
 
     def follow(self) -> dict[str, Verdict]:
@@ -51,17 +50,17 @@ class Watching:
         A group that has failed does not end the watch: the others go on by themselves.
         AwsError where AWS does not answer for long.
         """
-        ctx, patience, many = self._ctx, self._patience, len(self._watches) > 1
+        ctx, patience, many = self.ctx, self._patience, len(self.watches) > 1
         soak_s = ctx.app.soak.seconds if ctx.app.soak else 0
         began = warned = ctx.clock()
         while True:
             at = self.patiently(self._look)
             verdicts = {
                 tag: judge(watch.evidence(at), patience)
-                for tag, watch in self._watches.items()
+                for tag, watch in self.watches.items()
             }
             for tag, verdict in verdicts.items():
-                ctx.emit(_progress(self._watches[tag], verdict, at, many=many))
+                ctx.emit(_progress(self.watches[tag], verdict, at, many=many))
             outcomes = {verdict.outcome for verdict in verdicts.values()}
             if None not in outcomes:
                 good = "failed" not in outcomes
@@ -69,7 +68,7 @@ class Watching:
                 soaked = (at - (self.good_since or at)).total_seconds()
                 stale = at == self.good_since and any(
                     verdicts[tag].outcome == "refreshed" and watch.stays
-                    for tag, watch in self._watches.items()
+                    for tag, watch in self.watches.items()
                 )
                 # A look reads a group first; its refresh may end before that is read.
                 if not good or (soaked >= soak_s and not stale):
@@ -86,7 +85,7 @@ class Watching:
             ctx.sleep(self._pace.wait_s(ctx.clock()))
         for tag, verdict in verdicts.items():
             if verdict.outcome == "failed":
-                look = partial(self.wards.examine, self._watches[tag], last=True)
+                look = partial(self.wards.examine, self.watches[tag], last=True)
                 self.afterwards(look)
         return verdicts
 
@@ -101,22 +100,22 @@ class Watching:
             none = Patience(silent_s=0, throttled_s=0, expired_s=0, refused_s=0)
             self.patiently = replace(self.patiently, patience=none)
             text = f"the record lacks what AWS did not say: {error}"
-            self._ctx.emit(Event("aws", "warning", text))
+            self.ctx.emit(Event("aws", "warning", text))
             return None
 
     def _look(self) -> datetime:
         """Look at every group once; return when that was."""
-        at = self._ctx.clock()
-        for group, refreshes in self._account.observe(self._ctx.app, self._ctx.stage):
-            watch, failed = self._watches[group.tag_name], []
+        at = self.ctx.clock()
+        for group, refreshes in self.account.observe(self.ctx.app, self.ctx.stage):
+            watch, failed = self.watches[group.tag_name], []
             if group.name and group.name != watch.before.name and not group.instances:
-                activities = self._account.activities(group.name, self._since)
+                activities = self.account.activities(group.name, self.since)
                 failed = [item for item in activities if item.status == "Failed"]
             for event in watch.see(at, group, refreshes, failed):
-                self._ctx.emit(event)
+                self.ctx.emit(event)
             # What it launches from now on matters only where it seems to have ended.
             if group.name and judge(watch.evidence(at), self._patience).outcome:
-                watch.template = self._account.template(group.name)
+                watch.template = self.account.template(group.name)
             self.wards.examine(watch)
         return at
 
@@ -124,13 +123,13 @@ class Watching:
         self, at: datetime, warned: datetime, verdicts: dict[str, Verdict]
     ) -> datetime:
         """Say where there was no news for long; return when that was said last."""
-        changed = max(watch.changed for watch in self._watches.values())
+        changed = max(watch.changed for watch in self.watches.values())
         if (at - max(changed, warned)).total_seconds() < self._patience.silence_s:
             return warned
         quiet = (at - changed).total_seconds()
         waiting = [v.reason for v in verdicts.values() if not v.outcome]
         text = f"no news for {quiet:.0f} s: {'; '.join(waiting)}"
-        self._ctx.emit(Event("aws", "warning", text))
+        self.ctx.emit(Event("aws", "warning", text))
         return at
 
 
