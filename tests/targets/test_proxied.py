@@ -1,0 +1,116 @@
+"""An account behind a proxy with a password, with certificates of a private CA."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from olrunbook.errors import ToolError
+from olrunbook.processes.tool import Command, Tool
+from olrunbook.redact import Redactor, new_key
+from tests.account import Person
+from tests.proxied import ADDRESS, CA, PASSWORD, WHO, Network, network_before
+from tests.targets.conftest import ASKS, ID, ROLE, Make
+
+
+@pytest.fixture(scope="module")
+def up(person: Person, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    """Return the network before the person's account."""
+    folder = tmp_path_factory.mktemp("network")
+    with network_before(person.target.endpoint, folder) as network:
+        yield network
+
+
+@pytest.fixture
+def network(
+    up: Network, make: Make, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> Network:
+    """Return it, with a shell and AWS settings that lead through it."""
+    assert make  # has written the person's settings
+    for name, value in up.shell.items():
+        monkeypatch.delenv(name.lower(), raising=False)
+        monkeypatch.setenv(name, value)
+    up.into(person.home / ".aws" / "config", person.target.endpoint)
+    up.tunnels, up.agents, up.refused = 0, set(), []
+    return up
+
+
+def test_our_calls_and_those_of_tools_go_through_it(
+    network: Network, make: Make, tmp_path: Path
+) -> None:
+    """And who asks for a role, too. The password is in no file."""
+    target = make(profile="base", role=f"arn:aws:iam::{ID}:role/olrunbook-build")
+    assert target.identified().identity_arn.startswith(f"{ROLE}olrunbook-")
+    assert target.client("s3").list_buckets()["Buckets"]
+    command = Command(
+        "asks",
+        [sys.executable, "-c", ASKS],
+        cwd=tmp_path,
+        env=target.environment(),
+        log=tmp_path / "asks.log",
+    )
+    with Tool(command, Redactor(new_key(), [])) as tool:
+        (said,) = [line.text for line in tool.lines()]
+    assert said.startswith(ROLE)
+    assert said.endswith(f" https://{ADDRESS}")
+    assert network.tunnels > 2  # of ourselves, of who asks for the role, of the tool
+    assert not network.refused
+    for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
+        assert PASSWORD.encode() not in path.read_bytes(), path
+
+
+def test_a_ca_of_the_shell_counts_where_the_catalog_names_it(
+    network: Network,
+    make: Make,
+    person: Person,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For tools and for us, and else for neither."""
+    config = person.home / ".aws" / "config"
+    config.write_text(config.read_text().replace("ca_bundle", "# ca_bundle"))
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(network.folder / CA))
+    with pytest.raises(ToolError) as caught:
+        make(profile="base").identified()
+    assert "`ca_bundle` in the profile" in caught.value.hint
+    assert caught.value.hint.endswith("(`variables` in catalog.toml): AWS_CA_BUNDLE")
+    assert not network.agents
+    found = make(profile="base", variables=["AWS_CA_BUNDLE"])
+    assert found.identified().identity_arn == person.target.identity_arn
+
+
+# What is wrong: variables of the shell and what AWS's config says otherwise; then what
+# the error says, and what helps.
+AT_PROXY, BY_CA = "look at network and proxy", "`ca_bundle` in the profile"
+CLOSED: dict[str, tuple[str, str, str, str]] = {
+    "no proxy": ("", "", f"https://{ADDRESS}/", AT_PROXY),
+    "nobody there": ("http://{who}@127.0.0.1:1", "", "//***:***@127", AT_PROXY),
+    "no password": ("http://127.0.0.1:{port}", "", "http://127", AT_PROXY),
+    "another CA": ("{own}", "# ca_bundle", "CERTIFICATE_VERIFY_FAILED", BY_CA),
+    "no CA": ("{own}", "ca_bundle = /none #", "No such file", BY_CA),
+}
+
+
+@pytest.mark.parametrize("what", CLOSED)
+def test_where_it_is_closed_nothing_is_asked_and_what_helps_is_said(
+    what: str,
+    network: Network,
+    make: Make,
+    person: Person,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No request comes through, and no password is shown."""
+    proxy, bundle, words, helps = CLOSED[what]
+    own = {"own": network.proxy, "port": network.port, "who": WHO}
+    monkeypatch.setenv("HTTPS_PROXY", proxy.format_map(own))
+    if bundle:
+        config = person.home / ".aws" / "config"
+        config.write_text(config.read_text().replace("ca_bundle", bundle))
+    with pytest.raises(ToolError) as caught:
+        make().identified()
+    assert words in str(caught.value)
+    assert helps in caught.value.hint
+    assert PASSWORD not in f"{caught.value} {caught.value.hint}"
+    assert not network.agents
