@@ -201,6 +201,14 @@ def account_of(
 def _own_environment() -> dict[str, str]:
     """Return what of the person's shell tools need to reach AWS, and their plugins."""
     found = {name: os.environ[name] for name in PROXIES.split() if name in os.environ}
+    if found:
+        # Pulumi and its parts speak by gRPC, which asks a proxy for loopback, too.
+        either = found.get("NO_PROXY") or found.get("no_proxy", "")
+        for name in ("NO_PROXY", "no_proxy"):
+            own = found.get(name) or either
+            if own != "*":  # nothing goes by a proxy
+                own = ",".join([*([own] if own else []), "127.0.0.1", "localhost"])
+            found[name] = own
     home = os.environ.get("PULUMI_HOME") or str(Path.home() / ".pulumi")
     return {**found, "PULUMI_HOME": home, "PULUMI_SKIP_UPDATE_CHECK": "true"}
 

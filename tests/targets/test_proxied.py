@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from olrunbook import toolchain
 from olrunbook.errors import ToolError
+from olrunbook.processes.handout import handing_out
 from olrunbook.processes.tool import Command, Tool
 from olrunbook.redact import Redactor, new_key
 from tests.account import Person
+from tests.conftest import ROOT
 from tests.proxied import ADDRESS, CA, PASSWORD, WHO, Network, network_before
 from tests.targets.conftest import ASKS, ID, ROLE, Make
+
+TEMPLATE = ROOT / "tests/scenarios/light/images/light/light.pkr.hcl"
+# What Pulumi, its programs and plugins do: call each other by gRPC on loopback.
+CALLS = """
+import grpc
+from concurrent.futures import ThreadPoolExecutor
+class Handler(grpc.GenericRpcHandler):
+    def service(self, details):
+        return grpc.unary_unary_rpc_method_handler(lambda *_: b"answered")
+server = grpc.server(ThreadPoolExecutor(1), handlers=[Handler()])
+port = server.add_insecure_port("127.0.0.1:0")
+server.start()
+channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+print(channel.unary_unary("/a/b")(b"", timeout=30).decode())
+"""
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +82,34 @@ def test_our_calls_and_those_of_tools_go_through_it(
         assert PASSWORD.encode() not in path.read_bytes(), path
 
 
+@pytest.fixture(scope="module")
+def packer() -> dict[str, str]:
+    """Return where the real Packer and its plugin are."""
+    return toolchain.ensure(["packer", "packer-plugin-amazon"]).environment()
+
+
+@pytest.mark.rehearsal
+def test_a_real_packer_bakes_through_it(
+    packer: dict[str, str], network: Network, make: Make, tmp_path: Path
+) -> None:
+    """Each of its calls; the password is not in what it says, even of its details."""
+    env = make().environment()
+    env |= {**packer, "PATH": f"{packer.get('PATH', '')}{os.pathsep}{env['PATH']}"}
+    with handing_out({**env, "CHECKPOINT_DISABLE": "1", "PACKER_LOG": "1"}) as inside:
+        done = subprocess.run(
+            ["packer", "build", "-var", "node_type=web", TEMPLATE],
+            env=inside,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert any("packer-plugin-amazon" in agent for agent in network.agents)
+    assert not network.refused
+    assert PASSWORD not in done.stdout + done.stderr
+
+
 def test_a_ca_of_the_shell_counts_where_the_catalog_names_it(
     network: Network,
     make: Make,
@@ -79,6 +127,23 @@ def test_a_ca_of_the_shell_counts_where_the_catalog_names_it(
     assert not network.agents
     found = make(profile="base", variables=["AWS_CA_BUNDLE"])
     assert found.identified().identity_arn == person.target.identity_arn
+
+
+@pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY", "http_proxy"])
+def test_on_loopback_the_parts_of_a_tool_meet_without_it(
+    network: Network, make: Make, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """However the shell writes it, and whether or not it excepts loopback."""
+    monkeypatch.delenv("HTTPS_PROXY")
+    monkeypatch.setenv(name, network.proxy)
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    env = make().environment()
+    assert env["NO_PROXY"] == env["no_proxy"] == "example.org,127.0.0.1,localhost"
+    done = subprocess.run(
+        [sys.executable, "-c", CALLS], env=env, capture_output=True, check=True
+    )
+    assert done.stdout == b"answered\n"
+    assert not network.refused
 
 
 # What is wrong: variables of the shell and what AWS's config says otherwise; then what
