@@ -42,6 +42,8 @@ SHORTEST = 16  # letters of a key
 UNREACHED = r"\b\w*(?:Connect|Timeout|Proxy|SSL)\w*(?:Error|Expired)\b"
 # … and where there are no credentials for another reason; what helps; else: log in.
 REMEDIES = {
+    "SSL validation failed": "The certificate of whoever answered is not trusted: name "
+    "the file of its CA by `ca_bundle` in the profile.",
     UNREACHED: "Nobody answered: look at "
     "network and proxy, and at `endpoint_url` of the profile.",
     r"AccessDenied\w*\) when calling the AssumeRole": "Who is logged in may not take "
@@ -202,6 +204,14 @@ def account_of(
 def _own_environment() -> dict[str, str]:
     """Return what of the person's shell tools need to reach AWS, and their plugins."""
     found = {name: os.environ[name] for name in PROXIES.split() if name in os.environ}
+    if found:
+        # Pulumi and its parts speak by gRPC, which asks a proxy for loopback, too.
+        either = found.get("NO_PROXY") or found.get("no_proxy", "")
+        for name in ("NO_PROXY", "no_proxy"):
+            own = found.get(name) or either
+            if own != "*":  # nothing goes by a proxy
+                own = ",".join([*([own] if own else []), "127.0.0.1", "localhost"])
+            found[name] = own
     home = os.environ.get("PULUMI_HOME") or str(Path.home() / ".pulumi")
     return {**found, "PULUMI_HOME": home, "PULUMI_SKIP_UPDATE_CHECK": "true"}
 
@@ -308,17 +318,20 @@ def _credentials(target: AccountTarget) -> RefreshableCredentials:
 
 
 def _client(target: AccountTarget, service: str) -> BaseClient:
-    import botocore.session  # noqa: PLC0415  (heavy: only where it is used)
-    from botocore.config import Config  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415  (heavy: only where it is used)
+    from botocore.configprovider import ConfiguredEndpointProvider  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+    from botocore.session import Session  # noqa: PLC0415
 
-    own = {
+    # The private config alone: an `AWS_*` of the shell that counts is in it.
+    named = Session.SESSION_VARIABLES.items()
+    own = {name: (key, None, *more) for name, (key, _, *more) in named} | {
         "profile": (None, None, None, None),
         "config_file": (None, None, str(_write_config(target)), None),
         "credentials_file": (None, None, os.devnull, None),
         "region": (None, None, target.region, None),
     }
-    session = botocore.session.Session(session_vars=own)
+    session = Session(session_vars=own)
     try:
         vars(session)["_credentials"] = _credentials(target)  # there is no public way
     except BotoCoreError as error:
@@ -328,9 +341,15 @@ def _client(target: AccountTarget, service: str) -> BaseClient:
         retries={"mode": "adaptive", "max_attempts": 5},
         connect_timeout=5,
         read_timeout=60,
+        ignore_configured_endpoint_urls=True,  # of the shell; the config's is given
         user_agent_appid=caller(),  # type: ignore[call-arg]  # its types are older
     )
-    made: BaseClient = session.create_client(service, target.region, config=how)
+    endpoint = ConfiguredEndpointProvider(
+        session.full_config, session.get_scoped_config(), service, environ={}
+    ).provide()
+    made: BaseClient = session.create_client(
+        service, target.region, endpoint_url=endpoint, config=how
+    )
     return made
 
 

@@ -179,6 +179,15 @@ def test_the_probe_notes_who_answered(
     assert read_samples(path) == ended  # nothing is sent after the stop
 
 
+def test_a_stage_is_asked_by_no_proxy(
+    server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the shell says of proxies: an outage must not be theirs."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert ask(address(server)).status == 200
+
+
 def test_an_answer_of_another_service_is_a_failure(
     server: ThreadingHTTPServer, tmp_path: Path
 ) -> None:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,50 +24,13 @@ from olrunbook.errors import RefusedError, ToolError, UsageError
 from olrunbook.processes.handout import CHAIN, SOCKET, Chain, handing_out
 from olrunbook.processes.tool import Command, Tool
 from olrunbook.project.catalog import Project, find_project
-from olrunbook.project.target import TargetSpec
 from olrunbook.project.tools import Before
 from olrunbook.redact import Redactor, new_key
 from olrunbook.steps.doctor import permitted
 from olrunbook.steps.images.provision import _environment
 from olrunbook.targets import Target, account
-from olrunbook.targets.account import AccountTarget, account_of
-from tests.account import PROFILE, Person
-
-ID, REGION = "123456789012", "us-east-1"
-ROLE = f"arn:aws:sts::{ID}:assumed-role/olrunbook-build/"
-# What a tool does: ask for credentials by the config that it is given, as AWS's
-# libraries do, and say whose they are.
-ASKS = """
-import botocore.session, sys
-session = botocore.session.Session()
-sts = session.create_client("sts")
-print(sts.get_caller_identity()["Arn"], sts.meta.endpoint_url, flush=True)
-for line in sys.stdin:
-    print(session.create_client("sts").get_caller_identity()["Arn"], flush=True)
-"""
-
-Make = Callable[..., AccountTarget]
-
-
-@pytest.fixture
-def make(
-    person: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Make]:
-    """Return what makes the person's target, with other things in the catalog."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(person.home))
-    person.write()
-
-    def made(stage: str = "", **other: Any) -> AccountTarget:
-        known = {"title": "an account", "kind": "aws", "account": ID, "region": REGION}
-        spec = TargetSpec(**known | {"profile": PROFILE} | other)
-        return account_of("prod", spec, tmp_path / "state", stage, {})
-
-    yield made
-    for each in (account._CLIENTS, account._CREDENTIALS, account._IDENTITIES):
-        each.clear()
-    account._WRITTEN.clear()
+from tests.account import Person
+from tests.targets.conftest import ASKS, ID, REGION, ROLE, Make
 
 
 def of_project(project: Project, target: Target | None, folder: Path) -> Context:
@@ -229,6 +191,16 @@ class TestWhoWeAre:
             assert hint(code).startswith("Log in: aws sso login --profile account")
         said = hint("ExpiredToken")
         assert said.endswith("(`variables` in catalog.toml): AWS_CONFIG_FILE")
+
+    def test_the_shell_diverts_our_own_calls_as_little(
+        self, make: Make, person: Person, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """They are made where the shell's variables are, and the catalog names none."""
+        for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2"):
+            monkeypatch.setenv(name, "http://127.0.0.1:1")
+        ec2 = make(profile="base").client("ec2")
+        assert ec2.meta.endpoint_url == person.target.endpoint
+        assert ec2.describe_vpcs()["Vpcs"]
 
     def test_the_shell_counts_only_where_the_catalog_says_so(
         self, make: Make, person: Person, monkeypatch: pytest.MonkeyPatch

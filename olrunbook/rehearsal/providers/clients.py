@@ -17,7 +17,7 @@ ATTEMPTS = 25  # as the real provider does when the API throttles
 
 
 def on_loopback(url: str) -> str:
-    """Return the URL if it names an address in 127.0.0.0/8.
+    """Return the URL if it names this machine: localhost, 127.0.0.0/8 or 0.0.0.0.
 
     Raises:
         PermissionError: It leaves this machine.
@@ -25,7 +25,8 @@ def on_loopback(url: str) -> str:
     """
     host = urllib.parse.urlsplit(url).hostname or ""
     try:
-        inside = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+        inside = address.is_loopback or address.is_unspecified
     except ValueError:
         inside = False
     if not inside:
