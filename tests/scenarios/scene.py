@@ -269,6 +269,8 @@ class Scene(Strict):
         waits: It waits long for the cloud, so it is among the first to begin.
         account: It is played on the target `account`, of kind `aws`: the same cloud,
             as a person with credentials of their own has it.
+        proxied: That person reaches it by a proxy alone, with certificates of a
+            private CA.
         stages: The app's stages, in order.
         gates: Stage to its gate, as in the catalog.
         app: More of the app's entry in the catalog (`sizes`, `rollback`).
@@ -285,6 +287,7 @@ class Scene(Strict):
     title: str
     waits: bool = False
     account: bool = False
+    proxied: bool = False
     stages: list[str] = ["CI"]
     gates: dict[str, dict[str, Any]] = {}
     app: dict[str, Any] = {}

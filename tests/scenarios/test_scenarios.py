@@ -16,6 +16,7 @@ from olrunbook.archive.chain import entries
 from olrunbook.archive.place import list_runs, read_record
 from olrunbook.steps.approval.decisions import of_kind
 from tests.account import Person
+from tests.proxied import PASSWORD, network_before
 from tests.scenarios.faulty import faulty
 from tests.scenarios.permissions import calls, lacking, made, runs
 from tests.scenarios.play import Play
@@ -61,16 +62,27 @@ def played(
 def play(world: World, name: str, scene: Scene, on: list[Play]) -> None:
     """Play one scenario; while it is played it is in `on`."""
     with ExitStack() as stack:
-        api = None
+        api = network = None
+        endpoint, folder = world.account.target.endpoint, world.folder / "networks"
         if scene.has(Api):
-            api = stack.enter_context(faulty(world.account.target.endpoint))
-        desk = world.desk(name, scene, api.url if api else "")
+            api = stack.enter_context(faulty(endpoint))
+        if scene.proxied:
+            way = network_before(endpoint, folder / name)
+            network = stack.enter_context(way)
+        desk = world.desk(name, scene, api.url if api else "", network)
         played = Play(world, name, scene, desk, faulty=api)
         stack.callback(played.close)
         on.append(played)
         stack.callback(on.remove, played)
         played.play()
         assert not api or api.mood in {"well", *api.met}, "no request met that"
+        if network:
+            # Nobody else is at 0.0.0.0:1: who has worked has come through.
+            go = {agent for agent in network.agents if "aws-sdk-go" in agent}
+            packer = {agent for agent in go if "packer-plugin-amazon" in agent}
+            assert packer, network.agents
+            assert go - packer, network.agents  # Pulumi's backend and KMS
+            assert not network.refused
 
 
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
@@ -95,11 +107,13 @@ def test_no_approval_was_used_twice(
 def test_no_credential_of_a_person_is_kept(
     world: World, played: dict[str, Future[None]]
 ) -> None:
-    """Neither their keys nor what a role was given are in a record, log or state."""
+    """No key of theirs, password of their proxy, or key of a role, in what is kept."""
     wait(played.values())
-    own = [secret.encode() for secret in Person(world.account, world.folder).secrets()]
+    secrets = Person(world.account, world.folder).secrets()
+    own = [secret.encode() for secret in [*secrets, PASSWORD]]
     given = re.compile(rb"ASIA[A-Z0-9]{16}|FwoGZXIvYXdz")  # ids of keys, and tokens
-    folders = [*world.folder.glob("outputs*"), *world.folder.glob(f"state/*/{ACCOUNT}")]
+    places = ("outputs*", "desks", f"state/*/{ACCOUNT}")  # desks: what was said
+    folders = [folder for place in places for folder in world.folder.glob(place)]
     files = [f for folder in folders for f in folder.rglob("*") if f.is_file()]
     assert files
     for file in files:

@@ -23,6 +23,7 @@ from olrunbook.rehearsal.places import Places
 from olrunbook.rehearsal.settings import Settings
 from olrunbook.targets import Target, save_target, state_dir
 from tests.account import Person
+from tests.proxied import Network
 from tests.rehearsal.support import Account, cloud_at, state_in
 from tests.scenarios.scene import KillEngine, Replay, Scene
 from tests.scenarios.support import Desk
@@ -114,13 +115,20 @@ class World:
         until(lambda: instance in docker("ps", "--format", "{{.Names}}").split())
         return docker("exec", instance, "sh", "-c", script)
 
-    def desk(self, name: str, scene: Scene, endpoint: str = "") -> Desk:
+    def desk(
+        self,
+        name: str,
+        scene: Scene,
+        endpoint: str = "",
+        network: Network | None = None,
+    ) -> Desk:
         """Return a desk for a scenario, in a project of its own.
 
         Args:
             name: The app's name.
             scene: The scenario.
             endpoint: Where its commands find the AWS API; empty: where it is.
+            network: By what its person alone reaches it.
 
         """
         root, state = self.folder / "desks" / name, self.folder / "state"
@@ -139,6 +147,10 @@ class World:
         desk = Desk(root, state, own if alone else self.archive)
         if scene.account:
             desk.name, desk.more = ACCOUNT, self.person(name, endpoint)
+        if network:
+            config = Path(desk.more["HOME"]) / ".aws" / "config"
+            network.into(config, self.account.target.endpoint)
+            desk.more |= network.shell
         return desk
 
     def join(self, root: Path, endpoint: str = "") -> None:
