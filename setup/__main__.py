@@ -84,6 +84,9 @@ def ready(report: Report, rights: Rights, cache: Path, command: str) -> None:
         system.install(report, wanted, rights)
     kind = "dev" if command == "test" else "run"
     python = environment.ensure(report, ROOT, kind)
+    if kind == "dev":
+        folder = f"{environment.VENV}-theirs"
+        environment.ensure(report, ROOT, "theirs", folder=folder)
     if whole:
         engine.ensure(report, rights, cache)
         tools.ensure(report, python, ROOT)

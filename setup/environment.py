@@ -14,6 +14,13 @@ from setup.report import Report, SetupError
 
 VENV = ".venv"
 MARKER = "olrunbook-setup.json"
+# The locks. `theirs`: of the repository that tests/adopted has, with tools older than
+# ours; this checkout is not installed with it.
+LOCKS = {
+    "run": "requirements/run.txt",
+    "dev": "requirements/dev.txt",
+    "theirs": "tests/adopted/tree/requirements.lock",
+}
 # pip's own settings (an index, a certificate, a cache) are the user's and stay in
 # force; these would have it install somewhere else.
 ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PYTHONPATH")
@@ -30,7 +37,7 @@ def wanted(root: Path, lock: str) -> dict[str, str]:
     """Return what the marker of an environment made from a lock holds."""
     return {
         "lock": lock,
-        "sha256": digest(root / "requirements" / f"{lock}.txt"),
+        "sha256": digest(root / LOCKS[lock]),
         "project": digest(root / "pyproject.toml"),
         "root": str(root),
     }
@@ -61,7 +68,7 @@ def ensure(
     Args:
         report: Where it is told.
         root: The checkout.
-        lock: `run` or `dev`.
+        lock: A name in LOCKS.
         folder: The environment's folder in the checkout.
         python: The Python it is made with; empty: ours.
 
@@ -102,16 +109,18 @@ def ensure(
                 what = "unpacking" if line.startswith("Installing") else "fetching"
                 step.doing(f"{what} {count} locked packages", expected, None)
 
-            locked = ["--require-hashes", "-r", f"{root}/requirements/{lock}.txt"]
+            locked = ["--require-hashes", "-r", f"{root / LOCKS[lock]}"]
             hint = "Is the package index reachable? `pip config list` shows yours."
             step.run([*pip, *locked], hint, env=env, line=told)
-            # By two processes; pip itself would do it by one.
-            step.doing(f"compiling {count} packages", expected)
-            byte = ["-m", "compileall", "-q", "-j", "0", str(venv / "lib")]
-            step.run([str(ours), "-I", *byte], env=env)
-        step.doing("installing this checkout", expected)
-        edit = ["--no-build-isolation", "--editable", str(root)]
-        step.run([*pip, *edit], env=env)
+            if lock != "theirs":  # of which little is used
+                # By two processes; pip itself would do it by one.
+                step.doing(f"compiling {count} packages", expected)
+                byte = ["-m", "compileall", "-q", "-j", "0", str(venv / "lib")]
+                step.run([str(ours), "-I", *byte], env=env)
+        if lock != "theirs":
+            step.doing("installing this checkout", expected)
+            edit = ["--no-build-isolation", "--editable", str(root)]
+            step.run([*pip, *edit], env=env)
         (venv / MARKER).write_text(json.dumps(want), encoding="utf-8")
         step.done(f"{count} locked in {folder}")
     return ours
@@ -119,8 +128,7 @@ def ensure(
 
 def lock_lines(root: Path, lock: str) -> list[str]:
     """Return a lock's lines."""
-    path = root / "requirements" / f"{lock}.txt"
-    return path.read_text(encoding="utf-8").splitlines()
+    return (root / LOCKS[lock]).read_text(encoding="utf-8").splitlines()
 
 
 def find_other(version: str) -> str:

@@ -1,4 +1,4 @@
-"""Renew requirements/*.txt from pyproject.toml: every package, every hash, no host."""
+"""Renew the locks from pyproject.toml: every package, every hash, no host."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from setup.environment import LOCKS
 from setup.machine import base_python
 from setup.report import Report, Step
 
-LOCKS = {"run": ("rehearsal", "build"), "dev": ("rehearsal", "build", "dev")}
+EXTRAS = {
+    "run": ("rehearsal", "build"),
+    "dev": ("rehearsal", "build", "dev"),
+    "theirs": (),
+}
 HEADER = """\
 # The exact packages of `{name}` ({extras}), for Python 3.11 and newer on any platform.
-# Made by `make lock` from pyproject.toml; pip checks the hashes. Do not edit.
+# Made by `make lock` from {project}; pip checks the hashes. Do not edit.
 """
 
 
@@ -29,8 +34,8 @@ def renew(report: Report, root: Path, *, upgrade: bool = False) -> None:
 
     """
     with tempfile.TemporaryDirectory(prefix="olrunbook-lock-") as folder:
-        for name in LOCKS:
-            with report.step(f"requirements/{name}.txt") as step:
+        for name in EXTRAS:
+            with report.step(LOCKS[name]) as step:
                 step.doing("resolving", 10)
                 uv = find_uv(step, Path(folder))
                 one(step, uv, root, name, upgrade=upgrade)
@@ -38,19 +43,22 @@ def renew(report: Report, root: Path, *, upgrade: bool = False) -> None:
 
 def one(step: Step, uv: str, root: Path, name: str, *, upgrade: bool) -> None:
     """Write one lock."""
-    extras = LOCKS[name]
-    path = root / "requirements" / f"{name}.txt"
+    path = root / LOCKS[name]
+    project = "pyproject.toml"
+    if name == "theirs":
+        project = str(Path(LOCKS[name]).with_name(project))
     argv = [uv, "pip", "compile", "--quiet", "--universal", "--python-version=3.11"]
     argv += ["--generate-hashes", "--no-header", "--annotation-style=line"]
     argv += ["--no-emit-index-url", "--no-emit-find-links", f"--output-file={path}"]
-    argv += [f"--extra={extra}" for extra in extras]
-    if name != "run":  # holds all of `run`, in the same versions
+    argv += [f"--extra={extra}" for extra in EXTRAS[name]]
+    if name == "dev":  # holds all of `run`, in the same versions
         argv.append("--constraint=requirements/run.txt")
     if upgrade:
         argv.append("--upgrade")
-    step.run([*argv, "pyproject.toml"], cwd=root)
+    step.run([*argv, project], cwd=root)
     made = path.read_text(encoding="utf-8")
-    header = HEADER.format(name=name, extras=", ".join(extras))
+    extras = ", ".join(EXTRAS[name]) or "no extras"
+    header = HEADER.format(name=name, extras=extras, project=project)
     path.write_text(header + made, encoding="utf-8")
     step.done(f"{sum('==' in line for line in made.splitlines())} packages")
 

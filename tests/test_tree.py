@@ -18,6 +18,8 @@ from detect_secrets.plugins.base import BasePlugin, RegexBasedDetector
 from detect_secrets.settings import get_plugins, transient_settings
 from pip._internal.models.index import PyPI
 
+from setup.environment import LOCKS
+
 ROOT = Path(__file__).resolve().parents[1]
 LINES = 400
 ALONE = {"olrunbook/archive/verifier.py"}  # one file on purpose: read and run alone
@@ -189,10 +191,10 @@ def test_the_locks_agree() -> None:
     assert {name: dev.get(name) for name in run} == run
 
 
-@pytest.mark.parametrize("name", ["run", "dev"])
+@pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_has_hashes_and_names_no_place(name: str) -> None:
     """Every locked package has a hash, and the lock is silent on where it is from."""
-    text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+    text = (ROOT / LOCKS[name]).read_text(encoding="utf-8")
     entries = re.split(r"(?m)^(?=[a-z0-9-]+==)", text)[1:]
     assert entries
     assert all("--hash=sha256:" in entry for entry in entries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 
@@ -12,11 +13,12 @@ from olrunbook.project.where import cache_dir
 from tests.rehearsal.support import cloud_at
 from tests.scenarios.support import ROOT, Desk
 from tests.scenarios.world import SETTINGS, World, target_of
-from tests.theirs import their_python
 
 pytestmark = pytest.mark.rehearsal
 
 TREE = ROOT / "tests" / "adopted" / "tree"
+# Made by set-up of the tree's own lock: Pulumi, pulumi-aws and pyinfra of 2024
+THEIRS = ROOT / ".venv-theirs"
 # What the tools need of a person; no record may have any of it.
 SEAL, TOKEN, FILE = "the-seal-of-7-seas", "a-token-for-9-harbors", "a-file-with-5-words"
 
@@ -40,13 +42,16 @@ def adopted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Adopted]:
     folder = tmp_path_factory.mktemp("adopted")
     root, home = folder / "desks" / "harbor", folder / "home"
     shutil.copytree(TREE, root)
-    their_python(root / ".venv", "pulumi", "pulumi-aws", "pyinfra")
+    (root / ".venv").symlink_to(THEIRS)
     home.mkdir()
+    (home / "bin").mkdir()
+    (home / "bin" / "uv").symlink_to(THEIRS / "bin" / "uv")
     (home / ".harbor-token").write_text(FILE)
     with cloud_at(folder, SETTINGS) as account:
         World(account, folder).join(root)
         own = {"HARBOR_SEAL": SEAL, "HARBOR_TOKEN": TOKEN, "HOME": str(home)}
         own["OLRUNBOOK_CACHE"] = str(cache_dir())
+        own["PATH"] = os.pathsep.join([str(home / "bin"), os.environ["PATH"]])
         yield Adopted(root, folder / "state", folder / "outputs", own)
 
 

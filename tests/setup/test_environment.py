@@ -145,3 +145,16 @@ def test_another_python_is_found_where_pyenv_keeps_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     assert environment.find_other(version) == str(kept)
     assert environment.find_other("3.99") == ""
+
+
+def test_their_environment_has_their_packages_alone(
+    report: Report, checkout: Path, fakes: Fakes
+) -> None:
+    """Neither this checkout nor anything of its lock is in it."""
+    lock = checkout / environment.LOCKS["theirs"]
+    lock.parent.mkdir(parents=True)
+    lock.write_text("d==1 --hash=sha256:0\n")
+    (install,) = [
+        call for call in make(report, checkout, fakes, "theirs") if " pip " in call
+    ]
+    assert install.endswith(f"--require-hashes -r {lock}")

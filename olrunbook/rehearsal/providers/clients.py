@@ -35,6 +35,18 @@ def on_loopback(url: str) -> str:
     return url
 
 
+def _proxies(environment: Mapping[str, str], url: str) -> dict[str, str]:
+    """Return the proxies of an environment by scheme; none where the URL needs none."""
+    from requests.utils import should_bypass_proxies  # noqa: PLC0415  (light start)
+
+    found = {
+        name.lower().removesuffix("_proxy"): value
+        for name, value in environment.items()
+        if name.lower().endswith("_proxy") and value
+    }
+    return {} if should_bypass_proxies(url, found.get("no", "")) else found
+
+
 @functools.cache
 def _models() -> Any:
     """Return the loader of AWS's models: it keeps what it read, for all of a process.
@@ -73,6 +85,7 @@ class AwsClients:
             region or environment.get("AWS_REGION") or profile.get("region", "")
         )
         self._environment = environment
+        self._trusted = environment.get("AWS_CA_BUNDLE") or profile.get("ca_bundle")
         self._session = botocore.session.Session()
         if command := profile.get("credential_process"):
             # Keys in the environment come first, as in AWS's SDKs
@@ -82,6 +95,8 @@ class AwsClients:
         self._session.register_component("data_loader", _models())
         self._config = Config(
             user_agent_appid=environment.get("AWS_SDK_UA_APP_ID"),  # type: ignore[call-arg]
+            # The plugin's own: this process may be one for all plugins
+            proxies=_proxies(environment, self.endpoint),
             retries={"mode": "standard", "max_attempts": ATTEMPTS},
             connect_timeout=5,
             read_timeout=60,
@@ -100,6 +115,7 @@ class AwsClients:
                     region_name=self.region,
                     endpoint_url=self.endpoint,
                     config=self._config,
+                    verify=self._trusted,
                     aws_access_key_id=self._environment.get("AWS_ACCESS_KEY_ID"),
                     aws_secret_access_key=self._environment.get(
                         "AWS_SECRET_ACCESS_KEY"
