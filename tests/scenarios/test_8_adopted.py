@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -78,6 +80,20 @@ def test_it_is_released_as_it_is(released: Adopted) -> None:
     rows = released.result("image_build", "preflight")["rows"]
     (row,) = (row for row in rows if row["name"] == "commands before images")
     assert row["found"] == "2 ended well"
+
+
+def test_its_own_packages_are_what_runs(released: Adopted) -> None:
+    """Those of its lock, older than ours: the stack's state names their provider."""
+    asks = "import importlib.metadata as m; print(m.version('pulumi-aws'))"
+    words = [THEIRS / "bin" / "python", "-c", asks]
+    theirs = subprocess.check_output(words, text=True).strip()
+    folder = "src/harbor_infra/applications/lighthouse"
+    words = ("stack", "export", "-s", "applications.lighthouse.CI", "-C", folder)
+    done = released.run("tools", "pulumi", *words)
+    assert done.returncode == 0, done.stderr
+    resources = json.loads(done.stdout)["deployment"]["resources"]
+    (aws,) = (one for one in resources if one["type"] == "pulumi:providers:aws")
+    assert aws["inputs"]["version"] == theirs
 
 
 def test_what_a_person_gives_its_tools_is_in_no_record(released: Adopted) -> None:
