@@ -26,6 +26,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
     for pin in PINS.values():
         monkeypatch.setenv(pin.release.env, "none")
     monkeypatch.setattr(golang, "USUAL", tmp_path / "no-go")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")  # nothing is fetched, whatever goes wrong
+    monkeypatch.setenv("GOPROXY", "off")
     return Cache(cache_dir())
 
 
