@@ -133,7 +133,7 @@ down:  ## stop the rehearsal, and the docker engine if set-up started it
 	@if [ -x $(BIN)/olrunbook ]; then $(BIN)/olrunbook rehearsal down; fi
 	$(SETUP) down
 
-lock:  ## renew requirements/*.txt from pyproject.toml (ARGS=--upgrade: newest)
+lock:  ## renew the locks from pyproject.toml (ARGS=--upgrade: newest)
 	$(SETUP) lock $(ARGS)
 
 clean:  ## remove .venv and the tools' leftovers in the tree (never outputs/ or the cache)

@@ -17,7 +17,7 @@ COMMANDS = {
     "release": "what a rehearsed release needs (Linux on amd64)",
     "test": "the same, and what the tests need",
     "other": "a second environment for the unit tests: other 3.13",
-    "lock": "renew requirements/*.txt (--upgrade: newest versions)",
+    "lock": "renew the locks (--upgrade: newest versions)",
     "down": "stop the docker engine that set-up started",
 }
 

@@ -314,6 +314,8 @@ def test_secrets_of_an_environment_are_found_by_name() -> None:
         "VAULT_TOKEN": "abc-123-def",
         "AWS_SECRET_ACCESS_KEY": "wJalr-made-up",
         "DATABASE_URL": "postgres://me:p%40ss-word@db/x",
+        "https_proxy": "me:of-the-proxy@proxy:3128",  # it needs no scheme
+        "NO_PROXY": "127.0.0.1,localhost",
         "MINE": "told-by-name",
         "GPG_KEY": "A035C8C19219BA821ECEA86B64E628F8D684696D",
         "SSH_AUTH_SOCK": "/run/user/1000/agent",
@@ -329,6 +331,7 @@ def test_secrets_of_an_environment_are_found_by_name() -> None:
         "wJalr-made-up",
         "p%40ss-word",
         "p@ss-word",
+        "of-the-proxy",
         "told-by-name",
     }
 

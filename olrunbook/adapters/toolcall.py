@@ -36,7 +36,11 @@ MOST = 1 << 14  # bytes of a file in which secrets are looked for
 _PAIR = re.compile(
     r"^\s*(?:export\s+|//\S+?:)?[\"']?([\w.-]+)[\"']?\s*[=:]\s*(.*?)\s*,?\s*$",
 )
-_NETRC = re.compile(r"\b(password)\s+(\S+)")
+# … and of a `.netrc`, behind the words that may stand before it there
+_NETRC = re.compile(
+    r"(?:^\s*|\b(?:machine\s+\S+|default)\s+(?:login\s+\S+\s+)?(?:account\s+\S+\s+)?"
+    r"|\blogin\s+\S+\s+)(password)\s+(\"[^\"]*\"|\S+)"
+)
 
 
 def find_tool(name: str, env: Mapping[str, str]) -> str:
@@ -185,9 +189,10 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
             yield from _leaves("", found)
             return
     for line in text.splitlines():
-        pair = _PAIR.match(line) or _NETRC.search(line)
-        name, value = pair.groups() if pair else ("", line.strip())
-        yield name, value.strip("\"'")
+        pair = _PAIR.match(line)
+        pairs = [pair.groups()] if pair else [("", line.strip()), *_NETRC.findall(line)]
+        for name, value in pairs:
+            yield name, value.strip("\"'")
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:

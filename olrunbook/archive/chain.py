@@ -24,6 +24,7 @@ CHAIN = "chain.jsonl"
 HEAD = "chain.head"
 VERIFIER = "verify.py"
 NOTHING = "0" * 64  # what the first entry names as the one before it
+_BLOCK = 4096  # bytes that are read at a time, from the end
 
 
 @contextlib.contextmanager
@@ -188,16 +189,22 @@ def _sha256(line: bytes) -> str:
 
 def _last(handle: int) -> tuple[int, bytes]:
     """Return number and text of the last whole line; what follows it is cut off."""
-    raw = os.pread(handle, os.fstat(handle).st_size, 0)
-    *whole, torn = raw.split(b"\n")
+    size = start = os.fstat(handle).st_size
+    tail = b""
+    # Two ends of line, or all of it: a chain of years is not read to add a line.
+    while start and tail.count(b"\n") < 2:  # noqa: PLR2004
+        end, start = start, max(0, start - _BLOCK)
+        tail = os.pread(handle, end - start, start) + tail
+    *whole, torn = tail.split(b"\n")
     if torn:
-        os.ftruncate(handle, len(raw) - len(torn))
+        os.ftruncate(handle, size - len(torn))
         os.fsync(handle)
     last = whole[-1] if whole else b""
     with contextlib.suppress(ValueError, TypeError, KeyError):
         if type(number := json.loads(last)["n"]) is int:  # True is none
             return number, last
-    return len(whole), last  # spoilt, or none: its place is its number
+    # Spoilt, or none: its place is its number.
+    return os.pread(handle, os.fstat(handle).st_size, 0).count(b"\n"), last
 
 
 def _disagreement(room: Path, number: int, last: bytes) -> dict[str, Any]:

@@ -25,5 +25,6 @@ CREATE TABLE IF NOT EXISTS runs (
     resumes TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (at, run_id, target, app, room)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS by_room ON runs (target, app, room, notebook);
+CREATE INDEX IF NOT EXISTS by_room ON runs (target, app, room);
+CREATE INDEX IF NOT EXISTS by_target ON runs (target, at);
 CREATE INDEX IF NOT EXISTS by_id ON runs (run_id);

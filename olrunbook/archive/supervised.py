@@ -50,7 +50,7 @@ def supervised(place: RunPlace) -> list[Kept]:
 
 
 def settle(place: RunPlace, wait_s: float) -> list[str]:
-    """Wait so long for a run's tools to end by their stop policies.
+    """Wait `wait_s` seconds for a run's tools; have those that are left go on aside.
 
     Returns:
         What is still finishing. From now on it writes into late logs, so that the run

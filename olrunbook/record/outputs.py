@@ -244,6 +244,8 @@ def _is_json(mime: str) -> bool:
 
 def _plain(value: Any) -> str:
     """Return a value as text: lines joined, anything else as JSON."""
+    if isinstance(value, str):
+        return value
     return "".join(value) if is_text(value) else _json(value)
 
 

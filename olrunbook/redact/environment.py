@@ -24,6 +24,7 @@ _BESIDE = re.compile(r"_(?:ID|FILE|PATH|NAME|ARN|TYPE|DIR|SOCK)$", re.IGNORECASE
 # container images, and the key that is never learned because nothing may print it.
 _PUBLIC = {"GPG_KEY", KEY_VARIABLE}
 _USERINFO = re.compile(r"^[a-zA-Z][\w+.-]*://[^\s:/@]*:(?P<password>[^\s@]+)@")
+_OF_PROXY = re.compile(r"^[^\s:/@]+:(?P<password>[^\s@]+)@")  # it needs no scheme
 _PLAIN = re.compile(
     r"true|false|yes|no|none|null|on|off|enabled|disabled|default|[\d.,:]+",
     re.IGNORECASE,
@@ -43,7 +44,8 @@ def secrets_of_environment(
     for name, value in environ.items():
         if name in _PUBLIC:
             continue
-        if address := _USERINFO.match(value):
+        proxy = name.lower().endswith("_proxy")
+        if address := _USERINFO.match(value) or (proxy and _OF_PROXY.match(value)):
             found[address["password"]] = None
             found[unquote(address["password"])] = None
         by_name = _NAME.search(name) or _INSIDE.search(name)

@@ -25,6 +25,7 @@ from typing_extensions import override
 from olrunbook.errors import RefusedError, ToolError, UsageError
 from olrunbook.processes import credential_process
 from olrunbook.processes.handout import CHAIN, Chain
+from olrunbook.targets.identity import wrong_identity
 from olrunbook.targets.place import caller, user
 from olrunbook.targets.target import Target
 
@@ -61,14 +62,15 @@ class AccountTarget(Target, frozen=True, extra="forbid"):
     """A target of kind `aws`."""
 
     chain: list[str]  # the command that asks for its credentials
+    pattern: str  # the catalog's, of the identity that must answer
 
     @override
     def _keys(self) -> dict[str, str]:
         """Return what leads a tool to the account; its config is written first."""
         _write_config(self)
         # They are held to whoever STS said we are, as long as the tool runs.
-        who = {"account": self.account, "identity": self.identity_arn}
-        chain = _asked(self, "credentials", **who)
+        who = {"identity": self.identity_arn, "pattern": self.pattern}
+        chain = _asked(self, "credentials", account=self.account, **who)
         return {CHAIN: json.dumps(chain), "AWS_SDK_LOAD_CONFIG": "1"}
 
     @override
@@ -118,6 +120,12 @@ class AccountTarget(Target, frozen=True, extra="forbid"):
         with _LOCK:
             _IDENTITIES[key] = self.model_copy(update=known)
             return _IDENTITIES[key]
+
+    @override
+    def wrong(self, identity: Mapping[str, object]) -> str:
+        """Return how GetCallerIdentity answers otherwise than it must; empty: not."""
+        known = (self.account, self.identity_arn, self.pattern)
+        return wrong_identity(identity, *known)
 
     @override
     def forget(self) -> None:
@@ -185,6 +193,7 @@ def account_of(
         account=spec.account,
         region=spec.region,
         identity_arn=spec.identity.format(**filled),
+        pattern=spec.identity.format(**filled),
         chain=[
             sys.executable,
             "-P",
@@ -319,13 +328,12 @@ def _credentials(target: AccountTarget) -> RefreshableCredentials:
 
 def _client(target: AccountTarget, service: str) -> BaseClient:
     from botocore.config import Config  # noqa: PLC0415  (heavy: only where it is used)
-    from botocore.configprovider import ConfiguredEndpointProvider  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
     from botocore.session import Session  # noqa: PLC0415
 
     # The private config alone: an `AWS_*` of the shell that counts is in it.
-    named = Session.SESSION_VARIABLES.items()
-    own = {name: (key, None, *more) for name, (key, _, *more) in named} | {
+    known = Session.SESSION_VARIABLES.items()
+    own = {name: (key, None, *more) for name, (key, _, *more) in known} | {
         "profile": (None, None, None, None),
         "config_file": (None, None, str(_write_config(target)), None),
         "credentials_file": (None, None, os.devnull, None),
@@ -344,9 +352,11 @@ def _client(target: AccountTarget, service: str) -> BaseClient:
         ignore_configured_endpoint_urls=True,  # of the shell; the config's is given
         user_agent_appid=caller(),  # type: ignore[call-arg]  # its types are older
     )
-    endpoint = ConfiguredEndpointProvider(
-        session.full_config, session.get_scoped_config(), service, environ={}
-    ).provide()
+    profile = session.get_scoped_config()
+    services = session.full_config.get("services", {}).get(profile.get("services"), {})
+    named = session.get_service_model(service).service_id.hyphenize().replace("-", "_")
+    special = services.get(named, {}).get("endpoint_url")
+    endpoint = special or profile.get("endpoint_url")
     made: BaseClient = session.create_client(
         service, target.region, endpoint_url=endpoint, config=how
     )

@@ -3,8 +3,8 @@
 The argument is a JSON object: `profile`, `role` (assumed with what the profile gives;
 empty: none), `session` (its name), `region`, `shell` (patterns of the `AWS_*` variables
 that count), `ask` (`credentials`, or `settings`: what else the profile says). For a
-tool also `account` and `identity`: those of anybody else are not handed to it, even
-where a profile changes while it runs.
+tool also `account`, `identity` and `pattern` (`targets.identity`): it gets those of
+nobody else, even where a profile changes while it runs.
 
 A process of its own, because AWS's libraries read the environment wherever they are:
 here it holds what the catalog says counts, and nothing else.
@@ -15,38 +15,22 @@ from __future__ import annotations
 import fnmatch
 import json
 import os
-import re
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from olrunbook.targets.identity import wrong_identity
 
 # What of a profile tools need to find AWS; nothing that gives credentials.
 SETTINGS = """
     region endpoint_url services ca_bundle use_fips_endpoint use_dualstack_endpoint
     sts_regional_endpoints s3
 """
-BY_SHELL = {"AWS_ENDPOINT_URL": "endpoint_url", "AWS_CA_BUNDLE": "ca_bundle"}
+BY_SHELL = """
+    endpoint_url ca_bundle use_fips_endpoint use_dualstack_endpoint
+    sts_regional_endpoints
+"""
 NO_EXPIRY = timedelta(minutes=15)  # static keys: looked at again so often
-# Where a profile names no session, AWS's libraries name it after the clock, each time.
-_CLOCK = re.compile(r"(?<=/botocore-session-)\d+$")
-
-
-def wrong_identity(answer: Mapping[str, Any], account: str, identity: str) -> str:
-    """Return how GetCallerIdentity answers otherwise than it must; empty: not.
-
-    Args:
-        answer: What it answers.
-        account: AWS account id.
-        identity: ARN, or a pattern (`*`, `?`) of it.
-
-    """
-    found, arn = answer["Account"], str(answer["Arn"])
-    if found != account:
-        return f"the AWS account is {found} ({arn}), wanted {account}"
-    if not fnmatch.fnmatchcase(_CLOCK.sub("0", arn), _CLOCK.sub("0", identity)):
-        return f"the AWS identity is {arn}, wanted {identity}"
-    return ""
 
 
 def main() -> int:
@@ -82,12 +66,16 @@ def settings(session: Any) -> dict[str, Any]:
     scoped = session.get_scoped_config()
     found = {key: scoped[key] for key in SETTINGS.split() if key in scoped}
     # Those of the shell that are still here do count, and come first.
-    found |= {
-        key: os.environ[name] for name, key in BY_SHELL.items() if name in os.environ
-    }
+    ours = (name for name in os.environ if name.startswith("AWS_"))
+    shell = {name.removeprefix("AWS_").lower(): os.environ[name] for name in ours}
+    found |= {key: shell[key] for key in BY_SHELL.split() if key in shell}
     sections = session.full_config.get("services", {})
-    if named := sections.get(found.get("services")):
-        found["service_endpoints"] = named
+    services = dict(sections.get(found.get("services")) or {})
+    for key, url in shell.items():
+        if service := key.partition("endpoint_url_")[2]:
+            services[service] = {"endpoint_url": url}
+    if services:
+        found = {"services": "own", **found, "service_endpoints": services}
     return found
 
 
@@ -123,9 +111,8 @@ def _not_ours(session: Any, asked: dict[str, Any], found: dict[str, Any]) -> str
         aws_secret_access_key=found["SecretAccessKey"],
         aws_session_token=found.get("SessionToken"),
     )
-    return wrong_identity(
-        sts.get_caller_identity(), asked["account"], asked["identity"]
-    )
+    wanted = (asked[name] for name in ("account", "identity", "pattern"))
+    return wrong_identity(sts.get_caller_identity(), *wanted)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, overload
 
 from pydantic import BaseModel, Field, SecretStr
 
-from olrunbook.targets.chain import wrong_identity
+from olrunbook.targets.identity import wrong_identity
 from olrunbook.targets.place import caller, tool_environment
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections import deque
@@ -143,5 +144,5 @@ def room(cache: Cache, need: int = NEED_BYTES) -> None:
 
 def drop(cache: Cache) -> None:
     """Remove sources and compiled packages; only the tools stay."""
-    if cache.build.exists():
+    with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(cache.build)

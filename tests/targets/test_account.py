@@ -116,6 +116,8 @@ class TestWhoWeAre:
             account._CLIENTS.clear()
             assert time.monotonic() < end
         assert found.wrong(now) == ""
+        named = found.model_copy(update={"pattern": found.identity_arn})
+        assert "identity is" in named.wrong(now)  # where the catalog names the session
         other = {**now, "Arn": now["Arn"].replace("-build/", "-qa/")}
         assert "identity is" in found.wrong(other)
 
@@ -453,3 +455,46 @@ def test_a_digest_key_is_one_for_all_runs(
     monkeypatch.setenv("OLRUNBOOK_DIGEST_KEY", "short")
     with pytest.raises(UsageError, match="too short"):
         make().digest_key()
+
+
+def test_who_gives_credentials_says_nothing_else(make: Make) -> None:
+    """Not even a warning of Python's, which some shells make an error."""
+    target = make()
+    *command, words = target.chain
+    asked = json.dumps({**json.loads(words), "ask": "settings"})
+    done = subprocess.run(
+        [*command, asked],
+        env={**os.environ, "PYTHONWARNINGS": "error"},
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("counts", "found"),
+    [
+        ([], {}),
+        (["AWS_USE_*"], {"use_fips_endpoint": "true"}),
+        (["AWS_ENDPOINT_URL_S3"], {"services": "own"}),
+    ],
+)
+def test_what_counts_of_the_shell_is_in_the_tools_config(
+    make: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    counts: list[str],
+    found: dict[str, str],
+) -> None:
+    """By its name in the catalog; the endpoint of one service, too."""
+    monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "true")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    target = make(variables=counts)
+    text = Path(target.environment()["AWS_CONFIG_FILE"]).read_text()
+    lines = dict(line.split(" = ") for line in text.splitlines() if " = " in line)
+    said = {
+        key: lines[key] for key in ("use_fips_endpoint", "services") if key in lines
+    }
+    assert said == found
+    assert ("http://127.0.0.1:9" in text) == ("services" in found)

@@ -27,6 +27,7 @@ from olrunbook.targets import Target
 
 BACKEND = "PULUMI_BACKEND_URL"
 PACKED = ".gz"
+UNREADABLE = (OSError, ValueError, TypeError, OverflowError, EOFError)
 BY_HAND = "olrunbook tools,"  # so the message begins of what was typed by it
 
 
@@ -206,7 +207,7 @@ def readable(stack: str) -> Iterator[None]:
     try:
         with asked(f"the state of {stack}"):
             yield
-    except (OSError, ValueError, EOFError, zlib.error) as error:
+    except (*UNREADABLE, zlib.error) as error:
         msg = f"the state of {stack} cannot be read: {error}"
         raise ToolError(msg) from error
 

@@ -18,7 +18,7 @@ MARK = "\n--status "
 def service_checks(ctx: Context, box: Box) -> list[CheckSeen]:
     """Wait until the service answers the probe, then make the checks without a secret.
 
-    None where the catalog names no answer to wait for.
+    An empty list where the catalog names no answer to wait for.
     """
     probe = ctx.app.probe
     if not probe.expect:

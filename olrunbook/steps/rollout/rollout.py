@@ -256,6 +256,7 @@ def _notes(
 def _aftermath(watching: Watching) -> list[str]:
     """Return what a failed rollout leaves behind."""
     account, groups = watching.account, [one.now for one in watching.watches.values()]
+    ctx = replace(watching.ctx, place=account.target)  # perhaps renewed
     there = {group.name: group for group in groups if group.name}
     found = watching.afterwards(
         lambda: {name: account.template(name) for name in there}
@@ -263,9 +264,7 @@ def _aftermath(watching: Watching) -> list[str]:
     return consequences(
         {name: group.instances for name, group in there.items()},
         found or {},
-        way_back.in_words(
-            replace(watching.ctx, place=account.target)
-        ),  # perhaps renewed
+        way_back.in_words(ctx),
     )
 
 
