@@ -137,7 +137,7 @@ lock:  ## renew the locks from pyproject.toml (ARGS=--upgrade: newest)
 	$(SETUP) lock $(ARGS)
 
 clean:  ## remove .venv and the tools' leftovers in the tree (never outputs/ or the cache)
-	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-3.13 .venv-theirs .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	rm -rf .hypothesis dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
