@@ -321,6 +321,8 @@ class Desk:
                 kept = [p for p in (process, *above) if _is_supervisor(p)]
             except psutil.Error:
                 continue
+            if not line:
+                continue  # it is ending: its memory is gone already
             if not kept:
                 ended.unsupervised.append(" ".join(line))
             elif kept[0].pid != process.pid:
